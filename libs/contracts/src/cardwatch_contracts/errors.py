@@ -1,0 +1,43 @@
+"""The exceptions that Cardwatch raises on purpose.
+
+CardwatchError                  one sentence for a person; commands print it and exit 1
+├── ConfigurationError          a setting, rule or mapping file is wrong
+├── PlatformError               the embedded platform cannot start, download or stop
+├── RegistryUnavailableError    the schema registry does not answer: try again, refuse nothing
+├── IncompatibleSchemaError     the registry refuses a schema change
+└── RefusedError                one message is bad: it goes to the dead letters with .reason
+"""
+
+from cardwatch_contracts.reasons import Reason
+
+
+class CardwatchError(Exception):
+    """Something a person can act on. ``str(error)`` is one sentence saying what is wrong and what would be right."""
+
+
+class ConfigurationError(CardwatchError):
+    """A setting or a file that configures Cardwatch is wrong."""
+
+
+class PlatformError(CardwatchError):
+    """The embedded platform could not do what was asked."""
+
+
+class RegistryUnavailableError(CardwatchError):
+    """The schema registry did not answer. Nothing is known about the message at hand: retry, never refuse it."""
+
+
+class IncompatibleSchemaError(CardwatchError):
+    """The registry refuses a schema because it would break readers or writers of an earlier version."""
+
+
+class RefusedError(CardwatchError):
+    """One message is bad.
+
+    Attributes:
+        reason: the code under which it is counted and kept.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason

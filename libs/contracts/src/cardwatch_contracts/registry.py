@@ -1,0 +1,144 @@
+"""The schema registry (Confluent's API): ids, schemas by id, registration with compatibility."""
+
+from typing import Any, Final, Protocol
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+from httpx import HTTPError
+
+from cardwatch_contracts.errors import IncompatibleSchemaError, RegistryUnavailableError
+from cardwatch_contracts.schemas import schema_text
+
+COMPATIBILITY: Final = "FULL_TRANSITIVE"
+
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+_CLIENT_ERRORS: Final = range(400, 500)
+
+
+class Registry(Protocol):
+    """What services need of a registry; tests use a fake."""
+
+    def schema_by_id(self, schema_id: int) -> str | None:
+        """The writer's schema text, or None if the registry knows no such id.
+
+        Raises:
+            RegistryUnavailableError: it does not answer.
+        """
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        """The id under which ``schemas/<schema_name>.avsc`` is registered for the subject.
+
+        Raises:
+            RegistryUnavailableError: it does not answer.
+            IncompatibleSchemaError: the schema is not registered there.
+        """
+
+
+class ConfluentRegistry:
+    """A registry behind Confluent's HTTP API (Apicurio's ``/apis/ccompat/v7``, Confluent's, Karapace)."""
+
+    def __init__(self, url: str, basic_auth: str = "", ca_location: str = "") -> None:
+        """``basic_auth`` is ``user:password`` or empty; ``ca_location`` a PEM file or empty for the system's."""
+        config: dict[str, Any] = {"url": url, "timeout": 10}
+        if basic_auth:
+            config["basic.auth.user.info"] = basic_auth
+        if ca_location:
+            config["ssl.ca.location"] = ca_location
+        self._url = url
+        self._client = SchemaRegistryClient(config)
+
+    def schema_by_id(self, schema_id: int) -> str | None:
+        try:
+            return str(self._client.get_schema(schema_id).schema_str)
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                return None
+            raise self._unavailable(error) from error
+        except (HTTPError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        try:
+            return _known(self._client.lookup_schema(subject, self._schema(schema_name)).schema_id)
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                raise IncompatibleSchemaError(
+                    f"{schema_name}.avsc is not registered as {subject} at {self._url}: "
+                    "run `cardwatch schemas apply` before the services start"
+                ) from error
+            raise self._unavailable(error) from error
+        except (HTTPError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def ids_of_all_versions(self, subject: str) -> dict[int, str]:
+        """Every registered version of a subject: schema id → schema text.
+
+        Raises:
+            RegistryUnavailableError: it does not answer.
+        """
+        try:
+            versions = [self._client.get_version(subject, number) for number in self._client.get_versions(subject)]
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                return {}
+            raise self._unavailable(error) from error
+        except (HTTPError, OSError) as error:
+            raise self._unavailable(error) from error
+        return {_known(version.schema_id): str(version.schema.schema_str) for version in versions}
+
+    def register(self, subject: str, schema_name: str, text: str | None = None) -> int:
+        """Register a schema under COMPATIBILITY and return its id; registering it again changes nothing.
+
+        Args:
+            text: schema text instead of ``schemas/<schema_name>.avsc``.
+
+        Raises:
+            IncompatibleSchemaError: it breaks an earlier version, or is no schema at all.
+            RegistryUnavailableError: the registry does not answer.
+        """
+        schema = self._schema(schema_name) if text is None else Schema(text, "AVRO")
+        try:
+            # Explicit per subject: Apicurio does not enforce its default on registration.
+            self._client.set_compatibility(subject, COMPATIBILITY)
+            if self._client.get_versions(subject) and not self._client.test_compatibility_all_versions(subject, schema):
+                raise self._incompatible(subject, schema_name)
+            return int(self._client.register_schema(subject, schema))
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:  # no version yet
+                return self._register_first(subject, schema_name, schema)
+            if error.http_status_code in _CLIENT_ERRORS:
+                raise self._incompatible(subject, schema_name, str(error.error_message)) from error
+            raise self._unavailable(error) from error
+        except (HTTPError, OSError) as error:
+            raise self._unavailable(error) from error
+
+    def _register_first(self, subject: str, schema_name: str, schema: Schema) -> int:
+        try:
+            schema_id = int(self._client.register_schema(subject, schema))
+            self._client.set_compatibility(subject, COMPATIBILITY)
+        except SchemaRegistryError as error:
+            if error.http_status_code in _CLIENT_ERRORS:
+                raise self._incompatible(subject, schema_name, str(error.error_message)) from error
+            raise self._unavailable(error) from error
+        return schema_id
+
+    @staticmethod
+    def _schema(schema_name: str) -> Schema:
+        return Schema(schema_text(schema_name), "AVRO")
+
+    def _incompatible(self, subject: str, schema_name: str, why: str = "") -> IncompatibleSchemaError:
+        return IncompatibleSchemaError(
+            f"{schema_name}.avsc is refused as a new version of {subject} under {COMPATIBILITY}"
+            f"{': ' + why if why else ''}; a compatible change adds a field with a default "
+            "or removes one that has a default, see schemas/README.md"
+        )
+
+    def _unavailable(self, error: Exception) -> RegistryUnavailableError:
+        return RegistryUnavailableError(f"the schema registry at {self._url} does not answer: {error}")
+
+
+def _known(schema_id: int | None) -> int:
+    if schema_id is None:
+        raise RegistryUnavailableError("the schema registry answered without a schema id")
+    return schema_id

@@ -1,0 +1,64 @@
+"""The topics: names, what they carry, how they are kept. The only place where they are defined."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+
+# The broker stamps every message itself: latency is counted from a clock that no producer can set wrong.
+_LOG_APPEND_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic.
+
+    Attributes:
+        base_name: name without the deployment's prefix, ``<what>.<layer>.v<n>``.
+        schema: file name in ``schemas/`` without ``.avsc``, or None for a topic that is not Avro.
+        partitions: how many partitions the set-up step creates (an existing topic keeps its own).
+        config: topic settings for the set-up step.
+    """
+
+    base_name: str
+    schema: str | None
+    partitions: int = 3
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    def name(self, prefix: str = "") -> str:
+        """The topic's full name under a deployment's prefix (``CARDWATCH_TOPIC_PREFIX``)."""
+        return prefix + self.base_name
+
+    def subject(self, prefix: str = "") -> str:
+        """The registry subject of its values (TopicNameStrategy: topic name + ``-value``)."""
+        return f"{self.name(prefix)}-value"
+
+
+TRANSACTIONS_RAW: Final = Topic(
+    "transactions.raw.v1", "transaction", config={**_LOG_APPEND_TIME, "retention.ms": str(7 * _DAY_MS)}
+)
+TRANSACTIONS_JSON: Final = Topic(
+    "transactions.json.v1", None, config={**_LOG_APPEND_TIME, "retention.ms": str(7 * _DAY_MS)}
+)
+TRANSACTIONS_SILVER: Final = Topic(
+    "transactions.silver.v1", "enriched_transaction", config={**_LOG_APPEND_TIME, "retention.ms": str(7 * _DAY_MS)}
+)
+TRANSACTIONS_LABELS: Final = Topic(
+    "transactions.labels.v1", "transaction_label", partitions=1, config={"retention.ms": str(30 * _DAY_MS)}
+)
+DEAD_LETTERS: Final = Topic(
+    "transactions.dlq.v1", "dead_letter", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}
+)
+ALERTS: Final = Topic("alerts.v1", "alert", config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)})
+RULES: Final = Topic("rules.v1", "rule", partitions=1, config={"cleanup.policy": "compact"})
+
+ALL_TOPICS: Final = (
+    TRANSACTIONS_RAW,
+    TRANSACTIONS_JSON,
+    TRANSACTIONS_SILVER,
+    TRANSACTIONS_LABELS,
+    DEAD_LETTERS,
+    ALERTS,
+    RULES,
+)

@@ -1,0 +1,90 @@
+"""Confluent's wire format: what comes out is what went in, and each kind of bad message has its reason."""
+
+import io
+import json
+
+import fastavro
+import pytest
+from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.schemas import SCHEMA_NAMES, parsed_schema, schema_text
+from cardwatch_contracts.wire import Decoder, Encoder
+
+LABEL = {"transaction_id": "t1", "is_fraud": True, "scenario": "velocity_burst#1", "expected_refusal": None}
+
+
+class FakeRegistry:
+    """Schemas by id; an id that is not there is unknown, and id 500 finds the registry down."""
+
+    def __init__(self, **schemas: str) -> None:
+        self.schemas = {int(number.removeprefix("id")): text for number, text in schemas.items()}
+        self.asked: list[int] = []
+
+    def schema_by_id(self, schema_id: int) -> str | None:
+        self.asked.append(schema_id)
+        if schema_id == 500:
+            raise RegistryUnavailableError("down")
+        return self.schemas.get(schema_id)
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def registry() -> FakeRegistry:
+    return FakeRegistry(id7=schema_text("transaction_label"), id8=schema_text("alert"))
+
+
+def test_frame_and_round_trip(registry: FakeRegistry) -> None:
+    value = Encoder("transaction_label", 7)(LABEL)
+    assert value[:5] == b"\x00\x00\x00\x00\x07"
+    decode = Decoder("transaction_label", registry)
+    assert decode(value) == LABEL
+    assert decode(value) == LABEL
+    assert registry.asked == [7], "a schema is looked up once"
+
+
+def test_an_older_writer_is_read_with_the_defaults_of_the_newer_schema() -> None:
+    older = json.loads(schema_text("transaction_label"))
+    older["fields"] = [field for field in older["fields"] if field["name"] != "expected_refusal"]
+    registry = FakeRegistry(id3=json.dumps(older))
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(older), LABEL)
+    assert Decoder("transaction_label", registry)(b"\x00\x00\x00\x00\x03" + out.getvalue()) == LABEL
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, Reason.EMPTY_MESSAGE),
+        (b"", Reason.EMPTY_MESSAGE),
+        (b"\x00\x00\x00", Reason.NOT_CONFLUENT_FRAMED),
+        (b'{"transaction_id": "t1"}', Reason.NOT_CONFLUENT_FRAMED),
+        (b"\x00\x00\x00\x00\x09abc", Reason.UNKNOWN_SCHEMA_ID),
+        (b"\x00\x00\x00\x00\x08abc", Reason.WRONG_SCHEMA),
+        (b"\x00\x00\x00\x00\x07", Reason.UNDECODABLE_AVRO),
+        (b"\x00\x00\x00\x00\x07\xff\xff\xff\xff\xff", Reason.UNDECODABLE_AVRO),
+        (Encoder("transaction_label", 7)(LABEL) + b"x", Reason.UNDECODABLE_AVRO),
+    ],
+)
+def test_each_bad_message_has_its_reason(registry: FakeRegistry, value: bytes | None, reason: Reason) -> None:
+    with pytest.raises(RefusedError) as caught:
+        Decoder("transaction_label", registry)(value)
+    assert caught.value.reason is reason
+
+
+def test_a_registry_that_is_down_refuses_nothing(registry: FakeRegistry) -> None:
+    with pytest.raises(RegistryUnavailableError):
+        Decoder("transaction_label", registry)(b"\x00\x00\x00\x01\xf4abc")
+
+
+def test_all_schemas_parse_and_carry_a_doc() -> None:
+    for name in SCHEMA_NAMES:
+        assert parsed_schema(name)["doc"]
+        assert "logicalType" not in json.dumps(parsed_schema(name))
+
+
+def test_silver_extends_the_transaction() -> None:
+    raw = json.loads(schema_text("transaction"))["fields"]
+    silver = json.loads(schema_text("enriched_transaction"))["fields"]
+    assert silver[: len(raw)] == raw

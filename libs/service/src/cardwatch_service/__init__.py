@@ -1,0 +1,1 @@
+"""What every Cardwatch service shares: settings, logging, metrics and health endpoint, shutdown."""

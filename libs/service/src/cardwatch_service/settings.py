@@ -1,0 +1,82 @@
+"""Settings from the environment (12-factor), with defaults for a local platform."""
+
+from typing import Annotated, Literal, TypeVar
+
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_contracts.setup import KafkaConfig
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+S = TypeVar("S", bound=BaseSettings)
+
+ENV_PREFIX = "CARDWATCH_"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to know. Each field is the environment variable ``CARDWATCH_<FIELD>``.
+
+    A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` composed beside this one.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
+
+    kafka_bootstrap_servers: Annotated[str, Field(description="host:port, comma separated")] = "127.0.0.1:9092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Annotated[str, Field(description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = ""
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: SecretStr = SecretStr("")
+    kafka_ssl_ca_location: Annotated[str, Field(description="PEM file; empty for the system's")] = ""
+    schema_registry_url: Annotated[str, Field(description="base URL of a Confluent-compatible registry")] = (
+        "http://127.0.0.1:8081/apis/ccompat/v7"
+    )
+    schema_registry_basic_auth: Annotated[SecretStr, Field(description="user:password, or empty")] = SecretStr("")
+    topic_prefix: Annotated[str, Field(description="put before every topic name and consumer group")] = ""
+    metrics_host: Annotated[str, Field(description="address that /metrics, /healthz and /readyz bind to")] = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free port and logs it")] = 0
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["console", "json"] = "console"
+
+    def kafka_config(self) -> KafkaConfig:
+        """Connection settings of a librdkafka client."""
+        config: KafkaConfig = {
+            "bootstrap.servers": self.kafka_bootstrap_servers,
+            "security.protocol": self.kafka_security_protocol,
+        }
+        if self.kafka_sasl_mechanism:
+            config["sasl.mechanism"] = self.kafka_sasl_mechanism
+            config["sasl.username"] = self.kafka_sasl_username
+            config["sasl.password"] = self.kafka_sasl_password.get_secret_value()
+        if self.kafka_ssl_ca_location:
+            config["ssl.ca.location"] = self.kafka_ssl_ca_location
+        return config
+
+    def consumer_group(self, service: str) -> str:
+        """The consumer group of a service in this deployment."""
+        return f"{self.topic_prefix}cardwatch-{service}"
+
+    def registry(self) -> ConfluentRegistry:
+        """A client of the schema registry."""
+        return ConfluentRegistry(
+            self.schema_registry_url,
+            basic_auth=self.schema_registry_basic_auth.get_secret_value(),
+            ca_location=self.kafka_ssl_ca_location,
+        )
+
+
+def load(settings_type: type[S]) -> S:
+    """Read settings from the environment.
+
+    Raises:
+        ConfigurationError: a variable has a wrong value; names each such variable and what is wrong with it.
+    """
+    try:
+        return settings_type()
+    except ValidationError as error:
+        prefix = str(settings_type.model_config.get("env_prefix", ""))
+        problems = "; ".join(
+            f"{prefix}{'_'.join(str(part) for part in problem['loc'])}".upper()
+            + f"={problem.get('input')!r}: {problem['msg']}"
+            for problem in error.errors(include_url=False)
+        )
+        raise ConfigurationError(f"wrong settings: {problems}") from error

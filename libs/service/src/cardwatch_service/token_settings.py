@@ -1,0 +1,43 @@
+"""The key that turns card numbers into tokens: shared by everything that sees card numbers (edge, simulator)."""
+
+from typing import Annotated, Final
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Published with the source: good for a local platform and simulated cards, never for real ones.
+DEVELOPMENT_KEY: Final = "636172647761746368206465762d6b65792c206e6f7420666f722070726f6421"
+DEVELOPMENT_KEY_ID: Final = "dev-1"
+
+_MIN_KEY_BYTES: Final = 16
+
+
+class TokenSettings(BaseSettings):
+    """Settings ``CARDWATCH_TOKEN_KEY`` and ``CARDWATCH_TOKEN_KEY_ID``.
+
+    All that tokenise for one deployment must share both: another key makes another token of the same card, and a
+    rule then sees two cards. The defaults are a development key (``DEVELOPMENT_KEY``) and its id.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CARDWATCH_TOKEN_", extra="ignore", frozen=True)
+
+    key: Annotated[SecretStr, Field(description="HMAC key, hexadecimal, 16 bytes or more")] = SecretStr(DEVELOPMENT_KEY)
+    key_id: Annotated[
+        str, Field(min_length=1, max_length=64, description="name of the key, sent beside each token")
+    ] = DEVELOPMENT_KEY_ID
+
+    @field_validator("key", mode="after")
+    @classmethod
+    def _check_key(cls, key: SecretStr) -> SecretStr:
+        try:
+            size = len(bytes.fromhex(key.get_secret_value()))
+        except ValueError:
+            # "from None": the cause's message would quote the key.
+            raise ValueError("a tokenisation key is hexadecimal digits, two a byte") from None
+        if size < _MIN_KEY_BYTES:
+            raise ValueError(f"a tokenisation key has at least {_MIN_KEY_BYTES} bytes ({_MIN_KEY_BYTES * 2} digits)")
+        return key
+
+    def key_bytes(self) -> bytes:
+        """The key itself."""
+        return bytes.fromhex(self.key.get_secret_value())

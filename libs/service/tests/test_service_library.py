@@ -1,0 +1,85 @@
+"""Settings, health endpoint, metrics and shutdown."""
+
+import os
+import signal
+
+import httpx
+import pytest
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.health import HealthEndpoint
+from cardwatch_service.metrics import LATENCY_SECONDS, Metrics
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_KAFKA_BOOTSTRAP_SERVERS", "broker:9093")
+    monkeypatch.setenv("CARDWATCH_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("CARDWATCH_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+    monkeypatch.setenv("CARDWATCH_KAFKA_SASL_USERNAME", "me")
+    monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", "secret")
+    monkeypatch.setenv("CARDWATCH_TOPIC_PREFIX", "t1.")
+    settings = load(ServiceSettings)
+    assert settings.kafka_config() == {
+        "bootstrap.servers": "broker:9093",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "me",
+        "sasl.password": "secret",
+    }
+    assert settings.consumer_group("enricher") == "t1.cardwatch-enricher"
+    assert "secret" not in repr(settings)
+
+
+def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_METRICS_PORT", "many")
+    monkeypatch.setenv("CARDWATCH_LOG_LEVEL", "LOUD")
+    with pytest.raises(ConfigurationError) as caught:
+        load(ServiceSettings)
+    assert "CARDWATCH_METRICS_PORT='many'" in str(caught.value)
+    assert "CARDWATCH_LOG_LEVEL='LOUD'" in str(caught.value)
+
+
+def test_health_endpoint() -> None:
+    metrics = Metrics()
+    problem = ["not yet"]
+    endpoint = HealthEndpoint(metrics.registry, ready=lambda: problem[0])
+    endpoint.start()
+    try:
+        base = f"http://127.0.0.1:{endpoint.port}"
+        assert httpx.get(f"{base}/healthz").text == "ok\n"
+        answer = httpx.get(f"{base}/readyz")
+        assert (answer.status_code, answer.text) == (503, "not yet\n")
+        problem[0] = ""
+        assert httpx.get(f"{base}/readyz").status_code == 200
+        metrics.latency.labels("raw_broker_time", "delivered").observe(0.3)
+        page = httpx.get(f"{base}/metrics").text
+        assert f'{LATENCY_SECONDS}_count{{end="delivered",start="raw_broker_time"}} 1.0' in page
+        assert "process_resident_memory_bytes" in page
+        assert httpx.get(f"{base}/else").status_code == 404
+        with pytest.raises(ConfigurationError, match="CARDWATCH_METRICS_PORT"):
+            HealthEndpoint(metrics.registry, port=endpoint.port).start()
+    finally:
+        endpoint.stop()
+
+
+def test_shutdown_on_signal() -> None:
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    try:
+        shutdown = Shutdown().install()
+        assert not shutdown.requested
+        assert not shutdown.wait(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert shutdown.wait(1)
+        assert shutdown.requested
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+
+
+def test_a_known_error_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, one_sentence_errors():
+        raise CardwatchError("the moon is full; wait")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: the moon is full; wait\n"
