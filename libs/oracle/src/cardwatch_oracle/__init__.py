@@ -1,0 +1,12 @@
+"""The expected alerts, computed a second time: DuckDB SQL written from the definition of a rule.
+
+Shares no code with the evaluator in `cardwatch_rules`, not even identifiers or the rule file's reader
+(docs/decisions/0002-oracle.md says why), so that a mistake there cannot hide here.
+"""
+
+from cardwatch_oracle.errors import OracleError
+from cardwatch_oracle.expectation import EXPECTED_ALERTS, expected_alerts
+from cardwatch_oracle.verdict import Verdict, verify
+from cardwatch_oracle.windows import windows
+
+__all__ = ["EXPECTED_ALERTS", "OracleError", "Verdict", "expected_alerts", "verify", "windows"]

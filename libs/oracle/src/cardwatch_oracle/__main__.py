@@ -1,0 +1,100 @@
+"""`python -m cardwatch_oracle`: which alerts had to be raised, and whether they were."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from cardwatch_oracle.errors import OracleError
+from cardwatch_oracle.expectation import expected_alerts
+from cardwatch_oracle.verdict import Verdict, verify
+
+
+def judge(
+    transactions: Annotated[
+        Path, typer.Option(help="Parquet file of transactions (fields of transaction.avsc), in any order.")
+    ],
+    rules: Annotated[Path, typer.Option(help="Rule file (YAML).")],
+    rates: Annotated[
+        Path | None, typer.Option(help="CSV currency,exponent,rate_e8; needed where base_amount_minor is absent.")
+    ] = None,
+    alerts: Annotated[
+        Path | None, typer.Option(help="Alert ids raised and not retracted, one a line; without it, only expect.")
+    ] = None,
+    category_groups: Annotated[
+        Path | None,
+        typer.Option(help="CSV first,last,group; needed where a rule uses the absent merchant_category_group."),
+    ] = None,
+    bin_countries: Annotated[
+        Path | None, typer.Option(help="CSV bin,country; needed where a rule uses the absent bin_country.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the expected alerts to this Parquet file.")] = None,
+    show: Annotated[int, typer.Option(min=0, help="How many missing and extra alerts to print.")] = 10,
+) -> None:
+    """Compute the expected alerts in SQL, independently of the detector, and compare them with the observed ones.
+
+    Exits 0 where the sets are equal (or none was given to compare), 1 where they differ, 2 where the input is wrong.
+
+    Example: python -m cardwatch_oracle --transactions t.parquet --rules config/rules/demo.yaml --rates rates.csv
+    --alerts observed.txt
+    """
+    try:
+        expected = expected_alerts(
+            transactions, rules, rates, category_groups_file=category_groups, bin_countries_file=bin_countries
+        )
+        observed = None if alerts is None else _ids(alerts)
+        if output is not None:
+            _write(expected, output)
+    except OracleError as error:
+        typer.echo(f"Error: {error}.", err=True)
+        raise typer.Exit(2) from error
+    for rule_id, count in sorted(Counter(expected["rule_id"].to_pylist()).items()):
+        typer.echo(f"{count:>12,}  {rule_id}")
+    if observed is None:
+        typer.echo(f"{expected.num_rows:>12,}  alerts expected")
+        return
+    verdict = verify(expected, observed)
+    typer.echo(str(verdict))
+    _explain(verdict, expected, show)
+    if not verdict.holds:
+        raise typer.Exit(1)
+
+
+def _explain(verdict: Verdict, expected: pa.Table, show: int) -> None:
+    missing = set(verdict.missing[:show])
+    for alert in expected.to_pylist() if missing else []:
+        if alert["alert_id"] in missing:
+            typer.echo(
+                f"missing {alert['alert_id']}: {alert['rule_id']} for transaction {alert['transaction_id']} "
+                f"of {alert['scope']} {alert['key']} at {alert['event_time']}, {alert['measures']}"
+            )
+    for alert_id in verdict.extra[:show]:
+        typer.echo(f"extra   {alert_id}")
+    if (hidden := max(len(verdict.missing) - show, 0) + max(len(verdict.extra) - show, 0)) > 0:
+        typer.echo(f"… and {hidden:,} more (--show)")
+
+
+def _ids(path: Path) -> set[str]:
+    try:
+        return {line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise OracleError(f"the observed alerts cannot be read from {path}: {error}") from error
+
+
+def _write(expected: pa.Table, path: Path) -> None:
+    try:
+        pq.write_table(expected, path)
+    except OSError as error:
+        raise OracleError(f"the expected alerts cannot be written to {path}: {error}") from error
+
+
+def main() -> None:
+    """Entry point of `python -m cardwatch_oracle`."""
+    typer.run(judge)
+
+
+if __name__ == "__main__":
+    main()

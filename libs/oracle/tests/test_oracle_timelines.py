@@ -1,0 +1,350 @@
+"""Hand-drawn timelines: each case shows when its transactions happen and which of them must raise the alert."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import pyarrow as pa
+import pytest
+from cardwatch_oracle import EXPECTED_ALERTS, OracleError, expected_alerts, windows
+
+SECOND = 1_000_000
+NOON = 1_795_521_600 * SECOND  # 2026-11-24 12:00 UTC, a Tuesday
+
+TYPES: dict[str, pa.DataType] = {
+    "transaction_id": pa.string(),
+    "event_time": pa.int64(),
+    "card_token": pa.string(),
+    "card_bin": pa.string(),
+    "amount_minor": pa.int64(),
+    "currency": pa.string(),
+    "merchant_id": pa.string(),
+    "merchant_category_code": pa.string(),
+    "country": pa.string(),
+    "status": pa.string(),
+    "device_id": pa.string(),
+}
+
+
+def payment(transaction_id: str, at_us: int, **fields: Any) -> dict[str, Any]:
+    """A payment `at_us` microseconds after noon."""
+    usual = {
+        "card_token": "c1",
+        "card_bin": "400000",
+        "amount_minor": 100,
+        "currency": "EUR",
+        "merchant_id": "m1",
+        "merchant_category_code": "5411",
+        "country": "DE",
+        "status": "approved",
+        "device_id": None,
+    }
+    return usual | {"transaction_id": transaction_id, "event_time": NOON + at_us} | fields
+
+
+def table(payments: Sequence[dict[str, Any]], **more: pa.DataType) -> pa.Table:
+    return pa.Table.from_pylist(list(payments), schema=pa.schema(TYPES | more))
+
+
+@pytest.fixture
+def rates(tmp_path: Path) -> Path:
+    file = tmp_path / "rates.csv"
+    file.write_text("currency,exponent,rate_e8\nEUR,2,100000000\nUSD,2,86500000\nJPY,0,613000\nKWD,3,281250000\n")
+    return file
+
+
+@pytest.fixture
+def rule_file(tmp_path: Path) -> "RuleFile":
+    return RuleFile(tmp_path / "rules.yaml")
+
+
+class RuleFile:
+    """Writes a file with one rule."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, measures: dict[str, dict[str, str]], when: str, **fields: Any) -> Path:
+        rule = {"id": "r", "version": 1, "scope": "card", "measures": measures, "when": when} | fields
+        self.path.write_text(json.dumps({"rules": [rule]}))  # JSON is YAML
+        return self.path
+
+
+def raised(payments: Sequence[dict[str, Any]], rules: Path, rates: Path | None = None) -> list[str]:
+    return [str(row) for row in expected_alerts(table(payments), rules, rates)["transaction_id"].to_pylist()]
+
+
+def values(payments: Sequence[dict[str, Any]], rules: Path) -> dict[str, Any]:
+    """Value of the measure `n` of each raised transaction."""
+    rows = expected_alerts(table(payments), rules, None).to_pylist()
+    return {row["transaction_id"]: json.loads(row["measures"])["n"] for row in rows}
+
+
+def count(window: str = "10s", **more: str) -> dict[str, dict[str, str]]:
+    return {"n": {"window": window, "is": "count(*)"} | more}
+
+
+def test_window_is_open_at_its_start(rule_file: RuleFile) -> None:
+    # a          b            window of b is (0, 10]: a is out
+    # 0s        10s
+    payments = [payment("a", 0), payment("b", 10 * SECOND)]
+    assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 1}
+
+
+def test_window_holds_what_is_one_microsecond_younger_than_its_start(rule_file: RuleFile) -> None:
+    # ·a         b            a at 1 µs, b at 10 s: a is in
+    payments = [payment("a", 1), payment("b", 10 * SECOND)]
+    assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 2}
+
+
+def test_ties_see_each_other(rule_file: RuleFile) -> None:
+    # a   bc                  b and c at the same microsecond: both see three
+    payments = [payment("a", 0), payment("b", 5), payment("c", 5)]
+    assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 3, "c": 3}
+
+
+def test_arrival_order_does_not_matter(rule_file: RuleFile) -> None:
+    payments = [payment(name, at * SECOND) for at, name in enumerate("abcdefgh")]
+    rules = rule_file(count("3s"), "n >= 3")
+    assert raised(payments, rules) == list("cdefgh")
+    assert raised(payments[::-1], rules) == list("cdefgh")
+
+
+def test_a_duplicate_counts_once_and_alerts_once(rule_file: RuleFile) -> None:
+    # a b(b)    c
+    payments = [payment("a", 0), payment("b", 1), payment("b", 1), payment("c", 2), payment("a", 0)]
+    assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_messages_of_one_transaction_may_differ_in_how_they_travelled(rule_file: RuleFile) -> None:
+    payments = [payment("a", 0) | {"raw_offset": 1}, payment("a", 0) | {"raw_offset": 2}]
+    alerts = expected_alerts(table(payments, raw_offset=pa.int64()), rule_file(count(), "n >= 1"), None)
+    assert alerts["transaction_id"].to_pylist() == ["a"]
+
+
+def test_contradictory_duplicates_have_no_expected_alerts(rule_file: RuleFile) -> None:
+    payments = [payment("a", 0, amount_minor=1), payment("a", 0, amount_minor=2)]
+    with pytest.raises(OracleError, match="those of a differ"):
+        raised(payments, rule_file(count(), "n >= 1"))
+
+
+def test_keys_are_apart_and_scope_chooses_the_key(rule_file: RuleFile) -> None:
+    # card c1   a   c         merchant m1  a b
+    # card c2     b           merchant m2      c
+    payments = [payment("a", 0), payment("b", 1, card_token="c2"), payment("c", 2, merchant_id="m2")]
+    assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 1, "c": 2}
+    alerts = expected_alerts(table(payments), rule_file(count(), "n >= 2", scope="merchant"), None).to_pylist()
+    assert [(alert["scope"], alert["key"], alert["transaction_id"]) for alert in alerts] == [("merchant", "m1", "b")]
+
+
+def test_no_key_no_window(rule_file: RuleFile) -> None:
+    payments = [payment("a", 0), payment("b", 1), payment("c", 2, device_id="d1")]
+    assert values(payments, rule_file(count(), "n >= 1", scope="device")) == {"c": 1}
+
+
+def test_where_keeps_the_transaction_but_not_its_weight(rule_file: RuleFile) -> None:
+    # a  b(declined)  c       c: two of three; b itself is evaluated, though it does not count
+    payments = [payment("a", 0), payment("b", 1, status="declined"), payment("c", 2)]
+    assert values(payments, rule_file(count(where="status = 'approved'"), "n >= 1")) == {"a": 1, "b": 1, "c": 2}
+
+
+def test_where_that_is_unknown_excludes(rule_file: RuleFile) -> None:
+    # device_id of a is null: `device_id <> 'd1'` is neither true nor false
+    payments = [payment("a", 0), payment("b", 1, device_id="d1"), payment("c", 2, device_id="d2")]
+    assert values(payments, rule_file(count(where="device_id <> 'd1'"), "n >= 0")) == {"a": 0, "b": 0, "c": 1}
+
+
+def test_distinct_counts_values_and_no_nulls(rule_file: RuleFile) -> None:
+    # DE  FR  DE  null  IT
+    # 0s  1s  2s   3s   11s    window 10 s: (1, 11] at the end, so FR is out
+    countries = {"a": (0, "DE"), "b": (1, "FR"), "c": (2, "DE"), "d": (3, None), "e": (11, "IT")}
+    payments = [payment(name, at * SECOND, country=country) for name, (at, country) in countries.items()]
+    rules = rule_file({"n": {"window": "10s", "is": "count(distinct country)"}}, "n >= 0")
+    assert values(payments, rules) == {"a": 1, "b": 2, "c": 2, "d": 2, "e": 2}
+
+
+@pytest.mark.parametrize(
+    ("expression", "at_b", "at_c"),
+    [("sum", 30, 45), ("mean", 15.0, 15.0), ("min", 10, 10), ("max", 20, 20)],
+)
+def test_functions_of_a_field(rule_file: RuleFile, expression: str, at_b: float, at_c: float) -> None:
+    # 10  20  15              all within the window
+    amounts = {"a": 10, "b": 20, "c": 15}
+    payments = [payment(name, at, amount_minor=amount) for at, (name, amount) in enumerate(amounts.items())]
+    measured = values(payments, rule_file({"n": {"window": "1m", "is": f"{expression}(amount_minor)"}}, "n >= 0"))
+    assert (measured["b"], measured["c"]) == (at_b, at_c)
+
+
+@pytest.mark.parametrize("expression", ["sum", "mean", "min", "max"])
+def test_nothing_to_measure_is_null_and_null_is_not_raised(rule_file: RuleFile, expression: str) -> None:
+    payments = [payment("a", 0)]
+    measure = {"n": {"window": "1m", "is": f"{expression}(amount_minor)", "where": "status = 'declined'"}}
+    assert values(payments, rule_file(measure, "n is null")) == {"a": None}
+    assert values(payments, rule_file(measure, "n >= 0")) == {}
+    assert values(payments, rule_file(measure, "not (n >= 0)")) == {}
+
+
+def test_when_sees_fields_and_measures_of_several_windows(rule_file: RuleFile) -> None:
+    # a . . . . b c           long window 10 s: 1 2 3, short window 2 s: 1 1 2
+    payments = [payment("a", 0), payment("b", 5 * SECOND), payment("c", 6 * SECOND, country="FR")]
+    measures = {"long": {"window": "10s", "is": "count(*)"}, "short": {"window": "2s", "is": "count(*)"}}
+    assert raised(payments, rule_file(measures, "long > short and country = 'FR'")) == ["c"]
+    assert raised(payments, rule_file(measures, "long = short -- both")) == ["a"]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("24h", 86_400), ("7d", 604_800)])
+def test_units_of_windows(rule_file: RuleFile, text: str, seconds: int) -> None:
+    payments = [payment("a", 0), payment("b", seconds * SECOND - 1), payment("c", seconds * SECOND)]
+    assert values(payments, rule_file(count(text), "n >= 1")) == {"a": 1, "b": 2, "c": 2}
+
+
+def test_paused_rules_expect_nothing_and_shadow_rules_do(rule_file: RuleFile) -> None:
+    assert raised([payment("a", 0)], rule_file(count(), "n >= 1", mode="paused")) == []
+    assert raised([payment("a", 0)], rule_file(count(), "n >= 1", mode="shadow")) == ["a"]
+
+
+def test_an_alert_says_which_rule_and_has_the_agreed_identity(rule_file: RuleFile) -> None:
+    alerts = expected_alerts(table([payment("t-1", 0)]), rule_file(count(), "n >= 1", id="velocity", version=7), None)
+    assert alerts.schema == EXPECTED_ALERTS
+    assert alerts.to_pylist() == [
+        {
+            "rule_id": "velocity",
+            "rule_version": 7,
+            "scope": "card",
+            "key": "c1",
+            "transaction_id": "t-1",
+            "event_time": NOON,
+            "measures": '{"n": 1}',
+            "alert_id": str(uuid5(UUID("5a0f6c4e-7f0b-5b0e-9d5c-2f6d1d6a9c11"), "velocity|7|t-1")),
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "cents"),
+    [
+        (12_345, "EUR", 12_345),
+        (10_000, "USD", 8_650),
+        (1, "USD", 1),  # 0.865 cents
+        (100, "JPY", 61),  # 61.3 cents
+        (500, "JPY", 307),  # 306.5 cents: half up
+        (1_000, "KWD", 281),  # 281.25 cents
+        (2_000, "KWD", 563),  # 562.5 cents: half up
+        (9_000_000_000_000_000_000, "EUR", 9_000_000_000_000_000_000),
+    ],
+)
+def test_amounts_convert_exactly_half_up(
+    rule_file: RuleFile, rates: Path, amount: int, currency: str, cents: int
+) -> None:
+    rules = rule_file({"n": {"window": "1s", "is": "sum(base_amount_minor)"}}, f"n = {cents}")
+    assert raised([payment("a", 0, amount_minor=amount, currency=currency)], rules, rates) == ["a"]
+
+
+def test_a_currency_without_a_rate_is_not_silently_left_out(rule_file: RuleFile, rates: Path) -> None:
+    with pytest.raises(OracleError, match="no rate for XYZ"):
+        raised([payment("a", 0, currency="XYZ")], rule_file(count(), "n >= 1"), rates)
+
+
+def test_an_enriched_amount_is_taken_as_it_is(rule_file: RuleFile, rates: Path) -> None:
+    payments = table([payment("a", 0) | {"base_amount_minor": 7}], base_amount_minor=pa.int64())
+    rules = rule_file({"n": {"window": "1s", "is": "max(base_amount_minor)"}}, "n = 7")
+    assert expected_alerts(payments, rules, rates).num_rows == 1
+
+
+def test_hour_and_weekday_are_those_of_utc(rule_file: RuleFile) -> None:
+    day = 86_400 * SECOND
+    payments = [payment("tue", 0), payment("sun", 5 * day), payment("mon", 5 * day + 12 * 3_600 * SECOND)]
+    assert raised(payments, rule_file(count(), "day_of_week = 2 and hour_of_day = 12")) == ["tue"]
+    assert raised(payments, rule_file(count(), "day_of_week = 7")) == ["sun"]
+    assert raised(payments, rule_file(count(), "day_of_week = 1 and hour_of_day = 0")) == ["mon"]
+
+
+def test_groups_and_countries_are_looked_up(rule_file: RuleFile, tmp_path: Path) -> None:
+    groups, bins = tmp_path / "groups.csv", tmp_path / "bins.csv"
+    groups.write_text("first,last,group\n5400,5499,groceries\n7995,7995,gambling\n")
+    bins.write_text("bin,country\n400000,DE\n40000012,FR\n")
+    payments = [
+        payment("a", 0, card_bin="40000012"),
+        payment("b", 1, merchant_category_code="5499", card_bin="40000013"),
+        payment("c", 2, merchant_category_code="5500", card_bin="999999"),
+    ]
+
+    def raised_when(when: str) -> list[Any]:
+        rules = rule_file(count(), when)
+        return expected_alerts(table(payments), rules, None, category_groups_file=groups, bin_countries_file=bins)[
+            "transaction_id"
+        ].to_pylist()
+
+    assert raised_when("merchant_category_group = 'groceries'") == ["a", "b"]
+    assert raised_when("merchant_category_group = 'other'") == ["c"]
+    assert raised_when("bin_country = 'FR'") == ["a"]
+    assert raised_when("bin_country = 'DE'") == ["b"]
+    assert raised_when("bin_country is null") == ["c"]
+
+
+@pytest.mark.parametrize(
+    ("field", "missing"),
+    [
+        ("base_amount_minor > 1", "base_amount_minor"),
+        ("merchant_category_group = 'x'", "merchant_category_group"),
+        ("bin_country = 'DE'", "bin_country"),
+        ("colour = 'red'", "colour"),
+    ],
+)
+def test_an_absent_field_is_named(rule_file: RuleFile, field: str, missing: str) -> None:
+    with pytest.raises(OracleError, match=missing):
+        raised([payment("a", 0)], rule_file(count(), field))
+
+
+def test_a_name_within_a_literal_is_no_field(rule_file: RuleFile) -> None:
+    assert raised([payment("a", 0)], rule_file(count(), "country <> 'bin_country'")) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [
+        ({"scope": "planet"}, "scope"),
+        ({"when": "n >="}, "when is not an SQL expression"),
+        ({"when": "1 = 1); (select 1"}, "when"),
+        ({"measures": {"n": {"window": "10 parsecs", "is": "count(*)"}}}, "10 parsecs"),
+        ({"measures": {"n": {"window": "10s", "is": "median(amount_minor)"}}}, "median"),
+        ({"measures": {"n": {"window": "10s", "is": "sum(*)"}}}, r"sum\(\*\)"),
+        ({"measures": {"n": {"window": "10s", "is": "count(amount_minor)"}}}, r"count\(amount_minor\)"),
+        ({"measures": {"country": {"window": "10s", "is": "count(*)"}}, "when": "country > 1"}, "another"),
+        ({"when": "n > (select count(*) from read_csv('/etc/hostname'))"}, "cannot be evaluated"),
+        ({"mode": "asleep"}, "asleep"),
+        ({"version": "one"}, "version"),
+    ],
+)
+def test_a_wrong_rule_is_refused_with_one_sentence(rule_file: RuleFile, rule: dict[str, Any], named: str) -> None:
+    arguments: dict[str, Any] = {"measures": count(), "when": "n >= 1"} | rule
+    with pytest.raises(OracleError, match=named) as refused:
+        raised([payment("a", 0)], rule_file(**arguments))
+    assert "\n" not in str(refused.value)
+
+
+def test_event_time_may_be_a_timestamp(rule_file: RuleFile) -> None:
+    payments = table([payment("a", 1), payment("b", 10 * SECOND)])
+    index = payments.column_names.index("event_time")
+    stamped = payments.set_column(index, "event_time", payments["event_time"].cast(pa.timestamp("us", tz="UTC")))
+    rules = rule_file(count(), "n >= 2")
+    assert expected_alerts(stamped, rules, None).equals(expected_alerts(payments, rules, None))
+
+
+def test_windows_measure_every_transaction() -> None:
+    # 10  20          40       window 10 s
+    # 0s  1s        10.5s
+    payments = [
+        payment("a", 0, amount_minor=10),
+        payment("b", SECOND, amount_minor=20),
+        payment("c", 10_500_000, amount_minor=40),
+        payment("x", SECOND, amount_minor=1_000, card_token="c2"),
+    ]
+    assert windows(table(payments), "card_token", 10 * SECOND, "amount_minor").to_pylist() == [
+        {"transaction_id": "a", "n": 1, "sum": 10, "mean": 10.0},
+        {"transaction_id": "b", "n": 2, "sum": 30, "mean": 15.0},
+        {"transaction_id": "c", "n": 2, "sum": 60, "mean": 30.0},
+        {"transaction_id": "x", "n": 1, "sum": 1_000, "mean": 1_000.0},
+    ]
