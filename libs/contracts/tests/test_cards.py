@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import random
+from uuid import UUID
 
 import pytest
 from cardwatch_contracts.cards import find_card_numbers, luhn_valid, tokenise
@@ -41,10 +43,17 @@ def test_luhn(number: str, valid: bool) -> None:
     [
         ("paid with 4111 1111 1111 1111 today", ["4111 1111 1111 1111"]),
         ('{"note":"4111-1111-1111-1111"}', ["4111-1111-1111-1111"]),
+        ("amex 3782 822463 10005.", ["3782 822463 10005"]),
         ("4111111111111112", []),
+        ("5000a000-4111-1111-1111-111111111111", []),
         ("id a4111111111111111", []),
         ("2026-11-24T10:00:00", []),
     ],
 )
 def test_finds_card_numbers_in_text(text: str, found: list[str]) -> None:
     assert find_card_numbers(text) == found
+
+
+def test_uuids_are_no_card_numbers() -> None:
+    draw = random.Random(5)
+    assert not any(find_card_numbers(str(UUID(int=draw.getrandbits(128), version=4))) for _ in range(100_000))

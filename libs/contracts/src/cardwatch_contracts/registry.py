@@ -1,18 +1,22 @@
 """The schema registry (Confluent's API): ids, schemas by id, registration with compatibility."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.common._httpx_compat import httpx as _http
 from confluent_kafka.schema_registry.error import SchemaRegistryError
-from httpx import HTTPError
 
-from cardwatch_contracts.errors import IncompatibleSchemaError, RegistryUnavailableError
+from cardwatch_contracts.errors import CardwatchError, IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.schemas import schema_text
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 
+# The client lets the errors of its HTTP library through, and chooses that library itself.
+_NETWORK_ERRORS: Final = (_http.HTTPError, OSError)
+
 _NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
 _CLIENT_ERRORS: Final = range(400, 500)
 
 
@@ -38,9 +42,9 @@ class Registry(Protocol):
 class ConfluentRegistry:
     """A registry behind Confluent's HTTP API (Apicurio's ``/apis/ccompat/v7``, Confluent's, Karapace)."""
 
-    def __init__(self, url: str, basic_auth: str = "", ca_location: str = "") -> None:
+    def __init__(self, url: str, basic_auth: str = "", ca_location: str = "", retries: int = 3) -> None:
         """``basic_auth`` is ``user:password`` or empty; ``ca_location`` a PEM file or empty for the system's."""
-        config: dict[str, Any] = {"url": url, "timeout": 10}
+        config: dict[str, Any] = {"url": url, "timeout": 10, "max.retries": retries}
         if basic_auth:
             config["basic.auth.user.info"] = basic_auth
         if ca_location:
@@ -50,41 +54,32 @@ class ConfluentRegistry:
 
     def schema_by_id(self, schema_id: int) -> str | None:
         try:
-            return str(self._client.get_schema(schema_id).schema_str)
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
-                return None
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking():
+                return str(self._client.get_schema(schema_id).schema_str)
+        except _NotFoundError:
+            return None
 
     def id_of(self, subject: str, schema_name: str) -> int:
         try:
-            return _known(self._client.lookup_schema(subject, self._schema(schema_name)).schema_id)
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
-                raise IncompatibleSchemaError(
-                    f"{schema_name}.avsc is not registered as {subject} at {self._url}: "
-                    "run `cardwatch schemas apply` before the services start"
-                ) from error
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking():
+                return _known(self._client.lookup_schema(subject, _schema(schema_name)).schema_id)
+        except _NotFoundError as error:
+            raise IncompatibleSchemaError(
+                f"{schema_name}.avsc is not registered as {subject} at {self._url}: "
+                "run `cardwatch schemas apply` before the services start"
+            ) from error
 
     def ids_of_all_versions(self, subject: str) -> dict[int, str]:
-        """Every registered version of a subject: schema id → schema text.
+        """Every registered version of a subject: schema id → schema text; empty when there is no such subject.
 
         Raises:
             RegistryUnavailableError: it does not answer.
         """
         try:
-            versions = [self._client.get_version(subject, number) for number in self._client.get_versions(subject)]
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
-                return {}
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking():
+                versions = [self._client.get_version(subject, at) for at in self._client.get_versions(subject)]
+        except _NotFoundError:
+            return {}
         return {_known(version.schema_id): str(version.schema.schema_str) for version in versions}
 
     def register(self, subject: str, schema_name: str, text: str | None = None) -> int:
@@ -97,45 +92,60 @@ class ConfluentRegistry:
             IncompatibleSchemaError: it breaks an earlier version, or is no schema at all.
             RegistryUnavailableError: the registry does not answer.
         """
-        schema = self._schema(schema_name) if text is None else Schema(text, "AVRO")
+        schema = _schema(schema_name) if text is None else Schema(text, "AVRO")
         try:
-            # Explicit per subject: Apicurio does not enforce its default on registration.
-            self._client.set_compatibility(subject, COMPATIBILITY)
-            if self._client.get_versions(subject) and not self._client.test_compatibility_all_versions(subject, schema):
-                raise self._incompatible(subject, schema_name)
-            return int(self._client.register_schema(subject, schema))
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:  # no version yet
-                return self._register_first(subject, schema_name, schema)
-            if error.http_status_code in _CLIENT_ERRORS:
-                raise self._incompatible(subject, schema_name, str(error.error_message)) from error
-            raise self._unavailable(error) from error
-        except (HTTPError, OSError) as error:
-            raise self._unavailable(error) from error
+            with self._asking():
+                # Explicit per subject: Apicurio does not enforce its default on registration.
+                self._client.set_compatibility(subject, COMPATIBILITY)
+                if self._has_versions(subject) and not self._client.test_compatibility_all_versions(subject, schema):
+                    raise _incompatible(subject, schema_name)
+                return self._client.register_schema(subject, schema)
+        except _RefusedByRegistryError as error:
+            raise _incompatible(subject, schema_name, str(error)) from error
 
-    def _register_first(self, subject: str, schema_name: str, schema: Schema) -> int:
+    def _has_versions(self, subject: str) -> bool:
         try:
-            schema_id = int(self._client.register_schema(subject, schema))
-            self._client.set_compatibility(subject, COMPATIBILITY)
+            with self._asking():
+                return bool(self._client.get_versions(subject))
+        except _NotFoundError:
+            return False
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Sort what a request can raise: not found, refused, or no answer."""
+        try:
+            yield
         except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                raise _NotFoundError(str(error.error_message)) from error
             if error.http_status_code in _CLIENT_ERRORS:
-                raise self._incompatible(subject, schema_name, str(error.error_message)) from error
+                raise _RefusedByRegistryError(str(error.error_message)) from error
             raise self._unavailable(error) from error
-        return schema_id
-
-    @staticmethod
-    def _schema(schema_name: str) -> Schema:
-        return Schema(schema_text(schema_name), "AVRO")
-
-    def _incompatible(self, subject: str, schema_name: str, why: str = "") -> IncompatibleSchemaError:
-        return IncompatibleSchemaError(
-            f"{schema_name}.avsc is refused as a new version of {subject} under {COMPATIBILITY}"
-            f"{': ' + why if why else ''}; a compatible change adds a field with a default "
-            "or removes one that has a default, see schemas/README.md"
-        )
+        except _NETWORK_ERRORS as error:
+            raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> RegistryUnavailableError:
         return RegistryUnavailableError(f"the schema registry at {self._url} does not answer: {error}")
+
+
+class _RefusedByRegistryError(CardwatchError):
+    """The registry answered that the request is wrong."""
+
+
+class _NotFoundError(_RefusedByRegistryError):
+    """The registry answered that there is no such thing."""
+
+
+def _schema(schema_name: str) -> Schema:
+    return Schema(schema_text(schema_name), "AVRO")
+
+
+def _incompatible(subject: str, schema_name: str, why: str = "") -> IncompatibleSchemaError:
+    return IncompatibleSchemaError(
+        f"{schema_name}.avsc is refused as a new version of {subject} under {COMPATIBILITY}"
+        f"{': ' + why if why else ''}; a compatible change adds a field with a default "
+        "or removes one that has a default, see schemas/README.md"
+    )
 
 
 def _known(schema_id: int | None) -> int:

@@ -38,7 +38,7 @@ def configure(service: str, level: str = "INFO", log_format: str = "console") ->
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("httpx", "httpcore", "py4j"):
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "py4j"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -1,0 +1,1 @@
+"""The cardwatch command."""

@@ -1,0 +1,68 @@
+"""The ``cardwatch`` command. Each group of sub-commands is a module of its own and is named here.
+
+A module is imported when its command is asked for: `cardwatch platform up` with a platform that runs answers at once,
+and does not wait for what the demo needs.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from cardwatch_service.commands import one_sentence_errors
+from typer.core import TyperGroup
+
+# command → where it is, ``module:attribute``: a Typer application with sub-commands, or a function.
+COMMANDS: Final[Mapping[str, str]] = {
+    "platform": "cardwatch_cli.platform_commands:app",
+    "schemas": "cardwatch_cli.schemas_commands:app",
+    "demo": "cardwatch_cli.demo.command:demo",
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Knows its commands by name and imports one when it is used (all of them for ``--help``)."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return _load(cmd_name) if cmd_name in COMMANDS else None
+
+
+class _Cardwatch(typer.Typer):
+    """What a person can act on is one sentence on standard error and exit code 1, whatever the sub-command."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        with one_sentence_errors():
+            return super().__call__(*args, **kwargs)
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = COMMANDS[name].partition(":")
+    found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command: Any = typer.main.get_group(found)
+    else:
+        single = typer.Typer(add_completion=False)
+        single.command(name)(found)
+        command = typer.main.get_command(single)
+    command.name = name
+    return command
+
+
+app = _Cardwatch(
+    name="cardwatch",
+    cls=_LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _cardwatch() -> None:
+    """Card velocity alerts within a second: run the platform, apply contracts, see it work."""
+
+
+if __name__ == "__main__":
+    app()

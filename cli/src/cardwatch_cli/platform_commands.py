@@ -1,0 +1,147 @@
+"""``cardwatch platform``: the embedded Kafka and schema registry."""
+
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+from cardwatch_contracts.errors import PlatformError
+from cardwatch_platform import EmbeddedPlatform, PlatformSettings, RichReporter
+from cardwatch_platform import daemon as platform_daemon
+from cardwatch_platform.artifacts import LOCK_PATH
+from cardwatch_platform.embedded import START_TIMEOUT_SECONDS
+from cardwatch_platform.locking import write_lock
+from rich.console import Console
+from rich.table import Table
+
+_NOT_UP: Final = 3
+_WATCH_SECONDS: Final = 0.5
+
+app = typer.Typer(
+    help="Kafka and a schema registry on this machine, without Docker and without Java being installed.\n\n"
+    "What is missing is downloaded once into the user's cache directory (CARDWATCH_CACHE_DIR) and checked against "
+    "pinned checksums. CARDWATCH_MAVEN_REPOSITORY names a mirror to download from.",
+    no_args_is_help=True,
+)
+
+HomeOption = Annotated[
+    Path,
+    typer.Option("--home", envvar="CARDWATCH_HOME", help="Directory with the platform's data, logs and state."),
+]
+_DEFAULT_HOME: Final = Path(".cardwatch")
+
+
+@app.command()
+def up(
+    home: HomeOption = _DEFAULT_HOME,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, and stop the platform with Ctrl-C or SIGTERM.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds that both services may take to become healthy.")
+    ] = START_TIMEOUT_SECONDS,
+) -> None:
+    """Start the platform and return when it is healthy; it runs until `down`.
+
+    Topics, messages, schemas and their ids are kept in the home directory from one run to the next.
+    """
+    console = Console(stderr=True)
+    settings = PlatformSettings()
+    with RichReporter(console) as reporter, _sigterm_as_interrupt():
+        if foreground:
+            with EmbeddedPlatform(
+                home, settings=settings, reporter=reporter, start_timeout_seconds=timeout
+            ) as platform:
+                console.print("Press Ctrl-C to stop.")
+                _watch(platform)
+            console.print("The platform has stopped.")
+            return
+        began = time.monotonic()
+        state, started = platform_daemon.up(home, settings, reporter, timeout)
+    if started:
+        console.print(f"The platform is up ({time.monotonic() - began:.1f} s).", highlight=False)
+    else:
+        console.print(
+            f"The platform is up already: Kafka at {state.bootstrap_servers}, schema registry at {state.registry_url}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def down(home: HomeOption = _DEFAULT_HOME) -> None:
+    """Stop the platform. Its data stays; doing it twice is no error."""
+    stopped = platform_daemon.down(home)
+    Console(stderr=True).print(f"Stopped {' and '.join(stopped)}." if stopped else "The platform was not running.")
+
+
+@app.command()
+def status(home: HomeOption = _DEFAULT_HOME) -> None:
+    """Show each component. Exit code 0 if all are up, 3 if not."""
+    statuses = platform_daemon.status(home)
+    table = Table("component", "state", "address", "pid", "since")
+    for entry in statuses:
+        component = entry.component
+        table.add_row(
+            entry.name,
+            f"[green]{entry.state}[/]" if entry.state == "up" else f"[red]{entry.state}[/]",
+            entry.address,
+            str(component.pid) if component else "",
+            f"{datetime.fromisoformat(component.since).astimezone():%Y-%m-%d %H:%M:%S}" if component else "",
+        )
+    Console().print(table)
+    if any(entry.state != "up" for entry in statuses):
+        raise typer.Exit(_NOT_UP)
+
+
+@app.command()
+def env(home: HomeOption = _DEFAULT_HOME) -> None:
+    """Print the settings with which services find the platform: eval "$(cardwatch platform env)"."""
+    for name, value in platform_daemon.exports(home, PlatformSettings()).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def lock() -> None:
+    """For maintainers: resolve the artifacts anew and write their sizes and checksums into the lock file."""
+    console = Console(stderr=True)
+    with RichReporter(console) as reporter:
+        written = write_lock(PlatformSettings(), reporter)
+    for name, artifacts in sorted(written.sets.items()):
+        console.print(f"{name}: {len(artifacts)} files, {written.size(name) / 1e6:.1f} MB", highlight=False)
+    console.print(f"Written: {LOCK_PATH}", soft_wrap=True, highlight=False)
+
+
+def _watch(platform: EmbeddedPlatform) -> None:
+    """Wait for Ctrl-C.
+
+    Raises:
+        PlatformError: a service has ended by itself.
+    """
+    try:
+        while (failure := platform.failed()) is None:
+            time.sleep(_WATCH_SECONDS)
+    except KeyboardInterrupt:
+        return
+    raise PlatformError(failure)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the command as Ctrl-C does: through every clean-up."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

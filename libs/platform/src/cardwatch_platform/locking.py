@@ -1,0 +1,51 @@
+"""Writing the lock file: what a maintainer does after changing a version in ``artifacts.ROOTS``."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Final
+
+from cardwatch_platform.artifacts import LOCK_PATH, ROOTS, Artifact, Lock, sha256_of
+from cardwatch_platform.download import only_one, run_ivy
+from cardwatch_platform.ivy import IvyRun, pyspark_jars
+from cardwatch_platform.reporting import Reporter
+from cardwatch_platform.settings import PlatformSettings
+
+# Part of RoaringBitmap until 1.0; pyspark's is newer and has them inside.
+_REPLACED_IN_PYSPARK: Final = frozenset({"shims"})
+
+
+def write_lock(settings: PlatformSettings, reporter: Reporter, path: Path = LOCK_PATH) -> Lock:
+    """Resolve every root with what it needs, download it all, and write names, sizes and checksums.
+
+    Raises:
+        PlatformError: something could not be resolved or downloaded.
+    """
+    cache_dir = settings.cache_dir.absolute()
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    staging = cache_dir / "staging"
+    with only_one(cache_dir, reporter):
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            runs = [IvyRun(name, tuple(roots), True, staging / name, settings) for name, roots in ROOTS.items()]
+            reporter.message("Resolving " + ", ".join(str(root) for roots in ROOTS.values() for root in roots))
+            run_ivy(runs, 0, reporter)
+            lock = Lock({run.name: _lock_set(run) for run in runs})
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    lock.save(path)
+    return lock
+
+
+def _lock_set(run: IvyRun) -> tuple[Artifact, ...]:
+    present = _in_pyspark() | _REPLACED_IN_PYSPARK if run.name == "spark" else frozenset()
+    return tuple(
+        Artifact(module, path.stat().st_size, sha256_of(path))
+        for module, path in run.retrieved()
+        if module.artifact not in present or module in run.modules
+    )
+
+
+def _in_pyspark() -> frozenset[str]:
+    """Artifact names of pyspark's own jars: two versions of a library on one class path are a riddle for later."""
+    return frozenset(re.sub(r"-\d.*", "", jar.stem) for jar in pyspark_jars().glob("*.jar"))

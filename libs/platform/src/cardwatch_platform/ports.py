@@ -1,0 +1,62 @@
+"""Free TCP ports on the loopback interface, kept over restarts while they stay free."""
+
+import random
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from cardwatch_contracts.errors import PlatformError
+
+HOST: Final = "127.0.0.1"
+
+# Below every system's ephemeral range: no outgoing connection takes such a port between our look and the server's bind.
+_RANGE: Final = range(20_000, 32_000)
+_ATTEMPTS: Final = 200
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As Java's server sockets do: a connection in TIME_WAIT is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def free_port(avoid: Iterable[int] = ()) -> int:
+    """A free port that is not in ``avoid``.
+
+    Raises:
+        PlatformError: none was found.
+    """
+    taken = set(avoid)
+    for _ in range(_ATTEMPTS):
+        port = random.choice(_RANGE)  # noqa: S311 - not a secret
+        if port not in taken and is_free(port):
+            return port
+    raise PlatformError(f"no free port between {_RANGE.start} and {_RANGE.stop} on {HOST}")
+
+
+def choose_ports(count: int, remembered: Iterable[int] = ()) -> list[int]:
+    """``count`` different free ports; a remembered one keeps its place if it is still free."""
+    previous = list(remembered)
+    chosen: list[int] = []
+    for index in range(count):
+        port = previous[index] if index < len(previous) else 0
+        if not port or port in chosen or not is_free(port):
+            port = free_port([*chosen, *previous])
+        chosen.append(port)
+    return chosen
+
+
+def accepts_connections(port: int, timeout_seconds: float = 0.5) -> bool:
+    """Whether something listens on the port."""
+    try:
+        with socket.create_connection((HOST, port), timeout=timeout_seconds):
+            return True
+    except OSError:
+        return False

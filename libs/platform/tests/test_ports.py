@@ -1,0 +1,45 @@
+"""Ports: free ones, and the same ones again."""
+
+import socket
+
+import pytest
+from cardwatch_contracts.errors import PlatformError
+from cardwatch_platform import ports
+from cardwatch_platform.ports import HOST, accepts_connections, choose_ports, free_port, is_free
+
+
+def test_chosen_ports_are_free_and_different() -> None:
+    chosen = choose_ports(3)
+    assert len(set(chosen)) == 3
+    assert all(is_free(port) for port in chosen)
+
+
+def test_remembered_ports_keep_their_places() -> None:
+    remembered = choose_ports(3)
+    assert choose_ports(3, remembered) == remembered
+
+
+def test_remembered_port_that_is_taken_is_replaced() -> None:
+    remembered = choose_ports(3)
+    with socket.create_server((HOST, remembered[1])):
+        assert not is_free(remembered[1])
+        chosen = choose_ports(3, remembered)
+    assert (chosen[0], chosen[2]) == (remembered[0], remembered[2])
+    assert chosen[1] not in remembered
+
+
+def test_unknown_ports_are_chosen_anew() -> None:
+    assert 0 not in choose_ports(3, (0, 0, 0))
+
+
+def test_listening_is_seen() -> None:
+    port = free_port()
+    assert not accepts_connections(port)
+    with socket.create_server((HOST, port)):
+        assert accepts_connections(port)
+
+
+def test_no_free_port_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "is_free", lambda _port: False)
+    with pytest.raises(PlatformError, match="no free port"):
+        free_port()
