@@ -1,0 +1,1 @@
+"""The producer: simulates card transactions, or replays a file, into Kafka."""

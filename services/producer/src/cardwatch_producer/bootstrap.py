@@ -1,0 +1,83 @@
+"""The wiring of the producer: settings → registry, sink, metrics, health endpoint. The only place that knows all."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
+from cardwatch_contracts.wire import Encoder
+from cardwatch_service import logs
+from cardwatch_service.health import HealthEndpoint
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+from cardwatch_service.token_settings import TokenSettings
+
+from cardwatch_producer.pacing import Pacer
+from cardwatch_producer.settings import ProducerSettings
+from cardwatch_producer.sink import KafkaSink
+
+log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Producer:
+    """The parts of a running producer."""
+
+    topic_prefix: str
+    tokens: TokenSettings
+    sink: KafkaSink
+    shutdown: Shutdown
+    transaction_encoder: Encoder
+    label_encoder: Encoder
+
+    def pacer(self) -> Pacer:
+        """A pacer that starts now."""
+        return Pacer(wait=self.shutdown.wait, between=self.sink.poll)
+
+
+@contextmanager
+def producer(*, json_topic: bool) -> Iterator[Producer]:
+    """Connect to the broker and the registry, serve metrics and health, and close all of it in the end.
+
+    Args:
+        json_topic: whether the JSON topic is needed as well.
+
+    Raises:
+        CardwatchError: a setting is wrong, broker or registry do not answer, a topic or schema is missing.
+    """
+    settings = load(ServiceSettings)
+    logs.configure("producer", settings.log_level, settings.log_format)
+    shutdown = Shutdown().install()
+    metrics = Metrics()
+    sink = KafkaSink(settings.kafka_config(), load(ProducerSettings), metrics, settings.topic_prefix)
+    topics = (TRANSACTIONS_RAW, TRANSACTIONS_LABELS, *([TRANSACTIONS_JSON] if json_topic else []))
+    sink.check(topics)
+    registry = settings.registry()
+
+    def encoder(topic: Topic) -> Encoder:
+        name = str(topic.schema)
+        return Encoder(name, registry.id_of(topic.subject(settings.topic_prefix), name))
+
+    parts = Producer(
+        topic_prefix=settings.topic_prefix,
+        tokens=load(TokenSettings),
+        sink=sink,
+        shutdown=shutdown,
+        transaction_encoder=encoder(TRANSACTIONS_RAW),
+        label_encoder=encoder(TRANSACTIONS_LABELS),
+    )
+    endpoint = HealthEndpoint(
+        metrics.registry,
+        ready=lambda: "it was asked to stop" if shutdown.requested else "",
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+    )
+    endpoint.start()
+    log.info("producer is ready", metrics_port=endpoint.port, topics=[t.name(settings.topic_prefix) for t in topics])
+    try:
+        yield parts
+    finally:
+        endpoint.stop()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

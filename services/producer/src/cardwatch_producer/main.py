@@ -1,0 +1,222 @@
+"""The command line: ``cardwatch-producer simulate`` and ``cardwatch-producer replay``."""
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.logs import get
+from cardwatch_service.settings import load
+from cardwatch_service.token_settings import TokenSettings
+
+from cardwatch_producer.bootstrap import Producer, producer
+from cardwatch_producer.mapping import load_mapping
+from cardwatch_producer.messages import MessageEncoder
+from cardwatch_producer.pacing import Pacer
+from cardwatch_producer.progress import SendingProgress
+from cardwatch_producer.replay import Replayed, ReplayEncoder, event_time_span, shift_to_now
+from cardwatch_producer.replay import replay as replayed
+from cardwatch_producer.rows import RowReader
+from cardwatch_producer.sending import send_all
+from cardwatch_producer.simulation import Message, SimulationConfig, make_population
+from cardwatch_producer.simulation import simulate as simulated
+from cardwatch_producer.summary import Summary
+from cardwatch_producer.tables import open_table
+from cardwatch_producer.units import parse_duration, parse_speed, parse_time
+
+app = typer.Typer(
+    name="cardwatch-producer",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+log = get(__name__)
+
+
+@app.callback()
+def main() -> None:
+    """Send card transactions to Kafka: simulated ones, or those of a file.
+
+    Where to is in the environment: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, CARDWATCH_SCHEMA_REGISTRY_URL,
+    CARDWATCH_TOPIC_PREFIX; the key of the card tokens in CARDWATCH_TOKEN_KEY.
+
+    Ends with one line of JSON on standard output that counts what was sent, and with exit code 0 only if the broker
+    acknowledged every message. SIGTERM or Ctrl-C stops it cleanly: what was begun is acknowledged first.
+    """
+
+
+class MessageFormat(StrEnum):
+    """How transactions are sent."""
+
+    AVRO = "avro"
+    JSON = "json"
+
+
+@app.command()
+def simulate(
+    rate: Annotated[float, typer.Option(min=0.001, max=100_000, help="Transactions a second.")] = 200.0,
+    duration: Annotated[str, typer.Option(help="How long: 60s, 5m, 2h; 0 until it is stopped.")] = "60s",
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, rate, duration and start time: the same data.")] = 1,
+    start_time: Annotated[
+        str | None, typer.Option(help="Event time of the first transaction, ISO 8601.", show_default="now")
+    ] = None,
+    fraud_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.5, help="Share of transactions that are fraud, in whole episodes.")
+    ] = 0.02,
+    late_fraction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share that is sent some time after it happened.")
+    ] = 0.0,
+    max_late: Annotated[str, typer.Option(help="How late at most.")] = "60s",
+    duplicate_fraction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share that is sent twice, the second time within 5 s.")
+    ] = 0.0,
+    invalid_fraction: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share that is spoilt, so that the enricher must refuse it.")
+    ] = 0.0,
+    message_format: Annotated[
+        MessageFormat, typer.Option("--format", help="json: as legacy producers send it, with the card number.")
+    ] = MessageFormat.AVRO,
+    json_fraction: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share that is sent as JSON.", show_default="all or none, by --format"),
+    ] = None,
+    cards: Annotated[
+        int | None, typer.Option(min=1_000, max=10_000_000, help="Cards.", show_default="enough for the rate")
+    ] = None,
+    merchants: Annotated[
+        int | None, typer.Option(min=4_000, max=10_000_000, help="Merchants.", show_default="enough for the rate")
+    ] = None,
+    max_messages: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many messages.", show_default="no limit")
+    ] = None,
+) -> None:
+    """Simulate cardholders who go about their day, and fraud among them.
+
+    Fraud comes in episodes: velocity bursts, card testing at one merchant, impossible travel, account takeover. Which
+    transactions are fraud or spoilt on purpose is told on the topic transactions.labels.v1 only.
+    """
+    with one_sentence_errors():
+        share = json_fraction if json_fraction is not None else float(message_format is MessageFormat.JSON)
+        seconds = parse_duration(duration)
+        config = SimulationConfig(
+            rate=rate,
+            seed=seed,
+            start_us=0 if start_time is None else parse_time(start_time),
+            duration_seconds=seconds or math.inf,
+            max_messages=max_messages,
+            fraud_fraction=fraud_fraction,
+            late_fraction=late_fraction,
+            max_late_seconds=parse_duration(max_late),
+            duplicate_fraction=duplicate_fraction,
+            invalid_fraction=invalid_fraction,
+            json_fraction=share,
+        )
+        with producer(json_topic=share > 0) as parts:
+            ok = _simulate(parts, config, cards=cards, merchants=merchants, starts_now=start_time is None)
+    sys.exit(0 if ok else 1)
+
+
+def _simulate(
+    parts: Producer, config: SimulationConfig, *, cards: int | None, merchants: int | None, starts_now: bool
+) -> bool:
+    population = make_population(config, parts.tokens.key_bytes(), cards, merchants)
+    if population.card_count < config.cards_needed() // 2:
+        log.warning(
+            "so few cards must each pay so often that ordinary payments will look like fraud",
+            cards=population.card_count,
+            cards_that_would_be_right=config.cards_needed(),
+        )
+    # Now, and not earlier: people take a moment to be made, and event times count from here.
+    start_us = time.time_ns() // 1_000 if starts_now else config.start_us
+    config = replace(config, start_us=start_us, token_key_id=parts.tokens.key_id)
+    expected = config.max_messages
+    if expected is None and math.isfinite(config.duration_seconds):
+        expected = int(config.rate * config.duration_seconds * (1 + config.duplicate_fraction))
+    summary = Summary()
+    pacer = parts.pacer()
+    with SendingProgress(parts.sink, expected) as progress:
+
+        def sent(message: Message) -> None:
+            summary.add(message)
+            progress.advance()
+
+        send_all(
+            simulated(config, population),
+            encode=MessageEncoder(parts.transaction_encoder, parts.label_encoder),
+            sink=parts.sink,
+            pacer=pacer,
+            stopped=lambda: parts.shutdown.requested,
+            sent=sent,
+        )
+    return _finish(parts, summary, pacer)
+
+
+@app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(help="A .csv (with a header line) or .parquet file.", show_default=False)],
+    mapping: Annotated[
+        Path, typer.Option(help="YAML: which column becomes which field; see config/mappings.", show_default=False)
+    ],
+    speed: Annotated[str, typer.Option(help="1x: as it happened, 60x: sixty times faster, max: at once.")] = "max",
+    shift: Annotated[
+        bool, typer.Option("--shift-to-now", help="Move event times so that the latest is now when it is sent.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.", show_default="all")] = None,
+) -> None:
+    """Replay the transactions of a file through a column mapping, in the file's order.
+
+    Distances between event times stay as they are in the file, at any speed. The file is read in batches and may be
+    larger than the memory. Rows that the mapping calls fraud are told on the topic transactions.labels.v1.
+    """
+    with one_sentence_errors():
+        factor = parse_speed(speed)
+        columns = load_mapping(mapping)
+        table = open_table(file)
+        tokens = load(TokenSettings)
+        reader = RowReader(columns, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)
+        with producer(json_topic=False) as parts:
+            span = event_time_span(table, columns, reader, limit) if shift else None
+            shift_us = 0 if span is None else shift_to_now(span, time.time_ns() // 1_000, factor)
+            rows = replayed(table, columns, reader, speed=factor, shift_us=shift_us, limit=limit)
+            expected = min(table.row_count or 0, limit or table.row_count or 0) or limit
+            ok = _replay(parts, rows, expected)
+    sys.exit(0 if ok else 1)
+
+
+def _replay(parts: Producer, rows: Iterator[Replayed], expected: int | None) -> bool:
+    summary = Summary()
+    pacer = parts.pacer()
+    with SendingProgress(parts.sink, expected) as progress:
+
+        def sent(row: Replayed) -> None:
+            if row.label is not None:
+                summary.add_fraud(None)
+            progress.advance()
+
+        send_all(
+            rows,
+            encode=ReplayEncoder(parts.transaction_encoder, parts.label_encoder),
+            sink=parts.sink,
+            pacer=pacer,
+            stopped=lambda: parts.shutdown.requested,
+            sent=sent,
+        )
+    return _finish(parts, summary, pacer)
+
+
+def _finish(parts: Producer, summary: Summary, pacer: Pacer) -> bool:
+    """Wait for the broker, print the summary, say whether everything arrived."""
+    parts.sink.flush()
+    print(summary.as_json(parts.sink.acknowledged, parts.sink.failed, pacer.elapsed, parts.topic_prefix), flush=True)
+    return parts.sink.failed == 0
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,82 @@
+"""From a simulated message to what is sent: topic, key, bytes. Pure; the schema ids come in from outside."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final, NamedTuple
+
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
+from cardwatch_contracts.wire import Encoder
+
+from cardwatch_producer.countries import countries
+from cardwatch_producer.simulation import Message
+
+# A spoilt message names the transaction that it would have been, so that its dead letter can be found by its label.
+SPOILT_HEADER: Final = "simulated-transaction-id"
+
+_TOKEN_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ZONES: Final = {country.code: timezone(timedelta(hours=country.utc_offset_hours)) for country in countries()}
+
+Headers = list[tuple[str, bytes]]
+
+
+class Outgoing(NamedTuple):
+    """What the sink sends: to which topic, with which key."""
+
+    topic: Topic
+    key: bytes
+    value: bytes | None
+    headers: Headers | None = None
+
+
+class MessageEncoder:
+    """Encodes simulated messages and labels."""
+
+    def __init__(self, transaction: Encoder, label: Encoder) -> None:
+        self._transaction = transaction
+        self._label = label
+
+    def __call__(self, message: Message) -> list[Outgoing]:
+        """The message's own bytes, and its label's if it has one: the label first, so that none is ever missing."""
+        out: list[Outgoing] = []
+        if message.label is not None:
+            key = message.label["transaction_id"].encode()
+            out.append(Outgoing(TRANSACTIONS_LABELS, key, self._label(message.label)))
+        out.append(self._encode(message))
+        return out
+
+    def _encode(self, message: Message) -> Outgoing:
+        record, defect = message.record, message.defect
+        identity = record["transaction_id"]
+        key = record["card_token"].encode()
+        if message.format == "json":
+            record = {name: value for name, value in record.items() if name not in _TOKEN_FIELDS and value is not None}
+            record["card_number"] = message.card_number
+            # A legacy producer knows no token: its messages are spread by their identity.
+            key = identity.encode()
+        if defect is not None and defect.spoil_record is not None:
+            record = dict(record)
+            defect.spoil_record(record)
+        value: bytes | None = _json(record) if message.format == "json" else self._transaction(record)
+        if defect is None:
+            return Outgoing(_topic(message), key, value)
+        if defect.spoil_bytes is not None and value is not None:
+            value = defect.spoil_bytes(value, self._label(_other_record(identity)))
+        return Outgoing(_topic(message), key, value, [(SPOILT_HEADER, identity.encode())])
+
+
+def _topic(message: Message) -> Topic:
+    return TRANSACTIONS_JSON if message.format == "json" else TRANSACTIONS_RAW
+
+
+def _other_record(transaction_id: str) -> dict[str, Any]:
+    return {"transaction_id": transaction_id, "is_fraud": False, "scenario": None, "expected_refusal": None}
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    zone = _ZONES.get(record["country"], UTC)
+    moment = (_EPOCH + timedelta(microseconds=record["event_time"])).astimezone(zone)
+    # Local time with its offset, as tills write it; all six digits, since zeros would otherwise be left out.
+    return json.dumps(
+        {**record, "event_time": moment.isoformat(timespec="microseconds")}, separators=(",", ":")
+    ).encode()

@@ -1,0 +1,241 @@
+"""The producer on the real broker and registry: every message arrives once, whatever the broker does meanwhile."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
+from cardwatch_contracts.wire import Decoder, Record
+from cardwatch_enricher.bootstrap import build_pipeline
+from cardwatch_enricher.message import RawMessage, Refused
+from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.tables import read_exchange_rates
+from cardwatch_producer.countries import countries
+from cardwatch_producer.messages import SPOILT_HEADER
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings
+from cardwatch_service.token_settings import TokenSettings
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+pytestmark = pytest.mark.integration
+
+COMMAND = Path(sys.executable).with_name("cardwatch-producer")
+
+
+def environment(platform: Any, prefix: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CARDWATCH_KAFKA_BOOTSTRAP_SERVERS": platform.bootstrap_servers,
+        "CARDWATCH_SCHEMA_REGISTRY_URL": platform.registry_url,
+        "CARDWATCH_TOPIC_PREFIX": prefix,
+        "CARDWATCH_METRICS_PORT": "0",
+    }
+
+
+def start(platform: Any, prefix: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([COMMAND, *arguments], env=environment(platform, prefix), stdout=subprocess.PIPE, text=True)
+
+
+def run(platform: Any, prefix: str, *arguments: str) -> dict[str, Any]:
+    process = start(platform, prefix, *arguments)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    summary: dict[str, Any] = json.loads(out)
+    return summary
+
+
+def everything(platform: Any, topic: Topic, prefix: str) -> list[Message]:
+    return list(_messages(platform.bootstrap_servers, topic.name(prefix)))
+
+
+def end_of(consumer: Consumer, partition: TopicPartition) -> int:
+    """The partition's end; asked again while a broker that has just come back leads nothing yet."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(partition, timeout=20)[1])
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def _messages(servers: str, name: str) -> Iterator[Message]:
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": "reads-all", "enable.auto.commit": False})
+    try:
+        for partition in consumer.list_topics(name, timeout=20).topics[name].partitions:
+            end = end_of(consumer, TopicPartition(name, partition))
+            consumer.assign([TopicPartition(name, partition, 0)])
+            read = 0
+            while read < end:
+                message = consumer.poll(20)
+                assert message is not None, f"{name} has {end} messages, {read} came"
+                assert message.error() is None
+                read = (message.offset() or 0) + 1
+                yield message
+    finally:
+        consumer.close()
+
+
+def test_what_was_counted_is_in_the_topics(platform: Any, topic_prefix: str) -> None:
+    summary = run(
+        platform, topic_prefix, "simulate", "--rate", "400", "--duration", "15s", "--fraud-fraction", "0.1",
+        "--late-fraction", "0.1", "--duplicate-fraction", "0.1", "--invalid-fraction", "0.1", "--json-fraction", "0.3",
+    )  # fmt: skip
+    raw, legacy, labels = (
+        everything(platform, topic, topic_prefix)
+        for topic in (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_LABELS)
+    )
+    assert summary["by_topic"] == {
+        TRANSACTIONS_RAW.name(topic_prefix): len(raw),
+        TRANSACTIONS_JSON.name(topic_prefix): len(legacy),
+        TRANSACTIONS_LABELS.name(topic_prefix): len(labels),
+    }
+    assert summary["produced"] == len(raw) + len(legacy) == 6_000 + summary["duplicates"]
+    decode = Decoder("transaction_label", ConfluentRegistry(platform.registry_url))
+    known = [decode(label.value()) for label in labels]
+    assert summary["labels"] == len(known)
+    assert summary["invalid"] == sum(label["expected_refusal"] is not None for label in known) > 400
+    fraud = [label for label in known if label["is_fraud"]]
+    assert summary["fraud_transactions"] == len(fraud) > 100
+    assert summary["fraud_episodes"] == len({label["scenario"] for label in fraud})
+
+
+def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_is(
+    platform: Any, topic_prefix: str
+) -> None:
+    run(
+        platform, topic_prefix, "simulate", "--rate", "1000", "--duration", "4s",
+        "--invalid-fraction", "0.5", "--json-fraction", "0.5",
+    )  # fmt: skip
+    registry = ConfluentRegistry(platform.registry_url)
+    decode = Decoder("transaction_label", registry)
+    labels: list[Record] = [decode(m.value()) for m in everything(platform, TRANSACTIONS_LABELS, topic_prefix)]
+    expected = {label["transaction_id"]: label["expected_refusal"] for label in labels if label["expected_refusal"]}
+    pipeline = build_pipeline(
+        ServiceSettings(topic_prefix=topic_prefix), EnricherSettings(), TokenSettings(), registry, Metrics()
+    )
+    refused: dict[str, str] = {}
+    for topic in (TRANSACTIONS_RAW, TRANSACTIONS_JSON):
+        for message in everything(platform, topic, topic_prefix):
+            headers = dict(message.headers() or [])
+            outcome = pipeline(
+                RawMessage(
+                    topic=topic.name(topic_prefix),
+                    partition=message.partition() or 0,
+                    offset=message.offset() or 0,
+                    key=message.key(),
+                    value=message.value(),
+                    broker_time=message.timestamp()[1] * 1_000,
+                )
+            )
+            identity = headers.get(SPOILT_HEADER)
+            assert isinstance(outcome, Refused) == (identity is not None)
+            if isinstance(outcome, Refused) and isinstance(identity, bytes):
+                refused[identity.decode()] = str(outcome.reason)
+    assert refused == expected
+    assert set(refused.values()) == set(Reason) - {Reason.INTERNAL_ERROR}
+
+
+def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Any, topic_prefix: str) -> None:
+    # A queue so small that it fills while the broker pauses: the producer then has to wait.
+    environment_with_small_queue = {
+        **environment(platform, topic_prefix),
+        "CARDWATCH_PRODUCER_QUEUE_MESSAGES": "500",
+    }
+    process = subprocess.Popen(
+        [COMMAND, "simulate", "--rate", "500", "--duration", "12s"],
+        env=environment_with_small_queue,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for_messages(platform, topic_prefix, 500)
+        platform.pause_broker()
+        time.sleep(5)
+    finally:
+        platform.resume_broker()
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    decode = Decoder("transaction", ConfluentRegistry(platform.registry_url))
+    times = Counter(decode(m.value())["transaction_id"] for m in everything(platform, TRANSACTIONS_RAW, topic_prefix))
+    assert len(times) == json.loads(out)["produced"] == 6_000
+    assert set(times.values()) == {1}
+
+
+def test_a_stop_while_the_broker_pauses_waits_for_it_and_reports_what_arrived(platform: Any, topic_prefix: str) -> None:
+    process = start(platform, topic_prefix, "simulate", "--rate", "200", "--duration", "0")
+    try:
+        wait_for_messages(platform, topic_prefix, 200)
+        platform.pause_broker()
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(2)
+        assert process.poll() is None, "it ended with messages outstanding"
+    finally:
+        platform.resume_broker()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert json.loads(out)["produced"] == len(everything(platform, TRANSACTIONS_RAW, topic_prefix)) > 200
+
+
+def test_replay_sends_a_file_once_and_its_fraud_labels(platform: Any, topic_prefix: str, tmp_path: Path) -> None:
+    file = tmp_path / "transactions.csv"
+    rows = [f"{i},2026-01-31 12:00:{i % 60:02d},{i % 50},{i},{i % 7},{int(i % 10 == 0)},1" for i in range(5_000)]
+    header = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TX_AMOUNT_CENTS,TERMINAL_ID,TX_FRAUD,TX_FRAUD_SCENARIO"
+    file.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    mapping = Path(__file__).parents[2] / "config" / "mappings" / "handbook.yaml"
+    summary = run(platform, topic_prefix, "replay", str(file), "--mapping", str(mapping), "--speed", "max")
+    assert (summary["produced"], summary["labels"], summary["fraud_transactions"]) == (5_000, 500, 500)
+    decode = Decoder("transaction", ConfluentRegistry(platform.registry_url))
+    records = [decode(message.value()) for message in everything(platform, TRANSACTIONS_RAW, topic_prefix)]
+    assert sorted(int(record["transaction_id"]) for record in records) == list(range(5_000))
+    assert sum(record["amount_minor"] for record in records) == sum(range(5_000))
+
+
+def test_missing_topics_are_one_sentence(platform: Any) -> None:
+    done = subprocess.run(
+        [COMMAND, "simulate"],
+        env=environment(platform, "nobody-made-these-"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "there is no topic nobody-made-these-transactions.raw.v1" in done.stderr
+    assert "cardwatch schemas apply" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_simulators_idea_of_money_is_about_the_enrichers() -> None:
+    rates = read_exchange_rates("EUR").rates
+    for country in countries():
+        rate = rates[country.currency]
+        assert rate.exponent == country.exponent
+        # Amounts of fraud keep more distance than that from the bounds of the rules that find it.
+        assert rate.rate_e8 / 10**8 * country.units_per_eur == pytest.approx(1.0, rel=0.1)
+
+
+def wait_for_messages(platform: Any, prefix: str, count: int) -> None:
+    name = TRANSACTIONS_RAW.name(prefix)
+    consumer = Consumer({"bootstrap.servers": platform.bootstrap_servers, "group.id": "counts"})
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            partitions = consumer.list_topics(name, timeout=20).topics[name].partitions
+            if sum(end_of(consumer, TopicPartition(name, p)) for p in partitions) >= count:
+                return
+            time.sleep(0.2)
+        pytest.fail(f"{name} did not get {count} messages within 60 s")
+    finally:
+        consumer.close()
