@@ -1,0 +1,1 @@
+"""The notifier: takes alerts from Kafka, keeps them in an outbox, delivers each to every receiver."""

@@ -1,0 +1,275 @@
+"""The one place where the notifier's parts are put together."""
+
+import base64
+import binascii
+import random
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
+from cardwatch_contracts.wire import Decoder, Encoder
+from cardwatch_service.health import HealthEndpoint
+from cardwatch_service.logs import get as get_logger
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings
+from cardwatch_service.shutdown import Shutdown
+from confluent_kafka import Producer
+from filelock import FileLock, Timeout
+
+from cardwatch_notifier.courier import Courier
+from cardwatch_notifier.dead_letters import KafkaDeadLetters
+from cardwatch_notifier.housekeeping import Housekeeping
+from cardwatch_notifier.intake import Intake, patiently
+from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
+from cardwatch_notifier.outbox import Outbox
+from cardwatch_notifier.policy import DeliveryPolicy
+from cardwatch_notifier.receiver import Receiver
+from cardwatch_notifier.retry import RetrySchedule
+from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_notifier.source import KafkaSource, topic_identity
+from cardwatch_notifier.sqlite_outbox import SqliteOutbox
+from cardwatch_notifier.standard_output import StandardOutput
+from cardwatch_notifier.webhook import WebhookReceiver
+
+log = get_logger(__name__)
+
+_SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks prescribes
+_DEAD_LETTER_TIMEOUT_SECONDS: Final = 30.0
+
+
+def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> None:
+    """Run the notifier until the stop is asked for.
+
+    Raises:
+        CardwatchError: it cannot start, or cannot go on.
+    """
+    receivers = make_receivers(own)
+    policy = make_policy(own)
+    names = [receiver.name for receiver in receivers]
+    with ExitStack() as stack:
+        stack.enter_context(only_one(own.outbox_path))
+        outbox = SqliteOutbox(own.outbox_path)
+        stack.callback(outbox.close)
+        shared = Metrics()
+        # The last one is the webhook, where there is one.
+        metrics = NotifierMetrics(shared, clocked_receiver=names[-1])
+        shared.registry.register(OutboxCollector(outbox, now_micros))
+        couriers = [_courier(outbox, receiver, policy, metrics, shutdown) for receiver in receivers]
+        source: KafkaSource | None = None
+        endpoint = HealthEndpoint(
+            shared.registry,
+            healthy=lambda: _unhealthy(couriers),
+            ready=lambda: _unhealthy(couriers) or _not_assigned(source),
+            host=service.metrics_host,
+            port=service.metrics_port,
+        )
+        endpoint.start()
+        stack.callback(endpoint.stop)
+        for courier in couriers:
+            # What an earlier run left is delivered at once, whether the broker is there or not.
+            courier.start()
+            stack.callback(courier.stop)
+        housekeeping = Housekeeping(outbox, own.retention_days, now_micros)
+        housekeeping.start()
+        stack.callback(housekeeping.stop)
+        log.info("notifier started", metrics_port=endpoint.port, receivers=names, outbox=str(own.outbox_path))
+
+        topic = ALERTS.name(service.topic_prefix)
+        kafka = service.kafka_config()
+        registry = service.registry()
+        letters = DEAD_LETTERS
+        letter_subject = letters.subject(service.topic_prefix)
+        schema_id = patiently(shutdown, metrics, "registry", lambda: registry.id_of(letter_subject, "dead_letter"))
+        topic_id = patiently(shutdown, metrics, "kafka", lambda: topic_identity(kafka, topic))
+        if schema_id is not None and topic_id is not None:
+            source = KafkaSource(
+                kafka,
+                topic,
+                topic_id,
+                service.consumer_group("notifier"),
+                outbox.instance_id(),
+                outbox.positions,
+                shared,
+            )
+            stack.callback(source.close)
+            producer = Producer({**kafka, "acks": "all", "enable.idempotence": True, "log_level": 2})
+            Intake(
+                source=source,
+                decode=Decoder("alert", registry),
+                outbox=outbox,
+                receivers=names,
+                dead_letters=KafkaDeadLetters(
+                    producer,
+                    letters.name(service.topic_prefix),
+                    Encoder("dead_letter", schema_id),
+                    now_micros,
+                    _DEAD_LETTER_TIMEOUT_SECONDS,
+                ),
+                wake=lambda: _wake(couriers),
+                metrics=metrics,
+                clock=now_micros,
+                shutdown=shutdown,
+            ).run()
+        log.info("notifier stops")
+    for courier in couriers:
+        if courier.failure is not None:
+            raise CardwatchError(f"the notifier had to stop: {courier.failure}") from courier.failure
+
+
+def make_receivers(own: NotifierSettings) -> list[Receiver]:
+    """The receivers that the settings name.
+
+    Raises:
+        ConfigurationError: there is none, or the webhook's URL or secret cannot be used.
+    """
+    receivers: list[Receiver] = []
+    if own.stdout:
+        if hasattr(sys.stdout, "reconfigure"):
+            # A terminal that cannot show a character gets its code, never an error.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        receivers.append(StandardOutput())
+    if own.webhook_url:
+        check_url(own.webhook_url)
+        receivers.append(
+            WebhookReceiver(
+                own.webhook_url,
+                checked_secret(own.webhook_secret.get_secret_value()),
+                timeout_seconds=own.webhook_timeout_seconds,
+                concurrency=own.webhook_concurrency,
+            )
+        )
+    if not receivers:
+        raise ConfigurationError(
+            "there is nobody to notify: set CARDWATCH_NOTIFIER_WEBHOOK_URL, or leave standard output on (--stdout)"
+        )
+    return receivers
+
+
+def make_policy(own: NotifierSettings) -> DeliveryPolicy:
+    """The delivery policy that the settings describe.
+
+    Raises:
+        ConfigurationError: a first pause is longer than the longest one.
+    """
+    for kind, first, longest in (
+        ("RETRY", own.retry_first_seconds, own.retry_longest_seconds),
+        ("REJECTED", own.rejected_first_seconds, own.rejected_longest_seconds),
+    ):
+        if first > longest:
+            raise ConfigurationError(
+                f"CARDWATCH_NOTIFIER_{kind}_FIRST_SECONDS={first:g} is more than "
+                f"CARDWATCH_NOTIFIER_{kind}_LONGEST_SECONDS={longest:g}; at most that would be right"
+            )
+    return DeliveryPolicy(
+        transient=RetrySchedule(own.retry_first_seconds, own.retry_longest_seconds),
+        rejected=RetrySchedule(own.rejected_first_seconds, own.rejected_longest_seconds),
+        max_failures=own.retry_attempts,
+        max_rejections=own.rejected_attempts,
+    )
+
+
+def check_url(url: str) -> None:
+    """Check a webhook's URL.
+
+    Raises:
+        ConfigurationError: it is no http(s) URL with a host. The sentence does not quote it: it may hold a secret.
+    """
+    try:
+        parsed = httpx.URL(url)
+        usable = parsed.scheme in {"http", "https"} and bool(parsed.host)
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            "CARDWATCH_NOTIFIER_WEBHOOK_URL is no usable URL; https://host/path (or http://) would be right"
+        )
+
+
+def checked_secret(secret: str) -> str:
+    """A webhook's secret that can be used as it is.
+
+    Raises:
+        ConfigurationError: it is none, or not whsec_ and base64 of 24 to 64 bytes (Standard Webhooks 1.0).
+    """
+    if not secret:
+        raise ConfigurationError(
+            "CARDWATCH_NOTIFIER_WEBHOOK_URL is set but CARDWATCH_NOTIFIER_WEBHOOK_SECRET is not; "
+            "whsec_ and 24 to 64 random bytes in base64 would be right"
+        )
+    problem = ""
+    if not secret.startswith(_SECRET_PREFIX):
+        problem = "does not start with whsec_"
+    else:
+        try:
+            size = len(base64.b64decode(secret.removeprefix(_SECRET_PREFIX), validate=True))
+        except binascii.Error:
+            problem = "is not base64 after whsec_"
+        else:
+            if not 24 <= size <= 64:
+                problem = f"holds {size} bytes"
+    if problem:
+        raise ConfigurationError(
+            f"CARDWATCH_NOTIFIER_WEBHOOK_SECRET {problem}; whsec_ and 24 to 64 random bytes in base64 would be right"
+        )
+    return secret
+
+
+@contextmanager
+def only_one(outbox_path: Path) -> Iterator[None]:
+    """Hold the outbox for this process; the operating system lets go of it however the process ends.
+
+    Raises:
+        ConfigurationError: another process holds it, or its directory cannot be written.
+    """
+    lock = FileLock(outbox_path.with_name(outbox_path.name + ".lock"))
+    try:
+        outbox_path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigurationError(
+            f"another notifier is working on the outbox {outbox_path}: stop it, "
+            "or give this one its own with CARDWATCH_NOTIFIER_OUTBOX_PATH"
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"the outbox's directory {outbox_path.parent} cannot be used: {error.strerror}; "
+            "CARDWATCH_NOTIFIER_OUTBOX_PATH must name a file in a directory that the notifier may write"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def now_micros() -> int:
+    """Now, microseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1000
+
+
+def _courier(
+    outbox: Outbox, receiver: Receiver, policy: DeliveryPolicy, metrics: NotifierMetrics, shutdown: Shutdown
+) -> Courier:
+    outbox.attach(receiver.name, receiver.target, now_micros())
+    executor = ThreadPoolExecutor(receiver.concurrency, thread_name_prefix=receiver.name)
+    jitter = random.SystemRandom()
+    return Courier(outbox, receiver, policy, executor, metrics, now_micros, jitter.random, on_failure=shutdown.request)
+
+
+def _wake(couriers: list[Courier]) -> None:
+    for courier in couriers:
+        courier.wake()
+
+
+def _unhealthy(couriers: list[Courier]) -> str:
+    return "" if all(courier.alive for courier in couriers) else "a receiver's courier has ended"
+
+
+def _not_assigned(source: KafkaSource | None) -> str:
+    return "" if source is not None and source.assigned else "waiting for partitions of the alerts topic"

@@ -1,0 +1,110 @@
+"""The command ``cardwatch-notifier``."""
+
+import logging
+from typing import Annotated
+
+import typer
+from cardwatch_service import logs
+from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+
+from cardwatch_notifier import bootstrap
+from cardwatch_notifier.outbox import Backlog
+from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_notifier.sqlite_outbox import SqliteOutbox
+
+app = typer.Typer(
+    help="Delivers alerts to people and machines. Settings come from the environment, CARDWATCH_… and "
+    "CARDWATCH_NOTIFIER_…; services/notifier/README.md lists them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+outbox_app = typer.Typer(help="Look at the outbox and release what was given up.", no_args_is_help=True)
+app.add_typer(outbox_app, name="outbox")
+
+
+@app.command()
+def run(
+    stdout: Annotated[
+        bool | None,
+        typer.Option(
+            "--stdout/--no-stdout",
+            help="Write a line an alert to standard output. Default: CARDWATCH_NOTIFIER_STDOUT, else yes.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Take alerts from Kafka and deliver them until stopped (SIGTERM or Ctrl-C).
+
+    Alerts go to standard output and, when CARDWATCH_NOTIFIER_WEBHOOK_URL and CARDWATCH_NOTIFIER_WEBHOOK_SECRET are
+    set, to that webhook, signed. What a receiver does not take now stays in the outbox
+    (CARDWATCH_NOTIFIER_OUTBOX_PATH) and is tried again, over restarts too. One process an outbox.
+    """
+    with one_sentence_errors():
+        service = load(ServiceSettings)
+        own = load(NotifierSettings)
+        if stdout is not None:
+            own = own.model_copy(update={"stdout": stdout})
+        logs.configure("notifier", service.log_level, service.log_format)
+        for library in ("httpx", "httpx2"):
+            # They log every request with its URL, which may hold a secret.
+            logging.getLogger(library).setLevel(logging.WARNING)
+        bootstrap.run(service, own, Shutdown().install())
+
+
+@outbox_app.command()
+def status() -> None:
+    """Show how many messages each receiver has had, has coming, and was given up on."""
+    with one_sentence_errors():
+        outbox = SqliteOutbox(load(NotifierSettings).outbox_path, create=False)
+        try:
+            typer.echo(_table(outbox.backlog(), bootstrap.now_micros()))
+        finally:
+            outbox.close()
+
+
+@outbox_app.command()
+def retry(
+    receiver: Annotated[str | None, typer.Option(help="Only this receiver: stdout or webhook.")] = None,
+) -> None:
+    """Make failed deliveries pending again, and enable receivers that answered 410 Gone.
+
+    A notifier that is running sends them within seconds; otherwise they go out when it is started.
+    """
+    with one_sentence_errors():
+        outbox = SqliteOutbox(load(NotifierSettings).outbox_path, create=False)
+        try:
+            known = [backlog.receiver for backlog in outbox.backlog()]
+            if receiver is not None and receiver not in known:
+                raise typer.BadParameter(
+                    f"there is no receiver {receiver!r}; one of {', '.join(known)} would be right",
+                    param_hint="--receiver",
+                )
+            count = outbox.retry(receiver, bootstrap.now_micros())
+        finally:
+            outbox.close()
+        typer.echo(f"{count} failed {'delivery is' if count == 1 else 'deliveries are'} pending again")
+
+
+def _table(backlogs: list[Backlog], now: int) -> str:
+    rows = [("receiver", "pending", "delivered", "failed", "oldest pending", "")]
+    for backlog in backlogs:
+        oldest = "-" if backlog.oldest_pending_at is None else f"{(now - backlog.oldest_pending_at) / 1e6:,.0f} s"
+        disabled = f"disabled: {backlog.disabled_reason}" if backlog.disabled_reason else ""
+        rows.append(
+            (
+                backlog.receiver,
+                f"{backlog.pending:,}",
+                f"{backlog.delivered:,}",
+                f"{backlog.failed:,}",
+                oldest,
+                disabled,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = []
+    for first, *numbers, last in rows:
+        cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells, last]).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,102 @@
+"""The notifier's metrics, beside those that every service has. Labels are bounded by the receivers configured."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from cardwatch_service.metrics import LATENCY_BUCKETS, Metrics
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from cardwatch_notifier.outbox import Message, Outbox
+from cardwatch_notifier.transitions import Verdict
+
+TRANSITIONS_TOTAL: Final = "cardwatch_notifier_transitions_total"
+DELIVERIES_TOTAL: Final = "cardwatch_notifier_deliveries_total"
+DELIVERY_LATENCY_SECONDS: Final = "cardwatch_notifier_delivery_latency_seconds"
+OUTBOX_MESSAGES: Final = "cardwatch_notifier_outbox_messages"
+OLDEST_PENDING_SECONDS: Final = "cardwatch_notifier_outbox_oldest_pending_seconds"
+RECEIVER_DISABLED: Final = "cardwatch_notifier_receiver_disabled"
+
+_MICROS: Final = 1_000_000
+# An alert reaches an idle receiver within milliseconds.
+_DELIVERY_BUCKETS: Final = (0.002, 0.005, *LATENCY_BUCKETS)
+
+
+class NotifierMetrics:
+    """What the notifier counts.
+
+    Args:
+        shared: every service's metrics.
+        clocked_receiver: whose deliveries the shared latency histogram measures. One receiver, so that a fast one
+            (standard output) does not hide a slow one (the webhook) in the same histogram.
+    """
+
+    def __init__(self, shared: Metrics, clocked_receiver: str) -> None:
+        self.shared: Final = shared
+        self._clocked_receiver: Final = clocked_receiver
+        self._transitions: Final = Counter(
+            TRANSITIONS_TOTAL,
+            "Alert events by what they amount to: raised, retracted, repeated or shadow.",
+            ["verdict"],
+            registry=shared.registry,
+        )
+        self._deliveries: Final = Counter(
+            DELIVERIES_TOTAL,
+            "Attempts to deliver, by what came of them: delivered, retried, failed (given up), gone (410).",
+            ["receiver", "outcome"],
+            registry=shared.registry,
+        )
+        self._delivery_latency: Final = Histogram(
+            DELIVERY_LATENCY_SECONDS,
+            "Seconds from an alert's publication by the detector to its delivery.",
+            ["receiver"],
+            buckets=_DELIVERY_BUCKETS,
+            registry=shared.registry,
+        )
+
+    def accepted(self, verdicts: Iterable[Verdict]) -> None:
+        """Count alert events that the outbox has taken."""
+        for verdict in verdicts:
+            self._transitions.labels(verdict.value).inc()
+
+    def delivered(self, receiver: str, message: Message, at: int) -> None:
+        """Count a delivery that ended at ``at``, microseconds since 1970-01-01 UTC."""
+        self._deliveries.labels(receiver, "delivered").inc()
+        self._delivery_latency.labels(receiver).observe((at - message.detected_at) / _MICROS)
+        if receiver == self._clocked_receiver:
+            for start, since in (
+                ("event_time", message.event_time),
+                ("raw_broker_time", message.raw_broker_time),
+                ("alert_published", message.detected_at),
+            ):
+                self.shared.latency.labels(start, "delivered").observe((at - since) / _MICROS)
+
+    def not_delivered(self, receiver: str, outcome: str) -> None:
+        """Count an attempt that did not succeed: retried, failed or gone."""
+        self._deliveries.labels(receiver, outcome).inc()
+
+
+class OutboxCollector(Collector):
+    """Reads the outbox when it is scraped."""
+
+    def __init__(self, outbox: Outbox, clock: Callable[[], int]) -> None:
+        self._outbox = outbox
+        self._clock = clock
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        messages = GaugeMetricFamily(OUTBOX_MESSAGES, "Undelivered messages, by state.", labels=["receiver", "state"])
+        oldest = GaugeMetricFamily(
+            OLDEST_PENDING_SECONDS, "Age of the oldest message that still has to be delivered.", labels=["receiver"]
+        )
+        disabled = GaugeMetricFamily(
+            RECEIVER_DISABLED, "1 where nothing is sent because the receiver answered 410 Gone.", labels=["receiver"]
+        )
+        now = self._clock()
+        for backlog in self._outbox.backlog():
+            since = now if backlog.oldest_pending_at is None else backlog.oldest_pending_at
+            messages.add_metric([backlog.receiver, "pending"], backlog.pending)
+            messages.add_metric([backlog.receiver, "failed"], backlog.failed)
+            oldest.add_metric([backlog.receiver], max(0, now - since) / _MICROS)
+            disabled.add_metric([backlog.receiver], 1 if backlog.disabled_reason else 0)
+        return [messages, oldest, disabled]
