@@ -1,0 +1,213 @@
+"""Detector fed from a full topic: transactions a second with 5 rules over 100,000 cards.
+
+Fills a silver topic with Avro transactions, starts the real detector process on it, and takes the time from the first
+committed micro-batch to the last, and from the start of the process to the last. Run by `make benchmark`.
+
+    python benchmarks/detector_throughput.py --transactions 1000000
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_contracts.setup import apply_all
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
+from cardwatch_contracts.wire import Encoder
+from cardwatch_service.metrics import CONSUMER_POSITION
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+RULES = Path(__file__).with_name("five_rules.yaml")
+SECONDS = 3600
+
+
+def transactions(number: int, cards: int, seed: int, start_us: int):
+    """Silver transactions over one hour of event time, in order, cards drawn evenly."""
+    draw = random.Random(seed)
+    step = SECONDS * 1_000_000 // number
+    for at in range(number):
+        event_time = start_us + at * step
+        country = "DE" if draw.random() < 0.97 else "FR"
+        yield {
+            "transaction_id": f"{seed:04x}{at:028x}",
+            "event_time": event_time,
+            "card_token": f"{draw.randrange(cards):032x}",
+            "card_token_key_id": "bench",
+            "card_bin": "400000",
+            "card_last_four": "0000",
+            "amount_minor": (amount := draw.randrange(100, 20_000)),
+            "currency": "EUR",
+            "merchant_id": f"m{draw.randrange(5_000)}",
+            "merchant_category_code": "5411",
+            "country": country,
+            "channel": "pos" if draw.random() < 0.6 else "ecom",
+            "transaction_type": "purchase",
+            "status": "declined" if draw.random() < 0.05 else "approved",
+            "device_id": f"d{draw.randrange(50_000)}",
+            "ip_address": None,
+            "latitude": 52.5,
+            "longitude": 13.4,
+            "base_currency": "EUR",
+            "base_amount_minor": amount,
+            "merchant_category_group": "groceries",
+            "bin_country": "DE",
+            "hour_of_day": 12,
+            "day_of_week": 2,
+            "raw_topic": "transactions.raw.v1",
+            "raw_partition": 0,
+            "raw_offset": at,
+            "raw_broker_time": event_time,
+            "enriched_at": event_time,
+        }
+
+
+def fill(bootstrap: str, registry_url: str, prefix: str, number: int, cards: int) -> None:
+    """Write the transactions to the silver topic, keyed by card."""
+    apply_all(bootstrap, registry_url, prefix)
+    schema_id = ConfluentRegistry(registry_url).id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
+    encode = Encoder("enriched_transaction", schema_id)
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 50,
+            "queue.buffering.max.messages": 500_000,
+        }
+    )
+    topic = TRANSACTIONS_SILVER.name(prefix)
+    start_us = time.time_ns() // 1000 - SECONDS * 1_000_000
+    for done, record in enumerate(transactions(number, cards, 7, start_us)):
+        while True:
+            try:
+                producer.produce(topic, key=record["card_token"], value=encode(record))
+                break
+            except BufferError:
+                producer.poll(0.5)
+        if done % 10_000 == 0:
+            producer.poll(0)
+    producer.flush()
+
+
+def end_offsets(bootstrap: str, topic: str) -> dict[str, int]:
+    """End offset by partition."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "benchmark"})
+    try:
+        partitions = consumer.list_topics(topic).topics[topic].partitions
+        return {str(p): consumer.get_watermark_offsets(TopicPartition(topic, p))[1] for p in partitions}
+    finally:
+        consumer.close()
+
+
+def positions(text: str, topic: str) -> dict[str, int]:
+    """The detector's committed positions from its metrics page."""
+    pattern = re.compile(rf'{CONSUMER_POSITION}{{partition="(\d+)",topic="{re.escape(topic)}"}} (\S+)')
+    return {partition: int(float(value)) for partition, value in pattern.findall(text)}
+
+
+def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment: dict[str, str]) -> dict[str, float]:
+    """One run: returns the figures."""
+    prefix = args.prefix or f"bench{os.getpid()}."
+    if not args.prefix:
+        fill(bootstrap, registry_url, prefix, args.transactions, args.cards)
+    topic = TRANSACTIONS_SILVER.name(prefix)
+    ends = end_offsets(bootstrap, topic)
+    with tempfile.TemporaryDirectory() as scratch:
+        port = 19_000 + os.getpid() % 1000
+        log = (Path(scratch) / "detector.log").open("wb")
+        process = subprocess.Popen(
+            [str(Path(sys.executable).with_name("cardwatch-detector")), "velocity"],
+            env={
+                **os.environ,
+                **environment,
+                "CARDWATCH_TOPIC_PREFIX": prefix,
+                "CARDWATCH_METRICS_PORT": str(port),
+                "CARDWATCH_DETECTOR_RULES": str(args.rules),
+                "CARDWATCH_DETECTOR_SCOPES": args.scopes,
+                "CARDWATCH_DETECTOR_HORIZON_CARD": "1h",
+                "CARDWATCH_DETECTOR_LATENESS": "10m",
+                "CARDWATCH_DETECTOR_TUNED_FOR": args.tuned_for,
+                "CARDWATCH_DETECTOR_MAX_OFFSETS_PER_TRIGGER": str(args.batch),
+                "CARDWATCH_DETECTOR_CHECKPOINT_DIR": f"{scratch}/checkpoint",
+                "CARDWATCH_SPARK_DRIVER_MEMORY": args.driver_memory,
+            },
+            stdout=log,
+            stderr=log,
+        )
+        begin = time.monotonic()
+        first: tuple[float, int] | None = None
+        last = 0
+        try:
+            while process.poll() is None:
+                time.sleep(0.1)
+                try:
+                    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
+                except httpx.HTTPError:
+                    continue
+                at = positions(page, topic)
+                done = sum(at.values())
+                if done != last:
+                    last = done
+                    if args.verbose:
+                        phases = dict(
+                            re.findall(r'batch_duration_seconds{phase="(\w+)",query="velocity-card"} (\S+)', page)
+                        )
+                        print(f"{time.monotonic() - begin:6.1f} s  {done:>9,}  {phases}", file=sys.stderr)
+                if first is None and done:
+                    first = (time.monotonic(), done)
+                if len(at) == len(ends) and all(at[p] >= end for p, end in ends.items()):
+                    break
+            finish = time.monotonic()
+        finally:
+            process.terminate()
+            process.wait(60)
+            log.close()
+        if first is None or last < sum(ends.values()):
+            raise SystemExit(f"the detector ended early:\n{(Path(scratch) / 'detector.log').read_text()[-4000:]}")
+    total = sum(ends.values())
+    return {
+        "transactions": total,
+        "alerts": sum(end_offsets(bootstrap, ALERTS.name(prefix)).values()),
+        "seconds_with_start": round(finish - begin, 1),
+        "per_second_with_start": round(total / (finish - begin)),
+        "per_second_after_first_batch": round((total - first[1]) / (finish - first[0])),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--transactions", type=int, default=1_000_000)
+    parser.add_argument("--cards", type=int, default=100_000)
+    parser.add_argument("--batch", type=int, default=50_000, help="transactions in a micro-batch at most")
+    parser.add_argument("--tuned-for", default="throughput", choices=["latency", "throughput"])
+    parser.add_argument("--scopes", default="card")
+    parser.add_argument("--rules", type=Path, default=RULES)
+    parser.add_argument("--driver-memory", default="3g")
+    parser.add_argument("--prefix", default="", help="a topic prefix filled by an earlier run")
+    parser.add_argument("--external", action="store_true", help="use the Kafka of CARDWATCH_KAFKA_BOOTSTRAP_SERVERS")
+    parser.add_argument("--verbose", action="store_true", help="print each step")
+    args = parser.parse_args()
+    if args.external:
+        bootstrap, registry = (
+            os.environ["CARDWATCH_KAFKA_BOOTSTRAP_SERVERS"],
+            os.environ["CARDWATCH_SCHEMA_REGISTRY_URL"],
+        )
+        print(json.dumps(run(args, bootstrap, registry, {}), indent=2))
+        return
+    from cardwatch_platform import EmbeddedPlatform
+
+    with tempfile.TemporaryDirectory() as home, EmbeddedPlatform(home=Path(home)) as platform:
+        figures = run(args, platform.bootstrap_servers, platform.registry_url, platform.environment())
+        print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

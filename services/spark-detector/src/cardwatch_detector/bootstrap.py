@@ -1,0 +1,58 @@
+"""The wiring of the velocity queries."""
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from cardwatch_contracts.topics import ALERTS
+from cardwatch_rules.parse import load_rules
+from cardwatch_service.logs import configure, get
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+
+from cardwatch_detector.publish import KafkaAlertPublisher
+from cardwatch_detector.runtime import run_queries
+from cardwatch_detector.settings import VelocitySettings
+from cardwatch_detector.velocity import AlertMetrics, VelocityQuery
+
+# Generated code that holds a literal of the micro-batch (its time, the watermark) is compiled anew in each: for small
+# batches interpreting is faster, for large ones compiling pays.
+_INTERPRET: Final = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+
+
+def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
+    """What the velocity queries ask of Spark beyond what every session has."""
+    config = {
+        "spark.sql.shuffle.partitions": str(settings.partitions),
+        "spark.sql.streaming.stateStore.providerClass": (
+            "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+        ),
+        # Above this many keys in a partition the aggregation would sort instead of hash.
+        "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+    }
+    return config | _INTERPRET if settings.tuned_for == "latency" else config
+
+
+def run_velocity(shutdown: Shutdown) -> None:
+    """Run the velocity queries until the process is asked to stop.
+
+    Raises:
+        CardwatchError: settings or rules are wrong, or a query cannot be kept running.
+    """
+    service = load(ServiceSettings)
+    settings = load(VelocitySettings)
+    configure("spark-detector", service.log_level, service.log_format)
+    scopes = settings.scope_list()
+    rules = load_rules(settings.rules, {scope: settings.horizon_us(scope) for scope in scopes})
+    metrics = Metrics()
+    topic = ALERTS.name(service.topic_prefix)
+    publisher = KafkaAlertPublisher(service.kafka_config(), topic)
+    alert_metrics = AlertMetrics(metrics, topic)
+    queries = [
+        VelocityQuery(scope, rules, service, settings, publisher, alert_metrics, lambda: time.time_ns() // 1000)
+        for scope in scopes
+    ]
+    get(__name__).info("rules loaded", rules=len(rules), file=str(settings.rules))
+    run_queries("cardwatch-velocity", queries, service, metrics, spark_config(settings), shutdown)

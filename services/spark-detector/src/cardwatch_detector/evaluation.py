@@ -1,0 +1,130 @@
+"""The part of the velocity query that runs in Spark's Python workers: groups of events in, encoded alerts out."""
+
+import sys
+import time
+import zipimport
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from cardwatch_contracts.wire import Encoder
+from cardwatch_rules.evaluate import fields_used
+from cardwatch_rules.model import Rule
+from cardwatch_rules.transitions import transitions
+
+from cardwatch_detector.alerts import SHOWN_FIELDS, alert_records
+from cardwatch_detector.state import EVALUATE_FROM, EVENT_TIME, EVENTS, IS_NEW, KEY
+
+# What comes back from the workers: the message to publish, and what the metrics need to know of it.
+RESULT_SCHEMA: Final = (
+    "key string, value binary, rule_id string, status string, event_time long, raw_broker_time long, detected_at long"
+)
+_RESULT: Final = pa.schema(
+    cast(
+        Any,
+        [
+            pa.field("key", pa.string()),
+            pa.field("value", pa.binary()),
+            pa.field("rule_id", pa.string()),
+            pa.field("status", pa.string()),
+            pa.field("event_time", pa.int64()),
+            pa.field("raw_broker_time", pa.int64()),
+            pa.field("detected_at", pa.int64()),
+        ],
+    )
+)
+
+# Rows to gather before one vectorised evaluation: enough to drown its fixed cost, few enough to bound memory.
+_ROWS_AT_ONCE: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a worker needs to evaluate the groups of one scope; it is pickled to the workers."""
+
+    rules: tuple[Rule, ...]
+    alert_schema_id: int
+    evidence_limit: int
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields of an event that are needed: for the rules, for the alerts and for the latency."""
+        return sorted(fields_used(self.rules) | set(SHOWN_FIELDS) | {"raw_broker_time"})
+
+    def function(self) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+        """The function for ``DataFrame.mapInArrow``."""
+        return self._evaluate
+
+    def _evaluate(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        _forget_zips()
+        encode = Encoder("alert", self.alert_schema_id)
+        for table in _gather(batches):
+            keys, arrivals = flatten(table)
+            detected_at = time.time_ns() // 1000
+            found = [
+                record
+                for transition in transitions(arrivals, self.rules)
+                for record in alert_records(transition, keys, self.evidence_limit, detected_at)
+            ]
+            if found:
+                yield pa.RecordBatch.from_pylist(
+                    [
+                        {
+                            "key": record["key"],
+                            "value": encode(record),
+                            "rule_id": record["rule_id"],
+                            "status": record["status"],
+                            "event_time": record["event_time"],
+                            "raw_broker_time": record["raw_broker_time"],
+                            "detected_at": detected_at,
+                        }
+                        for record in found
+                    ],
+                    schema=_RESULT,
+                )
+
+
+def flatten(groups: Any) -> tuple[list[str], pl.DataFrame]:
+    """One row an event: the keys of the groups by their number, and the frame that ``transitions`` takes."""
+    events = groups[EVENTS].combine_chunks()
+    lengths = events.value_lengths().to_numpy(zero_copy_only=False)
+    frame = pl.from_arrow(pa.Table.from_struct_array(events.flatten()))
+    if not isinstance(frame, pl.DataFrame):
+        raise TypeError("a table of events was expected")
+    numbers = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
+    evaluate_from = np.repeat(groups[EVALUATE_FROM].to_numpy(), lengths)
+    frame = frame.with_columns(
+        pl.Series("group", numbers), pl.Series("evaluate_from", evaluate_from), pl.col(EVENT_TIME), pl.col(IS_NEW)
+    )
+    return groups[KEY].to_pylist(), frame
+
+
+def _gather(batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:
+    held: list[Any] = []
+    rows = 0
+    for batch in batches:
+        events: Any = batch.column(batch.schema.get_field_index(EVENTS))
+        if batch.num_rows:
+            held.append(batch)
+            rows += len(events.flatten())
+        if rows >= _ROWS_AT_ONCE:
+            yield pa.Table.from_batches(held)
+            held, rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _forget_zips() -> None:
+    """Stop the import system from reading zip directories anew in every task.
+
+    Spark calls importlib.invalidate_caches() for each task; pyspark.zip and the jars among the path entries then cost
+    some 150 ms. The same packages are installed as files, so nothing is missed.
+    """
+    for path, importer in list(sys.path_importer_cache.items()):
+        if isinstance(importer, zipimport.zipimporter):
+            del sys.path_importer_cache[path]
+            if path in sys.path:
+                sys.path.remove(path)

@@ -1,0 +1,1 @@
+"""The lakehouse: Delta tables written from the topics, on a trigger of their own."""

@@ -1,0 +1,48 @@
+"""The wiring of the lakehouse queries."""
+
+from typing import Final
+
+from cardwatch_service.logs import configure
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+
+from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
+from cardwatch_detector.lakehouse.queries import table_queries
+from cardwatch_detector.lakehouse.tables import create
+from cardwatch_detector.runtime import run_queries
+from cardwatch_detector.settings import LakehouseSettings
+
+# The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
+# clusters is scaled down to micro-batches.
+_SPARK_CONFIG: Final = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # A MERGE goes through its source twice; the sources here are cached.
+    "spark.databricks.delta.merge.materializeSource": "none",
+}
+
+
+def run(shutdown: Shutdown) -> int:
+    """Write the tables until the process is asked to stop; returns its exit code.
+
+    Raises:
+        CardwatchError: settings are wrong, or a query cannot be kept running.
+    """
+    service = load(ServiceSettings)
+    settings = load(LakehouseSettings)
+    configure("lakehouse", service.log_level, service.log_format)
+    metrics = Metrics()
+    queries = table_queries(service, settings, LakehouseMetrics(metrics))
+    run_queries(
+        "cardwatch-lakehouse",
+        queries,
+        service,
+        metrics,
+        _SPARK_CONFIG,
+        shutdown,
+        prepare=lambda session: create(session, settings.tables_dir),
+    )
+    return 0

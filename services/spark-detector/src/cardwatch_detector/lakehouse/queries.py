@@ -1,0 +1,106 @@
+"""The streaming queries that write the tables: which topics, which writer, which checkpoint."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
+from cardwatch_rules.parse import parse_duration
+from cardwatch_service.settings import ServiceSettings
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cardwatch_detector.lakehouse.bronze import BronzeWriter
+from cardwatch_detector.lakehouse.decode import Schemas
+from cardwatch_detector.lakehouse.gold_alerts import AlertWriter
+from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
+from cardwatch_detector.lakehouse.silver import SilverWriter
+from cardwatch_detector.lakehouse.tables import BRONZE_TRANSACTIONS, GOLD_ALERTS, SILVER_TRANSACTIONS, Table
+from cardwatch_detector.settings import LakehouseSettings
+from cardwatch_detector.silver_source import kafka_options
+
+Writer = Callable[[DataFrame, int], None]
+
+
+@dataclass(frozen=True)
+class TableQuery:
+    """The streaming query that writes one table.
+
+    Attributes:
+        table: the table; query and checkpoint have its name.
+        topics: full names of the topics that it reads.
+        write: writes one micro-batch, in such a way that doing it again changes nothing.
+    """
+
+    table: Table
+    topics: Sequence[str]
+    write: Writer
+    service: ServiceSettings
+    settings: LakehouseSettings
+
+    @property
+    def name(self) -> str:
+        """The query's name in Spark, in metrics and in the checkpoint's path."""
+        return self.table.name
+
+    def start(self, session: SparkSession) -> StreamingQuery:
+        """Start, or go on from the checkpoint."""
+        return (
+            self._messages(session)
+            .writeStream.queryName(self.name)
+            .option("checkpointLocation", f"{self.settings.checkpoint_dir.rstrip('/')}/{self.name}")
+            .trigger(processingTime=f"{parse_duration(self.settings.trigger)} microseconds")
+            .foreachBatch(self.write)
+            .start()
+        )
+
+    def _messages(self, session: SparkSession) -> DataFrame:
+        # As silver_source.read_topic, and the headers: bronze keeps those.
+        return (
+            session.readStream.format("kafka")
+            .options(**kafka_options(self.service))
+            .option("subscribe", ",".join(self.topics))
+            .option("startingOffsets", "earliest")
+            .option("failOnDataLoss", "true")
+            .option("maxOffsetsPerTrigger", self.settings.max_offsets_per_trigger)
+            .option("includeHeaders", "true")
+            .load()
+        )
+
+
+def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics) -> list[TableQuery]:
+    """One query a table. They share nothing: a slow or failing one does not hold up the others."""
+    prefix = service.topic_prefix
+    registry = service.registry()
+    tables_dir = settings.tables_dir
+    json_topic = TRANSACTIONS_JSON.name(prefix)
+
+    def query(table: Table, topics: Sequence[str], write: Writer) -> TableQuery:
+        return TableQuery(table, topics, write, service, settings)
+
+    return [
+        query(
+            BRONZE_TRANSACTIONS,
+            [TRANSACTIONS_RAW.name(prefix), json_topic],
+            BronzeWriter(tables_dir, json_topic, metrics.written(BRONZE_TRANSACTIONS)),
+        ),
+        query(
+            SILVER_TRANSACTIONS,
+            [TRANSACTIONS_SILVER.name(prefix)],
+            SilverWriter(
+                tables_dir,
+                Schemas("enriched_transaction", "transaction_id", registry),
+                metrics.written(SILVER_TRANSACTIONS),
+                metrics.quarantined,
+            ),
+        ),
+        query(
+            GOLD_ALERTS,
+            [ALERTS.name(prefix)],
+            AlertWriter(
+                tables_dir,
+                Schemas("alert", "alert_id", registry),
+                metrics.written(GOLD_ALERTS),
+                metrics.quarantined,
+            ),
+        ),
+    ]

@@ -1,0 +1,185 @@
+"""The Delta tables: names, paths, columns. The only place where they are defined.
+
+Times are TIMESTAMP: microseconds, UTC. Every row says which Kafka message it came from.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from cardwatch_service.logs import get
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+_log = get(__name__)
+
+# Readers other than Spark (delta-rs, DuckDB, Polars) know no deletion vectors.
+_PROPERTIES: Final = {"delta.enableDeletionVectors": "false"}
+# A micro-batch writes a small file: once there are 50, the writer makes one of them.
+_COMPACTED: Final = {**_PROPERTIES, "delta.autoOptimize.autoCompact": "true"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One Delta table.
+
+    Attributes:
+        name: ``<layer>.<what>``; also the name of the query that writes it and of its checkpoint.
+        columns: name → type, in the words of Spark's SQL.
+        partitioned_by: columns whose values are directories.
+        properties: Delta's table properties.
+    """
+
+    name: str
+    columns: Mapping[str, str]
+    partitioned_by: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=lambda: _COMPACTED)
+
+    def path(self, tables_dir: str) -> str:
+        """Where it is: ``<tables_dir>/<layer>/<what>``."""
+        return f"{tables_dir.rstrip('/')}/{self.name.replace('.', '/')}"
+
+
+# Every message of the raw topic and of the legacy JSON topic as it came, card numbers alone masked.
+BRONZE_TRANSACTIONS: Final = Table(
+    "bronze.transactions",
+    {
+        "topic": "STRING",
+        "partition": "INT",
+        "offset": "BIGINT",
+        "broker_time": "TIMESTAMP",
+        "timestamp_type": "STRING",  # LogAppendTime: the broker's clock; CreateTime: the producer's
+        "key": "BINARY",
+        "value": "BINARY",
+        "headers": "ARRAY<STRUCT<key: STRING, value: BINARY>>",
+        "redacted": "BOOLEAN",  # digits of a card number in key, value or headers were replaced by *
+        "ingested_at": "TIMESTAMP",
+        "ingest_date": "DATE",
+    },
+    partitioned_by=("ingest_date",),
+)
+
+# Messages of the silver and the alerts topic that no reader can decode.
+BRONZE_QUARANTINE: Final = Table(
+    "bronze.quarantine",
+    {
+        "topic": "STRING",
+        "partition": "INT",
+        "offset": "BIGINT",
+        "broker_time": "TIMESTAMP",
+        "key": "BINARY",
+        "value": "BINARY",
+        "reason": "STRING",  # a code of cardwatch_contracts.reasons.Reason
+        "redacted": "BOOLEAN",
+        "quarantined_at": "TIMESTAMP",
+    },
+    # Two queries write it: compaction by one could get in the way of the other, and there is little to compact.
+    properties=_PROPERTIES,
+)
+
+# One row a transaction: the fields of enriched_transaction.avsc, of the first message that held it.
+SILVER_TRANSACTIONS: Final = Table(
+    "silver.transactions",
+    {
+        "transaction_id": "STRING",
+        "event_time": "TIMESTAMP",
+        "card_token": "STRING",
+        "card_token_key_id": "STRING",
+        "card_bin": "STRING",
+        "card_last_four": "STRING",
+        "amount_minor": "BIGINT",
+        "currency": "STRING",
+        "merchant_id": "STRING",
+        "merchant_category_code": "STRING",
+        "country": "STRING",
+        "channel": "STRING",
+        "transaction_type": "STRING",
+        "status": "STRING",
+        "device_id": "STRING",
+        "ip_address": "STRING",
+        "latitude": "DOUBLE",
+        "longitude": "DOUBLE",
+        "base_currency": "STRING",
+        "base_amount_minor": "BIGINT",
+        "merchant_category_group": "STRING",
+        "bin_country": "STRING",
+        "hour_of_day": "INT",
+        "day_of_week": "INT",
+        "raw_topic": "STRING",
+        "raw_partition": "INT",
+        "raw_offset": "BIGINT",
+        "raw_broker_time": "TIMESTAMP",
+        "enriched_at": "TIMESTAMP",
+        "silver_partition": "INT",
+        "silver_offset": "BIGINT",
+        "silver_broker_time": "TIMESTAMP",
+        "event_date": "DATE",
+    },
+    partitioned_by=("event_date",),
+)
+
+# One row an alert, as its last event left it: the fields of alert.avsc.
+GOLD_ALERTS: Final = Table(
+    "gold.alerts",
+    {
+        "alert_id": "STRING",
+        "status": "STRING",  # raised, or retracted since
+        "rule_id": "STRING",
+        "rule_version": "INT",
+        "rule_title": "STRING",
+        "severity": "STRING",
+        "mode": "STRING",
+        "scope": "STRING",
+        "key": "STRING",
+        "transaction_id": "STRING",
+        "event_time": "TIMESTAMP",
+        "card_token": "STRING",
+        "card_bin": "STRING",
+        "card_last_four": "STRING",
+        "merchant_id": "STRING",
+        "country": "STRING",
+        "amount_minor": "BIGINT",
+        "currency": "STRING",
+        "base_amount_minor": "BIGINT",
+        # value is for reading; value_long is exact where the measure is a whole number, and null where it is not.
+        "measures": (
+            "ARRAY<STRUCT<name: STRING, expression: STRING, window_us: BIGINT, value: DOUBLE, value_long: BIGINT>>"
+        ),
+        "window_start": "TIMESTAMP",
+        "evidence_transaction_ids": "ARRAY<STRING>",
+        "evidence_count": "BIGINT",
+        "raw_broker_time": "TIMESTAMP",
+        "detected_at": "TIMESTAMP",
+        "alert_partition": "INT",
+        "alert_offset": "BIGINT",
+        "alert_broker_time": "TIMESTAMP",
+    },
+)
+
+ALL_TABLES: Final = (BRONZE_TRANSACTIONS, BRONZE_QUARANTINE, SILVER_TRANSACTIONS, GOLD_ALERTS)
+
+
+def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:
+    """Create the tables that are not there yet, empty, and add the columns that an older version did not have."""
+    for table in tables:
+        path = table.path(tables_dir)
+        builder = DeltaTable.createIfNotExists(session).location(path)
+        for name, column_type in table.columns.items():
+            builder = builder.addColumn(name, column_type)
+        for name, value in table.properties.items():
+            builder = builder.property(name, value)
+        if table.partitioned_by:
+            builder = builder.partitionedBy(*table.partitioned_by)
+        if DeltaTable.isDeltaTable(session, path):
+            _add_columns(session, table, path)
+        else:
+            builder.execute()
+            _log.info("table created", table=table.name, path=path)
+
+
+def _add_columns(session: SparkSession, table: Table, path: str) -> None:
+    there = set(DeltaTable.forPath(session, path).toDF().columns)
+    missing = [f"`{name}` {column_type}" for name, column_type in table.columns.items() if name not in there]
+    if missing:
+        session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
+        _log.info("columns added", table=table.name, columns=missing)

@@ -1,0 +1,49 @@
+"""How micro-batches get into the tables."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import DataFrame
+
+from cardwatch_detector.lakehouse.tables import Table
+
+
+@contextmanager
+def cached(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep a frame that is gone through more than once, for the length of a ``with``."""
+    kept = frame.persist()
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
+
+
+def append(rows: DataFrame, table: Table, tables_dir: str, batch_id: int) -> None:
+    """Append a micro-batch's rows once, however often it is tried.
+
+    Delta remembers the last transaction version of each application id, and skips a version that it has seen.
+    """
+    (
+        rows.write.format("delta")
+        .mode("append")
+        .option("txnAppId", f"{table.name}/{_query_id(rows)}")
+        .option("txnVersion", batch_id)
+        .save(table.path(tables_dir))
+    )
+
+
+def affected(merged: DataFrame, what: str) -> int:
+    """What a MERGE reports that it did: ``what`` is ``num_inserted_rows`` or ``num_affected_rows``."""
+    (metrics,) = merged.collect()
+    return int(metrics[what])
+
+
+def _query_id(batch: DataFrame) -> str:
+    """The id that the query has from its checkpoint.
+
+    Micro-batches of another checkpoint are numbered from 0 again: under the same id Delta would take them for seen.
+    """
+    query_id = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
+    if not query_id:
+        raise RuntimeError("a micro-batch is written outside its streaming query")
+    return str(query_id)

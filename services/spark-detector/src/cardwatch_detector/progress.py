@@ -1,0 +1,140 @@
+"""What Spark says about its queries, as metrics."""
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from cardwatch_service.metrics import Metrics
+from prometheus_client import Counter, Gauge
+from pyspark.sql.streaming.listener import StreamingQueryListener
+
+Offsets = dict[str, dict[str, int]]
+
+BATCH_SECONDS: Final = "cardwatch_spark_batch_duration_seconds"
+
+
+class QueryMetrics:
+    """Metrics of Spark's streaming queries, by ``query``.
+
+    Several queries may read the same topic; the service's position is then that of the slowest, and its lag too.
+    """
+
+    def __init__(self, metrics: Metrics, queries: Mapping[str, Collection[str]]) -> None:
+        """``queries`` are all the queries that this process runs: name → full names of the topics it reads."""
+        self.common: Final = metrics
+        self._positions: Final[dict[str, Offsets]] = {
+            query: {topic: {} for topic in topics} for query, topics in queries.items()
+        }
+        self._lags: Final[dict[tuple[str, str], dict[str, int]]] = {}
+        registry = metrics.registry
+        self.batches: Final = Counter(
+            "cardwatch_spark_batches_total", "Micro-batches committed.", ["query"], registry=registry
+        )
+        self.rows: Final = Counter(
+            "cardwatch_spark_input_rows_total", "Rows that micro-batches took in.", ["query"], registry=registry
+        )
+        self.batch_seconds: Final = Gauge(
+            BATCH_SECONDS,
+            "Duration of the last micro-batch, by phase as Spark names it.",
+            ["query", "phase"],
+            registry=registry,
+        )
+        self.state_rows: Final = Gauge(
+            "cardwatch_spark_state_rows", "Groups in the state.", ["query"], registry=registry
+        )
+        self.state_bytes: Final = Gauge(
+            "cardwatch_spark_state_bytes", "Memory that the state store uses.", ["query"], registry=registry
+        )
+        self.late_rows: Final = Counter(
+            "cardwatch_spark_late_rows_total",
+            "Rows that came after the watermark had passed their group (a row counts once a group, at most twice).",
+            ["query"],
+            registry=registry,
+        )
+        self.watermark: Final = Gauge(
+            "cardwatch_spark_watermark_timestamp_seconds", "Event time of the watermark.", ["query"], registry=registry
+        )
+        self.restarts: Final = Counter(
+            "cardwatch_spark_query_restarts_total", "Times a failed query was started again.", ["query"],
+            registry=registry,
+        )  # fmt: skip
+
+    def set_position(self, query: str, committed: Offsets) -> None:
+        """The offsets up to which a query has committed everything."""
+        self._positions[query].update(committed)
+        for topic, partitions in committed.items():
+            readers = [at[topic] for at in self._positions.values() if topic in at]
+            for partition in partitions:
+                slowest = min(at.get(partition, 0) for at in readers)
+                self.common.position.labels(topic, partition).set(slowest)
+
+    def set_lag(self, query: str, topic: str, partition: str, lag: int) -> None:
+        """How far a query was behind a partition's end when its last micro-batch ended."""
+        lags = self._lags.setdefault((topic, partition), {})
+        lags[query] = lag
+        self.common.lag.labels(topic, partition).set(max(lags.values()))
+
+
+class ProgressListener(StreamingQueryListener):
+    """Turns the progress of every micro-batch, reported after its commit, into metrics."""
+
+    def __init__(self, metrics: QueryMetrics) -> None:
+        self._metrics = metrics
+
+    def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Nothing to count yet."""
+
+    def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """A micro-batch is committed, or there was nothing to do."""
+        record(json.loads(event.progress.json), self._metrics)
+
+    def onQueryIdle(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Nothing has changed."""
+
+    def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """The supervisor reports and restarts."""
+
+
+def record(progress: dict[str, Any], metrics: QueryMetrics) -> None:
+    """Set the metrics from one progress report (StreamingQueryProgress as JSON)."""
+    query = str(progress["name"])
+    rows = int(progress.get("numInputRows", 0))
+    if rows:
+        metrics.batches.labels(query).inc()
+        metrics.rows.labels(query).inc(rows)
+        for phase, milliseconds in progress.get("durationMs", {}).items():
+            metrics.batch_seconds.labels(query, phase).set(milliseconds / 1000)
+    for operator in progress.get("stateOperators", []):
+        metrics.state_rows.labels(query).set(operator["numRowsTotal"])
+        metrics.state_bytes.labels(query).set(operator["memoryUsedBytes"])
+        metrics.late_rows.labels(query).inc(operator.get("numRowsDroppedByWatermark", 0))
+    watermark = progress.get("eventTime", {}).get("watermark")
+    if watermark:
+        metrics.watermark.labels(query).set(_seconds(watermark))
+    for source in progress.get("sources", []):
+        _record_source(query, source, metrics, rows)
+
+
+def _record_source(query: str, source: dict[str, Any], metrics: QueryMetrics, rows: int) -> None:
+    ends = offsets(source.get("endOffset"))
+    latest = offsets(source.get("latestOffset"))
+    starts = offsets(source.get("startOffset"))
+    for topic, partitions in ends.items():
+        for partition, offset in partitions.items():
+            metrics.set_lag(query, topic, partition, max(0, latest.get(topic, {}).get(partition, offset) - offset))
+        if rows:
+            before = starts.get(topic, {})
+            metrics.common.consumed.labels(topic).inc(
+                max(0, sum(offset - before.get(partition, 0) for partition, offset in partitions.items()))
+            )
+
+
+def offsets(value: Any) -> Offsets:
+    """Kafka offsets as Spark writes them (JSON text or parsed): topic → partition → offset."""
+    parsed = json.loads(value) if isinstance(value, str) else value
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _seconds(iso: str) -> float:
+    return datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,82 @@
+"""Settings of the detector's two modules, from the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rules.fields import SCOPE_KEYS
+from cardwatch_rules.parse import parse_duration
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _duration(text: str) -> str:
+    try:
+        parse_duration(text)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _scopes(text: str) -> str:
+    unknown = [scope for scope in text.split(",") if scope.strip() not in SCOPE_KEYS]
+    if unknown:
+        raise ValueError(f"unknown scope {unknown[0]!r}; known are {', '.join(SCOPE_KEYS)}")
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+
+
+class SparkSettings(BaseSettings):
+    """How Spark runs: ``CARDWATCH_SPARK_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CARDWATCH_SPARK_", extra="ignore", frozen=True)
+
+    master: Annotated[str, Field(description="empty leaves it to spark-submit")] = "local[2]"
+    java_home: Annotated[str, Field(description="JDK 17 or 21; empty leaves JAVA_HOME as it is")] = ""
+    classpath: Annotated[str, Field(description="Kafka, Avro and Delta jars; empty when they are in the image")] = ""
+    driver_memory: str = "1g"
+    log_level: Literal["ERROR", "WARN", "INFO"] = "ERROR"
+
+
+class VelocitySettings(BaseSettings):
+    """The velocity queries: ``CARDWATCH_DETECTOR_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CARDWATCH_DETECTOR_", extra="ignore", frozen=True)
+
+    rules: Annotated[Path, Field(description="rule file (YAML)")] = Path("config/rules/demo.yaml")
+    scopes: Annotated[str, AfterValidator(_scopes), NoDecode, Field(description="comma separated")] = "card,merchant"
+    lateness: Annotated[Duration, Field(description="how far behind the newest event a transaction may come")] = "1h"
+    horizon_card: Annotated[Duration, Field(description="how far back a card's windows can reach")] = "24h"
+    horizon_merchant: Annotated[Duration, Field(description="how far back a merchant's windows can reach")] = "1h"
+    checkpoint_dir: Annotated[str, Field(description="any Hadoop file system")] = ".cardwatch/checkpoints/velocity"
+    partitions: Annotated[int, Field(ge=1, description="of the state; fixed by the checkpoint: choose for peak")] = 2
+    max_offsets_per_trigger: Annotated[int, Field(ge=1, description="transactions in a micro-batch at most")] = 50_000
+    trigger_seconds: Annotated[float, Field(ge=0, description="between micro-batches; 0 is one after the other")] = 0.0
+    tuned_for: Annotated[
+        Literal["latency", "throughput"],
+        Field(description="latency interprets small batches, throughput compiles large ones"),
+    ] = "latency"
+    evidence_limit: Annotated[int, Field(ge=1, description="transaction ids in an alert at most")] = 500
+
+    def horizon_us(self, scope: str) -> int:
+        """How far back the windows of a scope can reach, microseconds."""
+        return parse_duration(self.horizon_card if scope == "card" else self.horizon_merchant)
+
+    def scope_list(self) -> list[str]:
+        """The scopes that this process runs, each a query of its own."""
+        return [scope.strip() for scope in self.scopes.split(",")]
+
+
+class LakehouseSettings(BaseSettings):
+    """The lakehouse queries: ``CARDWATCH_LAKEHOUSE_<FIELD>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CARDWATCH_LAKEHOUSE_", extra="ignore", frozen=True)
+
+    tables_dir: Annotated[str, Field(description="where the Delta tables are; any Hadoop file system")] = (
+        ".cardwatch/tables"
+    )
+    checkpoint_dir: str = ".cardwatch/checkpoints/lakehouse"
+    trigger: Annotated[str, Field(description="time between micro-batches")] = "10s"
+    max_offsets_per_trigger: Annotated[int, Field(ge=1)] = 200_000

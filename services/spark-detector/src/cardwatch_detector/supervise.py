@@ -1,0 +1,130 @@
+"""Keeps streaming queries running: a query that fails starts again from its checkpoint, the others go on."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from cardwatch_contracts.errors import CardwatchError
+from cardwatch_service.logs import get
+from cardwatch_service.shutdown import Shutdown
+from py4j.protocol import Py4JError
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cardwatch_detector.progress import Offsets, QueryMetrics, offsets
+
+_log = get(__name__)
+
+_POLL_SECONDS: Final = 0.2
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
+_FAILURES_IN_A_ROW: Final = 8
+# A query that ran this long has recovered: its next failure is a first one.
+_RECOVERED_AFTER_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 30.0
+
+Starter = Callable[[], StreamingQuery]
+
+
+class Supervisor:
+    """Runs queries until the process is asked to stop."""
+
+    def __init__(self, starters: Mapping[str, Starter], metrics: QueryMetrics, shutdown: Shutdown) -> None:
+        self._watched: Final = {name: _Watched(name, start) for name, start in starters.items()}
+        self._metrics = metrics
+        self._shutdown = shutdown
+
+    @property
+    def all_running(self) -> bool:
+        """Whether every query has been started and none is down."""
+        return all(watched.running for watched in self._watched.values())
+
+    def run(self) -> None:
+        """Start all queries and return when the stop was asked for and the running micro-batches are done.
+
+        Raises:
+            CardwatchError: a query failed so often in a row that starting it again makes no sense.
+        """
+        try:
+            while not self._shutdown.requested:
+                for watched in self._watched.values():
+                    watched.keep_going(self._metrics)
+                self._shutdown.wait(_POLL_SECONDS)
+        finally:
+            for watched in self._watched.values():
+                watched.stop()
+
+
+class _Watched:
+    """One query, started again with growing pauses."""
+
+    def __init__(self, name: str, start: Starter) -> None:
+        self._name = name
+        self._start = start
+        self._query: StreamingQuery | None = None
+        self._started_at = 0.0
+        self._failures = 0
+        self._retry_at = 0.0
+
+    @property
+    def running(self) -> bool:
+        return self._query is not None and bool(self._query.isActive)
+
+    def keep_going(self, metrics: QueryMetrics) -> None:
+        if self._query is None:
+            if time.monotonic() >= self._retry_at:
+                self._started_at = time.monotonic()
+                self._query = self._start()
+                _log.info("query started", query=self._name)
+        elif self._query.isActive:
+            metrics.set_position(self._name, committed_offsets(self._query))
+        else:
+            self._failed(metrics, _reason(self._query))
+            self._query = None
+
+    def stop(self) -> None:
+        """Let the running micro-batch end, then stop the query."""
+        if self._query is None or not self._query.isActive:
+            return
+        deadline = time.monotonic() + _STOP_SECONDS
+        while self._query.status["isTriggerActive"] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._query.stop()
+        _log.info("query stopped", query=self._name)
+
+    def _failed(self, metrics: QueryMetrics, reason: str) -> None:
+        if time.monotonic() - self._started_at > _RECOVERED_AFTER_SECONDS:
+            self._failures = 0
+        self._failures += 1
+        metrics.restarts.labels(self._name).inc()
+        metrics.common.errors.labels("query_failed").inc()
+        if self._failures >= _FAILURES_IN_A_ROW:
+            raise CardwatchError(
+                f"the query {self._name} failed {self._failures} times in a row, last because: {reason}"
+            )
+        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
+        self._retry_at = time.monotonic() + pause
+        _log.error("query failed, starting again from its checkpoint", query=self._name, reason=reason, pause_s=pause)
+
+
+def committed_offsets(query: StreamingQuery) -> Offsets:
+    """The Kafka offsets up to which a query has committed: also when it is idle, or has just started again.
+
+    Spark reports offsets with the progress of micro-batches only; the query itself always knows them.
+    """
+    try:
+        values = query._jsq.streamingQuery().committedOffsets().values().iterator()
+        merged: Offsets = {}
+        while values.hasNext():
+            merged.update(offsets(values.next().json()))
+    except Py4JError:  # the query ended in the meantime
+        return {}
+    return merged
+
+
+def _reason(query: StreamingQuery) -> str:
+    error = query.exception()
+    if error is None:
+        return "it ended without an error"
+    text = str(error)
+    cause = next((line for line in reversed(text.splitlines()) if "Error: " in line or "Exception: " in line), text)
+    return cause.strip()[:2000]

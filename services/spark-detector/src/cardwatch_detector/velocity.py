@@ -1,0 +1,109 @@
+"""The velocity query of one scope: silver in, alerts out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
+from cardwatch_rules.fields import SCOPE_KEYS
+from cardwatch_rules.model import Mode, Rule
+from cardwatch_rules.parse import parse_duration
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings
+from prometheus_client import Counter
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cardwatch_detector.evaluation import RESULT_SCHEMA, Evaluation
+from cardwatch_detector.publish import AlertPublisher
+from cardwatch_detector.settings import VelocitySettings
+from cardwatch_detector.silver_source import decode, projection, read_topic, writer_schemas
+from cardwatch_detector.state import EVENT_TIME, STATE_FIELDS, keep_events, relevant
+
+ALERTS_TOTAL: Final = "cardwatch_alerts_total"
+
+
+class AlertMetrics:
+    """What the detector counts of its alerts."""
+
+    def __init__(self, metrics: Metrics, topic: str) -> None:
+        self._common = metrics
+        self._topic = topic
+        self.alerts: Final = Counter(
+            ALERTS_TOTAL, "Alerts published, by rule and status.", ["rule", "status"], registry=metrics.registry
+        )
+
+    def published(self, alerts: Any, now_us: int) -> None:
+        """Count the alerts of a micro-batch after the broker has acknowledged them (RESULT_SCHEMA's columns)."""
+        self._common.published.labels(self._topic).inc(alerts.num_rows)
+        for start in ("event_time", "raw_broker_time"):
+            latency = self._common.latency.labels(start, "alert_published")
+            for at in alerts[start].to_pylist():
+                latency.observe(max(0.0, (now_us - at) / 1e6))
+        for pair in alerts.group_by(["rule_id", "status"]).aggregate([([], "count_all")]).to_pylist():
+            self.alerts.labels(pair["rule_id"], pair["status"]).inc(pair["count_all"])
+
+
+@dataclass(frozen=True)
+class VelocityQuery:
+    """The streaming query of one scope."""
+
+    scope: str
+    rules: tuple[Rule, ...]
+    service: ServiceSettings
+    settings: VelocitySettings
+    publisher: AlertPublisher
+    metrics: AlertMetrics
+    clock_us: Callable[[], int]
+
+    @property
+    def name(self) -> str:
+        """The query's name in Spark, in metrics and in the checkpoint's path."""
+        return f"velocity-{self.scope}"
+
+    @property
+    def topics(self) -> list[str]:
+        """The silver topic, under the deployment's prefix."""
+        return [TRANSACTIONS_SILVER.name(self.service.topic_prefix)]
+
+    def start(self, session: SparkSession) -> StreamingQuery:
+        """Start, or go on from the checkpoint.
+
+        Raises:
+            CardwatchError: the registry does not answer, or the silver schema is not registered.
+        """
+        registry = self.service.registry()
+        prefix = self.service.topic_prefix
+        alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
+        writers = writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix))
+        messages = read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger)
+        reader = projection("enriched_transaction", [*STATE_FIELDS, EVENT_TIME])
+        silver = messages.select(decode(F.col("value"), writers, reader).alias("t")).select("t.*")
+        groups = keep_events(
+            silver,
+            SCOPE_KEYS[self.scope],
+            horizon_us=self.settings.horizon_us(self.scope),
+            lateness_us=parse_duration(self.settings.lateness),
+        )
+        evaluation = Evaluation(self._active(), alert_schema_id, self.settings.evidence_limit)
+        return (
+            groups.writeStream.queryName(self.name)
+            .outputMode("update")
+            .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
+            .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
+            .foreachBatch(lambda batch, _: self._evaluate(batch, evaluation))
+            .start()
+        )
+
+    def _active(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if rule.scope == self.scope and rule.mode is not Mode.PAUSED)
+
+    def _evaluate(self, batch: DataFrame, evaluation: Evaluation) -> None:
+        """One micro-batch. Published before Spark commits it: a crash in between publishes the same ids again."""
+        longest = max((rule.longest_window_us for rule in evaluation.rules), default=0)
+        alerts = relevant(batch, evaluation.fields, longest).mapInArrow(evaluation.function(), RESULT_SCHEMA).toArrow()
+        if alerts.num_rows:
+            messages: Any = zip(alerts["key"].to_pylist(), alerts["value"].to_pylist(), strict=True)
+            self.publisher.publish(messages)
+            self.metrics.published(alerts, self.clock_us())

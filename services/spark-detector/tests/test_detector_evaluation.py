@@ -1,0 +1,115 @@
+"""Groups of events in, encoded alerts out: the part of the velocity query that Spark's Python workers run."""
+
+from typing import Any
+
+import pyarrow as pa
+from cardwatch_contracts.identity import alert_id
+from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.wire import Decoder
+from cardwatch_detector.evaluation import Evaluation, flatten
+from cardwatch_rules.parse import parse_rules
+
+RULES = parse_rules("""
+rules:
+  - id: three
+    title: Three in ten seconds
+    scope: card
+    severity: high
+    measures:
+      n: {window: 10s, is: count(*)}
+      spent: {window: 5s, is: sum(base_amount_minor), where: status = 'approved'}
+    when: n >= 3
+""")
+SECOND = 1_000_000
+
+
+class Registry:
+    def schema_by_id(self, schema_id: int) -> str | None:
+        return schema_text("alert") if schema_id == 4 else None
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        raise NotImplementedError
+
+
+def event(number: int, second: int, *, new: bool = True, amount: int = 100) -> dict[str, Any]:
+    return {
+        "event_time": second * SECOND,
+        "is_new": new,
+        "transaction_id": f"t{number}",
+        "card_token": "c",
+        "card_bin": "400000",
+        "card_last_four": "1234",
+        "merchant_id": "m",
+        "country": "DE",
+        "amount_minor": amount,
+        "currency": "EUR",
+        "base_amount_minor": amount,
+        "status": "approved",
+        "raw_broker_time": second * SECOND + 5,
+    }
+
+
+def batch(*groups: tuple[str, int, list[dict[str, Any]]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(
+        [{"key": key, "evaluate_from": start * SECOND, "events": events} for key, start, events in groups]
+    )
+
+
+def run(evaluation: Evaluation, *batches: pa.RecordBatch) -> list[dict[str, Any]]:
+    decode = Decoder("alert", Registry())
+    return [
+        decode(row["value"]) | {"_row": row}
+        for result in evaluation.function()(iter(batches))
+        for row in result.to_pylist()
+    ]
+
+
+def test_flatten_numbers_the_groups() -> None:
+    keys, frame = flatten(pa.Table.from_batches([batch(("a", 1, [event(1, 2), event(2, 3)]), ("b", 9, [event(3, 9)]))]))
+    assert keys == ["a", "b"]
+    assert frame["group"].to_list() == [0, 0, 1]
+    assert frame["evaluate_from"].to_list() == [SECOND, SECOND, 9 * SECOND]
+    assert frame["transaction_id"].to_list() == ["t1", "t2", "t3"]
+
+
+def test_flatten_takes_several_batches() -> None:
+    table = pa.Table.from_batches([batch(("a", 0, [event(1, 2)])), batch(("b", 0, [event(2, 3), event(3, 4)]))])
+    keys, frame = flatten(table)
+    assert keys == ["a", "b"]
+    assert frame["group"].to_list() == [0, 1, 1]
+
+
+def test_an_alert_carries_its_evidence() -> None:
+    evaluation = Evaluation(RULES, alert_schema_id=4, evidence_limit=2)
+    (alert,) = run(evaluation, batch(("c", 0, [event(1, 2), event(2, 3), event(3, 8, amount=70)])))
+    assert alert["alert_id"] == alert_id("three", 1, "t3")
+    assert (alert["status"], alert["severity"], alert["scope"], alert["key"]) == ("raised", "high", "card", "c")
+    assert alert["measures"] == [
+        {"name": "n", "expression": "count(*)", "window_us": 10 * SECOND, "value": 3},
+        {"name": "spent", "expression": "sum(base_amount_minor)", "window_us": 5 * SECOND, "value": 70},
+    ]
+    assert alert["evidence_transaction_ids"] == ["t2", "t3"], "the newest, as many as the limit"
+    assert alert["evidence_count"] == 3
+    assert alert["window_start"] == -2 * SECOND
+    assert alert["raw_broker_time"] == 8 * SECOND + 5
+    assert (alert["_row"]["key"], alert["_row"]["rule_id"]) == ("c", "three")
+
+
+def test_a_late_arrival_is_the_cause() -> None:
+    evaluation = Evaluation(RULES, alert_schema_id=4, evidence_limit=10)
+    late = event(2, 3) | {"raw_broker_time": 99 * SECOND}
+    (alert,) = run(evaluation, batch(("c", 0, [event(1, 2, new=False), event(3, 8, new=False), late])))
+    assert alert["transaction_id"] == "t3"
+    assert alert["raw_broker_time"] == 99 * SECOND, "latency counts from the message that made the difference"
+
+
+def test_nothing_found_is_nothing_said() -> None:
+    evaluation = Evaluation(RULES, alert_schema_id=4, evidence_limit=10)
+    assert run(evaluation, batch(("c", 0, [event(1, 2)]))) == []
+    assert run(evaluation) == []
+
+
+def test_asks_for_what_rules_and_alerts_need() -> None:
+    fields = Evaluation(RULES, alert_schema_id=4, evidence_limit=10).fields
+    assert {"status", "base_amount_minor", "transaction_id", "raw_broker_time"} <= set(fields)
+    assert "latitude" not in fields
