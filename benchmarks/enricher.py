@@ -1,7 +1,7 @@
 """How many messages one core enriches: ``python benchmarks/enricher.py [messages]``.
 
-Measures the pipeline alone (decode, validate, enrich, encode; no broker), and with ``--line`` the whole service reading a
-full topic of the broker that CARDWATCH_KAFKA_BOOTSTRAP_SERVERS and CARDWATCH_SCHEMA_REGISTRY_URL name. Both are given
+Measures the pipeline alone (decode, validate, enrich, encode; no broker), and with ``--line`` the whole service reading
+a full topic of the broker that CARDWATCH_KAFKA_BOOTSTRAP_SERVERS and CARDWATCH_SCHEMA_REGISTRY_URL name. Both are given
 by CPU time too, which other work on the machine disturbs least.
 """
 
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +45,7 @@ class _Registry:
 
 
 class _Nowhere:
-    def publish(self, batch: list[Outgoing]) -> list[int]:
+    def publish(self, batch: Sequence[Outgoing]) -> list[int]:
         return []
 
 

@@ -1,0 +1,187 @@
+"""Decoding ``transactions.json.v1``: one JSON object a message, checked field by field against ``transaction.avsc``.
+
+Two things differ from the Avro record: ``event_time`` may be ISO 8601 text with an offset instead of microseconds, and
+``card_number`` may stand in place of ``card_token``, ``card_token_key_id``, ``card_bin`` and ``card_last_four``; it is
+tokenised at once and goes no further.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn
+
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_contracts.wire import Record
+
+CARD_NUMBER: Final = "card_number"
+CARD_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LONGS: Final = range(-(2**63), 2**63)
+_TYPE_NAMES: Final = {
+    str: "text", bool: "a truth value", int: "a whole number", float: "a number with a fraction",
+    dict: "an object", list: "a list", type(None): "null",
+}  # fmt: skip
+
+
+class MalformedJsonError(ValueError):
+    """The bytes are not one JSON value in UTF-8; the text says why and quotes nothing of them."""
+
+
+def parse(value: bytes) -> Any:
+    """Parse one JSON value (RFC 8259: UTF-8, no NaN), a name in an object at most once.
+
+    Raises:
+        MalformedJsonError: it is none.
+    """
+    try:
+        return json.loads(value.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+    except MalformedJsonError:
+        raise
+    except UnicodeDecodeError:
+        raise MalformedJsonError("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise MalformedJsonError(f"{error.msg} at character {error.pos}") from None
+    except RecursionError:
+        raise MalformedJsonError("it is nested too deeply") from None
+    except ValueError:  # a number of thousands of digits
+        raise MalformedJsonError("it holds a number that is too long") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise MalformedJsonError("a name occurs twice in an object")
+    return result
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise MalformedJsonError(f"{name} is no JSON number")
+
+
+class JsonTransactions:
+    """Decodes a JSON message into a record of ``transaction.avsc``."""
+
+    def __init__(self, tokenise: Callable[[Any], Record]) -> None:
+        """``tokenise`` turns a card number into the four card fields, or raises RefusedError."""
+        self._tokenise = tokenise
+        self._fields: Final[dict[str, dict[str, Any]]] = {
+            field["name"]: field for field in parsed_schema("transaction")["fields"]
+        }
+
+    @property
+    def known_fields(self) -> frozenset[str]:
+        """The names of the schema's fields."""
+        return frozenset(self._fields)
+
+    def __call__(self, value: bytes | None) -> Record:
+        """Decode one message's value.
+
+        Raises:
+            RefusedError: the message is bad, with its reason code; the text never quotes a value.
+        """
+        if not value:
+            raise RefusedError(Reason.EMPTY_MESSAGE, "the message has no value; a JSON object would be right")
+        try:
+            document = parse(value)
+        except MalformedJsonError as error:
+            raise RefusedError(
+                Reason.MALFORMED_JSON, f"the value is not JSON: {error}; one object a message would be right"
+            ) from error
+        if not isinstance(document, dict):
+            raise RefusedError(
+                Reason.MALFORMED_JSON, f"the value is {_TYPE_NAMES[type(document)]}; a JSON object would be right"
+            )
+        return self._record(document)
+
+    def _record(self, document: dict[str, Any]) -> Record:
+        has_card_number = CARD_NUMBER in document
+        for name in document:
+            if name not in self._fields and name != CARD_NUMBER:
+                raise RefusedError(
+                    Reason.UNKNOWN_FIELD, f"there is no field {_shown(name)}; those of transaction.avsc would be right"
+                )
+            if has_card_number and name in CARD_FIELDS:
+                raise RefusedError(Reason.UNKNOWN_FIELD, f"{name} beside card_number; one or the other would be right")
+        record = self._tokenise(document[CARD_NUMBER]) if has_card_number else {}
+        for name, field in self._fields.items():
+            if name in document:
+                record[name] = _checked(name, field["type"], document[name])
+            elif name not in record:
+                if "default" not in field:
+                    raise RefusedError(
+                        Reason.MISSING_FIELD, f"{name} is missing; {_wanted(name, field['type'])} would be right"
+                    )
+                record[name] = field["default"]
+        return record
+
+
+def _checked(name: str, avro_type: Any, value: Any) -> Any:
+    """The value as Avro wants it, if it has the field's type."""
+    if isinstance(avro_type, list):
+        if value is None and "null" in avro_type:
+            return None
+        (avro_type,) = (branch for branch in avro_type if branch != "null")
+    if isinstance(avro_type, dict):
+        avro_type = avro_type["type"]
+    if avro_type == "string" and isinstance(value, str) and _encodable(value):
+        return value
+    if avro_type == "long" and type(value) is int and value in _LONGS:
+        return value
+    if avro_type == "double" and type(value) in (int, float):
+        return _double(name, value)
+    if name == "event_time" and isinstance(value, str):
+        return _microseconds(value)
+    raise RefusedError(
+        Reason.WRONG_TYPE, f"{name} is {_TYPE_NAMES[type(value)]}; {_wanted(name, avro_type)} would be right"
+    )
+
+
+def _double(name: str, value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise RefusedError(Reason.WRONG_TYPE, f"{name} is too large; a number would be right") from None
+
+
+def _encodable(text: str) -> bool:
+    """Whether the text is Unicode: JSON can escape half a character, which UTF-8 cannot hold."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _microseconds(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise RefusedError(
+                Reason.WRONG_TYPE, "event_time has no offset from UTC; 2026-01-31T12:00:00Z or +01:00 would be right"
+            )
+        return (moment - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        raise RefusedError(
+            Reason.WRONG_TYPE,
+            "event_time is text that is no time; ISO 8601 with an offset, or microseconds since 1970 would be right",
+        ) from None
+
+
+def _wanted(name: str, avro_type: Any) -> str:
+    if name == "event_time":
+        return "ISO 8601 with an offset, or microseconds since 1970"
+    if isinstance(avro_type, list):
+        (avro_type,) = (branch for branch in avro_type if branch != "null")
+    return {"string": "text", "long": "a whole number of 64 bits", "double": "a number"}.get(str(avro_type), "a value")
+
+
+def _shown(name: str) -> str:
+    """A field's name as it may appear in an error: digits could be those of a card number."""
+    shown = "".join("#" if char.isdigit() else char for char in name[:40])
+    return repr(shown)

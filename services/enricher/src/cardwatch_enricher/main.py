@@ -1,0 +1,47 @@
+"""The command ``cardwatch-enricher``."""
+
+import typer
+from cardwatch_service.commands import one_sentence_errors
+
+cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@cli.command()
+def enricher() -> None:
+    """Build the silver topic: decode, validate and enrich raw transactions, or refuse them with a reason.
+
+    Consumes transactions.raw.v1 (Avro) and transactions.json.v1 (JSON) as a member of the consumer group
+    cardwatch-enricher, and publishes to transactions.silver.v1 and transactions.dlq.v1. Runs until SIGTERM or SIGINT.
+    Start more of it to share the partitions.
+
+    All settings come from the environment. Those of every service: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS,
+    CARDWATCH_SCHEMA_REGISTRY_URL, CARDWATCH_TOPIC_PREFIX, CARDWATCH_METRICS_PORT, CARDWATCH_LOG_LEVEL, ... Its own:
+
+    \b
+    CARDWATCH_ENRICHER_BASE_CURRENCY             currency of base_amount_minor            [EUR]
+    CARDWATCH_ENRICHER_EXCHANGE_RATES            CSV currency,exponent,rate_e8            [built in]
+    CARDWATCH_ENRICHER_MERCHANT_CATEGORY_GROUPS  CSV first,last,group                     [built in]
+    CARDWATCH_ENRICHER_BIN_COUNTRIES             CSV bin,country                          [built in]
+    CARDWATCH_ENRICHER_FUTURE_TOLERANCE_SECONDS  event_time after the broker's time       [60]
+    CARDWATCH_ENRICHER_INSTANCE_ID               stable name of this replica: a killed
+                                                 one has its partitions back at once      [none]
+    CARDWATCH_ENRICHER_SESSION_TIMEOUT_SECONDS   a silent member loses its partitions     [6]
+    CARDWATCH_ENRICHER_BATCH_SIZE                messages published together at most      [1000]
+    CARDWATCH_ENRICHER_BATCH_WAIT_SECONDS        how long a batch waits to fill           [0.02]
+    CARDWATCH_ENRICHER_COMMIT_INTERVAL_SECONDS   what a crash repeats at most             [0.5]
+    CARDWATCH_TOKEN_KEY, CARDWATCH_TOKEN_KEY_ID  key that tokenises card numbers in JSON  [development key]
+    """
+    # Imported here: --help should not wait for Faust.
+    from cardwatch_enricher.bootstrap import run
+
+    with one_sentence_errors():
+        run()
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    cli()
+
+
+if __name__ == "__main__":
+    main()

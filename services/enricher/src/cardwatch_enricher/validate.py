@@ -1,0 +1,173 @@
+"""Validating a transaction: the first rule that it breaks names the reason.
+
+Card numbers are looked for in every text field, and a field that holds one makes the message refused, whatever else is
+right: one in ten numeric identifiers of 13 to 19 digits passes the Luhn check by chance, and such identifiers must be
+given a letter by their producer. That is the price of the promise that no topic behind the enricher holds a card
+number.
+"""
+
+import re
+from collections.abc import Container
+from typing import Any, Final
+
+from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.wire import Record
+
+from cardwatch_enricher.countries import COUNTRY_CODES
+
+CHANNELS: Final = frozenset({"pos", "atm", "ecom", "moto"})
+TRANSACTION_TYPES: Final = frozenset({"purchase", "withdrawal", "refund"})
+STATUSES: Final = frozenset({"approved", "declined"})
+
+MAX_AMOUNT_MINOR: Final = 10**12
+EARLIEST_EVENT_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
+
+MAX_IDENTIFIER_LENGTH: Final = 64
+MAX_TEXT_LENGTH: Final = 256
+
+_SECOND_MICROS: Final = 1_000_000
+_SHOWN_LENGTH: Final = 40
+
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_BIN: Final = re.compile(r"[0-9]{6,8}", re.ASCII)
+_FOUR_DIGITS: Final = re.compile(r"[0-9]{4}", re.ASCII)
+
+
+class Validator:
+    """Checks one transaction after another against the same rules."""
+
+    def __init__(self, currencies: Container[str], future_tolerance_seconds: float) -> None:
+        """
+        Args:
+            currencies: ISO 4217 codes that can be converted.
+            future_tolerance_seconds: how far ``event_time`` may lie after the broker's time of the message.
+        """
+        self._currencies = currencies
+        self._tolerance = round(future_tolerance_seconds * _SECOND_MICROS)
+
+    def __call__(self, record: Record, received_at: int) -> None:
+        """Check a record of ``transaction.avsc``.
+
+        Args:
+            received_at: when the broker appended the message, microseconds since epoch UTC. The future is measured
+                from it, not from this machine's clock, so that a replay decides the same.
+
+        Raises:
+            RefusedError: a rule is broken; the reason and the text name which.
+        """
+        check_card_numbers(record)
+        if not _is_identifier(record["transaction_id"]):
+            raise _wrong(record, "transaction_id", Reason.INVALID_TRANSACTION_ID, _IDENTIFIER)
+        self._check_card(record)
+        if not 0 <= record["amount_minor"] <= MAX_AMOUNT_MINOR:
+            raise _wrong(record, "amount_minor", Reason.INVALID_AMOUNT, f"0 to {MAX_AMOUNT_MINOR} minor units")
+        if record["currency"] not in self._currencies:
+            raise _wrong(record, "currency", Reason.UNKNOWN_CURRENCY, "an ISO 4217 code with an exchange rate")
+        self._check_merchant(record)
+        self._check_kind(record)
+        _check_location(record["latitude"], record["longitude"])
+        for field in ("device_id", "ip_address"):
+            if record[field] is not None and len(record[field]) > MAX_TEXT_LENGTH:
+                raise RefusedError(
+                    Reason.WRONG_TYPE,
+                    f"{field} has {len(record[field])} characters; {MAX_TEXT_LENGTH} at most would be right",
+                )
+        self._check_time(record["event_time"], received_at)
+
+    @staticmethod
+    def _check_card(record: Record) -> None:
+        if not _TOKEN.fullmatch(record["card_token"]):
+            raise _wrong(record, "card_token", Reason.INVALID_CARD_TOKEN, "32 hexadecimal digits in lower case")
+        if not _is_identifier(record["card_token_key_id"]):
+            raise _wrong(record, "card_token_key_id", Reason.INVALID_CARD_TOKEN, _IDENTIFIER)
+        if not _FOUR_DIGITS.fullmatch(record["card_last_four"]):
+            raise _wrong(record, "card_last_four", Reason.INVALID_CARD_TOKEN, "the card number's last four digits")
+        if not _BIN.fullmatch(record["card_bin"]):
+            raise _wrong(record, "card_bin", Reason.INVALID_BIN, "the card number's first 6 to 8 digits")
+
+    @staticmethod
+    def _check_merchant(record: Record) -> None:
+        if not _is_identifier(record["merchant_id"]):
+            raise _wrong(record, "merchant_id", Reason.INVALID_MERCHANT_ID, _IDENTIFIER)
+        if not _FOUR_DIGITS.fullmatch(record["merchant_category_code"]):
+            raise _wrong(
+                record, "merchant_category_code", Reason.INVALID_MERCHANT_CATEGORY_CODE, "four digits (ISO 18245)"
+            )
+        if record["country"] not in COUNTRY_CODES:
+            raise _wrong(record, "country", Reason.INVALID_COUNTRY, "an ISO 3166-1 alpha-2 code in capitals")
+
+    @staticmethod
+    def _check_kind(record: Record) -> None:
+        if record["channel"] not in CHANNELS:
+            raise _wrong(record, "channel", Reason.INVALID_CHANNEL, "pos, atm, ecom or moto")
+        if record["transaction_type"] not in TRANSACTION_TYPES:
+            raise _wrong(record, "transaction_type", Reason.INVALID_TRANSACTION_TYPE, "purchase, withdrawal or refund")
+        if record["status"] not in STATUSES:
+            raise _wrong(record, "status", Reason.INVALID_STATUS, "approved or declined")
+
+    def _check_time(self, event_time: int, received_at: int) -> None:
+        if event_time < EARLIEST_EVENT_TIME:
+            raise RefusedError(
+                Reason.EVENT_TIME_IMPLAUSIBLE,
+                f"event_time is {event_time}, before the year 2000; microseconds since 1970-01-01 UTC would be right",
+            )
+        if event_time > received_at + self._tolerance:
+            raise RefusedError(
+                Reason.EVENT_TIME_IN_FUTURE,
+                f"event_time is {(event_time - received_at) / _SECOND_MICROS:.0f} s after the broker received it; "
+                f"{self._tolerance / _SECOND_MICROS:g} s at most would be right",
+            )
+
+
+_IDENTIFIER: Final = f"1 to {MAX_IDENTIFIER_LENGTH} printable characters"
+
+
+def _is_identifier(text: str) -> bool:
+    return 0 < len(text) <= MAX_IDENTIFIER_LENGTH and text.isprintable() and not text.isspace()
+
+
+def check_card_numbers(record: Record) -> None:
+    """Look for card numbers in every text field.
+
+    Raises:
+        RefusedError: there is one; the text names the field and never quotes it.
+    """
+    # One search for all fields is the fast way; no card number spans a line's end.
+    texts = [text for text in record.values() if isinstance(text, str)]
+    if not find_card_numbers("\n".join(texts)):
+        return
+    for field, text in record.items():
+        if isinstance(text, str) and find_card_numbers(text):
+            raise RefusedError(
+                Reason.CARD_NUMBER_PRESENT,
+                f"{field} holds a card number (13 to 19 digits with a valid check digit); "
+                "a token, or an identifier with a letter in it, would be right",
+            )
+
+
+def _check_location(latitude: float | None, longitude: float | None) -> None:
+    if latitude is None and longitude is None:
+        return
+    if latitude is None or longitude is None:
+        raise RefusedError(
+            Reason.INVALID_LOCATION, "only one of latitude and longitude is given; both or none would be right"
+        )
+    # Written so that NaN, which compares as false, is refused.
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise RefusedError(
+            Reason.INVALID_LOCATION,
+            f"latitude {latitude:g} and longitude {longitude:g} are no place; "
+            "-90 to 90 and -180 to 180 degrees would be right",
+        )
+
+
+def _wrong(record: Record, field: str, reason: Reason, right: str) -> RefusedError:
+    return RefusedError(reason, f"{field} is {_shown(record[field])}; {right} would be right")
+
+
+def _shown(value: Any) -> str:
+    """A value as it may appear in an error: shortened."""
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN_LENGTH else shown[:_SHOWN_LENGTH] + "…"

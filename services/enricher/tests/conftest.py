@@ -1,0 +1,142 @@
+"""Fakes and builders: a registry that knows what it was told, a broker that takes or rejects, a valid transaction."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.wire import Encoder, Record
+from cardwatch_enricher.bootstrap import build_pipeline
+from cardwatch_enricher.decode import RememberingRegistry
+from cardwatch_enricher.message import RawMessage
+from cardwatch_enricher.pipeline import Pipeline
+from cardwatch_enricher.publish import Outgoing
+from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings
+from cardwatch_service.token_settings import TokenSettings
+
+RAW, JSON = "transactions.raw.v1", "transactions.json.v1"
+RECEIVED_AT = 1_795_564_800_000_000  # 2026-11-25T00:00:00Z
+CARD_NUMBER = "4111111111111111"
+
+TRANSACTION_SCHEMA_ID = 7
+LABEL_SCHEMA_ID = 8
+
+
+class FakeRegistry:
+    """Knows schema ids 7 (transaction) and 8 (transaction_label)."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.failures: list[Exception] = []
+
+    def schema_by_id(self, schema_id: int) -> str | None:
+        self.asked.append(schema_id)
+        if self.failures:
+            raise self.failures.pop(0)
+        name = {TRANSACTION_SCHEMA_ID: "transaction", LABEL_SCHEMA_ID: "transaction_label"}.get(schema_id)
+        return schema_text(name) if name else None
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        return TRANSACTION_SCHEMA_ID
+
+
+class FakePublisher:
+    """A broker that rejects what is larger than it takes."""
+
+    def __init__(self, largest: int = 1_000_000) -> None:
+        self.largest = largest
+        self.published: list[Outgoing] = []
+
+    def publish(self, batch: Sequence[Outgoing]) -> list[int]:
+        rejected = [index for index, message in enumerate(batch) if len(message.value) > self.largest]
+        self.published += [message for index, message in enumerate(batch) if index not in rejected]
+        return rejected
+
+
+class Make:
+    """Builders of records and messages."""
+
+    received_at = RECEIVED_AT
+    card_number = CARD_NUMBER
+    transaction_schema_id = TRANSACTION_SCHEMA_ID
+    encode: Callable[[Record], bytes] = staticmethod(Encoder("transaction", TRANSACTION_SCHEMA_ID))
+    publisher = FakePublisher
+
+    @staticmethod
+    def transaction(**changes: Any) -> Record:
+        """A valid transaction, with some of its fields changed."""
+        return {
+            "transaction_id": "t-1",
+            "event_time": RECEIVED_AT - 1_000_000,
+            "card_token": "0123456789abcdef0123456789abcdef",
+            "card_token_key_id": "dev-1",
+            "card_bin": "400000",
+            "card_last_four": "1111",
+            "amount_minor": 1050,
+            "currency": "EUR",
+            "merchant_id": "m-1",
+            "merchant_category_code": "5411",
+            "country": "DE",
+            "channel": "pos",
+            "transaction_type": "purchase",
+            "status": "approved",
+            "device_id": None,
+            "ip_address": None,
+            "latitude": None,
+            "longitude": None,
+            **changes,
+        }
+
+    def document(self, **changes: Any) -> dict[str, Any]:
+        """The same as legacy producers send it: with a card number."""
+        document = self.transaction()
+        for field in ("card_token", "card_token_key_id", "card_bin", "card_last_four"):
+            del document[field]
+        return {**document, "card_number": CARD_NUMBER, **changes}
+
+    def avro(self, record: Record | None = None, **changes: Any) -> RawMessage:
+        """A message on the raw topic; ``value=`` instead of a record for bytes of one's own."""
+        value = None if record is None else self.encode(record)
+        return RawMessage(**{"topic": RAW, "partition": 1, "offset": 42, "key": b"k", "value": value,
+                             "headers": (), "broker_time": RECEIVED_AT, **changes})  # fmt: skip
+
+    def json(self, document: Any = None, **changes: Any) -> RawMessage:
+        """A message on the JSON topic; ``value=`` instead of a document for bytes of one's own."""
+        value = json.dumps(document).encode()
+        return RawMessage(**{"topic": JSON, "partition": 0, "offset": 3, "key": None, "value": value,
+                             "headers": (), "broker_time": RECEIVED_AT, **changes})  # fmt: skip
+
+
+@pytest.fixture
+def make() -> Make:
+    return Make()
+
+
+@pytest.fixture
+def registry() -> FakeRegistry:
+    return FakeRegistry()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """One for all tests that leave it as it was."""
+    return wired(FakeRegistry(), Metrics())
+
+
+@pytest.fixture
+def fresh_pipeline(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
+    return wired(registry, metrics)
+
+
+def wired(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
+    return build_pipeline(
+        ServiceSettings(), EnricherSettings(), TokenSettings(), RememberingRegistry(registry), metrics
+    )

@@ -1,0 +1,197 @@
+"""No card number leaves the enricher: not in silver, not in a dead letter (bytes, key, headers, text), nor in a log."""
+
+import json
+import re
+import struct
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from cardwatch_contracts.cards import tokenise
+from cardwatch_contracts.reasons import Reason
+from cardwatch_enricher.message import Enriched, Refused
+from cardwatch_enricher.redact import mask_generously
+from cardwatch_service.token_settings import TokenSettings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+PAN = "4111111111111111"
+FRAME = struct.Struct(">bI")
+DIGITS = re.compile(rb"[^0-9]+")
+
+
+def everything(outcome: Enriched | Refused) -> bytes:
+    """All bytes and text of an outcome in one piece, JSON escapes and all."""
+    parts: list[bytes] = [outcome.key or b""]
+
+    def collect(value: Any) -> None:
+        if isinstance(value, bytes):
+            parts.append(value)
+        elif isinstance(value, dict):
+            collect(list(value.values()))
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+        else:
+            parts.append(str(value).encode())
+
+    collect(outcome.record)
+    return b"\n".join(parts)
+
+
+def assert_gone(outcome: Enriched | Refused, card_number: str = PAN) -> None:
+    text = everything(outcome)
+    assert card_number.encode() not in text
+    assert card_number.encode() not in DIGITS.sub(b"", text)
+    with suppress(ValueError):  # not JSON: its bytes were looked at
+        assert card_number not in str(json.loads(outcome.record.get("value") or b"null"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"card_number": "4111111111111111"}',
+        b'{"card_number": "4111 1111 1111 1111", "oops": 1}',
+        b'{"card_number": 4111111111111111}',
+        b'{"card_number": ["4111111111111111"]}',
+        b'{"pan": "4111111111111111"}',
+        b'{"pan": "PAN4111111111111111!"}',
+        b'{"pan": 4111111111111111}',
+        b'{"4111111111111111": 1}',
+        b'{"a": {"b": [{"4111111111111111": "4111-1111-1111-1111"}]}}',
+        b'{"pan": "\\u0034111111111111111"}',
+        b'{"card_number": "4111111111111111", "card_number": "x"}',
+        b'{"card_number": "\\u0034111111111111111", "card_number": "x"}',
+        b'"4111111111111111"',
+        b"4111111111111111",
+        b'[{"card_number": "4111111111111111"}]',
+        b'{"card_number": "4111111111111111"',
+        b"card 4111.1111.1111.1111, please",
+        '{"card_number": "4111111111111111"}'.encode("utf-16"),
+        '{"card_number": "4111111111111111"}'.encode("utf-32"),
+    ],
+)
+def test_json_that_is_refused(make: Any, pipeline: Any, value: bytes) -> None:
+    outcome = pipeline(make.json(value=value))
+    assert isinstance(outcome, Refused)
+    assert outcome.record["redacted"]
+    assert_gone(outcome)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        FRAME.pack(0, 99) + b"\x20" + PAN.encode() + b"\x30",
+        FRAME.pack(0, 7) + b"\x20" + PAN.encode(),
+        b'{"card_number": "4111111111111111"}',
+        b"12" + PAN.encode() + b"34",
+        b"\x00\x00" + b"4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+    ],
+)
+def test_avro_that_cannot_be_decoded(make: Any, pipeline: Any, value: bytes) -> None:
+    outcome = pipeline(make.avro(value=value))
+    assert isinstance(outcome, Refused)
+    assert outcome.record["redacted"]
+    assert len(outcome.record["value"]) == len(value)
+    assert_gone(outcome)
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id", "ip_address", "card_token", "country"])
+@pytest.mark.parametrize("written", [PAN, "4111 1111 1111 1111", f"id {PAN}."])
+def test_avro_with_a_card_number_in_a_field(make: Any, pipeline: Any, field: str, written: str) -> None:
+    message = make.avro(make.transaction(**{field: written}))
+    outcome = pipeline(message)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason == Reason.CARD_NUMBER_PRESENT
+    assert outcome.record["redacted"]
+    assert field in outcome.record["detail"]
+    assert_gone(outcome)
+    # Same length, nothing else touched: the frame still decodes.
+    kept = outcome.record["value"]
+    assert [a for a, b in zip(kept, message.value, strict=True) if a != b] == [ord("*")] * 16
+
+
+def test_keys_and_headers_of_a_letter(make: Any, pipeline: Any) -> None:
+    message = make.avro(value=b"garbage", key=PAN.encode(), headers=(("card", PAN.encode()), ("none", None)))
+    outcome = pipeline(message)
+    assert outcome.key == outcome.record["key"] == b"*" * 16
+    assert outcome.record["headers"] == [{"name": "card", "value": b"*" * 16}, {"name": "none", "value": None}]
+    assert outcome.record["redacted"]
+
+
+def test_what_holds_no_card_number_is_kept_as_it_came(make: Any, pipeline: Any) -> None:
+    headers = (("trace", b"\x00\xff"), ("empty", None))
+    message = make.avro(make.transaction(currency="XXX"), headers=headers)
+    letter = pipeline(message).record
+    assert (letter["value"], letter["key"], letter["redacted"]) == (message.value, b"k", False)
+    assert letter["headers"] == [{"name": name, "value": value} for name, value in headers]
+    assert (letter["source_topic"], letter["source_partition"], letter["source_offset"]) == (
+        "transactions.raw.v1",
+        1,
+        42,
+    )
+    assert letter["source_time"] == make.received_at
+
+
+def test_a_json_letter_with_tokens_is_kept_as_it_came(make: Any, pipeline: Any) -> None:
+    message = make.json(make.transaction(currency="XXX", event_time=1_795_564_799_000_008))
+    letter = pipeline(message).record
+    assert (letter["value"], letter["redacted"]) == (message.value, False)
+
+
+def test_a_json_letter_can_be_redriven_once_its_fault_is_mended(make: Any, pipeline: Any) -> None:
+    letter = pipeline(make.json(make.document(currency="XXX"))).record
+    assert letter["redacted"]
+    mended = letter["value"].replace(b'"XXX"', b'"EUR"')
+    outcome = pipeline(make.json(value=mended))
+    assert isinstance(outcome, Enriched)
+    assert outcome.record["card_token"] == tokenise(PAN, TokenSettings().key_bytes()).card_token
+
+
+def test_a_token_is_not_masked_for_its_digits() -> None:
+    token = "4111111111111111abcdef0123456789"
+    assert mask_generously(f"x {token} y") == f"x {token} y"
+    assert mask_generously(f"x {PAN} y") == f"x {'*' * 16} y"
+
+
+def test_a_message_of_digits_only_is_masked_quickly() -> None:
+    assert set(mask_generously("7" * 300_000)) == {"*"}
+
+
+def with_check_digit(digits: str) -> str:
+    total = sum(
+        digit if place % 2 else (digit * 2 - 9 if digit > 4 else digit * 2)
+        for place, digit in enumerate(map(int, reversed(digits)))
+    )
+    return digits + str(-total % 10)
+
+
+card_numbers = st.from_regex(r"[2-6][0-9]{11,17}", fullmatch=True).map(with_check_digit)
+
+
+@given(card_number=card_numbers, around=st.tuples(st.text(max_size=5), st.text(max_size=5)), spoil=st.booleans())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_becomes_of_json_the_card_number_is_gone(
+    make: Any, pipeline: Any, card_number: str, around: tuple[str, str], spoil: bool
+) -> None:
+    outcome = pipeline(make.json(make.document(card_number=card_number, **({"country": "?"} if spoil else {}))))
+    assert isinstance(outcome, Refused if spoil else Enriched)
+    assert card_number.encode() not in everything(outcome)
+    document = make.document(card_number=card_number, note=f"{around[0]}{card_number}{around[1]}")
+    outcome = pipeline(make.json(document))
+    assert isinstance(outcome, Refused)
+    assert card_number not in str(json.loads(outcome.record["value"]))
+
+
+def test_logs_hold_no_card_number(make: Any, pipeline: Any, monkeypatch: Any, capfd: Any, caplog: Any) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError(PAN)
+
+    monkeypatch.setattr(pipeline, "_validate", broken)
+    outcome = pipeline(make.json(make.document(device_id=PAN)))
+    assert outcome.reason == Reason.INTERNAL_ERROR
+    assert_gone(outcome)
+    captured = capfd.readouterr()
+    logged = captured.out + captured.err + caplog.text
+    assert "ValueError" in logged
+    assert PAN not in logged
