@@ -7,6 +7,7 @@ committed micro-batch to the last, and from the start of the process to the last
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 
 import httpx
+import psutil
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
@@ -113,6 +115,17 @@ def positions(text: str, topic: str) -> dict[str, int]:
     return {partition: int(float(value)) for partition, value in pattern.findall(text)}
 
 
+def processor_seconds(pid: int) -> dict[str, float]:
+    """Processor time of the detector's processes so far, by program: the JVM, Python."""
+    seconds: dict[str, float] = {}
+    detector = psutil.Process(pid)
+    for process in [detector, *detector.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            seconds[process.name()] = round(seconds.get(process.name(), 0.0) + times.user + times.system, 1)
+    return seconds
+
+
 def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment: dict[str, str]) -> dict[str, float]:
     """One run: returns the figures."""
     prefix = args.prefix or f"bench{os.getpid()}."
@@ -145,6 +158,7 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
         begin = time.monotonic()
         first: tuple[float, int] | None = None
         last = 0
+        used: dict[str, float] = {}
         try:
             while process.poll() is None:
                 time.sleep(0.1)
@@ -156,11 +170,12 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
                 done = sum(at.values())
                 if done != last:
                     last = done
+                    used = processor_seconds(process.pid)
                     if args.verbose:
                         phases = dict(
                             re.findall(r'batch_duration_seconds{phase="(\w+)",query="velocity-card"} (\S+)', page)
                         )
-                        print(f"{time.monotonic() - begin:6.1f} s  {done:>9,}  {phases}", file=sys.stderr)
+                        print(f"{time.monotonic() - begin:6.1f} s  {done:>9,}  {used} {phases}", file=sys.stderr)
                 if first is None and done:
                     first = (time.monotonic(), done)
                 if len(at) == len(ends) and all(at[p] >= end for p, end in ends.items()):
@@ -179,6 +194,7 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
         "seconds_with_start": round(finish - begin, 1),
         "per_second_with_start": round(total / (finish - begin)),
         "per_second_after_first_batch": round((total - first[1]) / (finish - first[0])),
+        "processor_seconds": used,
     }
 
 

@@ -32,9 +32,11 @@ class Registry:
 
 
 def event(number: int, second: int, *, new: bool = True, amount: int = 100) -> dict[str, Any]:
+    return {"event_time": second * SECOND, "is_new": new, "transaction": transaction(number, second, amount)}
+
+
+def transaction(number: int, second: int, amount: int) -> dict[str, Any]:
     return {
-        "event_time": second * SECOND,
-        "is_new": new,
         "transaction_id": f"t{number}",
         "card_token": "c",
         "card_bin": "400000",
@@ -97,7 +99,8 @@ def test_an_alert_carries_its_evidence() -> None:
 
 def test_a_late_arrival_is_the_cause() -> None:
     evaluation = Evaluation(RULES, alert_schema_id=4, evidence_limit=10)
-    late = event(2, 3) | {"raw_broker_time": 99 * SECOND}
+    late = event(2, 3)
+    late["transaction"]["raw_broker_time"] = 99 * SECOND
     (alert,) = run(evaluation, batch(("c", 0, [event(1, 2, new=False), event(3, 8, new=False), late])))
     assert alert["transaction_id"] == "t3"
     assert alert["raw_broker_time"] == 99 * SECOND, "latency counts from the message that made the difference"

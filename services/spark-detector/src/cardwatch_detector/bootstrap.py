@@ -28,6 +28,12 @@ def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
         "spark.sql.streaming.stateStore.providerClass": (
             "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
         ),
+        # A commit appends what has changed to a log, and snapshots are made in the background: without this each
+        # micro-batch flushes all of RocksDB and uploads its files.
+        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+        # Counting the rows costs a read for each write.
+        "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
+        "spark.shuffle.compress": "false",
         # Above this many keys in a partition the aggregation would sort instead of hash.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",

@@ -16,7 +16,7 @@ from cardwatch_rules.model import Rule
 from cardwatch_rules.transitions import transitions
 
 from cardwatch_detector.alerts import SHOWN_FIELDS, alert_records
-from cardwatch_detector.state import EVALUATE_FROM, EVENT_TIME, EVENTS, IS_NEW, KEY
+from cardwatch_detector.state import EVALUATE_FROM, EVENTS, KEY, TRANSACTION
 
 # What comes back from the workers: the message to publish, and what the metrics need to know of it.
 RESULT_SCHEMA: Final = (
@@ -91,14 +91,12 @@ def flatten(groups: Any) -> tuple[list[str], pl.DataFrame]:
     """One row an event: the keys of the groups by their number, and the frame that ``transitions`` takes."""
     events = groups[EVENTS].combine_chunks()
     lengths = events.value_lengths().to_numpy(zero_copy_only=False)
-    frame = pl.from_arrow(pa.Table.from_struct_array(events.flatten()))
-    if not isinstance(frame, pl.DataFrame):
-        raise TypeError("a table of events was expected")
+    flat: Any = pa.Table.from_struct_array(events.flatten())
+    # raw_broker_time is a timestamp in the message; everything here counts microseconds.
+    frame = pl.DataFrame(flat).unnest(TRANSACTION).with_columns(pl.col("raw_broker_time").cast(pl.Int64))
     numbers = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
     evaluate_from = np.repeat(groups[EVALUATE_FROM].to_numpy(), lengths)
-    frame = frame.with_columns(
-        pl.Series("group", numbers), pl.Series("evaluate_from", evaluate_from), pl.col(EVENT_TIME), pl.col(IS_NEW)
-    )
+    frame = frame.with_columns(pl.Series("group", numbers), pl.Series("evaluate_from", evaluate_from))
     return groups[KEY].to_pylist(), frame
 
 

@@ -89,17 +89,25 @@ def schema_id(value: Column) -> Column:
     )
 
 
+def payload(value: Column) -> Column:
+    """The Avro bytes in a framed message."""
+    return F.substring(value, HEADER.size + 1, 2**31 - 1)
+
+
 def decode(value: Column, writers: Mapping[int, str], reader: str) -> Column:
     """The record in a framed message as a struct of the reader's schema; null where it cannot be decoded.
 
     A schema registered after the query started is unknown here, yet the message may be good: the query stops, and
     finds the schema when it starts again.
     """
-    payload = F.substring(value, HEADER.size + 1, 2**31 - 1)
-    which = schema_id(value)
+    return decode_payload(schema_id(value), payload(value), writers, reader)
+
+
+def decode_payload(which: Column, avro: Column, writers: Mapping[int, str], reader: str) -> Column:
+    """``decode`` of a frame that is taken apart already: schema id and Avro bytes."""
     decoded: Column | None = None
     for number, text in writers.items():
-        record = from_avro(payload, text, {"mode": "PERMISSIVE", "avroSchema": reader})
+        record = from_avro(avro, text, {"mode": "PERMISSIVE", "avroSchema": reader})
         decoded = F.when(which == number, record) if decoded is None else decoded.when(which == number, record)
     if decoded is None:
         raise ConfigurationError("at least one writer's schema is needed")

@@ -18,8 +18,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.evaluation import RESULT_SCHEMA, Evaluation
 from cardwatch_detector.publish import AlertPublisher
 from cardwatch_detector.settings import VelocitySettings
-from cardwatch_detector.silver_source import decode, projection, read_topic, writer_schemas
-from cardwatch_detector.state import EVENT_TIME, STATE_FIELDS, keep_events, relevant
+from cardwatch_detector.silver_source import decode_payload, payload, projection, read_topic, schema_id, writer_schemas
+from cardwatch_detector.state import EVENT_TIME, KEY, PAYLOAD, SCHEMA_ID, keep_events, relevant
 
 ALERTS_TOTAL: Final = "cardwatch_alerts_total"
 
@@ -78,32 +78,41 @@ class VelocityQuery:
         alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
         writers = writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix))
         messages = read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger)
-        reader = projection("enriched_transaction", [*STATE_FIELDS, EVENT_TIME])
-        silver = messages.select(decode(F.col("value"), writers, reader).alias("t")).select("t.*")
+        evaluation = Evaluation(self._active(), alert_schema_id, self.settings.evidence_limit)
+        key_column = SCOPE_KEYS[self.scope]
+        place = projection("enriched_transaction", [key_column, EVENT_TIME])
+        silver = (
+            messages.select(schema_id(F.col("value")).alias(SCHEMA_ID), payload(F.col("value")).alias(PAYLOAD))
+            .withColumn("place", decode_payload(F.col(SCHEMA_ID), F.col(PAYLOAD), writers, place))
+            .select(F.col(f"place.{key_column}").alias(KEY), f"place.{EVENT_TIME}", SCHEMA_ID, PAYLOAD)
+        )
         groups = keep_events(
             silver,
-            SCOPE_KEYS[self.scope],
             horizon_us=self.settings.horizon_us(self.scope),
             lateness_us=parse_duration(self.settings.lateness),
         )
-        evaluation = Evaluation(self._active(), alert_schema_id, self.settings.evidence_limit)
+        reader = projection("enriched_transaction", evaluation.fields)
+        longest = max((rule.longest_window_us for rule in evaluation.rules), default=0)
+
+        def evaluate(batch: DataFrame, _: int) -> None:
+            needed = relevant(batch, lambda which, avro: decode_payload(which, avro, writers, reader), longest)
+            self._publish(needed.mapInArrow(evaluation.function(), RESULT_SCHEMA).toArrow())
+
         return (
             groups.writeStream.queryName(self.name)
             .outputMode("update")
             .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
             .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
-            .foreachBatch(lambda batch, _: self._evaluate(batch, evaluation))
+            .foreachBatch(evaluate)
             .start()
         )
 
     def _active(self) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.rules if rule.scope == self.scope and rule.mode is not Mode.PAUSED)
 
-    def _evaluate(self, batch: DataFrame, evaluation: Evaluation) -> None:
-        """One micro-batch. Published before Spark commits it: a crash in between publishes the same ids again."""
-        longest = max((rule.longest_window_us for rule in evaluation.rules), default=0)
-        alerts = relevant(batch, evaluation.fields, longest).mapInArrow(evaluation.function(), RESULT_SCHEMA).toArrow()
+    def _publish(self, alerts: Any) -> None:
+        """Before Spark commits the micro-batch: a crash in between publishes the same ids again."""
         if alerts.num_rows:
-            messages: Any = zip(alerts["key"].to_pylist(), alerts["value"].to_pylist(), strict=True)
+            messages = zip(alerts["key"].to_pylist(), alerts["value"].to_pylist(), strict=True)
             self.publisher.publish(messages)
             self.metrics.published(alerts, self.clock_us())

@@ -20,8 +20,6 @@ _SPARK_CONFIG: Final = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
-    # A MERGE goes through its source twice; the sources here are cached.
-    "spark.databricks.delta.merge.materializeSource": "none",
 }
 
 

@@ -31,9 +31,10 @@ class BronzeWriter:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
         with cached(batch) as messages:
-            rows = redacted(messages, F.col("topic") == self.json_topic)
-            append(bronze_rows(rows), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
-            self.written(messages.count())
+            rows, count = redacted(messages, F.col("topic") == self.json_topic)
+            if count:
+                append(bronze_rows(rows), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
+                self.written(count)
 
 
 def bronze_rows(messages: DataFrame) -> DataFrame:

@@ -26,7 +26,7 @@ _NOT_LOOKED_UP: Final = "not_looked_up"
 # Schema ids are positive numbers of 32 bits: a frame that begins like this, or higher, holds none.
 _ABOVE_ALL_IDS: Final = bytes([MAGIC_BYTE, 0x80])
 # Stands for the reader's own schema while no message has told one; no registry gives such an id.
-_NOBODYS_ID: Final = -1
+_NOBODYS_ID: Final = 0xFFFF_FFFF
 
 
 @dataclass

@@ -18,7 +18,7 @@ def quarantine(batch: Decoded, tables_dir: str, batch_id: int, told: Quarantined
     if not batch.refused:
         return
     # Whatever it is that got there: it may be JSON, and it may hold a card number.
-    messages = redacted(batch.undecodable.withColumn("headers", F.lit(None).cast(HEADERS_TYPE)), F.lit(True))
+    messages, _ = redacted(batch.undecodable.withColumn("headers", F.lit(None).cast(HEADERS_TYPE)), F.lit(True))
     rows = messages.select(
         "topic",
         "partition",

@@ -140,29 +140,33 @@ def redact_messages(messages: "pa.Array[Any]") -> "pa.Array[Any]":
     )
 
 
-def redacted(messages: DataFrame, is_json: Column) -> DataFrame:
-    """Messages (Kafka's columns) with card numbers masked in ``key``, ``value`` and ``headers``; adds ``redacted``.
+def redacted(messages: DataFrame, is_json: Column) -> tuple[DataFrame, int]:
+    """Mask the card numbers in messages, and count the messages.
 
     Python looks only at what may hold one: where no message of a micro-batch does, none is started.
 
     Args:
-        messages: cached, as they are gone through twice.
+        messages: Kafka's columns; cached, as they are gone through twice.
         is_json: whether a message is JSON text.
+
+    Returns:
+        The messages, ``key``, ``value`` and ``headers`` masked and ``redacted`` added; and their number.
     """
-    suspects = _suspects(is_json)
-    if messages.where(suspects).isEmpty():
-        return messages.withColumn("redacted", F.lit(False))
-    message = F.when(suspects, F.struct("key", "value", "headers", is_json.alias("is_json")))
+    suspect = _suspect_message(is_json)
+    ((total, suspects),) = messages.agg(F.count("*"), F.count_if(suspect)).collect()
+    if not suspects:
+        return messages.withColumn("redacted", F.lit(False)), total
+    message = F.when(suspect, F.struct("key", "value", "headers", is_json.alias("is_json")))
     checked = messages.withColumn("checked", arrow_udf(redact_messages, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
     for name in ("key", "value", "headers"):
         # By whether it was checked, not by null: a checked key may well be null.
         checked = checked.withColumn(
             name, F.when(F.col("checked").isNull(), F.col(name)).otherwise(F.col(f"checked.{name}"))
         )
-    return checked.withColumn("redacted", F.coalesce("checked.redacted", F.lit(False))).drop("checked")
+    return checked.withColumn("redacted", F.coalesce("checked.redacted", F.lit(False))).drop("checked"), total
 
 
-def _suspects(is_json: Column) -> Column:
+def _suspect_message(is_json: Column) -> Column:
     headers = F.exists("headers", lambda header: _suspect(is_json, header["value"]))
     return reduce(
         or_,
