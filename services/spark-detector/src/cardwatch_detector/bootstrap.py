@@ -14,11 +14,17 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_detector.publish import KafkaAlertPublisher
 from cardwatch_detector.runtime import run_queries
 from cardwatch_detector.settings import VelocitySettings
+from cardwatch_detector.spark_session import JAVA_OPTIONS, PEAK_JVM, QUICK_JVM
 from cardwatch_detector.velocity import AlertMetrics, VelocityQuery
 
 # Generated code that holds a literal of the micro-batch (its time, the watermark) is compiled anew in each: for small
 # batches interpreting is faster, for large ones compiling pays.
-_INTERPRET: Final = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+_INTERPRET: Final = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    JAVA_OPTIONS: QUICK_JVM,
+}
+_COMPILE: Final = {JAVA_OPTIONS: PEAK_JVM}
 
 
 def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
@@ -38,7 +44,7 @@ def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
     }
-    return config | _INTERPRET if settings.tuned_for == "latency" else config
+    return config | (_INTERPRET if settings.tuned_for == "latency" else _COMPILE)
 
 
 def run_velocity(shutdown: Shutdown) -> None:

@@ -17,11 +17,15 @@ _AVRO_LIMITS: Final = " ".join(
     for what in ("string.maxLength", "bytes.maxLength", "collectionItems.maxLength")
 )
 
+JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
+# The optimising compiler and the concurrent collector take half of a small machine for minutes after the start, which
+# only pays where millions of rows go through.
+QUICK_JVM: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+PEAK_JVM: Final = "-XX:+UseParallelGC"
+
 _COMMON: Final = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    "spark.driver.extraJavaOptions": _AVRO_LIMITS,
-    "spark.executor.extraJavaOptions": _AVRO_LIMITS,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.streaming.noDataMicroBatches.enabled": "false",
@@ -55,7 +59,13 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
         builder = builder.config("spark.driver.extraClassPath", settings.classpath)
         builder = builder.config("spark.executor.extraClassPath", settings.classpath)
     builder = builder.config("spark.driver.memory", settings.driver_memory)
-    for name, value in {**_COMMON, **extra}.items():
+    java_options = f"{_AVRO_LIMITS} {extra.get(JAVA_OPTIONS, '')}".strip()
+    for name, value in {
+        **_COMMON,
+        **extra,
+        JAVA_OPTIONS: java_options,
+        "spark.executor.extraJavaOptions": java_options,
+    }.items():
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(settings.log_level)

@@ -12,12 +12,16 @@ from cardwatch_detector.lakehouse.queries import table_queries
 from cardwatch_detector.lakehouse.tables import create
 from cardwatch_detector.runtime import run_queries
 from cardwatch_detector.settings import LakehouseSettings
+from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM
 
 # The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
 # clusters is scaled down to micro-batches.
 _SPARK_CONFIG: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    JAVA_OPTIONS: QUICK_JVM,
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
 }

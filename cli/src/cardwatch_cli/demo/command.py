@@ -1,0 +1,190 @@
+"""``cardwatch demo``: the whole line on this machine, from the first start of a broker to the verdict."""
+
+import itertools
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_platform import EmbeddedPlatform, RichReporter
+from cardwatch_service.commands import one_sentence_errors
+
+from cardwatch_cli.demo.line import Line, LineOptions
+from cardwatch_cli.demo.report import Report, build_report, page
+from cardwatch_cli.demo.runs import new_run
+from cardwatch_cli.demo.screen import Screen
+
+RUNS_DIR: Final = Path(".cardwatch/demo")
+
+_TICK_SECONDS: Final = 0.25
+# Asking all services and the broker how far they are costs them something.
+_TICKS_A_LOOK: Final = 8
+_INTERRUPTED: Final = 130
+_TERMINATED: Final = 143
+
+# A replayed file's times are as far apart as they are, and its partitions are read at different speeds: nothing in it
+# is late. (Simulated transactions are late by what the simulator says, which the detector's own default covers.)
+_REPLAY_ENV: Final = {"CARDWATCH_DETECTOR_LATENESS": "10d", "CARDWATCH_DETECTOR_TUNED_FOR": "throughput"}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What to run.
+
+    Attributes:
+        producer: arguments of ``cardwatch-producer``, simulate or replay with its options.
+        rules: the rule file.
+        simulated: whether the input is the simulator's.
+        report: where the JSON goes, if anywhere.
+    """
+
+    producer: tuple[str, ...]
+    rules: Path
+    simulated: bool
+    report: Path | None
+
+
+def demo(
+    duration: Annotated[str, typer.Option(help="How long to simulate: 30s, 5m.")] = "60s",
+    rate: Annotated[float, typer.Option(min=0.1, help="Simulated transactions a second.")] = 200.0,
+    seed: Annotated[int, typer.Option(help="The same seed simulates the same transactions.")] = 7,
+    rules: Annotated[Path, typer.Option(help="Rule file (YAML).")] = Path("config/rules/demo.yaml"),
+    report: Annotated[Path | None, typer.Option(help="Write the numbers of the summary to this file as JSON.")] = None,
+    late_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that arrives late.")] = 0.02,
+    duplicate_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that is sent twice.")] = 0.01,
+    invalid_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that must be refused.")] = 0.01,
+    json_fraction: Annotated[
+        float, typer.Option(min=0, max=1, help="Share that is sent as JSON, as legacy producers do.")
+    ] = 0.1,
+    replay: Annotated[
+        Path | None, typer.Option(help="Replay this CSV or Parquet file instead of simulating; needs --mapping.")
+    ] = None,
+    mapping: Annotated[Path | None, typer.Option(help="YAML: which column of the file is which field.")] = None,
+    speed: Annotated[
+        str, typer.Option(help="Replay 60 times as fast as it happened (60x), or at full speed (max).")
+    ] = "max",
+    limit: Annotated[int | None, typer.Option(min=1, help="Replay only the first so many rows.")] = None,
+) -> None:
+    """Run the whole line on this machine and check its result.
+
+    Starts Kafka, a schema registry and every service as a process of its own, streams simulated card transactions (or
+    replays a file), shows alerts as they reach a webhook, then stops everything and compares the alerts with an
+    independent computation from the transactions that were sent.
+
+    Exit code 0: every alert that the transactions call for was raised and delivered exactly once, and no other.
+    Data, logs and Delta tables of the last runs stay in .cardwatch/demo/.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    with one_sentence_errors():
+        if replay is None:
+            simulate = (
+                "simulate", "--rate", str(rate), "--duration", duration, "--seed", str(seed),
+                "--late-fraction", str(late_fraction), "--duplicate-fraction", str(duplicate_fraction),
+                "--invalid-fraction", str(invalid_fraction), "--json-fraction", str(json_fraction),
+            )  # fmt: skip
+            options = DemoOptions(simulate, _existing(rules), True, report)
+        else:
+            if mapping is None:
+                raise ConfigurationError(
+                    "--replay needs --mapping: a YAML file that says which column is which field, "
+                    "see config/mappings/handbook.yaml"
+                )
+            arguments = ["replay", str(_existing(replay)), "--mapping", str(_existing(mapping)), "--speed", speed]
+            if limit is not None:
+                arguments += ["--limit", str(limit)]
+            options = DemoOptions(tuple(arguments), _existing(rules), False, report)
+        try:
+            code = run(options, Screen())
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            code = _INTERRUPTED
+        raise typer.Exit(code)
+
+
+def run(options: DemoOptions, screen: Screen) -> int:
+    """Run the line once; returns the exit code.
+
+    Raises:
+        CardwatchError: something could not be started, stopped, or did not get through.
+    """
+    command_at = time.monotonic()
+    command_us = time.time_ns() // 1_000
+    run_dir = new_run(RUNS_DIR).absolute()
+    seconds: dict[str, float] = {}
+
+    def done(what: str) -> None:
+        seconds[what] = round(time.monotonic() - command_at, 1)
+
+    with (
+        RichReporter(screen.console) as reporter,
+        EmbeddedPlatform(run_dir / "platform", reporter=reporter) as platform,
+    ):
+        screen.step(f"broker {platform.bootstrap_servers} and schema registry are up")
+        done("platform_up")
+        env = {} if options.simulated else _REPLAY_ENV
+        with Line(platform, LineOptions(run_dir, options.rules, env=env)) as line:
+            line.start()
+            with screen.live():
+                line.wait_ready(on_change=screen.waiting)
+            screen.step("all services are ready; " + ("simulating" if options.simulated else "replaying"))
+            done("ready")
+            _stream(line, options, screen)
+            done("produced")
+            with screen.live():
+                line.drain(on_wait=screen.draining)
+            done("drained")
+            line.stop()
+            screen.step("everything has gone through, all services have stopped; asking the oracle")
+            received = line.deliveries()
+            report = build_report(line.recorded(), received, options.rules, line.tables_dir, options.simulated)
+    if received:
+        first_us = min(delivery.received_us for delivery in received)
+        report.first_alert_seconds = round((first_us - command_us) / 1_000_000, 1)
+    done("finished")
+    report.seconds = seconds
+    return _conclude(report, options, screen, run_dir)
+
+
+def _stream(line: Line, options: DemoOptions, screen: Screen) -> None:
+    shown = 0
+    line.start_producer(*options.producer)
+    with screen.live():
+        for tick in itertools.count():
+            if not line.producing():
+                return
+            alerts = line.received_alerts()
+            screen.alerts(alerts[shown:])
+            shown = len(alerts)
+            if tick % _TICKS_A_LOOK == 0:
+                line.check_alive()
+                screen.progress(line.progress())
+            time.sleep(_TICK_SECONDS)
+
+
+def _conclude(report: Report, options: DemoOptions, screen: Screen, run_dir: Path) -> int:
+    problems = report.problems(options.simulated)
+    screen.say("")
+    screen.say(page(report, problems))
+    screen.say("")
+    screen.say(f"  logs and Delta tables: {os.path.relpath(run_dir)}", style="dim")
+    if options.report is not None:
+        report.write_json(options.report)
+        screen.say(f"  report: {options.report}", style="dim")
+    if problems:
+        raise CardwatchError("; ".join(problems))
+    return 0
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path}")
+    return path.absolute()
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(_TERMINATED)

@@ -1,0 +1,146 @@
+"""What a run left in its topics, read back from the broker and decoded here, past every service of the line.
+
+This is what the oracle and the numbers of the report are computed from, so nothing is taken from a service: the
+transactions are those that were produced, less those that were made invalid on purpose.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from cardwatch_contracts.cards import tokenise
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.registry import Registry
+from cardwatch_contracts.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    TRANSACTIONS_JSON,
+    TRANSACTIONS_LABELS,
+    TRANSACTIONS_RAW,
+    TRANSACTIONS_SILVER,
+)
+from cardwatch_contracts.wire import Decoder
+
+from cardwatch_cli.demo.topic_reader import TopicReader
+from cardwatch_cli.demo.verdict import AlertEvent, Label
+
+Transaction = dict[str, Any]
+
+_OPTIONAL: Final = {"device_id": None, "ip_address": None, "latitude": None, "longitude": None}
+_DEFAULTS: Final = {"transaction_type": "purchase", "status": "approved", **_OPTIONAL}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Everything of a run.
+
+    Attributes:
+        produced: messages on the raw and JSON topics, duplicates and invalid ones included.
+        silver: messages on the silver topic.
+        transactions: the valid transactions that were produced, one each, as ``schemas/transaction.avsc``.
+        labels: by transaction id.
+        alert_events: ``alerts.v1`` in order within each partition.
+        refused: dead letters, each counted once, by reason.
+        refused_ids: transaction ids of refused messages, as far as the messages still tell them.
+    """
+
+    produced: int
+    silver: int
+    transactions: list[Transaction]
+    labels: dict[str, Label]
+    alert_events: list[AlertEvent]
+    refused: Counter[str]
+    refused_ids: frozenset[str] = field(default_factory=frozenset)
+
+
+def read_back(
+    reader: TopicReader, registry: Registry, topic_prefix: str, token_key: bytes, token_key_id: str
+) -> Recorded:
+    """Read all topics of a drained line.
+
+    Args:
+        token_key: what card numbers in JSON messages are tokenised with, as the enricher does.
+
+    Raises:
+        CardwatchError: broker or registry do not answer.
+    """
+    labels = {label.transaction_id: label for label in _labels(reader, registry, topic_prefix)}
+    raw_decoder = Decoder("transaction", registry)
+    raw_topic, json_topic = TRANSACTIONS_RAW.name(topic_prefix), TRANSACTIONS_JSON.name(topic_prefix)
+
+    # Ids of what a replayed file holds and no label warned of, but the enricher refused; see `refused_ids`.
+    refused: dict[str, str] = {}
+    refused_at: set[tuple[str, int, int]] = set()
+    letter_decoder = Decoder("dead_letter", registry)
+    for message in reader.messages(DEAD_LETTERS.name(topic_prefix)):
+        letter = letter_decoder(message.value())
+        refused[letter["dead_letter_id"]] = letter["reason"]
+        refused_at.add((letter["source_topic"], letter["source_partition"], letter["source_offset"]))
+
+    transactions: dict[str, Transaction] = {}
+    refused_ids: set[str] = set()
+    produced = 0
+    for topic, decode in (
+        (raw_topic, raw_decoder),
+        (json_topic, lambda value: _from_json(value, token_key, token_key_id)),
+    ):
+        for message in reader.messages(topic):
+            produced += 1
+            try:
+                transaction = decode(message.value())
+            except (RefusedError, ValueError, KeyError, TypeError):
+                continue  # invalid on purpose, or the counts of labels and dead letters will differ
+            transaction_id = transaction["transaction_id"]
+            if not transaction_id:
+                continue  # without an identity it is none
+            if (topic, message.partition(), message.offset()) in refused_at:
+                refused_ids.add(transaction_id)
+            label = labels.get(transaction_id)
+            if label is None or label.expected_refusal is None:
+                transactions.setdefault(transaction_id, transaction)
+    return Recorded(
+        produced=produced,
+        silver=reader.count(TRANSACTIONS_SILVER.name(topic_prefix)),
+        transactions=list(transactions.values()),
+        labels=labels,
+        alert_events=list(_alert_events(reader, registry, topic_prefix)),
+        refused=Counter(refused.values()),
+        refused_ids=frozenset(refused_ids),
+    )
+
+
+def _labels(reader: TopicReader, registry: Registry, topic_prefix: str) -> Iterator[Label]:
+    decoder = Decoder("transaction_label", registry)
+    for message in reader.messages(TRANSACTIONS_LABELS.name(topic_prefix)):
+        label = decoder(message.value())
+        yield Label(label["transaction_id"], label["is_fraud"], label["scenario"], label["expected_refusal"])
+
+
+def _alert_events(reader: TopicReader, registry: Registry, topic_prefix: str) -> Iterator[AlertEvent]:
+    decoder = Decoder("alert", registry)
+    for message in reader.messages(ALERTS.name(topic_prefix)):
+        event = decoder(message.value())
+        yield AlertEvent(
+            event["alert_id"],
+            event["status"],
+            event["mode"],
+            event["rule_id"],
+            event["transaction_id"],
+            event["raw_broker_time"],
+            {measure["name"]: measure["value"] for measure in event["measures"]},
+        )
+
+
+def _from_json(value: bytes, token_key: bytes, token_key_id: str) -> Transaction:
+    """A legacy producer's JSON transaction in the Avro schema's fields."""
+    message: Transaction = {**_DEFAULTS, **json.loads(value)}
+    if "card_number" in message:
+        card = tokenise(str(message.pop("card_number")), token_key)
+        message |= card._asdict() | {"card_token_key_id": token_key_id}
+    if isinstance(message["event_time"], str):
+        moment = datetime.fromisoformat(message["event_time"])
+        message["event_time"] = int(moment.timestamp()) * 1_000_000 + moment.microsecond
+    return message

@@ -1,0 +1,243 @@
+"""The report of a run: computed from what was recorded, as JSON and as a page to read."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_oracle import OracleError, expected_alerts, verify
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from cardwatch_cli.demo.lookups import enricher_table, with_lookups
+from cardwatch_cli.demo.recorded import Recorded, Transaction
+from cardwatch_cli.demo.verdict import (
+    Delivery,
+    alert_set,
+    by_rule,
+    deliveries,
+    latencies_ms,
+    percentile,
+    precision,
+    recall,
+)
+
+DELTA_TABLES: Final = ("bronze.transactions", "silver.transactions", "gold.alerts")
+
+_SAMPLE: Final = 5
+_DIGITS: Final = 4
+
+
+@dataclass(slots=True)
+class Report:
+    """The numbers of one run; every field is a key of the JSON.
+
+    Attributes:
+        produced: messages that the producers sent, duplicates and invalid ones included.
+        transactions: valid transactions among them, each counted once.
+        silver: messages on the silver topic; duplicates are in it.
+        dead_letters: messages refused, each counted once; ``dead_letters_by_reason`` splits them.
+        refusals_expected: by reason, the messages that the simulator made invalid on purpose.
+        alerts_raised: alerts that were ever raised; ``alerts_retracted`` of them no longer stand.
+        alerts_by_rule: the standing ones.
+        alerts_shadow: raised by shadow rules: kept, not delivered.
+        delivered: alerts that reached the webhook, each counted once.
+        delivery_retries: requests that repeated a webhook id.
+        delivery_problems: alerts that did not reach it, reached it under two ids, or were never raised.
+        latency_ms: broker time of the raw transaction → alert at the webhook, nearest-rank percentiles.
+        precision: share of standing alerts on labelled fraud; null without alerts.
+        recall: share of fraud episodes with an alert; null without labels of fraud.
+        oracle: alerts that must stand, those of them that do not, those that stand and must not.
+        oracle_sample: a few of the missing and extra ones.
+        first_alert_seconds: from the command to the first alert at the webhook; null without alerts.
+        delta_rows: rows in each Delta table.
+    """
+
+    produced: int
+    transactions: int
+    silver: int
+    dead_letters: int
+    dead_letters_by_reason: dict[str, int]
+    refusals_expected: dict[str, int]
+    alerts_raised: int
+    alerts_retracted: int
+    alerts_shadow: int
+    alerts_by_rule: dict[str, int]
+    delivered: int
+    delivery_retries: int
+    delivery_problems: int
+    latency_ms: dict[str, float | None]
+    precision: float | None
+    recall: float | None
+    delta_rows: dict[str, int]
+    oracle: dict[str, int]
+    oracle_sample: dict[str, list[str]]
+    first_alert_seconds: float | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def problems(self, simulated: bool) -> list[str]:
+        """What is wrong with the run, a sentence each; none when all is well.
+
+        Args:
+            simulated: whether the input was the simulator's, which says of every invalid message what it is.
+        """
+        found = []
+        if self.oracle["missing"] or self.oracle["extra"]:
+            found.append(
+                f"the alerts are not those that the transactions call for: {self.oracle['missing']} missing, "
+                f"{self.oracle['extra']} extra of {self.oracle['expected']} expected"
+            )
+        if self.delivery_problems:
+            found.append(
+                f"{self.delivery_problems} alerts were not delivered exactly once "
+                f"({self.alerts_raised - self.alerts_shadow} raised, {self.delivered} delivered)"
+            )
+        if simulated and self.dead_letters_by_reason != self.refusals_expected:
+            found.append(
+                f"the refused messages are not those that were made invalid: {self.dead_letters_by_reason} refused, "
+                f"{self.refusals_expected} made"
+            )
+        return found
+
+    def write_json(self, path: Path) -> None:
+        """Write the report.
+
+        Raises:
+            ConfigurationError: the file cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"the report cannot be written to {path}: {error.strerror}") from error
+
+
+def build_report(
+    recorded: Recorded, received: Sequence[Delivery], rules: Path, tables_dir: Path, simulated: bool
+) -> Report:
+    """Compute everything that a report says, the oracle's verdict included.
+
+    Args:
+        simulated: whether every refusal was labelled; of other input, what was refused is taken out of what the
+            oracle expects, since nothing else says that it is invalid.
+
+    Raises:
+        CardwatchError: the oracle cannot be asked, or a Delta table cannot be read.
+    """
+    alerts = alert_set(recorded.alert_events)
+    told = deliveries(alerts, received)
+    latencies = latencies_ms(alerts, received)
+    labels = recorded.labels.values()
+    transactions = recorded.transactions
+    if not simulated:
+        transactions = [row for row in transactions if row["transaction_id"] not in recorded.refused_ids]
+    expected = _expected(transactions, rules)
+    verdict = verify(expected, alerts.standing)
+    return Report(
+        produced=recorded.produced,
+        transactions=len(transactions),
+        silver=recorded.silver,
+        dead_letters=recorded.refused.total(),
+        dead_letters_by_reason=dict(sorted(recorded.refused.items())),
+        refusals_expected=dict(sorted(Counter(x.expected_refusal for x in labels if x.expected_refusal).items())),
+        alerts_raised=len(alerts.raised),
+        alerts_retracted=len(alerts.raised) - len(alerts.standing),
+        alerts_shadow=len(alerts.raised) - len(alerts.to_deliver),
+        alerts_by_rule=by_rule(alerts),
+        delivered=told.delivered,
+        delivery_retries=told.repeated,
+        delivery_problems=len(told.missing | told.unexpected | told.several_ids),
+        latency_ms={f"p{percent}": _rounded(percentile(latencies, percent), 1) for percent in (50, 95, 99)},
+        precision=_rounded(precision(alerts, {x.transaction_id for x in labels if x.is_fraud})),
+        recall=_rounded(recall(alerts, labels)),
+        delta_rows={table: delta_rows(tables_dir, table) for table in DELTA_TABLES},
+        oracle={"expected": verdict.expected, "missing": len(verdict.missing), "extra": len(verdict.extra)},
+        oracle_sample={"missing": verdict.missing[:_SAMPLE], "extra": verdict.extra[:_SAMPLE]},
+    )
+
+
+def delta_rows(tables_dir: Path, table: str) -> int:
+    """Rows of a Delta table, read without Spark; 0 where nothing was written yet."""
+    path = tables_dir / table.replace(".", "/")
+    if not (path / "_delta_log").is_dir():
+        return 0
+    try:
+        return int(DeltaTable(str(path)).count())
+    except DeltaError as error:
+        raise CardwatchError(f"the Delta table {path} cannot be read: {error}") from error
+
+
+def _expected(transactions: list[Transaction], rules: Path) -> pa.Table:
+    table = with_lookups(pa.Table.from_pylist(transactions, schema=_arrow_schema()))
+    try:
+        return expected_alerts(table, rules, enricher_table("exchange_rates.csv"))
+    except OracleError as error:
+        raise CardwatchError(f"the oracle cannot say which alerts to expect: {error}") from error
+
+
+def _arrow_schema() -> pa.Schema:
+    """``schemas/transaction.avsc`` as Arrow's; times are integer microseconds."""
+    arrow: dict[str, pa.DataType] = {"string": pa.string(), "long": pa.int64(), "double": pa.float64()}
+
+    def kind(avro: Any) -> pa.DataType:
+        if isinstance(avro, list):
+            (avro,) = (branch for branch in avro if branch != "null")
+        return arrow[avro["type"] if isinstance(avro, dict) else avro]
+
+    return pa.schema([(field["name"], kind(field["type"])) for field in parsed_schema("transaction")["fields"]])
+
+
+def _rounded(value: float | None, digits: int = _DIGITS) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def page(report: Report, problems: Sequence[str]) -> str:
+    """The report for a person."""
+    rows: list[tuple[str, Any]] = [
+        ("messages produced", f"{report.produced:,} ({report.transactions:,} valid transactions)"),
+        ("  silver", f"{report.silver:,}"),
+        ("  refused (dead letters)", f"{report.dead_letters:,}"),
+        *((f"    {reason}", f"{count:,}") for reason, count in report.dead_letters_by_reason.items()),
+        ("alerts raised", _raised(report)),
+        *((f"    {rule}", f"{count:,}") for rule, count in report.alerts_by_rule.items()),
+        ("delivered to the webhook", _delivered(report)),
+        ("latency, broker to webhook", "  ".join(f"{k} {_ms(v)}" for k, v in report.latency_ms.items())),
+        ("precision / recall", f"{_share(report.precision)} / {_share(report.recall)}"),
+        *((f"rows in {table}", f"{count:,}") for table, count in report.delta_rows.items()),
+        (
+            "oracle",
+            f"{report.oracle['expected']:,} expected, {report.oracle['missing']:,} missing, "
+            f"{report.oracle['extra']:,} extra",
+        ),
+    ]
+    if report.first_alert_seconds is not None:
+        rows.append(("first alert", f"{report.first_alert_seconds:.1f} s after the command"))
+    width = max(len(name) for name, _ in rows) + 2
+    lines = [f"  {name:<{width}}{value}" for name, value in rows]
+    verdict = [f"  ✗ {problem}" for problem in problems] or [
+        "  ✓ every alert that the transactions call for was raised and delivered exactly once, and no other"
+    ]
+    return "\n".join([*lines, "", *verdict])
+
+
+def _raised(report: Report) -> str:
+    notes = [f"{report.alerts_retracted:,} retracted"] if report.alerts_retracted else []
+    notes += [f"{report.alerts_shadow:,} by shadow rules"] if report.alerts_shadow else []
+    return f"{report.alerts_raised:,}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _delivered(report: Report) -> str:
+    return f"{report.delivered:,}" + (f" ({report.delivery_retries:,} retries)" if report.delivery_retries else "")
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f} ms"
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"

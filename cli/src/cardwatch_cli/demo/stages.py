@@ -1,0 +1,129 @@
+"""The services of the line: how each is started, what it reads, where it keeps its state."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
+
+ENRICHER: Final = "enricher"
+DETECTOR: Final = "detector"
+NOTIFIER: Final = "notifier"
+LAKEHOUSE: Final = "lakehouse"
+
+# Settings of a real deployment that may be in a developer's environment and must not reach the line: everything that
+# says where broker and registry are and how to log in.
+_NOT_INHERITED: Final = (
+    "CARDWATCH_KAFKA_",
+    "CARDWATCH_SCHEMA_REGISTRY_",
+    "CARDWATCH_TOPIC_PREFIX",
+    "CARDWATCH_METRICS_",
+)
+
+
+class PlatformEndpoints(Protocol):
+    """What the line needs to know of a platform: where its parts are."""
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """host:port of the broker."""
+
+    @property
+    def registry_url(self) -> str:
+        """Base URL of the schema registry's Confluent-compatible API."""
+
+    def environment(self) -> dict[str, str]:
+        """The settings with which services find it: broker, registry, Java and jars for Spark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where alerts are delivered to, and the key that the requests are signed with."""
+
+    url: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One service of the line.
+
+    Attributes:
+        reads: topics whose every message it must have processed before the line counts as drained.
+        niceness: added to its scheduling priority: work that no alert waits for gives way to work that one does.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    reads: tuple[Topic, ...]
+    niceness: int = 0
+
+
+def command(name: str) -> str:
+    """Path of a console script of this installation."""
+    return str(Path(sys.executable).parent / name)
+
+
+def base_environment(platform: PlatformEndpoints, topic_prefix: str) -> dict[str, str]:
+    """Environment of every process of a line: this process's, with broker and registry replaced by the platform's."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
+    return inherited | platform.environment() | {"CARDWATCH_TOPIC_PREFIX": topic_prefix, "PYTHONUNBUFFERED": "1"}
+
+
+def stages(data_dir: Path, rules: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tuple[Stage, ...]:
+    """The services in the order in which a transaction meets them.
+
+    Args:
+        data_dir: where they keep checkpoints, tables and outbox.
+        extra_env: further settings, the same for all of them.
+    """
+    return (
+        Stage(
+            ENRICHER,
+            (command("cardwatch-enricher"),),
+            # A name of its own gives a restarted enricher its partitions back at once.
+            {"CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-1", **extra_env},
+            (TRANSACTIONS_RAW, TRANSACTIONS_JSON),
+        ),
+        Stage(
+            DETECTOR,
+            (command("cardwatch-detector"), "velocity"),
+            {
+                "CARDWATCH_DETECTOR_RULES": str(rules),
+                "CARDWATCH_DETECTOR_CHECKPOINT_DIR": str(data_dir / "checkpoints" / "velocity"),
+                **extra_env,
+            },
+            (TRANSACTIONS_SILVER,),
+        ),
+        Stage(
+            NOTIFIER,
+            (command("cardwatch-notifier"), "run"),
+            {
+                "CARDWATCH_NOTIFIER_OUTBOX_PATH": str(data_dir / "outbox.sqlite"),
+                "CARDWATCH_NOTIFIER_WEBHOOK_URL": webhook.url,
+                "CARDWATCH_NOTIFIER_WEBHOOK_SECRET": webhook.secret,
+                **extra_env,
+            },
+            (ALERTS,),
+        ),
+        Stage(
+            LAKEHOUSE,
+            (command("cardwatch-detector"), "lakehouse"),
+            {
+                "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(tables_dir(data_dir)),
+                "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(data_dir / "checkpoints" / "lakehouse"),
+                **extra_env,
+            },
+            (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_SILVER, ALERTS),
+            niceness=10,
+        ),
+    )
+
+
+def tables_dir(data_dir: Path) -> Path:
+    """Where the lakehouse keeps its Delta tables."""
+    return data_dir / "tables"

@@ -1,0 +1,173 @@
+"""What a run amounts to: pure functions from what was recorded to the numbers of the report."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+RAISED: Final = "raised"
+RETRACTED: Final = "retracted"
+LIVE: Final = "live"
+
+_EPISODE_SEPARATOR: Final = "#"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """One event of ``alerts.v1``, as much of it as a verdict needs. Times are microseconds since 1970, UTC."""
+
+    alert_id: str
+    status: str
+    mode: str
+    rule_id: str
+    transaction_id: str
+    raw_broker_time: int
+    measures: Mapping[str, float | int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is known of a transaction. ``episode`` is ``scenario#number`` for injected fraud."""
+
+    transaction_id: str
+    is_fraud: bool
+    episode: str | None
+    expected_refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request that the webhook received and accepted."""
+
+    webhook_id: str
+    alert_id: str
+    status: str
+    received_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSet:
+    """The alerts after the last event: what was ever raised, and what of it still stands.
+
+    Attributes:
+        raised: alert id → its first raising event.
+        raisings: alert id → how many times it was raised when it did not stand: again after each retraction.
+        standing: ids that were not retracted in the end.
+        to_deliver: ids of raised alerts of live rules.
+    """
+
+    raised: Mapping[str, AlertEvent]
+    raisings: Mapping[str, int]
+    standing: frozenset[str]
+    to_deliver: frozenset[str]
+
+
+def alert_set(events: Iterable[AlertEvent]) -> AlertSet:
+    """Fold events, in order within their key, into the set that they amount to. Repeated events change nothing."""
+    raised: dict[str, AlertEvent] = {}
+    last: dict[str, str] = {}
+    raisings: Counter[str] = Counter()
+    for event in events:
+        if event.status == RAISED:
+            raised.setdefault(event.alert_id, event)
+            raisings[event.alert_id] += last.get(event.alert_id) != RAISED
+        last[event.alert_id] = event.status
+    return AlertSet(
+        raised,
+        raisings,
+        frozenset(alert_id for alert_id, status in last.items() if status == RAISED),
+        frozenset(alert_id for alert_id, event in raised.items() if event.mode == LIVE),
+    )
+
+
+def by_rule(alerts: AlertSet) -> dict[str, int]:
+    """How many alerts stand, by rule."""
+    return dict(sorted(Counter(alerts.raised[alert_id].rule_id for alert_id in alerts.standing).items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Deliveries:
+    """What reached the webhook.
+
+    Attributes:
+        delivered: raised alerts that reached it, each counted once.
+        missing: raised alerts of live rules that did not.
+        unexpected: alerts that reached it although nobody raised them.
+        several_ids: alerts told under more webhook ids than they were raised times: a receiver takes those for news.
+        repeated: requests that repeated a webhook id: retries, which a receiver tells by the id.
+    """
+
+    delivered: int
+    missing: frozenset[str]
+    unexpected: frozenset[str]
+    several_ids: frozenset[str]
+    repeated: int
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether every alert was told once and nothing else was."""
+        return not (self.missing or self.unexpected or self.several_ids)
+
+
+def deliveries(alerts: AlertSet, received: Sequence[Delivery]) -> Deliveries:
+    """Compare what was raised with what the webhook received."""
+    told: dict[str, set[str]] = {}
+    for delivery in received:
+        if delivery.status == RAISED:
+            told.setdefault(delivery.alert_id, set()).add(delivery.webhook_id)
+    return Deliveries(
+        delivered=len(told),
+        missing=alerts.to_deliver - told.keys(),
+        unexpected=frozenset(told.keys() - alerts.to_deliver),
+        several_ids=frozenset(
+            alert_id for alert_id, ids in told.items() if len(ids) > alerts.raisings.get(alert_id, 1)
+        ),
+        repeated=len(received) - len({delivery.webhook_id for delivery in received}),
+    )
+
+
+def latencies_ms(alerts: AlertSet, received: Iterable[Delivery]) -> list[float]:
+    """Milliseconds from the broker's append of the raw transaction to the alert's first arrival at the webhook."""
+    first: dict[str, int] = {}
+    for delivery in received:
+        if delivery.status == RAISED and delivery.alert_id in alerts.raised:
+            known = first.get(delivery.alert_id, delivery.received_us)
+            first[delivery.alert_id] = min(known, delivery.received_us)
+    return sorted(
+        (received_us - alerts.raised[alert_id].raw_broker_time) / 1_000 for alert_id, received_us in first.items()
+    )
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float | None:
+    """Nearest-rank percentile of ascending values; None of nothing."""
+    if not ordered:
+        return None
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def precision(alerts: AlertSet, fraudulent: Collection[str]) -> float | None:
+    """Share of standing alerts whose transaction is labelled fraud; None without alerts."""
+    if not alerts.standing:
+        return None
+    hits = sum(alerts.raised[alert_id].transaction_id in fraudulent for alert_id in alerts.standing)
+    return hits / len(alerts.standing)
+
+
+def recall(alerts: AlertSet, labels: Iterable[Label]) -> float | None:
+    """Share of fraud episodes with at least one standing alert on one of their transactions; None without fraud.
+
+    A fraudulent transaction without a numbered episode is an episode of its own.
+    """
+    episode_of = {
+        label.transaction_id: label.episode
+        if label.episode and _EPISODE_SEPARATOR in label.episode
+        else label.transaction_id
+        for label in labels
+        if label.is_fraud
+    }
+    if not episode_of:
+        return None
+    alerted = {alerts.raised[alert_id].transaction_id for alert_id in alerts.standing}
+    found = {episode for transaction_id, episode in episode_of.items() if transaction_id in alerted}
+    return len(found) / len(set(episode_of.values()))

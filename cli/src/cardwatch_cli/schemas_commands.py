@@ -1,0 +1,124 @@
+"""``cardwatch schemas apply | check``: topics and schemas of a deployment."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from cardwatch_contracts.errors import ConfigurationError, IncompatibleSchemaError, RegistryUnavailableError
+from cardwatch_contracts.registry import COMPATIBILITY
+from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
+from cardwatch_contracts.setup import Applied, apply
+from cardwatch_contracts.topics import ALL_TOPICS
+from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.settings import ServiceSettings, load
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+# A broker that is not there is told in one sentence, not once per attempt to reach it.
+_QUIET: Final = {"log_level": 0}
+_INCOMPATIBLE: Final = "incompatible"
+_CLIENT_ERRORS: Final = range(400, 500)
+
+app = typer.Typer(
+    help="The topics and Avro schemas of a deployment (broker and registry: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, "
+    "CARDWATCH_SCHEMA_REGISTRY_URL).",
+    no_args_is_help=True,
+)
+
+
+@app.command("apply")
+def apply_command(
+    replication_factor: Annotated[
+        int, typer.Option(min=-1, help="Copies of each topic that is created; -1 takes the broker's default.")
+    ] = -1,
+) -> None:
+    """Create missing topics and register every schema under FULL_TRANSITIVE compatibility.
+
+    Doing it again changes nothing. A schema that would break earlier readers or writers is refused with exit code 1,
+    and nothing after it is registered.
+    """
+    with one_sentence_errors():
+        settings = load(ServiceSettings)
+        rows = list(
+            apply({**settings.kafka_config(), **_QUIET}, settings.registry(), settings.topic_prefix, replication_factor)
+        )
+        _print_table(rows)
+
+
+@app.command("check")
+def check_command(
+    directory: Annotated[
+        Path | None, typer.Option(help="Schemas to check instead of the ones installed: a directory of *.avsc.")
+    ] = None,
+) -> None:
+    """Say for every schema whether the registry would take it, without registering anything.
+
+    Exit code 1 if one of them is incompatible with a version that is already registered.
+    """
+    with one_sentence_errors():
+        settings = load(ServiceSettings)
+        texts = {name: _text(name, directory) for name in SCHEMA_NAMES}
+        refused: list[str] = []
+        for topic in ALL_TOPICS:
+            if topic.schema is None:
+                continue
+            subject = topic.subject(settings.topic_prefix)
+            verdict = _verdict(settings, subject, texts[topic.schema])
+            typer.echo(f"{subject:<40} {verdict}")
+            if verdict == _INCOMPATIBLE:
+                refused.append(f"{topic.schema}.avsc for {subject}")
+        if refused:
+            raise IncompatibleSchemaError(
+                f"{COMPATIBILITY} does not allow {', '.join(refused)}; a compatible change adds a field with a default "
+                "or removes one that has a default, see schemas/README.md"
+            )
+
+
+def _verdict(settings: ServiceSettings, subject: str, text: str) -> str:
+    """What the registry says of a schema: new, compatible or incompatible.
+
+    Raises:
+        RegistryUnavailableError: it does not answer.
+    """
+    earlier = settings.registry().ids_of_all_versions(subject)
+    if not earlier:
+        return "new"
+    config: dict[str, Any] = {"url": settings.schema_registry_url, "timeout": 10}
+    if auth := settings.schema_registry_basic_auth.get_secret_value():
+        config["basic.auth.user.info"] = auth
+    if settings.kafka_ssl_ca_location:
+        config["ssl.ca.location"] = settings.kafka_ssl_ca_location
+    try:
+        compatible = SchemaRegistryClient(config).test_compatibility_all_versions(subject, Schema(text, "AVRO"))
+    except SchemaRegistryError as error:
+        if error.http_status_code in _CLIENT_ERRORS:  # no Avro schema at all
+            return _INCOMPATIBLE
+        raise RegistryUnavailableError(
+            f"the schema registry at {settings.schema_registry_url} does not answer: {error}"
+        ) from error
+    return f"compatible with {len(earlier)} earlier" if compatible else _INCOMPATIBLE
+
+
+def _text(name: str, directory: Path | None) -> str:
+    if directory is None:
+        return schema_text(name)
+    path = directory / f"{name}.avsc"
+    try:
+        text = path.read_text(encoding="utf-8")
+        json.loads(text)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be read: {error.strerror}; one file a schema would be right"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} is not JSON: {error}") from error
+    return text
+
+
+def _print_table(rows: list[Applied]) -> None:
+    width = max(len(row.topic) for row in rows)
+    typer.echo(f"{'topic':<{width}}  {'is':<7}  schema id")
+    for row in rows:
+        schema_id = "none" if row.schema_id is None else str(row.schema_id)
+        typer.echo(f"{row.topic:<{width}}  {'created' if row.created else 'exists':<7}  {schema_id:>9}")
