@@ -7,7 +7,6 @@ then                                          drain, compare with the oracle and
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from cardwatch_cli.demo.line import Line
@@ -17,7 +16,7 @@ from cardwatch_cli.demo.stages import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
 SIMULATION = (
-    "simulate", "--rate", "150", "--duration", "30s", "--seed", "11", "--fraud-fraction", "0.1",
+    "simulate", "--rate", "100", "--duration", "0", "--seed", "11", "--fraud-fraction", "0.1",
     "--late-fraction", "0.05", "--max-late", "10s", "--duplicate-fraction", "0.03", "--invalid-fraction", "0.02",
     "--json-fraction", "0.1",
 )  # fmt: skip
@@ -32,24 +31,24 @@ def test_a_killed_service_loses_and_repeats_nothing(victim: str, make_line: Call
 
     line.kill(victim)
     time.sleep(2)
-    assert line.producing(), "the kill came too late to be in the middle of anything"
     line.restart(victim)
     line.wait_ready()
-    line.wait_produced(timeout=90)
+    _wait_for_alerts(line, told_before + 5)
+    line.stop_producer()
     line.drain()
     line.stop()
 
     recorded = line.recorded()
     report = build_report(recorded, line.deliveries(), line.options.rules, line.tables_dir, simulated=True)
     assert report.problems(simulated=True) == []
-    assert report.oracle["expected"] > told_before, "the run went on after the kill"
+    assert report.oracle["expected"] >= told_before + 5
     assert line.receiver.bad_signatures == 0
     # A receiver tells a retry by its id: so many different ids of raised alerts as there are alerts.
     raised_ids = {delivery.webhook_id for delivery in line.deliveries() if delivery.status == "raised"}
     assert len(raised_ids) == report.alerts_raised == report.delivered
 
 
-def _wait_for_alerts(line: Any, least: int, timeout: float = 60.0) -> int:
+def _wait_for_alerts(line: Line, least: int, timeout: float = 120.0) -> int:
     deadline = time.monotonic() + timeout
     while (told := len(line.receiver.unique_ids())) < least:
         line.check_alive()

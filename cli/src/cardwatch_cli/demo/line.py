@@ -79,6 +79,10 @@ class Progress:
     lag: int
 
 
+# Where the kernel shares out time by session first (autogroup), `nice` alone changes nothing.
+_LOWEST_PRIORITY: Final = 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"'
+
+
 class Service:
     """One process of the line, which may be killed and started again."""
 
@@ -106,8 +110,8 @@ class Service:
     def start(self) -> None:
         """Start the process; what it writes is appended to its log."""
         argv: Sequence[str] = self.stage.argv
-        if self.stage.niceness:
-            argv = ("nice", "-n", str(self.stage.niceness), *argv)
+        if self.stage.background:
+            argv = ("sh", "-c", _LOWEST_PRIORITY, "sh", *argv)
         self._process = GuardedProcess(self.name, argv, self._env, self.log_path, cwd=self._cwd).start()
 
     def check_alive(self) -> None:
@@ -126,6 +130,11 @@ class Service:
         """Ask it to stop (SIGTERM), wait and return its exit code; a process that does not listen is killed."""
         code = self.process.terminate(STOP_SECONDS)
         return 0 if code is None else code
+
+    @property
+    def started(self) -> bool:
+        """Whether it was started at all."""
+        return self._process is not None
 
     @property
     def running(self) -> bool:
@@ -168,12 +177,19 @@ class Line:
                 continue
             service = Service(stage, self._env, self._log_path(stage.name), data_dir)
             self.services[stage.name] = service
-            service.start()
+            if not stage.background:
+                service.start()
+
+    def start_background(self) -> None:
+        """Start what no alert waits for; the others are ready."""
+        for service in self.services.values():
+            if service.stage.background:
+                service.start()
 
     def wait_ready(
         self, timeout: float = READY_SECONDS, on_change: Callable[[Mapping[str, str]], None] = lambda waiting: None
     ) -> None:
-        """Wait until every service is ready.
+        """Wait until every service that an alert waits for is ready, then start the others.
 
         Args:
             timeout: seconds.
@@ -184,15 +200,17 @@ class Line:
         """
         deadline = time.monotonic() + timeout
         shown: dict[str, str] | None = None
-        with ThreadPoolExecutor(len(self.services)) as pool:
+        awaited = {name: service for name, service in self.services.items() if not service.stage.background}
+        with ThreadPoolExecutor(len(awaited)) as pool:
             while True:
                 self.check_alive()
-                reasons = pool.map(lambda service: service.probe.not_ready_because(), self.services.values())
-                waiting = {name: reason for name, reason in zip(self.services, reasons, strict=True) if reason}
+                reasons = pool.map(lambda service: service.probe.not_ready_because(), awaited.values())
+                waiting = {name: reason for name, reason in zip(awaited, reasons, strict=True) if reason}
                 if waiting != shown:
                     on_change(waiting)
                     shown = waiting
                 if not waiting:
+                    self.start_background()
                     return
                 if time.monotonic() > deadline:
                     name, reason = next(iter(waiting.items()))
@@ -204,7 +222,8 @@ class Line:
     def check_alive(self) -> None:
         """Raise a CardwatchError if a service has stopped that should not have."""
         for service in self.services.values():
-            service.check_alive()
+            if service.started:
+                service.check_alive()
 
     def start_producer(self, *arguments: str) -> None:
         """Start ``cardwatch-producer`` with these arguments."""
@@ -227,6 +246,16 @@ class Line:
                 f"(log: {self.producer.log_path})"
             )
         return code is None
+
+    def stop_producer(self) -> None:
+        """Ask the producer to stop (SIGTERM) and wait: what it began to send is acknowledged first.
+
+        Raises:
+            CardwatchError: it failed.
+        """
+        if self.producing() and self.producer is not None:
+            self.producer.stop()
+            self.producing()
 
     def wait_produced(self, timeout: float) -> None:
         """Wait until the producer is done.

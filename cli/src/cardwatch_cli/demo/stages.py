@@ -53,14 +53,15 @@ class Stage:
 
     Attributes:
         reads: topics whose every message it must have processed before the line counts as drained.
-        niceness: added to its scheduling priority: work that no alert waits for gives way to work that one does.
+        background: no alert waits for it: it is started when the others are ready, at the lowest priority, and the
+            line does not wait until it is ready.
     """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     reads: tuple[Topic, ...]
-    niceness: int = 0
+    background: bool = False
 
 
 def command(name: str) -> str:
@@ -95,6 +96,8 @@ def stages(data_dir: Path, rules: Path, webhook: Webhook, extra_env: Mapping[str
             {
                 "CARDWATCH_DETECTOR_RULES": str(rules),
                 "CARDWATCH_DETECTOR_CHECKPOINT_DIR": str(data_dir / "checkpoints" / "velocity"),
+                # One partition of the state is the fastest at the rate of one machine.
+                "CARDWATCH_DETECTOR_PARTITIONS": "1",
                 **extra_env,
             },
             (TRANSACTIONS_SILVER,),
@@ -119,7 +122,7 @@ def stages(data_dir: Path, rules: Path, webhook: Webhook, extra_env: Mapping[str
                 **extra_env,
             },
             (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_SILVER, ALERTS),
-            niceness=10,
+            background=True,
         ),
     )
 

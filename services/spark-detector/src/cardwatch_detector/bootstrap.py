@@ -16,6 +16,7 @@ from cardwatch_detector.runtime import run_queries
 from cardwatch_detector.settings import VelocitySettings
 from cardwatch_detector.spark_session import JAVA_OPTIONS, PEAK_JVM, QUICK_JVM
 from cardwatch_detector.velocity import AlertMetrics, VelocityQuery
+from cardwatch_detector.warm_up import warm_up
 
 # Generated code that holds a literal of the micro-batch (its time, the watermark) is compiled anew in each: for small
 # batches interpreting is faster, for large ones compiling pays.
@@ -67,4 +68,12 @@ def run_velocity(shutdown: Shutdown) -> None:
         for scope in scopes
     ]
     get(__name__).info("rules loaded", rules=len(rules), file=str(settings.rules))
-    run_queries("cardwatch-velocity", queries, service, metrics, spark_config(settings), shutdown)
+    run_queries(
+        "cardwatch-velocity",
+        queries,
+        service,
+        metrics,
+        spark_config(settings),
+        shutdown,
+        prepare=lambda session: warm_up(session, queries, shutdown) if settings.warm_up else None,
+    )

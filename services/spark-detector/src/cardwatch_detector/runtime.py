@@ -63,9 +63,9 @@ def run_queries(
     health.start()
     _log.info("starting", queries=[query.name for query in queries], metrics_port=health.port)
     session = build_session(app_name, spark_settings, spark_config)
-    session.streams.addListener(ProgressListener(query_metrics))
     try:
         prepare(session)
+        session.streams.addListener(ProgressListener(query_metrics))
         supervisor = Supervisor(
             {query.name: partial(query.start, session) for query in queries}, query_metrics, shutdown
         )

@@ -53,11 +53,14 @@ class VelocitySettings(BaseSettings):
     checkpoint_dir: Annotated[str, Field(description="any Hadoop file system")] = ".cardwatch/checkpoints/velocity"
     partitions: Annotated[int, Field(ge=1, description="of the state; fixed by the checkpoint: choose for peak")] = 2
     max_offsets_per_trigger: Annotated[int, Field(ge=1, description="transactions in a micro-batch at most")] = 50_000
-    trigger_seconds: Annotated[float, Field(ge=0, description="between micro-batches; 0 is one after the other")] = 0.0
+    trigger_seconds: Annotated[
+        float, Field(ge=0, description="between starts of micro-batches; 0 is one after the other")
+    ] = 0.5
     tuned_for: Annotated[
         Literal["latency", "throughput"],
         Field(description="latency interprets small batches, throughput compiles large ones"),
     ] = "latency"
+    warm_up: Annotated[bool, Field(description="run on made-up transactions before calling itself ready")] = True
     evidence_limit: Annotated[int, Field(ge=1, description="transaction ids in an alert at most")] = 500
 
     def horizon_us(self, scope: str) -> int:

@@ -85,7 +85,8 @@ def schema_id(value: Column) -> Column:
     """The schema id in a message's frame, null where it has none."""
     header = F.hex(F.substring(value, 1, HEADER.size))
     return F.when(
-        header.startswith("00") & (F.length(value) > HEADER.size), F.conv(F.substring(header, 3, 8), 16, 10).cast("int")
+        header.startswith("00") & (F.length(value) > HEADER.size),
+        F.conv(F.substring(header, 3, 8), 16, 10).try_cast("int"),
     )
 
 

@@ -14,7 +14,7 @@ from cardwatch_detector.progress import Offsets, QueryMetrics, offsets
 
 _log = get(__name__)
 
-_POLL_SECONDS: Final = 0.2
+_POLL_SECONDS: Final = 0.5
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 _FAILURES_IN_A_ROW: Final = 8

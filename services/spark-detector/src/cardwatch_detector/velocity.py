@@ -73,11 +73,34 @@ class VelocityQuery:
         Raises:
             CardwatchError: the registry does not answer, or the silver schema is not registered.
         """
+        messages = read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger)
+        if self.settings.tuned_for == "latency":
+            # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
+            messages = messages.coalesce(self.settings.partitions)
+        groups, alerts_of = self.plan(messages)
+        return (
+            groups.writeStream.queryName(self.name)
+            .outputMode("update")
+            .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
+            .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
+            .foreachBatch(lambda batch, _: self._publish(alerts_of(batch)))
+            .start()
+        )
+
+    def plan(self, messages: DataFrame) -> tuple[DataFrame, Callable[[DataFrame], Any]]:
+        """What happens to messages (column ``value``: framed silver transactions) on their way to alerts.
+
+        Returns:
+            The groups that a micro-batch touches, and a function from one micro-batch of them to its alerts, an Arrow
+            table of RESULT_SCHEMA.
+
+        Raises:
+            CardwatchError: the registry does not answer, or a schema is not registered.
+        """
         registry = self.service.registry()
         prefix = self.service.topic_prefix
-        alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
         writers = writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix))
-        messages = read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger)
+        alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
         evaluation = Evaluation(self._active(), alert_schema_id, self.settings.evidence_limit)
         key_column = SCOPE_KEYS[self.scope]
         place = projection("enriched_transaction", [key_column, EVENT_TIME])
@@ -94,18 +117,11 @@ class VelocityQuery:
         reader = projection("enriched_transaction", evaluation.fields)
         longest = max((rule.longest_window_us for rule in evaluation.rules), default=0)
 
-        def evaluate(batch: DataFrame, _: int) -> None:
+        def alerts_of(batch: DataFrame) -> Any:
             needed = relevant(batch, lambda which, avro: decode_payload(which, avro, writers, reader), longest)
-            self._publish(needed.mapInArrow(evaluation.function(), RESULT_SCHEMA).toArrow())
+            return needed.mapInArrow(evaluation.function(), RESULT_SCHEMA).toArrow()
 
-        return (
-            groups.writeStream.queryName(self.name)
-            .outputMode("update")
-            .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
-            .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
-            .foreachBatch(evaluate)
-            .start()
-        )
+        return groups, alerts_of
 
     def _active(self) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.rules if rule.scope == self.scope and rule.mode is not Mode.PAUSED)
