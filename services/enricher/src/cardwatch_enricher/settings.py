@@ -24,7 +24,7 @@ class EnricherSettings(BaseSettings):
         float, Field(gt=0, le=10, description="how long a batch that is not full waits; adds to latency")
     ] = 0.02
     fetch_wait_seconds: Annotated[
-        float, Field(gt=0, le=10, description="how long the broker holds a fetch that finds nothing")
+        float, Field(gt=0, le=10, description="how long the broker holds a fetch that finds little; adds to latency")
     ] = 0.1
     commit_interval_seconds: Annotated[
         float, Field(gt=0, le=60, description="time between offset commits: what a crash repeats at most")

@@ -1,6 +1,7 @@
 """Faust's Kafka transport with two changes, each of which Faust has no setting for.
 
-- A fetch that finds nothing is held by the broker for ``fetch_wait_seconds`` and not for 1.5 s. aiokafka has one fetch
+- A fetch that finds little is held by the broker for ``fetch_wait_seconds``, and not for 1.5 s; nor is it answered with
+  every single message, which at a few hundred a second kept broker and consumer busy with fetches. aiokafka has one fetch
   a broker on its way, without the partitions whose messages are not consumed yet; what arrives in those meanwhile waits
   for that fetch to return.
 - Offsets are committed by us (see ``positions.py``), and a commit that fails is an error to survive, not a crash.
@@ -8,7 +9,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -20,6 +21,9 @@ from cardwatch_enricher.positions import Partition
 _log = logging.getLogger("faust.transport")
 
 
+_FETCH_MIN_BYTES: Final = 64 * 1024
+
+
 class ConsumerThread(AIOKafkaConsumerThread):
     """The thread in which aiokafka runs, heartbeats included."""
 
@@ -28,6 +32,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = round(self.fetch_wait_seconds * 1000)
+        consumer._fetch_min_bytes = _FETCH_MIN_BYTES
         return consumer
 
     async def commit_positions(self, offsets: Mapping[Partition, int]) -> None:

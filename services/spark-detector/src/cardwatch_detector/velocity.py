@@ -77,22 +77,21 @@ class VelocityQuery:
         if self.settings.tuned_for == "latency":
             # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
             messages = messages.coalesce(self.settings.partitions)
-        groups, alerts_of = self.plan(messages)
         return (
-            groups.writeStream.queryName(self.name)
+            self.alerts_of(messages)
+            .writeStream.queryName(self.name)
             .outputMode("update")
             .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
             .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
-            .foreachBatch(lambda batch, _: self._publish(alerts_of(batch)))
+            .foreachBatch(lambda batch, _: self._publish(batch.toArrow()))
             .start()
         )
 
-    def plan(self, messages: DataFrame) -> tuple[DataFrame, Callable[[DataFrame], Any]]:
-        """What happens to messages (column ``value``: framed silver transactions) on their way to alerts.
+    def alerts_of(self, messages: DataFrame) -> DataFrame:
+        """From messages (column ``value``: framed silver transactions) to alerts (RESULT_SCHEMA).
 
-        Returns:
-            The groups that a micro-batch touches, and a function from one micro-batch of them to its alerts, an Arrow
-            table of RESULT_SCHEMA.
+        All of it is one streaming plan. Done on each micro-batch by itself, the part behind the state cost more time in
+        Spark's analyser than in its tasks.
 
         Raises:
             CardwatchError: the registry does not answer, or a schema is not registered.
@@ -117,11 +116,8 @@ class VelocityQuery:
         reader = projection("enriched_transaction", evaluation.fields)
         longest = max((rule.longest_window_us for rule in evaluation.rules), default=0)
 
-        def alerts_of(batch: DataFrame) -> Any:
-            needed = relevant(batch, lambda which, avro: decode_payload(which, avro, writers, reader), longest)
-            return needed.mapInArrow(evaluation.function(), RESULT_SCHEMA).toArrow()
-
-        return groups, alerts_of
+        needed = relevant(groups, lambda which, avro: decode_payload(which, avro, writers, reader), longest)
+        return needed.mapInArrow(evaluation.function(), RESULT_SCHEMA)
 
     def _active(self) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.rules if rule.scope == self.scope and rule.mode is not Mode.PAUSED)

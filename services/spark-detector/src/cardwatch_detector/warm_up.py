@@ -6,7 +6,9 @@ and opens state stores. Done before the first real transaction comes, alerts nev
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER
@@ -15,12 +17,13 @@ from cardwatch_service.logs import get
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.velocity import VelocityQuery
 
 _log = get(__name__)
 
-_BATCHES: Final = 4
+_BATCHES: Final = 3
 _TRANSACTIONS: Final = 64
 _ROWS_A_BATCH: Final = 100
 _LONGEST_SECONDS: Final = 120.0
@@ -33,31 +36,49 @@ def warm_up(session: SparkSession, queries: Sequence[VelocityQuery], shutdown: S
         CardwatchError: the registry does not answer, or a schema is not registered.
     """
     begin = time.monotonic()
-    for query in queries:
-        _run(session, query, shutdown, begin + _LONGEST_SECONDS)
+    with ExitStack() as running:
+        runs = [running.enter_context(_run(session, query)) for query in queries]
+        while not all(run.done for run in runs) and not shutdown.requested:
+            if time.monotonic() - begin > _LONGEST_SECONDS:
+                _log.warning("not warm after so long, going on", seconds=_LONGEST_SECONDS)
+                break
+            time.sleep(0.05)
     _log.info("warmed up", seconds=round(time.monotonic() - begin, 1))
 
 
-def _run(session: SparkSession, query: VelocityQuery, shutdown: Shutdown, deadline: float) -> None:
-    done = 0
+@dataclass
+class _Run:
+    """One query's warm-up."""
+
+    query: StreamingQuery | None = None
+    batches: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.batches >= _BATCHES or (self.query is not None and not self.query.isActive)
+
+
+@contextmanager
+def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
+    run = _Run()
 
     def count(batch: DataFrame, _: int) -> None:
-        nonlocal done
-        alerts_of(batch)
-        done += 1
+        batch.toArrow()
+        run.batches += 1
 
-    with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-") as scratch:
-        groups, alerts_of = query.plan(_made_up(session, query))
-        running = (
-            groups.writeStream.queryName(f"{query.name}-warm-up")
+    with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch:
+        run.query = (
+            query.alerts_of(_made_up(session, query))
+            .writeStream.queryName(f"{query.name}-warm-up")
             .outputMode("update")
             .option("checkpointLocation", scratch)
             .foreachBatch(count)
             .start()
         )
-        while done < _BATCHES and running.isActive and time.monotonic() < deadline and not shutdown.requested:
-            time.sleep(0.05)
-        running.stop()
+        try:
+            yield run
+        finally:
+            run.query.stop()
 
 
 def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
