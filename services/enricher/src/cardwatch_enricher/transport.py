@@ -1,7 +1,7 @@
 """Faust's Kafka transport with two changes, each of which Faust has no setting for.
 
 - A fetch that finds little is held by the broker for ``fetch_wait_seconds``, and not for 1.5 s; nor is it answered with
-  every single message, which at a few hundred a second kept broker and consumer busy with fetches. aiokafka has one fetch
+  every single message, which at a few hundred a second kept both sides busy with fetches. aiokafka has one fetch
   a broker on its way, without the partitions whose messages are not consumed yet; what arrives in those meanwhile waits
   for that fetch to return.
 - Offsets are committed by us (see ``positions.py``), and a commit that fails is an error to survive, not a crash.

@@ -14,7 +14,7 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_detector.publish import KafkaAlertPublisher
 from cardwatch_detector.runtime import run_queries
 from cardwatch_detector.settings import VelocitySettings
-from cardwatch_detector.spark_session import JAVA_OPTIONS, PEAK_JVM, QUICK_JVM
+from cardwatch_detector.spark_session import JAVA_OPTIONS, PEAK_JVM, STEADY_JVM
 from cardwatch_detector.velocity import AlertMetrics, VelocityQuery
 from cardwatch_detector.warm_up import warm_up
 
@@ -23,7 +23,7 @@ from cardwatch_detector.warm_up import warm_up
 _INTERPRET: Final = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    JAVA_OPTIONS: QUICK_JVM,
+    JAVA_OPTIONS: STEADY_JVM,
 }
 _COMPILE: Final = {JAVA_OPTIONS: PEAK_JVM}
 
