@@ -183,7 +183,7 @@ class Line:
     def start_background(self) -> None:
         """Start what no alert waits for; the others are ready."""
         for service in self.services.values():
-            if service.stage.background:
+            if service.stage.background and not service.started:
                 service.start()
 
     def wait_ready(
