@@ -21,6 +21,7 @@ rules:
     when: n >= 3
 """)
 SECOND = 1_000_000
+BATCH = 1_800_000_000_000_000
 
 
 class Registry:
@@ -32,13 +33,20 @@ class Registry:
 
 
 def event(number: int, second: int, *, new: bool = True, amount: int = 100) -> dict[str, Any]:
-    return {"event_time": second * SECOND, "is_new": new, "transaction": transaction(number, second, amount)}
+    return {
+        "stamp": stamp(second * SECOND, BATCH if new else BATCH - 1),
+        "transaction": transaction(number, second, amount),
+    }
+
+
+def stamp(*times_us: int) -> bytes:
+    return b"".join((us + 2**63).to_bytes(8, "big") for us in times_us)
 
 
 def transaction(number: int, second: int, amount: int) -> dict[str, Any]:
     return {
         "transaction_id": f"t{number}",
-        "card_token": "c",
+        "card_token": "",
         "card_bin": "400000",
         "card_last_four": "1234",
         "merchant_id": "m",
@@ -53,7 +61,10 @@ def transaction(number: int, second: int, amount: int) -> dict[str, Any]:
 
 def batch(*groups: tuple[str, int, list[dict[str, Any]]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(
-        [{"key": key, "evaluate_from": start * SECOND, "events": events} for key, start, events in groups]
+        [
+            {"scope": "card", "key": key, "evaluate_from": start * SECOND, "batch": stamp(BATCH), "events": events}
+            for key, start, events in groups
+        ]
     )
 
 
@@ -67,16 +78,27 @@ def run(evaluation: Evaluation, *batches: pa.RecordBatch) -> list[dict[str, Any]
 
 
 def test_flatten_numbers_the_groups() -> None:
-    keys, frame = flatten(pa.Table.from_batches([batch(("a", 1, [event(1, 2), event(2, 3)]), ("b", 9, [event(3, 9)]))]))
+    groups = batch(("a", 1, [event(1, 2), event(2, 3, new=False)]), ("b", 9, [event(3, -9)]))
+    keys, frame = flatten(pa.Table.from_batches([groups]), "card_token")
     assert keys == ["a", "b"]
     assert frame["group"].to_list() == [0, 0, 1]
     assert frame["evaluate_from"].to_list() == [SECOND, SECOND, 9 * SECOND]
+    assert frame["event_time"].to_list() == [2 * SECOND, 3 * SECOND, -9 * SECOND]
+    assert frame["is_new"].to_list() == [True, False, True]
     assert frame["transaction_id"].to_list() == ["t1", "t2", "t3"]
+
+
+def test_the_key_comes_from_the_group() -> None:
+    groups = batch(("a", 1, [event(1, 2), event(2, 3)]), ("b", 9, [event(3, 9)]))
+    _, frame = flatten(pa.Table.from_batches([groups]), "card_token")
+    assert frame["card_token"].to_list() == ["a", "a", "b"], "it is not stored with the event"
+    _, frame = flatten(pa.Table.from_batches([groups]), "merchant_id")
+    assert frame["merchant_id"].to_list() == ["m", "m", "m"], "another scope's key is"
 
 
 def test_flatten_takes_several_batches() -> None:
     table = pa.Table.from_batches([batch(("a", 0, [event(1, 2)])), batch(("b", 0, [event(2, 3), event(3, 4)]))])
-    keys, frame = flatten(table)
+    keys, frame = flatten(table, "card_token")
     assert keys == ["a", "b"]
     assert frame["group"].to_list() == [0, 1, 1]
 

@@ -40,6 +40,9 @@ def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
         "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
         # Counting the rows costs a read for each write.
         "spark.sql.streaming.stateStore.rocksdb.trackTotalNumberOfRows": "false",
+        # The default of 8 MB holds next to nothing of the state: nearly each read would decompress a block.
+        "spark.sql.streaming.stateStore.rocksdb.blockCacheSizeMB": str(settings.state_cache_mb),
+        "spark.sql.streaming.stateStore.rocksdb.compression": "none",
         "spark.shuffle.compress": "false",
         # Above this many keys in a partition the aggregation would sort instead of hash.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
@@ -63,17 +66,16 @@ def run_velocity(shutdown: Shutdown) -> None:
     topic = ALERTS.name(service.topic_prefix)
     publisher = KafkaAlertPublisher(service.kafka_config(), topic)
     alert_metrics = AlertMetrics(metrics, topic)
-    queries = [
-        VelocityQuery(scope, rules, service, settings, publisher, alert_metrics, lambda: time.time_ns() // 1000)
-        for scope in scopes
-    ]
+    query = VelocityQuery(
+        tuple(scopes), rules, service, settings, publisher, alert_metrics, lambda: time.time_ns() // 1000
+    )
     get(__name__).info("rules loaded", rules=len(rules), file=str(settings.rules))
     run_queries(
         "cardwatch-velocity",
-        queries,
+        [query],
         service,
         metrics,
         spark_config(settings),
         shutdown,
-        prepare=lambda session: warm_up(session, queries, shutdown) if settings.warm_up else None,
+        prepare=lambda session: warm_up(session, query, shutdown) if settings.warm_up else None,
     )

@@ -10,13 +10,16 @@ from typing import Any, Final, cast
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from cardwatch_contracts.wire import Encoder
 from cardwatch_rules.evaluate import fields_used
+from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Rule
 from cardwatch_rules.transitions import transitions
 
 from cardwatch_detector.alerts import SHOWN_FIELDS, alert_records
-from cardwatch_detector.state import EVALUATE_FROM, EVENTS, KEY, TRANSACTION
+from cardwatch_detector.state import BATCH, EVALUATE_FROM, EVENTS, KEY, SCOPE, STAMP, TRANSACTION
+from cardwatch_detector.stored_event import KEY_NOT_STORED, times
 
 # What comes back from the workers: the message to publish, and what the metrics need to know of it.
 RESULT_SCHEMA: Final = (
@@ -43,7 +46,7 @@ _ROWS_AT_ONCE: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a worker needs to evaluate the groups of one scope; it is pickled to the workers."""
+    """What a worker needs to evaluate groups; it is pickled to the workers."""
 
     rules: tuple[Rule, ...]
     alert_schema_id: int
@@ -58,16 +61,21 @@ class Evaluation:
         """The function for ``DataFrame.mapInArrow``."""
         return self._evaluate
 
+    def _alerts(self, scope: str, table: Any, detected_at: int) -> Iterator[dict[str, Any]]:
+        rules = [rule for rule in self.rules if rule.scope == scope]
+        keys, arrivals = flatten(table.filter(pc.equal(table[SCOPE], pa.scalar(scope))), SCOPE_KEYS[scope])
+        for transition in transitions(arrivals, rules):
+            yield from alert_records(transition, keys, self.evidence_limit, detected_at)
+
     def _evaluate(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         _forget_zips()
         encode = Encoder("alert", self.alert_schema_id)
         for table in _gather(batches):
-            keys, arrivals = flatten(table)
             detected_at = time.time_ns() // 1000
             found = [
                 record
-                for transition in transitions(arrivals, self.rules)
-                for record in alert_records(transition, keys, self.evidence_limit, detected_at)
+                for scope in pc.unique(table[SCOPE]).to_pylist()
+                for record in self._alerts(scope, table, detected_at)
             ]
             if found:
                 yield pa.RecordBatch.from_pylist(
@@ -87,17 +95,31 @@ class Evaluation:
                 )
 
 
-def flatten(groups: Any) -> tuple[list[str], pl.DataFrame]:
+def flatten(groups: Any, key_field: str) -> tuple[list[str], pl.DataFrame]:
     """One row an event: the keys of the groups by their number, and the frame that ``transitions`` takes."""
+    keys = groups[KEY].to_pylist()
     events = groups[EVENTS].combine_chunks()
     lengths = events.value_lengths().to_numpy(zero_copy_only=False)
-    flat: Any = pa.Table.from_struct_array(events.flatten())
+    flat = events.flatten()
+    event_time, batch = times(flat.field(STAMP)).T
+    this_batch = np.repeat(times(groups[BATCH], width=1)[:, 0], lengths)
+    group = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
+    transactions: Any = pa.Table.from_struct_array(flat.field(TRANSACTION))
     # raw_broker_time is a timestamp in the message; everything here counts microseconds.
-    frame = pl.DataFrame(flat).unnest(TRANSACTION).with_columns(pl.col("raw_broker_time").cast(pl.Int64))
-    numbers = np.repeat(np.arange(len(lengths), dtype=np.int64), lengths)
-    evaluate_from = np.repeat(groups[EVALUATE_FROM].to_numpy(), lengths)
-    frame = frame.with_columns(pl.Series("group", numbers), pl.Series("evaluate_from", evaluate_from))
-    return groups[KEY].to_pylist(), frame
+    frame = pl.DataFrame(transactions).with_columns(
+        pl.col("raw_broker_time").cast(pl.Int64),
+        pl.Series("group", group),
+        pl.Series("event_time", event_time),
+        pl.Series("evaluate_from", np.repeat(groups[EVALUATE_FROM].to_numpy(), lengths)),
+        pl.Series("is_new", batch == this_batch),
+    )
+    if key_field in frame.columns:
+        stored = pl.col(key_field)
+        frame = frame.with_columns(
+            pl.when(stored == KEY_NOT_STORED).then(pl.Series(keys, dtype=pl.String).gather(group)).otherwise(stored)
+            .alias(key_field)
+        )  # fmt: skip
+    return keys, frame
 
 
 def _gather(batches: Iterable[pa.RecordBatch]) -> Iterator[Any]:

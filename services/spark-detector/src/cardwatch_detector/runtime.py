@@ -15,7 +15,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.progress import ProgressListener, QueryMetrics
 from cardwatch_detector.settings import SparkSettings
 from cardwatch_detector.spark_session import build_session
-from cardwatch_detector.supervise import Supervisor
+from cardwatch_detector.supervise import Starter, Supervisor
 
 _log = get(__name__)
 
@@ -33,6 +33,9 @@ class Query(Protocol):
 
     def start(self, session: SparkSession) -> StreamingQuery:
         """Start, or go on from the checkpoint."""
+
+    def failed(self, reason: str) -> None:
+        """It has failed and will be started again: a chance to learn from why."""
 
 
 def run_queries(
@@ -67,7 +70,9 @@ def run_queries(
         prepare(session)
         session.streams.addListener(ProgressListener(query_metrics))
         supervisor = Supervisor(
-            {query.name: partial(query.start, session) for query in queries}, query_metrics, shutdown
+            {query.name: Starter(partial(query.start, session), query.failed) for query in queries},
+            query_metrics,
+            shutdown,
         )
         supervisor.run()
     finally:

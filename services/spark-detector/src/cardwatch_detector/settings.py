@@ -52,7 +52,10 @@ class VelocitySettings(BaseSettings):
     horizon_merchant: Annotated[Duration, Field(description="how far back a merchant's windows can reach")] = "1h"
     checkpoint_dir: Annotated[str, Field(description="any Hadoop file system")] = ".cardwatch/checkpoints/velocity"
     partitions: Annotated[int, Field(ge=1, description="of the state; fixed by the checkpoint: choose for peak")] = 2
-    max_offsets_per_trigger: Annotated[int, Field(ge=1, description="transactions in a micro-batch at most")] = 50_000
+    max_offsets_per_trigger: Annotated[
+        int | None,
+        Field(ge=1, description="transactions in a micro-batch at most; 50,000 for latency, 250,000 for throughput"),
+    ] = None
     trigger_seconds: Annotated[
         float, Field(ge=0, description="between starts of micro-batches; 0 is one after the other")
     ] = 0.5
@@ -60,15 +63,26 @@ class VelocitySettings(BaseSettings):
         Literal["latency", "throughput"],
         Field(description="latency interprets small batches, throughput compiles large ones"),
     ] = "latency"
+    state_cache_mb: Annotated[
+        int, Field(ge=8, description="memory for state read from disk, MB a partition, outside Java's heap")
+    ] = 128
     warm_up: Annotated[bool, Field(description="run on made-up transactions before calling itself ready")] = True
     evidence_limit: Annotated[int, Field(ge=1, description="transaction ids in an alert at most")] = 500
+
+    @property
+    def transactions_a_batch(self) -> int:
+        """How many transactions a micro-batch takes at most.
+
+        What it costs to touch a card does not depend on how many of its transactions a micro-batch brings.
+        """
+        return self.max_offsets_per_trigger or (50_000 if self.tuned_for == "latency" else 250_000)
 
     def horizon_us(self, scope: str) -> int:
         """How far back the windows of a scope can reach, microseconds."""
         return parse_duration(self.horizon_card if scope == "card" else self.horizon_merchant)
 
     def scope_list(self) -> list[str]:
-        """The scopes that this process runs, each a query of its own."""
+        """The scopes that this process runs, which share one query."""
         return [scope.strip() for scope in self.scopes.split(",")]
 
 

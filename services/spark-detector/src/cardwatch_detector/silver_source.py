@@ -1,17 +1,24 @@
 """Reads a Cardwatch topic into Spark: Confluent's frame, Avro by the schema that wrote each message."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_contracts.registry import ConfluentRegistry, Registry
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import HEADER
+from cardwatch_service.logs import get
 from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.avro.functions import from_avro
+
+_log = get(__name__)
+
+# What `decode` says in failing the query.
+_UNKNOWN_ID: Final = re.compile(r"schema id (\d+) is not known to this query")
 
 # The broker answers a fetch that finds nothing after this long; the default of 500 ms shows up as tasks of 500 ms.
 _FETCH_WAIT_MS: Final = "20"
@@ -38,7 +45,12 @@ def kafka_options(settings: ServiceSettings) -> dict[str, str]:
 
 
 def read_topic(
-    session: SparkSession, settings: ServiceSettings, topics: Iterable[str], max_offsets_per_trigger: int
+    session: SparkSession,
+    settings: ServiceSettings,
+    topics: Iterable[str],
+    max_offsets_per_trigger: int,
+    *,
+    headers: bool = False,
 ) -> DataFrame:
     """The messages of topics as a stream, from their beginning: Spark's Kafka columns.
 
@@ -52,7 +64,7 @@ def read_topic(
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", max_offsets_per_trigger)
         .option("kafka.fetch.max.wait.ms", _FETCH_WAIT_MS)
-        .option("includeHeaders", "false")
+        .option("includeHeaders", str(headers).lower())
         .load()
     )
 
@@ -95,25 +107,58 @@ def payload(value: Column) -> Column:
     return F.substring(value, HEADER.size + 1, 2**31 - 1)
 
 
-def decode(value: Column, writers: Mapping[int, str], reader: str) -> Column:
+class UnknownIds:
+    """Schema ids in messages that the registry, asked after the message came, did not know as versions of the schema.
+
+    A schema registered after a query started is unknown to the query, yet its messages may be good: the query stops,
+    and starts again with what the registry says now. What is still unknown then is no schema at all.
+    """
+
+    def __init__(self) -> None:
+        self._ids: set[int] = set()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """In order."""
+        return tuple(sorted(self._ids))
+
+    def learn(self, failure: str, registry: Registry, schema_name: str = "enriched_transaction") -> None:
+        """Find out whether a query failed because of an id that nobody has registered.
+
+        Raises:
+            RegistryUnavailableError: the registry does not answer.
+        """
+        for number in {int(found) for found in _UNKNOWN_ID.findall(failure)}:
+            text = registry.schema_by_id(number)
+            if text is None or json.loads(text).get("name") != json.loads(schema_text(schema_name))["name"]:
+                self._ids.add(number)
+                _log.error(
+                    "messages with this schema id are not evaluated: the registry does not know it as a version of "
+                    f"{schema_name}; the lakehouse keeps them in its quarantine",
+                    schema_id=number,
+                )
+
+
+def decode(value: Column, writers: Mapping[int, str], reader: str, unknown: UnknownIds | None = None) -> Column:
     """The record in a framed message as a struct of the reader's schema; null where it cannot be decoded.
 
-    A schema registered after the query started is unknown here, yet the message may be good: the query stops, and
-    finds the schema when it starts again.
+    Args:
+        value: the framed message.
+        writers: schema id → text of each schema that it may have been written with.
+        reader: text of the reader's schema.
+        unknown: ids that are known to be none; any other fails the query (UnknownIds).
     """
-    return decode_payload(schema_id(value), payload(value), writers, reader)
-
-
-def decode_payload(which: Column, avro: Column, writers: Mapping[int, str], reader: str) -> Column:
-    """``decode`` of a frame that is taken apart already: schema id and Avro bytes."""
+    which, avro = schema_id(value), payload(value)
     decoded: Column | None = None
     for number, text in writers.items():
         record = from_avro(avro, text, {"mode": "PERMISSIVE", "avroSchema": reader})
         decoded = F.when(which == number, record) if decoded is None else decoded.when(which == number, record)
     if decoded is None:
         raise ConfigurationError("at least one writer's schema is needed")
-    unknown = F.concat(F.lit("schema id "), which.cast("string"), F.lit(" was registered after this query started"))
-    return decoded.when(which.isNotNull(), F.raise_error(unknown))
+    if unknown is not None and unknown.ids:
+        decoded = decoded.when(which.isin(list(unknown.ids)), F.lit(None))
+    failure = F.concat(F.lit("schema id "), which.cast("string"), F.lit(" is not known to this query"))
+    return decoded.when(which.isNotNull(), F.raise_error(failure))
 
 
 def _quoted(text: str) -> str:

@@ -22,7 +22,7 @@ JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
 # times a second, and not for what runs every ten seconds.
 STEADY_JVM: Final = "-XX:+UseSerialGC"
 QUICK_JVM: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-PEAK_JVM: Final = "-XX:+UseParallelGC"
+PEAK_JVM: Final = "-XX:+UseParallelGC -XX:NewRatio=1"
 
 _COMMON: Final = {
     "spark.ui.enabled": "false",

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
-from cardwatch_contracts.errors import CardwatchError
+from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_service.logs import get
 from cardwatch_service.shutdown import Shutdown
 from py4j.protocol import Py4JError
@@ -22,14 +24,25 @@ _FAILURES_IN_A_ROW: Final = 8
 _RECOVERED_AFTER_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0
 
-Starter = Callable[[], StreamingQuery]
+
+@dataclass(frozen=True)
+class Starter:
+    """How a query is started.
+
+    Attributes:
+        start: start it, or go on from its checkpoint.
+        failed: told why it failed, before it is started again.
+    """
+
+    start: Callable[[], StreamingQuery]
+    failed: Callable[[str], None] = lambda reason: None
 
 
 class Supervisor:
     """Runs queries until the process is asked to stop."""
 
     def __init__(self, starters: Mapping[str, Starter], metrics: QueryMetrics, shutdown: Shutdown) -> None:
-        self._watched: Final = {name: _Watched(name, start) for name, start in starters.items()}
+        self._watched: Final = {name: _Watched(name, starter) for name, starter in starters.items()}
         self._metrics = metrics
         self._shutdown = shutdown
 
@@ -57,9 +70,9 @@ class Supervisor:
 class _Watched:
     """One query, started again with growing pauses."""
 
-    def __init__(self, name: str, start: Starter) -> None:
+    def __init__(self, name: str, starter: Starter) -> None:
         self._name = name
-        self._start = start
+        self._starter = starter
         self._query: StreamingQuery | None = None
         self._started_at = 0.0
         self._failures = 0
@@ -72,14 +85,24 @@ class _Watched:
     def keep_going(self, metrics: QueryMetrics) -> None:
         if self._query is None:
             if time.monotonic() >= self._retry_at:
-                self._started_at = time.monotonic()
-                self._query = self._start()
-                _log.info("query started", query=self._name)
+                self._begin(metrics)
         elif self._query.isActive:
             metrics.set_position(self._name, committed_offsets(self._query))
         else:
-            self._failed(metrics, _reason(self._query))
+            reason = _reason(self._query)
             self._query = None
+            self._failed(metrics, reason)
+            with suppress(RegistryUnavailableError):  # the next start asks the registry too, and says so
+                self._starter.failed(reason)
+
+    def _begin(self, metrics: QueryMetrics) -> None:
+        self._started_at = time.monotonic()
+        try:
+            self._query = self._starter.start()
+        except RegistryUnavailableError as error:
+            self._failed(metrics, str(error))
+        else:
+            _log.info("query started", query=self._name)
 
     def stop(self) -> None:
         """Let the running micro-batch end, then stop the query."""
@@ -126,5 +149,6 @@ def _reason(query: StreamingQuery) -> str:
     if error is None:
         return "it ended without an error"
     text = str(error)
-    cause = next((line for line in reversed(text.splitlines()) if "Error: " in line or "Exception: " in line), text)
+    causes = [line.strip() for line in text.splitlines() if "Error: " in line or "Exception: " in line]
+    cause = next((line for line in reversed(causes) if not line.startswith("Suppressed: ")), text)
     return cause.strip()[:2000]

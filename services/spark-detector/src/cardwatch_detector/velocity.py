@@ -1,7 +1,7 @@
-"""The velocity query of one scope: silver in, alerts out."""
+"""The velocity query over the scopes of this process: silver in, alerts out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
@@ -18,8 +18,9 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.evaluation import RESULT_SCHEMA, Evaluation
 from cardwatch_detector.publish import AlertPublisher
 from cardwatch_detector.settings import VelocitySettings
-from cardwatch_detector.silver_source import decode_payload, payload, projection, read_topic, schema_id, writer_schemas
-from cardwatch_detector.state import EVENT_TIME, KEY, PAYLOAD, SCHEMA_ID, keep_events, relevant
+from cardwatch_detector.silver_source import UnknownIds, decode, projection, read_topic, writer_schemas
+from cardwatch_detector.state import EVENT_TIME, TRANSACTION, keep_events, relevant
+from cardwatch_detector.stored_event import fields_to_read
 
 ALERTS_TOTAL: Final = "cardwatch_alerts_total"
 
@@ -47,20 +48,21 @@ class AlertMetrics:
 
 @dataclass(frozen=True)
 class VelocityQuery:
-    """The streaming query of one scope."""
+    """The streaming query of some scopes; each process has one."""
 
-    scope: str
+    scopes: tuple[str, ...]
     rules: tuple[Rule, ...]
     service: ServiceSettings
     settings: VelocitySettings
     publisher: AlertPublisher
     metrics: AlertMetrics
     clock_us: Callable[[], int]
+    _unknown_ids: UnknownIds = field(default_factory=UnknownIds)
 
     @property
     def name(self) -> str:
-        """The query's name in Spark, in metrics and in the checkpoint's path."""
-        return f"velocity-{self.scope}"
+        """The query's name in Spark, in metrics and in the checkpoint's path: other scopes are another state."""
+        return "-".join(("velocity", *sorted(self.scopes)))
 
     @property
     def topics(self) -> list[str]:
@@ -73,7 +75,7 @@ class VelocityQuery:
         Raises:
             CardwatchError: the registry does not answer, or the silver schema is not registered.
         """
-        messages = read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger)
+        messages = read_topic(session, self.service, self.topics, self.settings.transactions_a_batch)
         if self.settings.tuned_for == "latency":
             # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
             messages = messages.coalesce(self.settings.partitions)
@@ -86,6 +88,10 @@ class VelocityQuery:
             .foreachBatch(lambda batch, _: self._publish(batch.toArrow()))
             .start()
         )
+
+    def failed(self, reason: str) -> None:
+        """The query has failed: was it a message with a schema id that nobody has registered?"""
+        self._unknown_ids.learn(reason, self.service.registry())
 
     def alerts_of(self, messages: DataFrame) -> DataFrame:
         """From messages (column ``value``: framed silver transactions) to alerts (RESULT_SCHEMA).
@@ -100,27 +106,22 @@ class VelocityQuery:
         prefix = self.service.topic_prefix
         writers = writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix))
         alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
-        evaluation = Evaluation(self._active(), alert_schema_id, self.settings.evidence_limit)
-        key_column = SCOPE_KEYS[self.scope]
-        place = projection("enriched_transaction", [key_column, EVENT_TIME])
-        silver = (
-            messages.select(schema_id(F.col("value")).alias(SCHEMA_ID), payload(F.col("value")).alias(PAYLOAD))
-            .withColumn("place", decode_payload(F.col(SCHEMA_ID), F.col(PAYLOAD), writers, place))
-            .select(F.col(f"place.{key_column}").alias(KEY), f"place.{EVENT_TIME}", SCHEMA_ID, PAYLOAD)
-        )
+        rules = tuple(rule for rule in self.rules if rule.scope in self.scopes and rule.mode is not Mode.PAUSED)
+        evaluation = Evaluation(rules, alert_schema_id, self.settings.evidence_limit)
+        reader = projection("enriched_transaction", fields_to_read(self.scopes))
+        record = decode(F.col("value"), writers, reader, self._unknown_ids)
+        silver = messages.select(record.alias(TRANSACTION)).select(f"{TRANSACTION}.{EVENT_TIME}", TRANSACTION)
         groups = keep_events(
             silver,
-            horizon_us=self.settings.horizon_us(self.scope),
+            keys={scope: SCOPE_KEYS[scope] for scope in self.scopes},
+            horizons_us={scope: self.settings.horizon_us(scope) for scope in self.scopes},
             lateness_us=parse_duration(self.settings.lateness),
         )
-        reader = projection("enriched_transaction", evaluation.fields)
-        longest = max((rule.longest_window_us for rule in evaluation.rules), default=0)
-
-        needed = relevant(groups, lambda which, avro: decode_payload(which, avro, writers, reader), longest)
-        return needed.mapInArrow(evaluation.function(), RESULT_SCHEMA)
-
-    def _active(self) -> tuple[Rule, ...]:
-        return tuple(rule for rule in self.rules if rule.scope == self.scope and rule.mode is not Mode.PAUSED)
+        longest = {
+            scope: max((rule.longest_window_us for rule in rules if rule.scope == scope), default=0)
+            for scope in self.scopes
+        }
+        return relevant(groups, longest, evaluation.fields).mapInArrow(evaluation.function(), RESULT_SCHEMA)
 
     def _publish(self, alerts: Any) -> None:
         """Before Spark commits the micro-batch: a crash in between publishes the same ids again."""

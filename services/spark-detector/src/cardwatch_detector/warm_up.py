@@ -6,8 +6,8 @@ and opens state stores. Done before the first real transaction comes, alerts nev
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,16 +29,15 @@ _ROWS_A_BATCH: Final = 100
 _LONGEST_SECONDS: Final = 120.0
 
 
-def warm_up(session: SparkSession, queries: Sequence[VelocityQuery], shutdown: Shutdown) -> None:
-    """Run each query's plan for a few micro-batches on a scratch state; nothing is published.
+def warm_up(session: SparkSession, query: VelocityQuery, shutdown: Shutdown) -> None:
+    """Run the query's plan for a few micro-batches on a scratch state; nothing is published.
 
     Raises:
         CardwatchError: the registry does not answer, or a schema is not registered.
     """
     begin = time.monotonic()
-    with ExitStack() as running:
-        runs = [running.enter_context(_run(session, query)) for query in queries]
-        while not all(run.done for run in runs) and not shutdown.requested:
+    with _run(session, query) as run:
+        while not run.done and not shutdown.requested:
             if time.monotonic() - begin > _LONGEST_SECONDS:
                 _log.warning("not warm after so long, going on", seconds=_LONGEST_SECONDS)
                 break
@@ -48,7 +47,7 @@ def warm_up(session: SparkSession, queries: Sequence[VelocityQuery], shutdown: S
 
 @dataclass
 class _Run:
-    """One query's warm-up."""
+    """A warm-up under way."""
 
     query: StreamingQuery | None = None
     batches: int = 0

@@ -16,7 +16,7 @@ from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.silver import SilverWriter
 from cardwatch_detector.lakehouse.tables import BRONZE_TRANSACTIONS, GOLD_ALERTS, SILVER_TRANSACTIONS, Table
 from cardwatch_detector.settings import LakehouseSettings
-from cardwatch_detector.silver_source import kafka_options
+from cardwatch_detector.silver_source import read_topic
 
 Writer = Callable[[DataFrame, int], None]
 
@@ -45,7 +45,7 @@ class TableQuery:
     def start(self, session: SparkSession) -> StreamingQuery:
         """Start, or go on from the checkpoint."""
         return (
-            self._messages(session)
+            read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger, headers=True)
             .writeStream.queryName(self.name)
             .option("checkpointLocation", f"{self.settings.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{parse_duration(self.settings.trigger)} microseconds")
@@ -53,18 +53,8 @@ class TableQuery:
             .start()
         )
 
-    def _messages(self, session: SparkSession) -> DataFrame:
-        # As silver_source.read_topic, and the headers: bronze keeps those.
-        return (
-            session.readStream.format("kafka")
-            .options(**kafka_options(self.service))
-            .option("subscribe", ",".join(self.topics))
-            .option("startingOffsets", "earliest")
-            .option("failOnDataLoss", "true")
-            .option("maxOffsetsPerTrigger", self.settings.max_offsets_per_trigger)
-            .option("includeHeaders", "true")
-            .load()
-        )
+    def failed(self, reason: str) -> None:
+        """Nothing to learn: what cannot be decoded fails no query, it goes to quarantine."""
 
 
 def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics) -> list[TableQuery]:
