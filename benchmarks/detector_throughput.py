@@ -149,6 +149,8 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
                 "CARDWATCH_DETECTOR_LATENESS": "10m",
                 "CARDWATCH_DETECTOR_TUNED_FOR": args.tuned_for,
                 "CARDWATCH_DETECTOR_MAX_OFFSETS_PER_TRIGGER": str(args.batch),
+                "CARDWATCH_DETECTOR_PARTITIONS": str(args.tasks),
+                "CARDWATCH_SPARK_MASTER": f"local[{args.tasks}]",
                 "CARDWATCH_DETECTOR_CHECKPOINT_DIR": f"{scratch}/checkpoint",
                 "CARDWATCH_SPARK_DRIVER_MEMORY": args.driver_memory,
             },
@@ -173,7 +175,7 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
                     used = processor_seconds(process.pid)
                     if args.verbose:
                         phases = dict(
-                            re.findall(r'batch_duration_seconds{phase="(\w+)",query="velocity-card"} (\S+)', page)
+                            re.findall(r'batch_duration_seconds{phase="(\w+)",query="velocity-[a-z-]+"} (\S+)', page)
                         )
                         print(f"{time.monotonic() - begin:6.1f} s  {done:>9,}  {used} {phases}", file=sys.stderr)
                 if first is None and done:
@@ -202,11 +204,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=1_000_000)
     parser.add_argument("--cards", type=int, default=100_000)
-    parser.add_argument("--batch", type=int, default=250_000, help="transactions in a micro-batch at most")
+    parser.add_argument("--batch", type=int, default=500_000, help="transactions in a micro-batch at most")
+    parser.add_argument("--tasks", type=int, default=3, help="state partitions, and tasks at a time")
     parser.add_argument("--tuned-for", default="throughput", choices=["latency", "throughput"])
     parser.add_argument("--scopes", default="card")
     parser.add_argument("--rules", type=Path, default=RULES)
-    parser.add_argument("--driver-memory", default="4g")
+    parser.add_argument("--driver-memory", default="6g")
     parser.add_argument("--prefix", default="", help="a topic prefix filled by an earlier run")
     parser.add_argument("--external", action="store_true", help="use the Kafka of CARDWATCH_KAFKA_BOOTSTRAP_SERVERS")
     parser.add_argument("--verbose", action="store_true", help="print each step")

@@ -19,7 +19,7 @@ from cardwatch_platform.state import PlatformState
 
 PLATFORM_VARIABLE: Final = "CARDWATCH_TEST_PLATFORM"
 
-_KAFKA_IMAGE: Final = "confluentinc/cp-kafka:8.1.0"  # Apache Kafka 4.1
+_KAFKA_IMAGE: Final = "apache/kafka:4.1.1"
 _REGISTRY_IMAGE: Final = "apicurio/apicurio-registry:3.3.3"
 _START_TIMEOUT_SECONDS: Final = 240.0
 
@@ -71,18 +71,30 @@ class ContainerPlatform:
 
     def __enter__(self) -> Self:
         from testcontainers.core.container import DockerContainer
-        from testcontainers.core.wait_strategies import HttpWaitStrategy
-        from testcontainers.kafka import KafkaContainer
+        from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWaitStrategy
 
-        with ExitStack() as containers:  # fixed host ports: a restarted container would get others
-            self._broker = containers.enter_context(
-                KafkaContainer(_KAFKA_IMAGE)
-                .with_kraft()
-                .with_bind_ports(9093, self._state.kafka_port)
-                .with_env("KAFKA_AUTO_CREATE_TOPICS_ENABLE", "false")
-                .with_env("KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR", "1")
-                .with_env("KAFKA_TRANSACTION_STATE_LOG_MIN_ISR", "1")
-            )
+        # The same port inside and outside, so that the one address it gives to clients is also right for itself; and
+        # fixed, because a restarted container would get another.
+        port = self._state.kafka_port
+        with ExitStack() as containers:
+            broker = DockerContainer(_KAFKA_IMAGE).with_bind_ports(port, port)
+            for name, value in {
+                "KAFKA_NODE_ID": "1",
+                "KAFKA_PROCESS_ROLES": "broker,controller",
+                "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://:9093",
+                "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://{HOST}:{port}",
+                "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+                "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+                "KAFKA_CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
+                "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+                "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+                "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+                "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+                "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+            }.items():
+                broker.with_env(name, value)
+            broker.waiting_for(LogMessageWaitStrategy("Kafka Server started"))
+            self._broker = containers.enter_context(broker)
             containers.enter_context(
                 DockerContainer(_REGISTRY_IMAGE)
                 .with_bind_ports(8080, self._state.registry_port)

@@ -29,7 +29,13 @@ _TERMINATED: Final = 143
 
 # A replayed file's times are as far apart as they are, and its partitions are read at different speeds: nothing in it
 # is late. (Simulated transactions are late by what the simulator says, which the detector's own default covers.)
-_REPLAY_ENV: Final = {"CARDWATCH_DETECTOR_LATENESS": "10d", "CARDWATCH_DETECTOR_TUNED_FOR": "throughput"}
+# Micro-batches of a size that one machine's memory takes, whatever the rules.
+_REPLAY_ENV: Final = {
+    "CARDWATCH_DETECTOR_LATENESS": "10d",
+    "CARDWATCH_DETECTOR_TUNED_FOR": "throughput",
+    "CARDWATCH_DETECTOR_MAX_OFFSETS_PER_TRIGGER": "50000",
+    "CARDWATCH_SPARK_DRIVER_MEMORY": "2g",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ def create_topics(kafka_config: KafkaConfig, topic_prefix: str = "", replication
     Raises:
         CardwatchError: the broker does not answer or refuses a topic.
     """
-    admin = AdminClient(kafka_config)
+    # Whatever it fails with is raised here: no need for its own lines on standard error.
+    admin = AdminClient({**kafka_config, "log_level": 2})
     requests = [
         NewTopic(topic.name(topic_prefix), topic.partitions, replication_factor, config=dict(topic.config))
         for topic in ALL_TOPICS
