@@ -28,8 +28,9 @@ _TIDY = [
 ]
 # A parent that starts a guarded child, says its pids, and then does what its argument says.
 _PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it, and that is inherited
 from cardwatch_platform.processes import GuardedProcess
 child = GuardedProcess("child", {argv!r}, None, Path({log!r}), orphan_grace_seconds=0.5).start()
 print(child.pid, child.guard_pid, flush=True)
