@@ -66,7 +66,7 @@ def keep_events(
         # A column of its own, because inside the aggregate Spark takes the batch's time for non-deterministic.
         silver.withColumn(BATCH, this_batch)
         .withWatermark(EVENT_TIME, f"{lateness_us} microseconds")
-        .select(BATCH, at.alias("event_us"), *(F.col(f"{TRANSACTION}.{key}") for key in set(keys.values())),
+        .select(BATCH, at.alias("event_us"), *(F.col(f"{TRANSACTION}.{key}") for key in dict.fromkeys(keys.values())),
                 *(event.alias(name) for name, event in stored.items()))
         .select(BATCH, "event_us", F.explode(_groups_of_an_event(keys, horizons_us)).alias("place"))
         .select(
