@@ -175,10 +175,10 @@ def test_the_tables_that_come_with_the_service() -> None:
 @pytest.mark.parametrize(
     ("read", "text", "says"),
     [
-        (lambda path: read_exchange_rates("EUR", path), "currency,rate\nEUR,1\n", "currency,rate_e8"),
-        (lambda path: read_exchange_rates("EUR", path), "currency,rate_e8\nUSD,5\n", "base currency EUR"),
-        (lambda path: read_exchange_rates("EUR", path), "currency,rate_e8\nEUR,1.5\n", "line 2"),
-        (lambda path: read_exchange_rates("EUR", path), "currency,rate_e8\nEUR\n", "line 2"),
+        (lambda path: read_exchange_rates("EUR", path), "currency,rate\nEUR,1\n", "currency,exponent,rate_e8"),
+        (lambda path: read_exchange_rates("EUR", path), "currency,exponent,rate_e8\nUSD,2,5\n", "base currency EUR"),
+        (lambda path: read_exchange_rates("EUR", path), "currency,exponent,rate_e8\nEUR,2,1.5\n", "line 2"),
+        (lambda path: read_exchange_rates("EUR", path), "currency,exponent,rate_e8\nEUR,2\n", "line 2"),
         (read_merchant_category_groups, "first,last,group\n1,9,a\n9,12,b\n", "overlaps"),
         (read_merchant_category_groups, "first,last,group\n9,1,a\n", "ascending"),
         (read_bin_countries, "bin,country\n400000,XX\n", "ISO 3166-1"),

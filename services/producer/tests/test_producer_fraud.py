@@ -7,7 +7,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from cardwatch_contracts.currencies import exponent
 from cardwatch_producer.countries import countries
 from cardwatch_producer.fraud import kilometres
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population, simulate
@@ -15,7 +14,7 @@ from cardwatch_producer.simulation import Message, SimulationConfig, make_popula
 KEY = b"a key of the test suite"
 DAY_US = 86_400_000_000
 MIDNIGHT_US = 20_700 * DAY_US
-PER_EUR = {c.currency: (c.units_per_eur, exponent(c.currency)) for c in countries()}
+PER_EUR = {c.currency: (c.units_per_eur, c.exponent) for c in countries()}
 
 # The rules of config/rules/demo.yaml.
 ALERTS = """

@@ -19,7 +19,7 @@ def enricher() -> None:
 
     \b
     CARDWATCH_ENRICHER_BASE_CURRENCY             currency of base_amount_minor            [EUR]
-    CARDWATCH_ENRICHER_EXCHANGE_RATES            CSV currency,rate_e8                     [built in]
+    CARDWATCH_ENRICHER_EXCHANGE_RATES            CSV currency,exponent,rate_e8            [built in]
     CARDWATCH_ENRICHER_MERCHANT_CATEGORY_GROUPS  CSV first,last,group                     [built in]
     CARDWATCH_ENRICHER_BIN_COUNTRIES             CSV bin,country                          [built in]
     CARDWATCH_ENRICHER_FUTURE_TOLERANCE_SECONDS  event_time after the broker's time       [60]

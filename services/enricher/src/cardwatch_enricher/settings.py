@@ -13,7 +13,7 @@ class EnricherSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CARDWATCH_ENRICHER_", extra="ignore", frozen=True)
 
     base_currency: Annotated[str, Field(description="ISO 4217 code of base_amount_minor")] = "EUR"
-    exchange_rates: Annotated[Path | None, Field(description="CSV currency,rate_e8")] = None
+    exchange_rates: Annotated[Path | None, Field(description="CSV currency,exponent,rate_e8")] = None
     merchant_category_groups: Annotated[Path | None, Field(description="CSV first,last,group")] = None
     bin_countries: Annotated[Path | None, Field(description="CSV bin,country")] = None
     future_tolerance_seconds: Annotated[

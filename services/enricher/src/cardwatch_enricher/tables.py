@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from cardwatch_contracts.currencies import exponent
 from cardwatch_contracts.errors import ConfigurationError
 
 from cardwatch_enricher.countries import COUNTRY_CODES
@@ -22,6 +21,7 @@ RATE_SCALE_DIGITS: Final = 8
 OTHER_GROUP: Final = "other"
 
 _CODES: Final = 10_000
+_MAX_EXPONENT: Final = 4
 _BIN_LENGTHS: Final = (8, 7, 6)
 
 
@@ -30,7 +30,7 @@ class Rate:
     """How one currency converts into the base currency.
 
     Attributes:
-        exponent: digits of its minor unit (ISO 4217).
+        exponent: digits of its minor unit (ISO 4217): 2 for EUR, 0 for JPY, 3 for KWD.
         rate_e8: units of the base currency for one unit of this one, times 10^8.
     """
 
@@ -67,27 +67,30 @@ class BinCountries:
 
 
 def read_exchange_rates(base_currency: str = "EUR", path: Path | None = None) -> ExchangeRates:
-    """Read ``currency,rate_e8``; ``path`` None takes the table that comes with the service.
+    """Read ``currency,exponent,rate_e8``; ``path`` None takes the table that comes with the service.
 
     Raises:
         ConfigurationError: the file is not such a table, or the base currency is not in it at 1.
     """
     rates: dict[str, Rate] = {}
-    for where, row in _rows("exchange_rates.csv", path, ("currency", "rate_e8")):
+    for where, row in _rows("exchange_rates.csv", path, ("currency", "exponent", "rate_e8")):
         currency = row["currency"]
         if not (len(currency) == 3 and currency.isascii() and currency.isupper()):
             raise ConfigurationError(f"{where}: currency is {currency!r}; three capital letters (ISO 4217) are right")
-        rate = _number(row["rate_e8"])
-        if not rate:
-            raise ConfigurationError(f"{where}: rate_e8 is {row['rate_e8']!r}; a whole number above 0 is right")
+        exponent, rate = _number(row["exponent"]), _number(row["rate_e8"])
+        if exponent is None or exponent > _MAX_EXPONENT or not rate:
+            raise ConfigurationError(
+                f"{where}: exponent is {row['exponent']!r} and rate_e8 {row['rate_e8']!r}; "
+                f"whole numbers from 0 to {_MAX_EXPONENT} and above 0 are right"
+            )
         if currency in rates:
             raise ConfigurationError(f"{where}: {currency} is listed twice; one line a currency is right")
-        rates[currency] = Rate(exponent(currency), rate)
+        rates[currency] = Rate(exponent, rate)
     base = rates.get(base_currency)
     if base is None or base.rate_e8 != 10**RATE_SCALE_DIGITS:
         raise ConfigurationError(
             f"the exchange rates do not list the base currency {base_currency} at 1; "
-            f"a line `{base_currency},{10**RATE_SCALE_DIGITS}` and all rates relative to it are right"
+            f"a line `{base_currency},<exponent>,{10**RATE_SCALE_DIGITS}` and all rates relative to it are right"
         )
     return ExchangeRates(base_currency, base.exponent, rates)
 

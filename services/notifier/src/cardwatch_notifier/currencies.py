@@ -1,6 +1,20 @@
 """How an amount in minor units is written in its currency."""
 
-from cardwatch_contracts.currencies import exponent
+from collections.abc import Mapping
+from typing import Final
+
+# ISO 4217, list one: the currencies whose minor unit is not a hundredth.
+_EXPONENTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND"), 0),
+    **dict.fromkeys(("VUV", "XAF", "XOF", "XPF"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+
+
+def exponent(currency: str) -> int:
+    """How many decimals a currency has (ISO 4217)."""
+    return _EXPONENTS.get(currency, 2)
 
 
 def format_amount(minor: int, currency: str) -> str:

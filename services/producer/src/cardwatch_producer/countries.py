@@ -5,8 +5,6 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from cardwatch_contracts.currencies import exponent
-
 
 class Country(NamedTuple):
     """One country.
@@ -15,6 +13,7 @@ class Country(NamedTuple):
         code: ISO 3166-1 alpha-2.
         issuer_bin: six digits, made up, of the cards issued there.
         currency: ISO 4217 alphabetic code.
+        exponent: digits after the decimal point of the currency (ISO 4217 minor unit).
         units_per_eur: rough value of one euro in the currency, only to make amounts of a likely size.
         latitude, longitude: degrees WGS 84, around which its towns lie.
         utc_offset_hours: of its standard time; the simulation knows no daylight saving time.
@@ -24,6 +23,7 @@ class Country(NamedTuple):
     code: str
     issuer_bin: str
     currency: str
+    exponent: int
     units_per_eur: float
     latitude: float
     longitude: float
@@ -32,7 +32,7 @@ class Country(NamedTuple):
 
     def minor_units(self, euros: float) -> int:
         """An amount in euros as about the same amount in the country's currency, in minor units, at least 1."""
-        return max(1, round(euros * self.units_per_eur * 10.0 ** exponent(self.currency)))
+        return max(1, round(euros * self.units_per_eur * 10.0**self.exponent))
 
     def local_hour(self, hour_utc: float) -> int:
         """The hour of day (0 to 23) there."""
@@ -48,6 +48,7 @@ def countries() -> tuple[Country, ...]:
             row["country"],
             row["bin"],
             row["currency"],
+            int(row["exponent"]),
             float(row["units_per_eur"]),
             float(row["latitude"]),
             float(row["longitude"]),
