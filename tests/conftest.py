@@ -1,6 +1,7 @@
 """What tests across services share: one real broker and one real schema registry for the whole session."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +17,11 @@ from cardwatch_platform.embedded import environment, spark_classpath, spark_java
 from cardwatch_platform.java import java_home
 from cardwatch_platform.ports import HOST, free_port
 from cardwatch_platform.state import PlatformState
+
+# Run in the background or under nohup, this process ignores one of them, and what it starts would inherit that.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.SIG_DFL)
 
 PLATFORM_VARIABLE: Final = "CARDWATCH_TEST_PLATFORM"
 
