@@ -16,6 +16,7 @@ from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import HEADER, Decoder, Encoder
+from cardwatch_detector.warm_up import made_up_transaction
 from confluent_kafka import Consumer, Producer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -37,7 +38,6 @@ rules:
     when: cards >= 2
 """
 MINUTE = 60_000_000
-HOUR = 60 * MINUTE
 START = 1_795_478_400_000_000
 NOBODYS_SCHEMA_ID = 900_000
 WAIT_SECONDS = 180.0
@@ -104,14 +104,14 @@ class Detector:
             assert time.monotonic() < deadline, f"no {what} within {WAIT_SECONDS:.0f} s: {self.log()}"
             time.sleep(0.3)
 
-    def metric(self, name: str, **labels: str) -> float:
+    def metric(self, name: str) -> float:
         port = self.log().split('"metrics_port": ', 1)[1].split(",", 1)[0].split("}", 1)[0]
         text = httpx.get(f"http://127.0.0.1:{int(port)}/metrics", timeout=5).text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
+            if sample.name == name
         )
 
     def log(self) -> str:
@@ -187,34 +187,10 @@ def states(detector: Detector) -> list[tuple[str, str, str]]:
 
 
 def transaction(number: int, after_start_us: int, card: str, merchant: str, amount: int) -> dict[str, Any]:
-    return {
+    return made_up_transaction(number, START + after_start_us) | {
         "transaction_id": f"t{number}",
-        "event_time": START + after_start_us,
         "card_token": card,
-        "card_token_key_id": "test",
-        "card_bin": "400000",
-        "card_last_four": "0000",
-        "amount_minor": amount,
-        "currency": "EUR",
         "merchant_id": merchant,
-        "merchant_category_code": "5411",
-        "country": "DE",
-        "channel": "pos",
-        "transaction_type": "purchase",
-        "status": "approved",
-        "device_id": None,
-        "ip_address": None,
-        "latitude": 52.5,
-        "longitude": 13.4,
-        "base_currency": "EUR",
+        "amount_minor": amount,
         "base_amount_minor": amount,
-        "merchant_category_group": "groceries",
-        "bin_country": None,
-        "hour_of_day": 12,
-        "day_of_week": 2,
-        "raw_topic": "transactions.raw.v1",
-        "raw_partition": 0,
-        "raw_offset": number,
-        "raw_broker_time": START + after_start_us,
-        "enriched_at": START + after_start_us,
     }

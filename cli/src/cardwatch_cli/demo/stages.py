@@ -87,10 +87,7 @@ def stages(data_dir: Path, rules: Path, webhook: Webhook, extra_env: Mapping[str
             ENRICHER,
             (command("cardwatch-enricher"),),
             # A name of its own gives a restarted enricher its partitions back at once.
-            {
-                "CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-1",
-                **extra_env,
-            },
+            {"CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-1", **extra_env},
             (TRANSACTIONS_RAW, TRANSACTIONS_JSON),
         ),
         Stage(

@@ -107,6 +107,11 @@ def payload(value: Column) -> Column:
     return F.substring(value, HEADER.size + 1, 2**31 - 1)
 
 
+def is_version_of(text: str, schema_name: str) -> bool:
+    """Whether a schema's text is some version of ``schemas/<schema_name>.avsc``."""
+    return bool(json.loads(text).get("name") == json.loads(schema_text(schema_name))["name"])
+
+
 class UnknownIds:
     """Schema ids in messages that the registry, asked after the message came, did not know as versions of the schema.
 
@@ -130,7 +135,7 @@ class UnknownIds:
         """
         for number in {int(found) for found in _UNKNOWN_ID.findall(failure)}:
             text = registry.schema_by_id(number)
-            if text is None or json.loads(text).get("name") != json.loads(schema_text(schema_name))["name"]:
+            if text is None or not is_version_of(text, schema_name):
                 self._ids.add(number)
                 _log.error(
                     "messages with this schema id are not evaluated: the registry does not know it as a version of "

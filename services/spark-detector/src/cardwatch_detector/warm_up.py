@@ -85,7 +85,7 @@ def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
     number = query.service.registry().id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
     encode = Encoder("enriched_transaction", number)
     now = query.clock_us()
-    values = [encode(_transaction(at, now + at * 1_000_000)) for at in range(_TRANSACTIONS)]
+    values = [encode(made_up_transaction(at, now + at * 1_000_000)) for at in range(_TRANSACTIONS)]
     rows = (
         session.readStream.format("rate-micro-batch")
         .option("rowsPerBatch", _ROWS_A_BATCH)
@@ -97,8 +97,8 @@ def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
     return rows.select(F.element_at(F.array(*(F.lit(value) for value in values)), which).alias("value"))
 
 
-def _transaction(at: int, event_time: int) -> dict[str, object]:
-    """A few cards and merchants, so that windows hold something."""
+def made_up_transaction(at: int, event_time: int) -> dict[str, object]:
+    """A silver transaction; over several, a few cards and merchants, so that windows hold something."""
     return {
         "transaction_id": f"warm-up-{at}",
         "event_time": event_time,

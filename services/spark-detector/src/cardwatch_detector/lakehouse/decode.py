@@ -1,6 +1,5 @@
 """Decoding micro-batches of an Avro topic; what cannot be decoded is told apart and goes to quarantine."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.write import cached
-from cardwatch_detector.silver_source import decode, schema_id
+from cardwatch_detector.silver_source import decode, is_version_of, schema_id
 
 # Columns beside Kafka's.
 RECORD: Final = "record"
@@ -64,7 +63,7 @@ class Schemas:
         text = self.registry.schema_by_id(schema_id)
         if text is None:
             return Reason.UNKNOWN_SCHEMA_ID
-        if json.loads(text).get("name") != json.loads(self.reader)["name"]:
+        if not is_version_of(text, self.name):
             return Reason.WRONG_SCHEMA
         self._writers[schema_id] = text
         return None
