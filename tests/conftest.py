@@ -83,7 +83,7 @@ class ContainerPlatform:
         # fixed, because a restarted container would get another.
         port = self._state.kafka_port
         with ExitStack() as containers:
-            broker = DockerContainer(_KAFKA_IMAGE).with_bind_ports(port, port)
+            broker = DockerContainer(_KAFKA_IMAGE).with_bind_ports(port, (HOST, port))
             for name, value in {
                 "KAFKA_NODE_ID": "1",
                 "KAFKA_PROCESS_ROLES": "broker,controller",
@@ -103,7 +103,7 @@ class ContainerPlatform:
             self._broker = containers.enter_context(broker)
             containers.enter_context(
                 DockerContainer(_REGISTRY_IMAGE)
-                .with_bind_ports(8080, self._state.registry_port)
+                .with_bind_ports(8080, (HOST, self._state.registry_port))
                 .waiting_for(HttpWaitStrategy(8080, "/apis/ccompat/v7/subjects").for_status_code(200))
             )
             self._containers = containers.pop_all()
