@@ -40,42 +40,65 @@ def test_the_rules_of_the_repository_are_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "sentence"),
+    ("old", "new", "line", "sentence"),
     [
-        ("scope: card", "scope: planet", "unknown scope `planet`"),
-        ("1h,", "1 fortnight,", "`1 fortnight` is no length of time"),
-        ("24h,", "0h,", "`0h` is no length of time"),
-        ("distinct country", "distinct county", "there is no field `county`"),
-        ("sum(base_amount_minor)", "sum(country)", "sum takes one of"),
-        ("sum(base_amount_minor)", "sum(latitude)", "sum takes one of"),
-        ("sum(base_amount_minor)", "sum(*)", "only count takes `*`"),
-        ("sum(base_amount_minor)", "sum(distinct amount_minor)", "only count takes `distinct`"),
-        ("sum(base_amount_minor)", "median(amount_minor)", "is no measure"),
-        ("channel = 'pos'", "chanel = 'pos'", "names `chanel`"),
-        ("channel = 'pos'", "channel", "a condition that is true or false would be right"),
-        ("spent > 500", "spnt > 500", "names `spnt`"),
-        ("spent > 500", "spent >", "is no SQL expression"),
-        ("countries >= 2", "country >= 2", "cannot be computed"),
-        ("id: hop", "id: Hop!", "may hold only lower-case letters"),
-        ("countries: {", "country: {", "is no transaction field"),
-        ("title: Two countries", "titel: Two countries", "titel"),
-        ("when: ", "version: 0\n    when: ", "version"),
+        ("scope: card", "scope: planet", 5, "`planet` is no scope"),
+        ("1h,", "1 fortnight,", 7, "`1 fortnight` is no length of time"),
+        ("24h,", "0h,", 8, "`0h` is no length of time"),
+        ("distinct country", "distinct county", 7, "there is no field `county`"),
+        ("sum(base_amount_minor)", "sum(country)", 8, "it takes one of"),
+        ("sum(base_amount_minor)", "sum(latitude)", 8, "it takes one of"),
+        ("sum(base_amount_minor)", "sum(*)", 8, "there is no field `*`"),
+        ("sum(base_amount_minor)", "sum(distinct amount_minor)", 8, "only count takes `distinct`"),
+        ("sum(base_amount_minor)", "median(amount_minor)", 8, "is no measure"),
+        ("sum(base_amount_minor)", "speed_kmh(latitude)", 8, "speed_kmh(*) would be right"),
+        ("sum(base_amount_minor)", "count(country)", 8, "count(distinct country)?"),
+        ("channel = 'pos'", "chanel = 'pos'", 7, "did you mean `channel`?"),
+        ("channel = 'pos'", "channel = 'POS'", 7, "`channel` is one of atm, ecom, moto, pos"),
+        ("channel = 'pos'", "channel = pos", 7, "no field or measure `pos`"),
+        ("channel = 'pos'", "channel", 7, "a condition that is true or false would be right"),
+        ("spent > 500", "spnt > 500", 9, "did you mean `spent`?"),
+        ("spent > 500", "spent >", 9, "is no SQL expression"),
+        ("spent > 500", "spent > 'much'", 9, "both numbers or both texts"),
+        ("spent > 500", "sleep(5)", 9, "cannot be used in a rule"),
+        ("spent > 500", "(select 1) = 1", 9, "cannot be used in a rule"),
+        ("spent > 500", "spent > 5; drop table x", 9, "cannot be used in a rule"),
+        ("spent > 500", "spent > 500 and spent < 100", 9, "this can never hold"),
+        ("spent > 500", "countries < 0", 9, "this can never hold"),
+        ("spent > 500", "(" * 400 + "spent" + ")" * 400 + " > 5", 9, "nested too deeply"),
+        ("spent > 500", "spent in (" + ", ".join(["1"] * 300) + ")", 9, "at most 200"),
+        ("countries >= 2", "country >= 2", 9, "both numbers or both texts"),
+        ("id: hop", "id: Hop!", 3, "may hold only lower-case letters"),
+        ("countries: {", "country: {", 7, "is no transaction field"),
+        ("title: Two countries", "titel: Two countries", 4, "there is no such entry; known are id"),
+        ("title: Two countries", "version: 1", 3, "`title` is missing"),
+        ("when: ", "version: 0\n    when: ", 9, "version"),
+        ("when: ", "suppress: often\n    when: ", 9, "`often` is no length of time"),
     ],
 )
-def test_one_sentence_for_a_mistake(old: str, new: str, sentence: str) -> None:
+def test_one_sentence_for_a_mistake(old: str, new: str, line: int, sentence: str) -> None:
     assert old in GOOD
     with pytest.raises(ConfigurationError) as caught:
         parse_rules(GOOD.replace(old, new), source="my.yaml")
     message = str(caught.value)
     assert sentence in message
-    assert message.startswith("my.yaml, line 3, rule ")
+    assert message.startswith(f"my.yaml, line {line}, rule "), message
     assert "\n" not in message
 
 
-def test_a_window_longer_than_the_horizon() -> None:
-    with pytest.raises(ConfigurationError, match="raise the scope's horizon"):
+def test_what_reaches_further_back_than_the_horizon() -> None:
+    with pytest.raises(ConfigurationError, match=r"line 8.*the scope card keeps 1h; shorten it or raise the horizon"):
         parse_rules(GOOD, horizons_us={"card": 3_600_000_000})
     assert parse_rules(GOOD, horizons_us={"card": 86_400_000_000})
+    with pytest.raises(ConfigurationError, match=r"line 10.*seven times `1h` are 31h, but the scope card keeps 30h"):
+        parse_rules(GOOD + "    suppress: 1h\n", horizons_us={"card": 30 * 3_600_000_000})
+    assert parse_rules(GOOD + "    suppress: 50m\n", horizons_us={"card": 30 * 3_600_000_000})
+
+
+def test_a_list_at_the_top_and_what_may_be_left_out() -> None:
+    text = "- {id: denied, title: Denied, scope: ip, when: card_token in list('denied')}"
+    (rule,) = parse_rules(text)
+    assert (rule.measures, rule.version, rule.suppress_us, rule.longest_window_us) == ((), 1, None, 1)
 
 
 def test_two_rules_with_one_id() -> None:
@@ -84,7 +107,7 @@ def test_two_rules_with_one_id() -> None:
         parse_rules(twice)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "rules: 5", "rules: [", "a: b"])
+@pytest.mark.parametrize("text", ["", "rules: 5", "rules: [", "a: b"])
 def test_no_rule_file(text: str) -> None:
     with pytest.raises(ConfigurationError):
         parse_rules(text, source="x.yaml")

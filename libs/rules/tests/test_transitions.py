@@ -9,7 +9,7 @@ import pytest
 from cardwatch_rules.fields import polars_schema
 from cardwatch_rules.model import Rule
 from cardwatch_rules.parse import parse_rules
-from cardwatch_rules.transitions import RAISED, RETRACTED, transitions
+from cardwatch_rules.transitions import RAISED, RETRACTED, SUPPRESSED, transitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +39,12 @@ rules:
       low: {window: 7s, is: min(base_amount_minor), where: status = 'approved'}
       high: {window: 7s, is: max(base_amount_minor), where: status = 'approved'}
     when: high - low > 60
+  - id: hop
+    title: what came before, suppressed
+    scope: card
+    measures: {before: {window: 12s, is: previous(country)}}
+    when: country <> before
+    suppress: 3s
   - id: paused
     title: never
     scope: card
@@ -77,36 +83,38 @@ def frame(arrivals: Iterable[tuple[Event, bool]]) -> pl.DataFrame:
 
 
 class Line:
-    """Feeds batches as the detector does, and keeps the set of alerts as a receiver would."""
+    """Feeds batches as the detector does, and keeps the alerts as a receiver would."""
 
     def __init__(self, rules: tuple[Rule, ...] = RULES) -> None:
         self.rules = rules
         self.seen: list[Event] = []
-        self.alerts: set[tuple[str, str]] = set()
-        self.said: list[tuple[str, str, str]] = []
+        # (rule, transaction) → the transaction whose alert it is counted on, None for an alert.
+        self.alerts: dict[tuple[str, str], str | None] = {}
 
     def batch(self, *events: Event) -> list[tuple[str, str, str]]:
         arrivals = frame([*((e, False) for e in self.seen), *((e, True) for e in events)])
         said = []
         for change in transitions(arrivals, self.rules):
-            for transaction_id in change.transactions[change.hits.rows]["transaction_id"]:
+            ids = change.transactions[change.hits.rows]["transaction_id"].to_list()
+            counted_on = change.counted_on or [None] * len(ids)
+            for transaction_id, on in zip(ids, counted_on, strict=True):
                 alert = (change.hits.rule.rule_id, transaction_id)
                 said.append((change.status, *alert))
-                if change.status == RAISED:
-                    assert alert not in self.alerts, "raised twice"
-                    self.alerts.add(alert)
+                if change.status == RETRACTED:
+                    del self.alerts[alert]
                 else:
-                    self.alerts.remove(alert)
+                    assert self.alerts.get(alert, "nothing") != on, "said twice"
+                    self.alerts[alert] = on
         self.seen.extend(events)
-        self.said.extend(said)
         return said
 
 
-def by_definition(events: Iterable[Event]) -> set[tuple[str, str]]:
-    """The four rules, said in plain Python."""
+def by_definition(events: Iterable[Event]) -> dict[tuple[str, str], str | None]:
+    """The rules, said in plain Python."""
     unique = {e["transaction_id"]: e for e in events}.values()
-    alerts = set()
-    for e in unique:
+    alerts: dict[tuple[str, str], str | None] = {}
+    hops: dict[str, list[Event]] = {}
+    for e in sorted(unique, key=lambda e: (e["event_time"], e["transaction_id"])):
 
         def window(seconds: int, e: Event = e) -> list[Event]:
             return [
@@ -117,16 +125,40 @@ def by_definition(events: Iterable[Event]) -> set[tuple[str, str]]:
             ]
 
         if len(window(10)) >= 3:
-            alerts.add(("three", e["transaction_id"]))
+            alerts["three", e["transaction_id"]] = None
         amounts = [x["base_amount_minor"] for x in window(20)]
         if sum(amounts) / len(amounts) < 40 and len(amounts) >= 2:
-            alerts.add(("low-mean", e["transaction_id"]))
+            alerts["low-mean", e["transaction_id"]] = None
         if len({x["country"] for x in window(15) if x["channel"] == "pos"}) >= 2:
-            alerts.add(("countries", e["transaction_id"]))
+            alerts["countries", e["transaction_id"]] = None
         approved = [x["base_amount_minor"] for x in window(7) if x["status"] == "approved"]
         if approved and max(approved) - min(approved) > 60:
-            alerts.add(("range", e["transaction_id"]))
+            alerts["range", e["transaction_id"]] = None
+        order = (e["event_time"], e["transaction_id"])
+        before = [x for x in window(12) if (x["event_time"], x["transaction_id"]) < order]
+        if before and max(before, key=lambda x: (x["event_time"], x["transaction_id"]))["country"] != e["country"]:
+            hops.setdefault(e["card_token"], []).append(e)
+    for hits in hops.values():
+        alerts |= {("hop", e["transaction_id"]): on for e, on in suppressed(hits, 3 * SECOND)}
     return alerts
+
+
+def suppressed(hits: list[Event], length: int) -> Iterable[tuple[Event, str | None]]:
+    """docs/rules.md: which hits of a key open or repeat, and on which alert the others are counted."""
+    opened, alert, slots = 0, "", set[int]()
+    for at, hit in enumerate(hits):
+        time = hit["event_time"]
+        slot, within = divmod(time, 2 * length)
+        opens = not at or time - hits[at - 1]["event_time"] >= length
+        if opens:
+            opened = time
+        if opens or (within < length and time - opened >= length and slot not in slots):
+            if not opens:
+                slots.add(slot)
+            alert = hit["transaction_id"]
+            yield hit, None
+        else:
+            yield hit, alert
 
 
 def test_in_order() -> None:
@@ -149,6 +181,18 @@ def test_a_late_transaction_retracts_what_it_disproves() -> None:
     ]
     assert line.batch(event(3, 4, base_amount_minor=90)) == [(RAISED, "three", "t2"), (RETRACTED, "low-mean", "t2")]
     assert line.alerts == by_definition(line.seen)
+
+
+def test_a_late_transaction_opens_what_suppresses_a_later_one() -> None:
+    line = Line()
+    line.batch(event(1, 1, channel="ecom"))
+    assert line.batch(event(3, 3, channel="ecom", country="FR")) == [(RAISED, "hop", "t3")]
+    assert line.batch(event(2, 2, channel="ecom", country="US")) == [
+        (RAISED, "three", "t3"),
+        (RAISED, "hop", "t2"),
+        (SUPPRESSED, "hop", "t3"),
+    ]
+    assert line.alerts["hop", "t3"] == "t2"
 
 
 def test_a_duplicate_changes_nothing() -> None:
@@ -177,12 +221,12 @@ def test_nothing_new_is_nothing_to_do() -> None:
 
 
 def test_a_paused_rule_is_silent() -> None:
-    line = Line(RULES[4:])
+    line = Line(RULES[5:])
     assert line.batch(event(1, 0), event(2, 0), event(3, 0)) == []
 
 
 EVENT = st.tuples(
-    st.integers(0, 40),  # second
+    st.integers(0, 40) | st.integers(0, 80).map(lambda half: half / 2),  # second
     st.sampled_from(["a", "b", "c"]),
     st.integers(0, 120),
     st.sampled_from(["DE", "FR", "US"]),
@@ -216,4 +260,4 @@ def test_the_same_alerts_in_any_order(order: list[int]) -> None:
     line = Line()
     for number in order:
         line.batch(event(number, number, base_amount_minor=30))
-    assert line.alerts == by_definition(line.seen) != set()
+    assert line.alerts == by_definition(line.seen) != {}

@@ -3,8 +3,11 @@
 fields      what a rule may look at, and its type
 model       rules, measures, windows: plain values
 parse       rules from YAML, checked, with errors that a person can act on
-expressions SQL conditions over fields and measures
+sql         SQL conditions as trees: what a rule may say, and its type
+reach       conditions that can never hold
+expressions SQL conditions compiled for columns
 windows     measures over (t − W, t], vectorised
 evaluate    which rules hold for which transactions
-transitions which alerts a batch of arrivals raises and retracts
+suppress    which hits raise an alert, and which are counted on one
+transitions which alerts a batch of arrivals raises, suppresses and retracts
 """

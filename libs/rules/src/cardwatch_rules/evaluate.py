@@ -1,19 +1,49 @@
 """Which rules hold for which transactions.
 
-Transactions come as a Polars frame sorted by (``group``, ``event_time``): ``group`` numbers the keys from 0 (int64),
-``event_time`` is integer microseconds, the other columns are those of RULE_FIELDS that the rules name.
+Transactions come as a Polars frame sorted by (``group``, ``event_time``, ``transaction_id``): ``group`` numbers the
+keys from 0 (int64), ``event_time`` is integer microseconds, the other columns are those of RULE_FIELDS that the rules
+name.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from cardwatch_contracts.errors import ConfigurationError
+from polars.exceptions import PolarsError
 
-from cardwatch_rules.expressions import holds, names_in
+from cardwatch_rules.expressions import NO_LISTS, Lists, compile_sql, condition, holds, polars_type
 from cardwatch_rules.model import Aggregate, Measure, Rule
-from cardwatch_rules.parse import measure_type
-from cardwatch_rules.windows import Bools, Bounds, Ints, Timeline, count, count_distinct, largest, smallest, total
+from cardwatch_rules.parse import measure_kind
+from cardwatch_rules.sql import names_in
+from cardwatch_rules.windows import (
+    Bools,
+    Bounds,
+    Floats,
+    Ints,
+    Timeline,
+    count,
+    count_distinct,
+    deviation,
+    distance_km,
+    first_row,
+    largest,
+    last_row,
+    previous_row,
+    smallest,
+    total,
+)
+
+_FIELDS_OF: Final = {
+    Aggregate.DECLINES: ("status",),
+    Aggregate.DISTANCE_KM: ("latitude", "longitude"),
+    Aggregate.SPEED_KMH: ("latitude", "longitude"),
+}
+# What a rule can fail with, however well it was checked: it must not take the others with it.
+_FAILURES: Final = (ConfigurationError, PolarsError, ArithmeticError, ValueError, TypeError, KeyError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +62,33 @@ class Hits:
     measures: pl.DataFrame
     longest: Bounds
 
+    def take(self, which: Ints) -> "Hits":
+        """Some of the hits, by their position among them."""
+        longest = Bounds(self.longest.first[which], self.longest.after[which])
+        measures = self.measures[which] if self.rule.measures else self.measures
+        return Hits(self.rule, self.rows[which], measures, longest)
+
+
+@dataclass
+class Ledger:
+    """What evaluations found out about the rules themselves.
+
+    Attributes:
+        failed: rule id → why it could not be evaluated; the others were.
+        seconds: rule id → time that its measures took, those that it shares with others included.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
 
 def fields_used(rules: Sequence[Rule]) -> set[str]:
     """The transaction fields that rules name: what must be in the frame beside group and event time."""
     fields: set[str] = set()
     for rule in rules:
-        names = {measure.name for measure in rule.measures}
-        fields |= names_in(rule.when) - names
+        fields |= names_in(rule.when) - {measure.name for measure in rule.measures}
         for measure in rule.measures:
+            fields.update(_FIELDS_OF.get(measure.aggregate, ()))
             if measure.field is not None:
                 fields.add(measure.field)
             if measure.where is not None:
@@ -47,72 +96,162 @@ def fields_used(rules: Sequence[Rule]) -> set[str]:
     return fields
 
 
-def evaluate(transactions: pl.DataFrame, rows: Ints, rules: Sequence[Rule]) -> list[Hits]:
+def evaluate(
+    transactions: pl.DataFrame,
+    rows: Ints,
+    rules: Sequence[Rule],
+    lists: Lists = NO_LISTS,
+    ledger: Ledger | None = None,
+) -> list[Hits]:
     """Evaluate rules of one scope for some of the rows; the others are only history.
 
     Args:
         transactions: sorted as the module's docstring says, one row a ``transaction_id`` and group.
         rows: positions to evaluate, ascending.
         rules: paused ones are the caller's to leave out.
+        lists: what ``in list('name')`` looks into.
+        ledger: where a rule that fails is written down; without one its error is raised.
 
     Returns:
-        One entry a rule that holds anywhere.
+        One entry a rule that holds anywhere, in the rules' order.
     """
     if not rules or not len(rows):
         return []
-    evaluation = _Evaluation(transactions, rows, max(rule.longest_window_us for rule in rules))
-    return [hits for rule in rules if len((hits := evaluation.rule(rule)).rows)]
+    evaluation = _Evaluation(transactions, rows, max(rule.longest_window_us for rule in rules), lists)
+    return [hits for hits in evaluation.hits(rules, ledger) if len(hits.rows)]
+
+
+_Asked = tuple[int, Aggregate, str | None, str | None]
 
 
 class _Evaluation:
     """One evaluation: what several rules ask for is computed once."""
 
-    def __init__(self, transactions: pl.DataFrame, rows: Ints, longest_window_us: int) -> None:
+    def __init__(self, transactions: pl.DataFrame, rows: Ints, longest_window_us: int, lists: Lists) -> None:
         self._transactions = transactions
         self._rows = rows
+        self._lists = lists
         self._evaluated = transactions[rows] if len(rows) < transactions.height else transactions
         self._timeline = Timeline(
             transactions["group"].to_numpy(), transactions["event_time"].to_numpy(), longest_window_us
         )
         self._bounds: dict[int, Bounds] = {}
-        self._included: dict[tuple[str | None, str | None], Bools] = {}
-        self._measures: dict[tuple[int, Aggregate, str | None, str | None], pl.Series] = {}
+        self._included: dict[tuple[str | None, tuple[str, ...], bool], Bools] = {}
+        self._measures: dict[_Asked, pl.Series] = {}
+        self._seconds: dict[_Asked, float] = {}
         self._codes: dict[str, Ints] = {}
 
-    def rule(self, rule: Rule) -> Hits:
-        measures = pl.DataFrame([self._measure(measure).alias(measure.name) for measure in rule.measures])
-        hit = holds(rule.when, self._evaluated.hstack(measures))
+    def hits(self, rules: Sequence[Rule], ledger: Ledger | None) -> list[Hits]:
+        ready = [rule for rule in rules if self._try(ledger, rule, self._measure_all)]
+        if ledger is not None:
+            for rule in ready:
+                spent = sum(self._seconds[_asked(measure)] for measure in rule.measures)
+                ledger.seconds[rule.rule_id] = ledger.seconds.get(rule.rule_id, 0.0) + spent
+        # All conditions in one go: what Polars does once for a query costs more than a condition.
+        frame = self._evaluated.hstack([self._measures[asked].alias(name) for asked, name in self._names.items()])
+        found: dict[str, pl.Series] = {}
+        try:
+            conditions = condition(frame, [self._condition(rule) for rule in ready])
+            found = {rule.rule_id: one for rule, one in zip(ready, conditions, strict=True)}
+        except _FAILURES:
+            for rule in ready:
+                self._try(ledger, rule, lambda rule: found.update(self._alone(frame, rule)))
+        return [self._hits(rule, found[rule.rule_id]) for rule in ready if rule.rule_id in found]
+
+    @property
+    def _names(self) -> dict[_Asked, str]:
+        return {asked: f"measure {at}" for at, asked in enumerate(self._measures)}
+
+    def _try(self, ledger: Ledger | None, rule: Rule, do: Callable[[Rule], Any]) -> bool:
+        try:
+            do(rule)
+        except _FAILURES as error:
+            if ledger is None:
+                raise
+            ledger.failed[rule.rule_id] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}"
+            return False
+        return True
+
+    def _measure_all(self, rule: Rule) -> None:
+        for measure in rule.measures:
+            asked = _asked(measure)
+            if asked not in self._measures:
+                begin = time.perf_counter()
+                self._measures[asked] = self._compute(measure)
+                self._seconds[asked] = time.perf_counter() - begin
+
+    def _condition(self, rule: Rule) -> pl.Expr:
+        names = self._names
+        columns = {measure.name: names[_asked(measure)] for measure in rule.measures}
+        return compile_sql(rule.when, self._lists, columns)
+
+    def _alone(self, frame: pl.DataFrame, rule: Rule) -> dict[str, pl.Series]:
+        return {rule.rule_id: condition(frame, [self._condition(rule)])[0]}
+
+    def _hits(self, rule: Rule, hit: pl.Series) -> Hits:
         at = hit.arg_true().to_numpy().astype(np.int64)
         bounds = self._window(rule.longest_window_us)
-        return Hits(rule, self._rows[at], measures[at], Bounds(bounds.first[at], bounds.after[at]))
-
-    def _measure(self, measure: Measure) -> pl.Series:
-        asked = (measure.window_us, measure.aggregate, measure.field, measure.where)
-        if asked not in self._measures:
-            self._measures[asked] = self._compute(measure)
-        return self._measures[asked]
+        measures = pl.DataFrame([self._measures[_asked(m)].gather(at).alias(m.name) for m in rule.measures])
+        return Hits(rule, self._rows[at], measures, Bounds(bounds.first[at], bounds.after[at]))
 
     def _compute(self, measure: Measure) -> pl.Series:
         bounds = self._window(measure.window_us)
         included = self._include(measure)
         match measure.aggregate:
-            case Aggregate.COUNT:
+            case Aggregate.COUNT | Aggregate.DECLINES:
                 return pl.Series(count(bounds, included))
             case Aggregate.COUNT_DISTINCT:
                 return pl.Series(count_distinct(bounds, included, self._code(measure.field or "")))
+            case Aggregate.FIRST | Aggregate.LAST | Aggregate.PREVIOUS:
+                return self._at(measure.field or "", self._chosen(measure, bounds, included))
+            case Aggregate.SECONDS_SINCE_PREVIOUS | Aggregate.DISTANCE_KM | Aggregate.SPEED_KMH:
+                return self._since_previous(measure, bounds, included)
+        return self._of_values(measure, bounds, included)
+
+    def _of_values(self, measure: Measure, bounds: Bounds, included: Bools) -> pl.Series:
         values = self._values(measure.field or "")
         number = count(bounds, included)
-        present = pl.Series(number > 0)
+        present = number > 0
         match measure.aggregate:
             case Aggregate.SUM:
-                result = pl.Series(total(bounds, included, values))
+                result: Ints | Floats = total(bounds, included, values)
             case Aggregate.MEAN:
-                result = pl.Series(total(bounds, included, values) / np.maximum(number, 1))
+                result = total(bounds, included, values) / np.maximum(number, 1)
             case Aggregate.MIN:
-                result = pl.Series(smallest(bounds, included, values))
+                result = smallest(bounds, included, values)
             case Aggregate.MAX:
-                result = pl.Series(largest(bounds, included, values))
-        return result.cast(measure_type(measure)).zip_with(present, pl.Series([None], dtype=measure_type(measure)))
+                result = largest(bounds, included, values)
+            case Aggregate.STDDEV:
+                result = deviation(bounds, included, values)
+                present = number > 1
+            case Aggregate.RATIO_TO_MEAN:
+                mean = total(bounds, included, values) / np.maximum(number, 1)
+                present &= (mean != 0) & self._evaluated[measure.field or ""].is_not_null().to_numpy()
+                result = values[self._rows] / np.where(mean == 0, 1, mean)
+        return _where(result, present, polars_type(measure_kind(measure)))
+
+    def _chosen(self, measure: Measure, bounds: Bounds, included: Bools) -> Ints:
+        match measure.aggregate:
+            case Aggregate.FIRST:
+                return first_row(bounds, included)
+            case Aggregate.LAST:
+                return last_row(bounds, included)
+        return previous_row(bounds, self._rows, included)
+
+    def _since_previous(self, measure: Measure, bounds: Bounds, included: Bools) -> pl.Series:
+        previous = previous_row(bounds, self._rows, included)
+        present = previous >= 0
+        others = np.where(present, previous, self._rows)
+        at = self._transactions["event_time"].to_numpy()
+        seconds = (at[self._rows] - at[others]) / 1e6
+        if measure.aggregate is Aggregate.SECONDS_SINCE_PREVIOUS:
+            return _where(seconds, present, pl.Float64())
+        latitude, longitude = self._floats("latitude"), self._floats("longitude")
+        present = present & ~np.isnan(latitude[self._rows]) & ~np.isnan(longitude[self._rows])
+        distance = distance_km(latitude, longitude, self._rows, others)
+        if measure.aggregate is Aggregate.SPEED_KMH:
+            return _where(distance * 3600 / np.maximum(seconds, 1), present, pl.Float64())
+        return _where(distance, present, pl.Float64())
 
     def _window(self, window_us: int) -> Bounds:
         if window_us not in self._bounds:
@@ -120,14 +259,18 @@ class _Evaluation:
         return self._bounds[window_us]
 
     def _include(self, measure: Measure) -> Bools:
-        """The rows that a measure counts: its condition holds and its field is not null."""
-        asked = (measure.where, measure.field)
+        """The rows that a measure looks at: its condition holds and its fields are not null."""
+        declines = measure.aggregate is Aggregate.DECLINES
+        fields = _FIELDS_OF.get(measure.aggregate, () if measure.field is None else (measure.field,))
+        asked = (measure.where, fields, declines)
         if asked not in self._included:
             included = np.ones(self._transactions.height, dtype=np.bool_)
             if measure.where is not None:
-                included &= holds(measure.where, self._transactions).to_numpy()
-            if measure.field is not None:
-                included &= self._transactions[measure.field].is_not_null().to_numpy()
+                included &= holds(measure.where, self._transactions, self._lists).to_numpy()
+            for name in fields:
+                included &= self._transactions[name].is_not_null().to_numpy()
+            if declines:
+                included &= holds("status = 'declined'", self._transactions).to_numpy()
             self._included[asked] = included
         return self._included[asked]
 
@@ -135,6 +278,14 @@ class _Evaluation:
         column = self._transactions[field]
         filled = column.fill_null(0)
         return (filled if column.dtype == pl.Float64 else filled.cast(pl.Int64)).to_numpy()
+
+    def _floats(self, field: str) -> Floats:
+        return self._transactions[field].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    def _at(self, field: str, rows: Ints) -> pl.Series:
+        column = self._transactions[field]
+        chosen = pl.Series(rows, dtype=pl.Int64)
+        return column.gather(chosen.set(chosen < 0, None).cast(pl.UInt32))
 
     def _code(self, field: str) -> Ints:
         """Numbers for a field's values, different in different groups, so that groups never share an occurrence."""
@@ -144,3 +295,11 @@ class _Evaluation:
             ).to_series()
             self._codes[field] = codes.fill_null(0).to_numpy()
         return self._codes[field]
+
+
+def _asked(measure: Measure) -> _Asked:
+    return measure.window_us, measure.aggregate, measure.field, measure.where
+
+
+def _where(values: Ints | Floats, present: Bools, kind: pl.DataType) -> pl.Series:
+    return pl.Series(values).cast(kind).set(pl.Series(~present), None)

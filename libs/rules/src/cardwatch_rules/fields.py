@@ -1,9 +1,12 @@
-"""The fields of a silver transaction that a rule may use, and their types."""
+"""The fields of a silver transaction that a rule may use, and their types; the scopes and their keys."""
 
 from typing import Final
 
 import polars as pl
 import pyarrow as pa
+from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
+
+from cardwatch_rules.sql import Kind
 
 # Field of enriched_transaction.avsc → type. A test checks names and types against that schema.
 # Identity and time are always there; the rest is what conditions and measures can name.
@@ -30,10 +33,28 @@ RULE_FIELDS: Final[dict[str, pa.DataType]] = {
     "day_of_week": pa.int32(),
 }
 
-# Which column is the key of a scope's windows.
+# Which column is the key of a scope's windows. A transaction without it is in none of the scope's windows.
 SCOPE_KEYS: Final[dict[str, str]] = {
     "card": "card_token",
     "merchant": "merchant_id",
+    "device": "device_id",
+    "ip": "ip_address",
+    "bin": "card_bin",
+}
+
+# What the values of a field can be, where that is known: a condition that asks for others never holds.
+TEXT_VALUES: Final[dict[str, frozenset[str]]] = {
+    "channel": CHANNELS,
+    "transaction_type": TRANSACTION_TYPES,
+    "status": STATUSES,
+}
+NUMBER_RANGES: Final[dict[str, tuple[float, float]]] = {
+    "amount_minor": (0, float("inf")),
+    "base_amount_minor": (0, float("inf")),
+    "latitude": (-90, 90),
+    "longitude": (-180, 180),
+    "hour_of_day": (0, 23),
+    "day_of_week": (1, 7),
 }
 
 _POLARS: Final[dict[pa.DataType, pl.DataType]] = {
@@ -42,6 +63,14 @@ _POLARS: Final[dict[pa.DataType, pl.DataType]] = {
     pa.int32(): pl.Int32(),
     pa.float64(): pl.Float64(),
 }
+_KINDS: Final[dict[pa.DataType, Kind]] = {
+    pa.string(): Kind.TEXT,
+    pa.int64(): Kind.INTEGER,
+    pa.int32(): Kind.INTEGER,
+    pa.float64(): Kind.DOUBLE,
+}
+
+FIELD_KINDS: Final[dict[str, Kind]] = {name: _KINDS[kind] for name, kind in RULE_FIELDS.items()}
 
 
 def polars_schema() -> dict[str, pl.DataType]:

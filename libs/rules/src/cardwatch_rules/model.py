@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 MICROSECONDS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
@@ -25,14 +26,38 @@ class Mode(StrEnum):
 
 
 class Aggregate(StrEnum):
-    """What a measure computes over the transactions in its window."""
+    """What a measure computes over the transactions in its window; the word that a rule says for it."""
 
     COUNT = "count"
     COUNT_DISTINCT = "count distinct"
+    DECLINES = "declines"
     SUM = "sum"
     MEAN = "mean"
     MIN = "min"
     MAX = "max"
+    STDDEV = "stddev"
+    RATIO_TO_MEAN = "ratio_to_mean"
+    FIRST = "first"
+    LAST = "last"
+    PREVIOUS = "previous"
+    SECONDS_SINCE_PREVIOUS = "seconds_since_previous"
+    DISTANCE_KM = "distance_km"
+    SPEED_KMH = "speed_kmh"
+
+
+# Those that look at whole transactions and are written with ``*``.
+OF_TRANSACTIONS: Final = frozenset(
+    {
+        Aggregate.COUNT,
+        Aggregate.DECLINES,
+        Aggregate.SECONDS_SINCE_PREVIOUS,
+        Aggregate.DISTANCE_KM,
+        Aggregate.SPEED_KMH,
+    }
+)
+
+# How many lengths of ``suppress`` of the past decide whether a hit raises an alert (docs/rules.md, decision 0004).
+SUPPRESSION_REACH: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +68,7 @@ class Measure:
         name: by which the rule's condition calls it.
         window_us: W, microseconds.
         aggregate: what is computed.
-        field: over which field; None for ``count(*)``.
+        field: over which field; None for measures of whole transactions.
         where: SQL condition on a transaction of the window, None for all of them.
     """
 
@@ -56,11 +81,9 @@ class Measure:
     @property
     def expression(self) -> str:
         """The measure as it is written in a rule: ``count(distinct country)``."""
-        if self.aggregate is Aggregate.COUNT:
-            return f"count({self.field or '*'})"
         if self.aggregate is Aggregate.COUNT_DISTINCT:
             return f"count(distinct {self.field})"
-        return f"{self.aggregate.value}({self.field})"
+        return f"{self.aggregate.value}({self.field or '*'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +94,13 @@ class Rule:
         rule_id: identity of the rule, over all its versions.
         version: counts up from 1 with every change; part of an alert's identity.
         title: one line for a person.
-        scope: whose windows: ``card``, ``merchant``.
+        scope: whose windows: ``card``, ``merchant``, ...
         severity: how urgent.
         mode: live, shadow or paused.
         measures: what is computed; names are unique within the rule.
         when: SQL condition over the transaction's fields and the measures' names. Null does not hold.
+        suppress_us: at most one alert a key in any such time, microseconds; None for an alert a hit.
+        explanation: why it matters and what to do, for a person.
     """
 
     rule_id: str
@@ -86,8 +111,20 @@ class Rule:
     mode: Mode
     measures: tuple[Measure, ...]
     when: str
+    suppress_us: int | None = None
+    explanation: str = ""
 
     @property
     def longest_window_us(self) -> int:
-        """The longest window among the measures, microseconds."""
-        return max(measure.window_us for measure in self.measures)
+        """The longest window among the measures, microseconds; without measures, that of the transaction itself."""
+        return max((measure.window_us for measure in self.measures), default=1)
+
+    @property
+    def suppression_reach_us(self) -> int:
+        """How far back hits decide what becomes of a hit, microseconds."""
+        return SUPPRESSION_REACH * (self.suppress_us or 0)
+
+    @property
+    def reach_us(self) -> int:
+        """How far back transactions decide what becomes of a transaction, microseconds."""
+        return self.longest_window_us + self.suppression_reach_us

@@ -1,46 +1,66 @@
-"""Which alerts a batch of arrivals raises and retracts.
+"""What a batch of arrivals changes about the alerts: which are raised, suppressed, retracted.
 
 The set of alerts is a function of the set of transactions. When transactions arrive, the alerts of the set with
-them are compared with the alerts of the set without them: what appears is raised, what disappears is retracted. An
-arrival can only change what lies at its own time or later, so only those transactions are evaluated; and only where
-an older arrival already lies there (the arrival is late, or ties) is there anything to compare with.
+them are compared with the alerts of the set without them: what appears is raised (or suppressed), what disappears is
+retracted. An arrival can only change what lies at its own time or later, so only those transactions are evaluated; and
+only where an older arrival already lies there (the arrival is late, or ties) is there anything to compare with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from cardwatch_rules.evaluate import Hits, evaluate
+from cardwatch_rules.evaluate import Hits, Ledger, evaluate
+from cardwatch_rules.expressions import NO_LISTS, Lists
 from cardwatch_rules.model import Mode, Rule
+from cardwatch_rules.suppress import ALERTS, classify
 from cardwatch_rules.windows import Ints
 
 RAISED: Final = "raised"
+SUPPRESSED: Final = "suppressed"
 RETRACTED: Final = "retracted"
 
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """The alerts of one rule that a batch raised or retracted.
+    """The hits of one rule whose status a batch changed to the same thing.
 
     Attributes:
-        status: RAISED or RETRACTED.
-        transactions: the frame that ``hits`` point into: with the arrivals when raised, without when retracted.
+        status: RAISED, SUPPRESSED or RETRACTED.
+        transactions: the frame that ``hits`` point into: without the arrivals when retracted, else with them.
         hits: the rule and its rows.
         cause_broker_time: for each of the hits, the broker time of the arrival that made the difference, microseconds:
             the transaction's own where it is new, else that of the earliest arrival of its group.
+        counted_on: for each of the hits, the id of the transaction whose alert it is counted on; None otherwise.
     """
 
     status: str
     transactions: pl.DataFrame
     hits: Hits
     cause_broker_time: Ints
+    counted_on: Sequence[str] | None = None
 
 
-def transitions(arrivals: pl.DataFrame, rules: Sequence[Rule]) -> list[Transitions]:
-    """What the new ones among a scope's transactions raise and retract.
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The hits of one rule with what becomes of them.
+
+    Attributes:
+        hits: the rule and its rows.
+        counted_on: the row of the transaction whose alert each is counted on, −1 where it raises an alert.
+    """
+
+    hits: Hits
+    counted_on: Ints
+
+
+def transitions(
+    arrivals: pl.DataFrame, rules: Sequence[Rule], lists: Lists = NO_LISTS, ledger: Ledger | None = None
+) -> list[Transitions]:
+    """What the new ones among a scope's transactions change.
 
     Args:
         arrivals: a row an arrival, unsorted, duplicates included, with the columns ``group`` (int64, the keys from 0),
@@ -48,6 +68,8 @@ def transitions(arrivals: pl.DataFrame, rules: Sequence[Rule]) -> list[Transitio
             this batch), ``evaluate_from`` (int64, microseconds: earlier ones are only history), and the fields that
             the rules use.
         rules: rules of this scope; paused ones are left out.
+        lists: what ``in list('name')`` looks into.
+        ledger: where a rule that fails is written down; without one its error is raised.
     """
     active = [rule for rule in rules if rule.mode is not Mode.PAUSED]
     if not active or arrivals.is_empty():
@@ -60,29 +82,50 @@ def transitions(arrivals: pl.DataFrame, rules: Sequence[Rule]) -> list[Transitio
     )
     if newest.is_empty():
         return []
-    # Groups without anything new are in the frame only by accident; they cost nothing but are not evaluated.
     after = _with_cause(after, newest)
-    affected = (pl.col("event_time") >= pl.col("evaluate_from")) & (pl.col("event_time") >= pl.col("new_from"))
-    disturbed = after.filter(affected & ~pl.col("is_new"))["group"].unique()
+    disturbed = after.filter(_AFFECTED & ~pl.col("is_new"))["group"].unique()
 
-    hits_after = evaluate(after, _where(after, affected), active)
+    def decided(frame: pl.DataFrame) -> list[Decided]:
+        return decide(frame, _AFFECTED_FROM, active, lists, ledger)
+
+    with_arrivals = decided(after)
     if disturbed.is_empty():
-        return [_transition(RAISED, after, hits) for hits in hits_after]
-
+        return [change for found in with_arrivals for change in _appeared(after, found)]
     before = deduplicate(arrivals.filter(~pl.col("is_new") & pl.col("group").is_in(disturbed.implode())))
     before = _with_cause(before, newest)
-    hits_before = evaluate(before, _where(before, affected), active)
-    ids_before = {hits.rule.rule_id: _identities(before, hits) for hits in hits_before}
-    ids_after = {hits.rule.rule_id: _identities(after, hits) for hits in hits_after}
-    changes = [
-        *((RAISED, after, hits, ids_before.get(hits.rule.rule_id)) for hits in hits_after),
-        *((RETRACTED, before, hits, ids_after.get(hits.rule.rule_id)) for hits in hits_before),
-    ]
-    return [
-        _transition(status, frame, kept)
-        for status, frame, hits, others in changes
-        if len((kept := _without(frame, hits, others)).rows)
-    ]
+    return list(_differences(after, with_arrivals, before, decided(before)))
+
+
+def decide(
+    transactions: pl.DataFrame,
+    evaluate_from: pl.Expr,
+    rules: Sequence[Rule],
+    lists: Lists = NO_LISTS,
+    ledger: Ledger | None = None,
+) -> list[Decided]:
+    """The hits of rules among the transactions from some time on, and which of them are alerts.
+
+    Args:
+        transactions: as ``evaluate`` takes them.
+        evaluate_from: the time from which a transaction's hits are wanted, microseconds; null: not at all.
+        rules, lists, ledger: as for ``evaluate``.
+    """
+    wanted = _where(transactions, pl.col("event_time") >= evaluate_from)
+    plain = [rule for rule in rules if rule.suppress_us is None]
+    found = {hits.rule.rule_id: _all_alerts(hits) for hits in evaluate(transactions, wanted, plain, lists, ledger)}
+    suppressing = [rule for rule in rules if rule.suppress_us is not None]
+    if suppressing:
+        # Earlier hits decide, so they are found again; only what becomes of the wanted ones is told.
+        reach = max(rule.suppression_reach_us for rule in suppressing)
+        rows = _where(transactions, pl.col("event_time") >= evaluate_from - reach)
+        keep = np.zeros(transactions.height, dtype=np.bool_)
+        keep[wanted] = True
+        for hits in evaluate(transactions, rows, suppressing, lists, ledger):
+            decided = _suppressed(transactions, hits)
+            at = np.flatnonzero(keep[hits.rows])
+            if len(at):
+                found[hits.rule.rule_id] = Decided(hits.take(at), decided[at])
+    return [found[rule.rule_id] for rule in rules if rule.rule_id in found]
 
 
 def deduplicate(arrivals: pl.DataFrame) -> pl.DataFrame:
@@ -102,38 +145,90 @@ def deduplicate(arrivals: pl.DataFrame) -> pl.DataFrame:
     return unique.sort("group", "event_time", "transaction_id")
 
 
-def _with_cause(frame: pl.DataFrame, newest: pl.DataFrame) -> pl.DataFrame:
-    return frame.join(newest, on="group", how="left", maintain_order="left").with_columns(
-        cause_broker_time=pl.when("is_new").then("raw_broker_time").otherwise("cause_broker_time")
-    )
+# Where what an arrival can change begins; null in groups without one.
+_AFFECTED_FROM: Final = pl.when(pl.col("new_from").is_not_null()).then(pl.max_horizontal("evaluate_from", "new_from"))
+_AFFECTED: Final = (pl.col("event_time") >= _AFFECTED_FROM).fill_null(value=False)
+
+# A group's hits by (group, transaction id): the id of the transaction that each is counted on, None for an alert.
+_Statuses = dict[tuple[int, str], str | None]
 
 
 def _where(frame: pl.DataFrame, condition: pl.Expr) -> Ints:
     return frame.select(condition.fill_null(value=False).arg_true()).to_series().to_numpy().astype(np.int64)
 
 
-def _identities(frame: pl.DataFrame, hits: Hits) -> set[tuple[int, str]]:
-    chosen = frame[hits.rows]
-    return set(zip(chosen["group"].to_list(), chosen["transaction_id"].to_list(), strict=True))
+def _all_alerts(hits: Hits) -> Decided:
+    return Decided(hits, np.full(len(hits.rows), ALERTS, dtype=np.int64))
 
 
-def _without(frame: pl.DataFrame, hits: Hits, others: set[tuple[int, str]] | None) -> Hits:
-    if not others:
-        return hits
-    chosen = frame[hits.rows]
-    keep = np.array(
-        [
-            index
-            for index, identity in enumerate(
-                zip(chosen["group"].to_list(), chosen["transaction_id"].to_list(), strict=True)
-            )
-            if identity not in others
-        ],
-        dtype=np.int64,
+def _suppressed(frame: pl.DataFrame, hits: Hits) -> Ints:
+    """For each hit the row of the transaction whose alert it is counted on, −1 where it raises one."""
+    group = frame["group"].to_numpy()[hits.rows]
+    event_time = frame["event_time"].to_numpy()[hits.rows]
+    counted_on = classify(group, event_time, hits.rule.suppress_us or 1)
+    return np.where(counted_on == ALERTS, ALERTS, hits.rows[counted_on])
+
+
+def _differences(
+    after: pl.DataFrame, with_arrivals: Sequence[Decided], before: pl.DataFrame, without: Sequence[Decided]
+) -> Iterator[Transitions]:
+    old = {found.hits.rule.rule_id: _statuses(before, found) for found in without}
+    new = {found.hits.rule.rule_id: _statuses(after, found) for found in with_arrivals}
+    nothing: _Statuses = {}
+    for found in with_arrivals:
+        earlier = old.get(found.hits.rule.rule_id, nothing)
+        yield from _appeared(after, _except(after, found, earlier.items()))
+    for found in without:
+        later = new.get(found.hits.rule.rule_id, nothing)
+        gone = _except(before, found, {one for one in old[found.hits.rule.rule_id].items() if one[0] in later})
+        if len(gone.hits.rows):
+            yield _transition(RETRACTED, before, gone.hits)
+
+
+def _appeared(frame: pl.DataFrame, found: Decided) -> Iterator[Transitions]:
+    alerts = found.counted_on == ALERTS
+    if alerts.all():
+        if len(alerts):
+            yield _transition(RAISED, frame, found.hits)
+        return
+    if alerts.any():
+        yield _transition(RAISED, frame, found.hits.take(np.flatnonzero(alerts)))
+    others = np.flatnonzero(~alerts)
+    yield _transition(
+        SUPPRESSED,
+        frame,
+        found.hits.take(others),
+        frame["transaction_id"].gather(found.counted_on[others]).to_list(),
     )
-    bounds = type(hits.longest)(hits.longest.first[keep], hits.longest.after[keep])
-    return Hits(hits.rule, hits.rows[keep], hits.measures[keep], bounds)
 
 
-def _transition(status: str, frame: pl.DataFrame, hits: Hits) -> Transitions:
-    return Transitions(status, frame, hits, frame["cause_broker_time"].to_numpy()[hits.rows].astype(np.int64))
+def _statuses(frame: pl.DataFrame, found: Decided) -> _Statuses:
+    return dict(zip(*_identities(frame, found), strict=True))
+
+
+def _except(frame: pl.DataFrame, found: Decided, known: Set[tuple[tuple[int, str], str | None]]) -> Decided:
+    """The hits that are not known with the same status."""
+    keep = [at for at, one in enumerate(zip(*_identities(frame, found), strict=True)) if one not in known]
+    if len(keep) == len(found.hits.rows):
+        return found
+    at = np.array(keep, dtype=np.int64)
+    return Decided(found.hits.take(at), found.counted_on[at])
+
+
+def _identities(frame: pl.DataFrame, found: Decided) -> tuple[list[tuple[int, str]], list[str | None]]:
+    ids, rows = frame["transaction_id"], found.hits.rows
+    hits = list(zip(frame["group"].gather(rows).to_list(), ids.gather(rows).to_list(), strict=True))
+    on = pl.Series(found.counted_on, dtype=pl.Int64)
+    return hits, ids.gather(on.set(on == ALERTS, None).cast(pl.UInt32)).to_list()
+
+
+def _with_cause(frame: pl.DataFrame, newest: pl.DataFrame) -> pl.DataFrame:
+    # Groups without anything new are in the frame only by accident; they cost nothing but are not evaluated.
+    return frame.join(newest, on="group", how="left", maintain_order="left").with_columns(
+        cause_broker_time=pl.when("is_new").then("raw_broker_time").otherwise("cause_broker_time")
+    )
+
+
+def _transition(status: str, frame: pl.DataFrame, hits: Hits, counted_on: Sequence[str] | None = None) -> Transitions:
+    cause = frame["cause_broker_time"].to_numpy()[hits.rows].astype(np.int64)
+    return Transitions(status, frame, hits, cause, counted_on)

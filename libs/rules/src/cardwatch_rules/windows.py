@@ -10,7 +10,8 @@ Rows are sorted by (group, event time). Within a group the window of a row is on
 so every measure is a question about the rows [first, after). Counts and sums are differences of prefix sums, in
 integers and therefore exact and independent of order; smallest and largest come from a sparse table (Bender &
 Farach-Colton, "The LCA Problem Revisited", 2000); distinct values are the rows whose previous occurrence lies before
-the window.
+the window, looked at one by one where windows are short, and counted in a wavelet matrix (Claude, Navarro & Ordóñez,
+"The wavelet matrix", 2015) where they are long.
 """
 
 from typing import Final, NamedTuple
@@ -24,6 +25,14 @@ Bools = NDArray[np.bool_]
 
 # Rows that count_distinct looks at in one step: bounds its memory to some 100 MB.
 _EXPANSION: Final = 4_000_000
+
+# Looking at a row of a window costs about as much as this part of a step down the wavelet matrix for a window.
+_ROWS_A_LEVEL: Final = 2
+
+# Mean radius of the earth, kilometres (IUGG: (2a + b) / 3 of WGS 84).
+EARTH_RADIUS_KM: Final = 6371.0088
+
+_INT64_SAFE: Final = 2.0**62
 
 
 class Bounds(NamedTuple):
@@ -87,6 +96,77 @@ def count_distinct(bounds: Bounds, included: Bools, codes: Ints) -> Ints:
     """How many different codes the included rows of each window have."""
     previous = _previous_occurrence(included, codes)
     lengths = bounds.after - bounds.first
+    levels = max(1, len(codes).bit_length())
+    if int(lengths.sum()) > _ROWS_A_LEVEL * levels * (len(lengths) + len(codes)):
+        # An excluded row counts for no window, so it lies behind every border.
+        return _count_below(bounds, np.where(included, previous + 1, len(codes) + 1), bounds.first + 1)
+    return _count_fresh(bounds, included, previous)
+
+
+def deviation(bounds: Bounds, included: Bools, values: Ints) -> Floats:
+    """The sample standard deviation of the included values; meaningless where there are fewer than two.
+
+    √((n·Σx² − (Σx)²) / (n·(n − 1))): in integers up to the division, so that no order and no cut of the data shows.
+    """
+    number = count(bounds, included)
+    chosen = np.where(included, values, 0)
+    size = float(np.abs(chosen).max(initial=0))
+    most = int(number.max(initial=0))
+    if size * size * max(len(chosen), most * most) < _INT64_SAFE:
+        sums, squares = total(bounds, included, values), total(bounds, included, chosen * chosen)
+        spread = (number * squares - sums * sums).astype(np.float64)
+    else:
+        exact = chosen.astype(object)
+        sums = _difference(np.cumsum(exact), bounds)
+        spread = (number.astype(object) * _difference(np.cumsum(exact * exact), bounds) - sums * sums).astype(float)
+    pairs = (number * (number - 1)).astype(np.float64)
+    result: Floats = np.sqrt(spread / np.maximum(pairs, 1))
+    return result
+
+
+def first_row(bounds: Bounds, included: Bools) -> Ints:
+    """The first included row of each window, −1 where there is none."""
+    following = np.minimum.accumulate(np.where(included, np.arange(len(included)), len(included))[::-1])[::-1]
+    at = np.r_[following, len(included)][bounds.first]
+    return np.where(at < bounds.after, at, -1)
+
+
+def last_row(bounds: Bounds, included: Bools) -> Ints:
+    """The last included row of each window, −1 where there is none."""
+    return _last_before(bounds.first, bounds.after, included)
+
+
+def previous_row(bounds: Bounds, rows: Ints, included: Bools) -> Ints:
+    """The last included row of each window that comes before the row it ends with, −1 where there is none."""
+    return _last_before(bounds.first, rows, included)
+
+
+def distance_km(latitude: Floats, longitude: Floats, rows: Ints, others: Ints) -> Floats:
+    """Great-circle distances between rows, kilometres, to the metre (haversine formula on a sphere)."""
+    phi, lam = np.radians(latitude), np.radians(longitude)
+    a = (
+        np.sin((phi[others] - phi[rows]) / 2) ** 2
+        + np.cos(phi[rows]) * np.cos(phi[others]) * np.sin((lam[others] - lam[rows]) / 2) ** 2
+    )
+    # To the metre, because the last digits of a sine depend on the processor that computes it.
+    result: Floats = np.round(2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(a, 0, 1))), 3)
+    return result
+
+
+def _difference(prefix: Ints, bounds: Bounds) -> Ints:
+    padded = np.r_[np.zeros(1, dtype=prefix.dtype), prefix]
+    result: Ints = padded[bounds.after] - padded[bounds.first]
+    return result
+
+
+def _last_before(first: Ints, after: Ints, included: Bools) -> Ints:
+    preceding = np.maximum.accumulate(np.where(included, np.arange(len(included)), -1))
+    at = np.r_[np.int64(-1), preceding][after]
+    return np.where(at >= first, at, -1)
+
+
+def _count_fresh(bounds: Bounds, included: Bools, previous: Ints) -> Ints:
+    lengths = bounds.after - bounds.first
     result = np.zeros(len(lengths), dtype=np.int64)
     # In steps of whole windows, so that memory stays bounded whatever the windows hold.
     cuts = np.searchsorted(np.cumsum(lengths), np.arange(_EXPANSION, int(lengths.sum()) + _EXPANSION, _EXPANSION))
@@ -103,9 +183,24 @@ def count_distinct(bounds: Bounds, included: Bools, codes: Ints) -> Ints:
     return result
 
 
-def _difference(prefix: Ints, bounds: Bounds) -> Ints:
-    padded = np.r_[np.int64(0), prefix]
-    result: Ints = padded[bounds.after] - padded[bounds.first]
+def _count_below(bounds: Bounds, values: Ints, borders: Ints) -> Ints:
+    """How many of each window's values, which are not negative, are smaller than the window's border.
+
+    Level by level, from the highest bit: values are sorted stably by that bit, and a window stays one run of rows.
+    """
+    first, after = bounds.first.copy(), bounds.after.copy()
+    result = np.zeros(len(first), dtype=np.int64)
+    row = values
+    for bit in range(int(max(values.max(initial=0), borders.max(initial=0))).bit_length() - 1, -1, -1):
+        zero = ((row >> bit) & 1) == 0
+        zeros = np.r_[np.int64(0), np.cumsum(zero)]
+        first_zero, after_zero = zeros[first], zeros[after]
+        wants_one = ((borders >> bit) & 1) == 1
+        result += np.where(wants_one, after_zero - first_zero, 0)
+        ones_begin = zeros[-1]
+        first = np.where(wants_one, ones_begin + first - first_zero, first_zero)
+        after = np.where(wants_one, ones_begin + after - after_zero, after_zero)
+        row = np.concatenate([row[zero], row[~zero]])
     return result
 
 

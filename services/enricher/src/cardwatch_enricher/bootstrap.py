@@ -12,6 +12,8 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
+from cardwatch_reference.derived import Derivation
+from cardwatch_reference.tables import read_bin_countries, read_exchange_rates, read_merchant_category_groups
 from cardwatch_service import logs
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
@@ -29,7 +31,6 @@ from cardwatch_enricher.pipeline import Pipeline
 from cardwatch_enricher.publish import KafkaPublisher, StoppedError
 from cardwatch_enricher.refuse import Refusal
 from cardwatch_enricher.settings import EnricherSettings
-from cardwatch_enricher.tables import read_bin_countries, read_exchange_rates, read_merchant_category_groups
 from cardwatch_enricher.tokenise import Tokeniser
 from cardwatch_enricher.validate import Validator
 
@@ -70,9 +71,11 @@ def build_pipeline(
         },
         validate=Validator(rates.rates.keys(), settings.future_tolerance_seconds),
         enrich=Enricher(
-            rates,
-            read_merchant_category_groups(settings.merchant_category_groups),
-            read_bin_countries(settings.bin_countries),
+            Derivation(
+                rates,
+                read_merchant_category_groups(settings.merchant_category_groups),
+                read_bin_countries(settings.bin_countries),
+            )
         ),
         refuse=Refusal(json_topic, json_transactions.known_fields, tokenise),
         now=lambda: time.time_ns() // 1000,

@@ -13,13 +13,9 @@ from typing import Any, Final
 from cardwatch_contracts.cards import find_card_numbers
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
 from cardwatch_contracts.wire import Record
-
-from cardwatch_enricher.countries import COUNTRY_CODES
-
-CHANNELS: Final = frozenset({"pos", "atm", "ecom", "moto"})
-TRANSACTION_TYPES: Final = frozenset({"purchase", "withdrawal", "refund"})
-STATUSES: Final = frozenset({"approved", "declined"})
+from cardwatch_reference.countries import COUNTRY_CODES
 
 MAX_AMOUNT_MINOR: Final = 10**12
 EARLIEST_EVENT_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z

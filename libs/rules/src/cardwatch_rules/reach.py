@@ -1,0 +1,164 @@
+"""Conditions that can never hold: ``payments >= 5 and payments < 3``, ``channel = 'POS'``.
+
+Sound, not complete: what is reported can never hold; much that cannot hold is not found. A condition is taken apart
+into the alternatives of its ``or``; within one, what its comparisons with literals demand of a name is intersected.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Final
+
+from sqlglot import exp
+
+from cardwatch_rules.sql import Kind, list_of, literal, name_of, parse_sql
+
+_MOST_ALTERNATIVES: Final = 64
+_FLIPPED: Final = {exp.LT: exp.GT, exp.GT: exp.LT, exp.LTE: exp.GTE, exp.GTE: exp.LTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
+_NEGATED: Final = {exp.LT: exp.GTE, exp.GT: exp.LTE, exp.LTE: exp.GT, exp.GTE: exp.LT, exp.EQ: exp.NEQ, exp.NEQ: exp.EQ}
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What a name can be: numbers from ``low`` to ``high``, or one of ``values``."""
+
+    kind: Kind
+    low: float = -inf
+    high: float = inf
+    values: frozenset[str] | None = None
+
+
+def never_holds(text: str, domains: Mapping[str, Domain]) -> str | None:
+    """Why a condition can never hold, as a sentence; None where no reason is found."""
+    reasons = []
+    for number, alternative in enumerate(_alternatives(parse_sql(text), positive=True)):
+        if number >= _MOST_ALTERNATIVES:
+            return None
+        reason = _contradiction(alternative, domains)
+        if reason is None:
+            return None
+        reasons.append(reason)
+    return "; ".join(dict.fromkeys(reasons)) or None
+
+
+_Atom = tuple[Any, bool]  # a part of the condition, and whether it or its contrary is demanded
+
+
+def _alternatives(node: Any, *, positive: bool) -> Iterator[list[_Atom]]:
+    if isinstance(node, exp.Paren):
+        yield from _alternatives(node.this, positive=positive)
+    elif isinstance(node, exp.Not):
+        yield from _alternatives(node.this, positive=not positive)
+    elif isinstance(node, exp.Or if positive else exp.And):
+        yield from _alternatives(node.this, positive=positive)
+        yield from _alternatives(node.expression, positive=positive)
+    elif isinstance(node, exp.And if positive else exp.Or):
+        for left in _alternatives(node.this, positive=positive):
+            for right in _alternatives(node.expression, positive=positive):
+                yield left + right
+    else:
+        yield [(node, positive)]
+
+
+def _contradiction(atoms: list[_Atom], domains: Mapping[str, Domain]) -> str | None:
+    demands: dict[str, _Demand] = {}
+    for node, positive in atoms:
+        if isinstance(node, exp.Boolean | exp.Null):
+            if isinstance(node, exp.Null) or bool(node.this) is not positive:
+                return f"`{node.sql(dialect='duckdb')}` stands there in place of a condition"
+            continue
+        for name, operator, value in _comparisons(node, positive):
+            domain = domains.get(name)
+            if domain is None:
+                continue
+            demand = demands.setdefault(name, _Demand(name, domain))
+            demand.add(operator, value, node.sql(dialect="duckdb") if positive else f"NOT {node.sql(dialect='duckdb')}")
+            if demand.impossible:
+                return demand.sentence
+    return None
+
+
+def _comparisons(node: Any, positive: bool) -> Iterator[tuple[str, type, Any]]:
+    """(name, operator, value or set of values) that a part demands; nothing where it is of another form."""
+    if isinstance(node, exp.Between) and positive and isinstance(node.this, exp.Column):
+        for border, bound in ((exp.GTE, node.args["low"]), (exp.LTE, node.args["high"])):
+            if (value := literal(bound)) is not None:
+                yield name_of(node.this), border, value
+    elif isinstance(node, exp.In) and positive and isinstance(node.this, exp.Column) and list_of(node) is None:
+        yield name_of(node.this), exp.In, frozenset(literal(value) for value in node.expressions)
+    elif type(node) in _FLIPPED:
+        left, right, operator = node.this, node.expression, type(node)
+        if not isinstance(left, exp.Column):
+            left, right, operator = right, left, _FLIPPED[operator]
+        value = literal(right)
+        if isinstance(left, exp.Column) and value is not None:
+            yield name_of(left), operator if positive else _NEGATED[operator], value
+
+
+@dataclass
+class _Demand:
+    """What is demanded of one name."""
+
+    name: str
+    domain: Domain
+    said: list[str] = field(default_factory=list)
+    low: float = -inf
+    high: float = inf
+    values: frozenset[Any] | None = None
+    low_open: bool = False
+    high_open: bool = False
+
+    def __post_init__(self) -> None:
+        self.low, self.high, self.values = self.domain.low, self.domain.high, self.domain.values
+
+    def add(self, operator: type, value: Any, text: str) -> None:
+        self.said.append(text)
+        if operator is exp.In or operator is exp.EQ:
+            allowed = value if operator is exp.In else frozenset({value})
+            self.values = allowed if self.values is None else self.values & allowed
+        elif operator is exp.NEQ:
+            if self.values is not None:
+                self.values -= {value}
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            self._bound(operator, value)
+
+    def _bound(self, operator: type, value: float) -> None:
+        strict = operator in (exp.GT, exp.LT)
+        if operator in (exp.GT, exp.GTE):
+            if self.domain.kind is Kind.INTEGER and strict and float(value).is_integer():
+                value, strict = value + 1, False
+            if (value, strict) > (self.low, self.low_open):
+                self.low, self.low_open = value, strict
+        else:
+            if self.domain.kind is Kind.INTEGER and strict and float(value).is_integer():
+                value, strict = value - 1, False
+            if (-value, strict) > (-self.high, self.high_open):
+                self.high, self.high_open = value, strict
+
+    @property
+    def impossible(self) -> bool:
+        if self.low > self.high or (self.low == self.high and (self.low_open or self.high_open)):
+            return True
+        return self.values is not None and not any(self._inside(value) for value in self.values)
+
+    def _inside(self, value: Any) -> bool:
+        if isinstance(value, (str, bool)) or value is None:
+            return True
+        above = value > self.low or (value == self.low and not self.low_open)
+        below = value < self.high or (value == self.high and not self.high_open)
+        return bool(above and below)
+
+    @property
+    def sentence(self) -> str:
+        said = " and ".join(f"`{text}`" for text in dict.fromkeys(self.said))
+        if self.domain.values is not None:
+            return f"{said} can never be, `{self.name}` is one of {', '.join(sorted(self.domain.values))}"
+        if (self.domain.low, self.domain.high) != (-inf, inf):
+            return f"{said} can never be, `{self.name}` is {_range(self.domain)}"
+        return f"{said} cannot both be" if len(self.said) > 1 else f"{said} can never be"
+
+
+def _range(domain: Domain) -> str:
+    if domain.high == inf:
+        return f"{domain.low:g} or more"
+    return f"from {domain.low:g} to {domain.high:g}"
