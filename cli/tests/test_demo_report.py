@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,17 @@ def test_a_missing_and_an_extra_alert_are_a_problem(rules: Path, tmp_path: Path)
     assert report.oracle == {"expected": 1, "missing": 1, "extra": 1}
     assert "1 missing, 1 extra of 1 expected" in report.problems(simulated=True)[0]
     assert report.oracle_sample == {"missing": [raised(2).alert_id], "extra": [wrong.alert_id]}
+
+
+def test_suppressed_alerts_have_to_be_right_as_well(rules: Path, tmp_path: Path) -> None:
+    rules.write_text(RULES.replace("payments >= 2", "payments >= 1") + "    suppress: 2m\n", encoding="utf-8")
+    first, second, third = (raised(number) for number in (1, 2, 3))
+    suppressed = [replace(event, status="suppressed", suppressed_by=first.alert_id) for event in (second, third)]
+    report = report_of(recorded([first, *suppressed]), [told(first, 400)], rules, tmp_path)
+    assert report.problems(simulated=True) == []
+    assert report.oracle == {"expected": 3, "missing": 0, "extra": 0}
+    report = report_of(recorded([first, suppressed[0], third]), [told(first, 400), told(third, 400)], rules, tmp_path)
+    assert report.oracle == {"expected": 3, "missing": 1, "extra": 1}
 
 
 def test_an_undelivered_alert_is_a_problem(rules: Path, tmp_path: Path) -> None:

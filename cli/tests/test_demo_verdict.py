@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from cardwatch_cli.demo.verdict import (
     AlertEvent,
     Delivery,
@@ -36,6 +38,16 @@ def test_an_alert_raised_again_after_its_retraction_stands() -> None:
     alerts = alert_set([event("a"), event("a", "retracted"), event("a")])
     assert alerts.standing == {"a"}
     assert alerts.raisings == {"a": 2}
+
+
+def test_the_last_event_says_whether_an_alert_is_suppressed() -> None:
+    suppressed = [
+        replace(event(name, "suppressed"), suppressed_by=by) for name, by in (("a", "x"), ("b", "y"), ("c", "x"))
+    ]
+    alerts = alert_set([suppressed[0], event("a"), event("b"), *suppressed[1:], event("c", "retracted")])
+    assert alerts.standing == {"a"}
+    assert alerts.suppressed == {"b": "y"}
+    assert alerts.to_deliver == {"a", "b"}
 
 
 def test_only_standing_alerts_count_by_rule() -> None:

@@ -1,6 +1,7 @@
 """Hand-drawn timelines: each case shows when its transactions happen and which of them must raise the alert."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ TYPES: dict[str, pa.DataType] = {
     "country": pa.string(),
     "status": pa.string(),
     "device_id": pa.string(),
+    "latitude": pa.float64(),
+    "longitude": pa.float64(),
 }
 
 
@@ -40,6 +43,8 @@ def payment(transaction_id: str, at_us: int, **fields: Any) -> dict[str, Any]:
         "country": "DE",
         "status": "approved",
         "device_id": None,
+        "latitude": None,
+        "longitude": None,
     }
     return usual | {"transaction_id": transaction_id, "event_time": NOON + at_us} | fields
 
@@ -58,6 +63,11 @@ def rates(tmp_path: Path) -> Path:
 @pytest.fixture
 def rule_file(tmp_path: Path) -> "RuleFile":
     return RuleFile(tmp_path / "rules.yaml")
+
+
+@pytest.fixture
+def lists() -> dict[str, list[str]]:
+    return {"trusted": ["m1", "m'2"], "watched": ["d1"], "empty": []}
 
 
 class RuleFile:
@@ -186,6 +196,190 @@ def test_nothing_to_measure_is_null_and_null_is_not_raised(rule_file: RuleFile, 
     assert values(payments, rule_file(measure, "not (n >= 0)")) == {}
 
 
+def test_declines_are_counted_where_where_holds(rule_file: RuleFile) -> None:
+    # a✗  b✗(FR)  c   d✗
+    payments = [
+        payment("a", 0, status="declined"),
+        payment("b", 1, status="declined", country="FR"),
+        payment("c", 2),
+        payment("d", 3, status="declined"),
+    ]
+    declines = {"window": "1m", "is": "declines(*)"}
+    assert values(payments, rule_file({"n": declines}, "true")) == {"a": 1, "b": 2, "c": 2, "d": 3}
+    assert values(payments, rule_file({"n": declines | {"where": "country = 'DE'"}}, "true")) == {
+        "a": 1, "b": 1, "c": 1, "d": 2,
+    }  # fmt: skip
+
+
+def test_deviation_and_ratio(rule_file: RuleFile) -> None:
+    # 2   4   9          n = 3, Σx = 15, Σx² = 101: √((303 − 225) / 6) = √13; 9 / (15 / 3) = 1.8
+    payments = [
+        payment(name, at, amount_minor=amount) for at, (name, amount) in enumerate({"a": 2, "b": 4, "c": 9}.items())
+    ]
+    deviation = {"n": {"window": "1m", "is": "stddev(amount_minor)"}}
+    assert values(payments, rule_file(deviation, "true")) == {"a": None, "b": math.sqrt(2), "c": math.sqrt(13)}
+    ratio = {"n": {"window": "1m", "is": "ratio_to_mean(amount_minor)"}}
+    assert values(payments, rule_file(ratio, "true")) == {"a": 1.0, "b": 4 / 3, "c": 1.8}
+
+
+def test_deviation_of_large_amounts_is_exact(rule_file: RuleFile) -> None:
+    # Doubles would lose the last digits of the squares: both deviations would be 0 or far off.
+    amounts = {"a": 10**15, "b": 10**15 + 1, "c": 10**15 + 2}
+    payments = [payment(name, at, amount_minor=amount) for at, (name, amount) in enumerate(amounts.items())]
+    measured = values(payments, rule_file({"n": {"window": "1m", "is": "stddev(amount_minor)"}}, "true"))
+    assert measured == {"a": None, "b": math.sqrt(0.5), "c": 1.0}
+
+
+def test_ratio_takes_the_own_value_whatever_where_says(rule_file: RuleFile) -> None:
+    # 0✗   0   6   10✗       declined ones are not in the mean, and are compared with it
+    payments = [
+        payment("a", 0, amount_minor=0, status="declined"),
+        payment("b", 1, amount_minor=0),
+        payment("c", 2, amount_minor=6),
+        payment("d", 3, amount_minor=10, status="declined"),
+    ]
+    ratio = {"n": {"window": "1m", "is": "ratio_to_mean(amount_minor)", "where": "status = 'approved'"}}
+    # a: there is no mean; b: the mean is 0; c: 6 / 3; d: 10 / 3
+    assert values(payments, rule_file(ratio, "true")) == {"a": None, "b": None, "c": 2.0, "d": 10 / 3}
+
+
+@pytest.mark.parametrize(
+    ("expression", "seen"),
+    [
+        # x2(FR)  x1(–)   y1(DE) y3(IT)              z(–)
+        #  0s      0s      5s     5s                  12s       window 10 s
+        ("first(country)", {"x1": "FR", "x2": "FR", "y1": "FR", "y3": "FR", "z": "DE"}),
+        ("last(country)", {"x1": "FR", "x2": "FR", "y1": "IT", "y3": "IT", "z": "IT"}),
+        ("first(transaction_id)", {"x1": "x1", "x2": "x1", "y1": "x1", "y3": "x1", "z": "y1"}),
+        ("last(transaction_id)", {"x1": "x2", "x2": "x2", "y1": "y3", "y3": "y3", "z": "z"}),
+        ("previous(country)", {"x1": None, "x2": None, "y1": "FR", "y3": "DE", "z": "IT"}),
+        ("previous(transaction_id)", {"x1": None, "x2": "x1", "y1": "x2", "y3": "y1", "z": "y3"}),
+        ("seconds_since_previous(*)", {"x1": None, "x2": 0.0, "y1": 5.0, "y3": 0.0, "z": 7.0}),
+    ],
+)
+def test_equal_times_are_in_the_order_of_ids(rule_file: RuleFile, expression: str, seen: dict[str, Any]) -> None:
+    payments = [
+        payment("x2", 0, country="FR"),
+        payment("x1", 0, country=None),
+        payment("y1", 5 * SECOND, country="DE"),
+        payment("y3", 5 * SECOND, country="IT"),
+        payment("z", 12 * SECOND, country=None),
+    ]
+    assert values(payments, rule_file({"n": {"window": "10s", "is": expression}}, "true")) == seen
+
+
+def test_the_previous_one_lies_in_the_window_and_satisfies_where(rule_file: RuleFile) -> None:
+    # a     b✗    c         d       window 10 s; d is 10 s after c
+    payments = [
+        payment("a", 0),
+        payment("b", 2 * SECOND, status="declined"),
+        payment("c", 3 * SECOND + 1),
+        payment("d", 13 * SECOND + 1),
+    ]
+    since = {"n": {"window": "10s", "is": "seconds_since_previous(*)", "where": "status = 'approved'"}}
+    assert values(payments, rule_file(since, "true")) == {"a": None, "b": 2.0, "c": 3.000001, "d": None}
+
+
+def test_distance_and_speed_skip_what_has_no_location(rule_file: RuleFile) -> None:
+    # Berlin   –     Paris     Paris     antipode of Paris      a quarter of an hour between neighbours, e tied with d
+    paris = {"latitude": 48.8566, "longitude": 2.3522}
+    quarter = 900 * SECOND
+    payments = [
+        payment("a", 0, latitude=52.52, longitude=13.405),
+        payment("b", quarter),
+        payment("c", 2 * quarter, **paris),
+        payment("d", 3 * quarter, **paris),
+        payment("e", 3 * quarter, latitude=-48.8566, longitude=2.3522 - 180),
+    ]
+    half_round = round(math.pi * 6371.0088, 3)
+    distance = {"n": {"window": "1h", "is": "distance_km(*)"}}
+    assert values(payments, rule_file(distance, "true")) == {
+        "a": None,
+        "b": None,
+        "c": 877.465,
+        "d": 0.0,
+        "e": half_round,
+    }
+    speed = {"n": {"window": "1h", "is": "speed_kmh(*)"}}
+    # No time is between d and e: it counts as a second.
+    assert values(payments, rule_file(speed, "true")) == {
+        "a": None, "b": None, "c": 877.465 / 0.5, "d": 0.0, "e": pytest.approx(half_round * 3_600),
+    }  # fmt: skip
+
+
+def test_scope_bin(rule_file: RuleFile) -> None:
+    payments = [payment("a", 0), payment("b", 1, card_token="c2"), payment("c", 2, card_bin="400001")]
+    assert values(payments, rule_file(count(), "true", scope="bin")) == {"a": 1, "b": 2, "c": 1}
+
+
+@pytest.mark.parametrize(
+    ("when", "hits"),
+    [
+        ("merchant_id in list('trusted')", ["a", "b"]),
+        ("merchant_id not in list('trusted')", ["c"]),
+        ("device_id in list('watched')", ["a"]),
+        ("device_id not in list('watched')", ["b"]),  # of c nobody knows the device
+        ("(device_id in list('watched')) is null", ["c"]),
+        ("device_id in list('empty')", []),
+        ("device_id not in list('empty')", ["a", "b"]),
+        ("not device_id in list('nowhere')", ["a", "b"]),
+        ("coalesce(device_id, '') not in list('empty')", ["a", "b", "c"]),
+        ("merchant_id <> 'in list(''trusted'')' -- in list('x')", ["a", "b", "c"]),
+    ],
+)
+def test_lists(rule_file: RuleFile, lists: dict[str, list[str]], when: str, hits: list[str]) -> None:
+    payments = [
+        payment("a", 0, device_id="d1"),
+        payment("b", 1, merchant_id="m'2", device_id="d2"),
+        payment("c", 2, merchant_id="m3"),
+    ]
+    alerts = expected_alerts(table(payments), rule_file({}, when), lists={name: iter(x) for name, x in lists.items()})
+    assert alerts["transaction_id"].to_pylist() == hits
+    measured = expected_alerts(table(payments), rule_file(count(where=when), "true"), lists=lists)["measures"]
+    assert json.loads(measured.to_pylist()[-1])["n"] == len(hits)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "(5 / 0) is null",
+        "(amount_minor / (amount_minor - 100)) is null",
+        "(0.0 / 0.0) is null",
+        "(5 % 0) is null",
+        "not coalesce(amount_minor / 0 > 1, false)",
+        "7 / 2 = 3.5",
+        "-7 % 3 = -1",
+        "0.1 + 0.2 > 0.3",  # doubles, not decimals
+        "2000000000 + 2000000000 = 4000000000",
+        "amount_minor * 0.5 = 50 and amount_minor > 1e-3",
+        "left(card_bin, 4) = '4000' and right(card_bin, 2) = '00'",
+        "merchant_category_code like '54__' and merchant_id not in ('0.5', '7')",
+        "case when amount_minor between 99 and 101 then abs(-2) else 0 end = greatest(1, 2)",
+    ],
+)
+def test_calculations(rule_file: RuleFile, condition: str) -> None:
+    assert raised([payment("a", 0)], rule_file({}, condition)) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "document", ["- {id: r, scope: card, when: n = 1, measures: {n: {window: 1s, is: count( * )}}}"]
+)
+@pytest.mark.parametrize("head", ["", "rules:\n"])
+def test_rules_stand_at_the_top_or_under_their_name(tmp_path: Path, head: str, document: str) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(head + document)
+    assert expected_alerts(table([payment("a", 0)]), file).select(["rule_version", "transaction_id"]).to_pylist() == [
+        {"rule_version": 1, "transaction_id": "a"}
+    ]
+
+
+def test_a_rule_may_have_no_measures_and_an_explanation(rule_file: RuleFile, tmp_path: Path) -> None:
+    file = tmp_path / "bare.yaml"
+    file.write_text("- {id: r, scope: card, title: t, explanation: Why., when: country = 'DE'}")
+    alerts = expected_alerts(table([payment("a", 0), payment("b", 1, country="FR")]), file)
+    assert alerts.select(["transaction_id", "measures"]).to_pylist() == [{"transaction_id": "a", "measures": "{}"}]
+
+
 def test_when_sees_fields_and_measures_of_several_windows(rule_file: RuleFile) -> None:
     # a . . . . b c           long window 10 s: 1 2 3, short window 2 s: 1 1 2
     payments = [payment("a", 0), payment("b", 5 * SECOND), payment("c", 6 * SECOND, country="FR")]
@@ -218,6 +412,8 @@ def test_an_alert_says_which_rule_and_has_the_agreed_identity(rule_file: RuleFil
             "event_time": NOON,
             "measures": '{"n": 1}',
             "alert_id": str(uuid5(UUID("5a0f6c4e-7f0b-5b0e-9d5c-2f6d1d6a9c11"), "velocity|7|t-1")),
+            "status": "raised",
+            "suppressed_by": None,
         }
     ]
 
@@ -314,6 +510,10 @@ def test_a_name_within_a_literal_is_no_field(rule_file: RuleFile) -> None:
         ({"measures": {"n": {"window": "10s", "is": "count(amount_minor)"}}}, r"count\(amount_minor\)"),
         ({"measures": {"country": {"window": "10s", "is": "count(*)"}}, "when": "country > 1"}, "another"),
         ({"when": "n > (select count(*) from read_csv('/etc/hostname'))"}, "cannot be evaluated"),
+        ({"measures": {"n": {"window": "10s", "is": "speed_kmh(amount_minor)"}}}, r"speed_kmh\(amount_minor\)"),
+        ({"measures": {"n": {"window": "10s", "is": "previous(*)"}}}, r"previous\(\*\)"),
+        ({"measures": {"n": {"window": "10s", "is": "first(distinct country)"}}}, "distinct country"),
+        ({"measures": {"n": {"window": "10s", "is": "first(colour)"}}}, "colour"),
         ({"mode": "asleep"}, "asleep"),
         ({"version": "one"}, "version"),
     ],

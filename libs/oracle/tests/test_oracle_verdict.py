@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
-from cardwatch_oracle import Verdict, expected_alerts, verify
+from cardwatch_oracle import ObservedAlert, OracleError, Verdict, expected_alerts, read_lists, verify
 from cardwatch_oracle.__main__ import judge
 from typer.testing import CliRunner
 
@@ -57,6 +57,87 @@ def test_missing_and_extra_are_named(transactions: Path, rules: Path) -> None:
     assert verdict == Verdict(expected=3, missing=[first, third], extra=["stray-a", "stray-b"])
     assert not verdict.holds
     assert str(verdict) == "3 expected, 2 missing, 2 extra"
+
+
+@pytest.fixture
+def suppressing(tmp_path: Path) -> Path:
+    """The same rule, which raises t1 and suppresses t2 and t3."""
+    file = tmp_path / "suppressing.yaml"
+    file.write_text(RULES + "    suppress: 1m\n")
+    return file
+
+
+def observed(expected: pa.Table) -> list[ObservedAlert]:
+    return [ObservedAlert(*row.values()) for row in expected.select(ObservedAlert._fields).to_pylist()]
+
+
+def test_suppressed_alerts_are_expected_with_what_suppressed_them(transactions: Path, suppressing: Path) -> None:
+    expected = expected_alerts(transactions, suppressing)
+    first, second, third = observed(expected)
+    assert (first.status, second.status, third.status) == ("raised", "suppressed", "suppressed")
+    assert verify(expected, [third, second, first, second]).holds
+    assert verify(expected, expected).holds
+
+    # One raised instead, one counted on another, one not seen at all.
+    raised = second._replace(status="raised", suppressed_by=None)
+    misled = third._replace(suppressed_by=second.alert_id)
+    assert verify(expected, [raised, misled]) == Verdict(
+        expected=3,
+        missing=[first.alert_id, second.alert_id, third.alert_id],
+        extra=sorted([second.alert_id, third.alert_id]),
+    )
+    # Seen as it should be, and otherwise: extra, not missing.
+    assert verify(expected, [first, second, raised, third]) == Verdict(3, [], [second.alert_id])
+
+
+def test_bare_ids_are_compared_by_identity(transactions: Path, suppressing: Path) -> None:
+    expected = expected_alerts(transactions, suppressing)
+    first, second, third = observed(expected)
+    assert verify(expected, [alert.alert_id for alert in (first, second, third)]).holds
+    assert verify(expected, expected.select(["alert_id"])).holds
+    assert verify(expected, [first.alert_id]).missing == [second.alert_id, third.alert_id]
+
+
+def test_command_compares_how_alerts_stand(transactions: Path, suppressing: Path, tmp_path: Path) -> None:
+    first, second, third = observed(expected_alerts(transactions, suppressing))
+    file = tmp_path / "observed.csv"
+    lines = [
+        f"{first.alert_id},raised,",
+        *(f"{x.alert_id},{x.status},{x.suppressed_by}" for x in (second, third)),
+    ]
+    file.write_text("\n".join(lines))
+    code, said = run("--transactions", transactions, "--rules", suppressing, "--alerts", file)
+    assert (code, "1  twice and 2 suppressed" in said) == (0, True)
+
+    file.write_text("\n".join([lines[0], f"{second.alert_id},raised,", lines[2]]))
+    code, said = run("--transactions", transactions, "--rules", suppressing, "--alerts", file)
+    assert (code, "3 expected, 1 missing, 1 extra" in said) == (1, True)
+    assert f"suppressed by {first.alert_id}" in said
+
+    file.write_text("\n".join([*lines, "x,retracted,"]))
+    code, said = run("--transactions", transactions, "--rules", suppressing, "--alerts", file)
+    assert (code, "line 4" in said) == (2, True)
+
+
+def test_command_takes_lists(transactions: Path, tmp_path: Path) -> None:
+    rules, lists = tmp_path / "rules.yaml", tmp_path / "lists.yaml"
+    rules.write_text("- {id: watched, scope: card, when: transaction_id in list('watched')}")
+    lists.write_text("watched: [t0, t2]\nnobody: []\n")
+    code, said = run("--transactions", transactions, "--rules", rules, "--lists", lists)
+    assert (code, "2  watched" in said) == (0, True)
+    code, said = run("--transactions", transactions, "--rules", rules)
+    assert (code, "0  alerts expected" in said) == (0, True)
+    code, said = run("--transactions", transactions, "--rules", rules, "--lists", tmp_path / "absent.yaml")
+    assert (code, "absent.yaml cannot be read" in said) == (2, True)
+
+
+@pytest.mark.parametrize("text", ["[a, b]", "a: b", "a: {b: c}", "a: [400000]", "1: [a]", "a: [", "a: [null]"])
+def test_wrong_lists_are_refused_with_one_sentence(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "lists.yaml"
+    file.write_text(text)
+    with pytest.raises(OracleError) as refused:
+        read_lists(file)
+    assert "\n" not in str(refused.value)
 
 
 def test_command_says_what_to_expect(transactions: Path, rules: Path, tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """What the enricher looks up for a transaction, looked up a second time for the oracle, in SQL from the same tables."""
 
-import importlib.util
+from importlib.resources import files
 from pathlib import Path
 from typing import Final, cast
 
 import duckdb
 import pyarrow as pa
-from cardwatch_contracts.errors import CardwatchError
 
 _LOOKED_UP: Final = """
     WITH groups AS (SELECT * FROM read_csv($groups, all_varchar = true)),
@@ -23,11 +22,7 @@ _LOOKED_UP: Final = """
 
 
 def with_lookups(transactions: pa.Table) -> pa.Table:
-    """The transactions with ``merchant_category_group`` and ``bin_country`` (null where the BIN is unknown).
-
-    Raises:
-        CardwatchError: the enricher and its tables are not installed.
-    """
+    """The transactions with ``merchant_category_group`` and ``bin_country`` (null where the BIN is unknown)."""
     tables = {
         "groups": str(enricher_table("merchant_category_groups.csv")),
         "bins": str(enricher_table("bin_countries.csv")),
@@ -38,8 +33,5 @@ def with_lookups(transactions: pa.Table) -> pa.Table:
 
 
 def enricher_table(name: str) -> Path:
-    """A data file of the installed enricher: found on disk, since nothing here may import a service."""
-    spec = importlib.util.find_spec("cardwatch_enricher")
-    if spec is None or spec.origin is None:
-        raise CardwatchError("the enricher is not installed; `make install` does that")
-    return Path(spec.origin).parent / "data" / name
+    """A reference table that the enricher uses unless it is told otherwise, as a file."""
+    return Path(str(files("cardwatch_reference") / "data" / name))

@@ -131,6 +131,7 @@ def _alert_events(reader: TopicReader, registry: Registry, topic_prefix: str) ->
             event["transaction_id"],
             event["raw_broker_time"],
             {measure["name"]: measure["value"] for measure in event["measures"]},
+            event.get("suppressed_by"),
         )
 
 

@@ -10,13 +10,16 @@ from typing import Any, Final
 import pyarrow as pa
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_contracts.schemas import parsed_schema
-from cardwatch_oracle import OracleError, expected_alerts, verify
+from cardwatch_oracle import ObservedAlert, OracleError, expected_alerts, verify
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from cardwatch_cli.demo.lookups import enricher_table, with_lookups
 from cardwatch_cli.demo.recorded import Recorded, Transaction
 from cardwatch_cli.demo.verdict import (
+    RAISED,
+    SUPPRESSED,
+    AlertSet,
     Delivery,
     alert_set,
     by_rule,
@@ -52,7 +55,7 @@ class Report:
         latency_ms: broker time of the raw transaction → alert at the webhook, nearest-rank percentiles.
         precision: share of standing alerts on labelled fraud; null without alerts.
         recall: share of fraud episodes with an alert; null without labels of fraud.
-        oracle: alerts that must stand, those of them that do not, those that stand and must not.
+        oracle: alerts that must stand or be suppressed, those of them that do not so, those that do and must not.
         oracle_sample: a few of the missing and extra ones.
         first_alert_seconds: from the command to the first alert at the webhook; null without alerts.
         delta_rows: rows in each Delta table.
@@ -137,7 +140,7 @@ def build_report(
     if not simulated:
         transactions = [row for row in transactions if row["transaction_id"] not in recorded.refused_ids]
     expected = _expected(transactions, rules)
-    verdict = verify(expected, alerts.standing)
+    verdict = verify(expected, _observed(alerts))
     return Report(
         produced=recorded.produced,
         transactions=len(transactions),
@@ -178,6 +181,13 @@ def _expected(transactions: list[Transaction], rules: Path) -> pa.Table:
         return expected_alerts(table, rules, enricher_table("exchange_rates.csv"))
     except OracleError as error:
         raise CardwatchError(f"the oracle cannot say which alerts to expect: {error}") from error
+
+
+def _observed(alerts: AlertSet) -> list[ObservedAlert]:
+    return [
+        *(ObservedAlert(alert_id, RAISED) for alert_id in alerts.standing),
+        *(ObservedAlert(alert_id, SUPPRESSED, by) for alert_id, by in alerts.suppressed.items()),
+    ]
 
 
 def _arrow_schema() -> pa.Schema:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 RAISED: Final = "raised"
+SUPPRESSED: Final = "suppressed"
 RETRACTED: Final = "retracted"
 LIVE: Final = "live"
 
@@ -24,6 +25,7 @@ class AlertEvent:
     transaction_id: str
     raw_broker_time: int
     measures: Mapping[str, float | int | None]
+    suppressed_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +55,34 @@ class AlertSet:
     Attributes:
         raised: alert id → its first raising event.
         raisings: alert id → how many times it was raised when it did not stand: again after each retraction.
-        standing: ids that were not retracted in the end.
+        standing: ids that were raised in the end.
+        suppressed: id → the alert that it is counted on, of what was suppressed in the end.
         to_deliver: ids of raised alerts of live rules.
     """
 
     raised: Mapping[str, AlertEvent]
     raisings: Mapping[str, int]
     standing: frozenset[str]
+    suppressed: Mapping[str, str | None]
     to_deliver: frozenset[str]
 
 
 def alert_set(events: Iterable[AlertEvent]) -> AlertSet:
     """Fold events, in order within their key, into the set that they amount to. Repeated events change nothing."""
     raised: dict[str, AlertEvent] = {}
-    last: dict[str, str] = {}
+    last: dict[str, AlertEvent] = {}
     raisings: Counter[str] = Counter()
     for event in events:
         if event.status == RAISED:
             raised.setdefault(event.alert_id, event)
-            raisings[event.alert_id] += last.get(event.alert_id) != RAISED
-        last[event.alert_id] = event.status
+            before = last.get(event.alert_id)
+            raisings[event.alert_id] += before is None or before.status != RAISED
+        last[event.alert_id] = event
     return AlertSet(
         raised,
         raisings,
-        frozenset(alert_id for alert_id, status in last.items() if status == RAISED),
+        frozenset(alert_id for alert_id, event in last.items() if event.status == RAISED),
+        {alert_id: event.suppressed_by for alert_id, event in last.items() if event.status == SUPPRESSED},
         frozenset(alert_id for alert_id, event in raised.items() if event.mode == LIVE),
     )
 

@@ -6,7 +6,17 @@ Shares no code with the evaluator in `cardwatch_rules`, not even identifiers or 
 
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.expectation import EXPECTED_ALERTS, expected_alerts
-from cardwatch_oracle.verdict import Verdict, verify
+from cardwatch_oracle.lists import read_lists
+from cardwatch_oracle.verdict import ObservedAlert, Verdict, verify
 from cardwatch_oracle.windows import windows
 
-__all__ = ["EXPECTED_ALERTS", "OracleError", "Verdict", "expected_alerts", "verify", "windows"]
+__all__ = [
+    "EXPECTED_ALERTS",
+    "ObservedAlert",
+    "OracleError",
+    "Verdict",
+    "expected_alerts",
+    "read_lists",
+    "verify",
+    "windows",
+]

@@ -1,8 +1,9 @@
 """`python -m cardwatch_oracle`: which alerts had to be raised, and whether they were."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,10 @@ import typer
 
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.expectation import expected_alerts
-from cardwatch_oracle.verdict import Verdict, verify
+from cardwatch_oracle.lists import read_lists
+from cardwatch_oracle.verdict import ObservedAlert, Verdict, verify
+
+_RAISED, _SUPPRESSED = "raised", "suppressed"
 
 
 def judge(
@@ -22,7 +26,11 @@ def judge(
         Path | None, typer.Option(help="CSV currency,exponent,rate_e8; needed where base_amount_minor is absent.")
     ] = None,
     alerts: Annotated[
-        Path | None, typer.Option(help="Alert ids raised and not retracted, one a line; without it, only expect.")
+        Path | None,
+        typer.Option(
+            help="Alerts that were published and not retracted, one a line: id, or id,status,suppressed_by; "
+            "without it, only expect."
+        ),
     ] = None,
     category_groups: Annotated[
         Path | None,
@@ -30,6 +38,9 @@ def judge(
     ] = None,
     bin_countries: Annotated[
         Path | None, typer.Option(help="CSV bin,country; needed where a rule uses the absent bin_country.")
+    ] = None,
+    lists: Annotated[
+        Path | None, typer.Option(help="YAML or JSON, name: [value, …], for rules that say `in list('name')`.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the expected alerts to this Parquet file.")] = None,
     show: Annotated[int, typer.Option(min=0, help="How many missing and extra alerts to print.")] = 10,
@@ -43,16 +54,21 @@ def judge(
     """
     try:
         expected = expected_alerts(
-            transactions, rules, rates, category_groups_file=category_groups, bin_countries_file=bin_countries
+            transactions,
+            rules,
+            rates,
+            category_groups_file=category_groups,
+            bin_countries_file=bin_countries,
+            lists=None if lists is None else read_lists(lists),
         )
-        observed = None if alerts is None else _ids(alerts)
+        observed = None if alerts is None else list(_observed(alerts))
         if output is not None:
             _write(expected, output)
     except OracleError as error:
         typer.echo(f"Error: {error}.", err=True)
         raise typer.Exit(2) from error
-    for rule_id, count in sorted(Counter(expected["rule_id"].to_pylist()).items()):
-        typer.echo(f"{count:>12,}  {rule_id}")
+    for line in _counts(expected):
+        typer.echo(line)
     if observed is None:
         typer.echo(f"{expected.num_rows:>12,}  alerts expected")
         return
@@ -63,13 +79,23 @@ def judge(
         raise typer.Exit(1)
 
 
+def _counts(expected: pa.Table) -> Iterator[str]:
+    """A line for each rule: how many alerts it raises, and suppresses."""
+    alerts = Counter(
+        (str(alert["rule_id"]), alert["status"]) for alert in expected.select(["rule_id", "status"]).to_pylist()
+    )
+    for rule_id in sorted({rule_id for rule_id, _ in alerts}):
+        suppressed = alerts[rule_id, _SUPPRESSED]
+        yield f"{alerts[rule_id, _RAISED]:>12,}  {rule_id}" + (f" and {suppressed:,} suppressed" if suppressed else "")
+
+
 def _explain(verdict: Verdict, expected: pa.Table, show: int) -> None:
     missing = set(verdict.missing[:show])
     for alert in expected.to_pylist() if missing else []:
         if alert["alert_id"] in missing:
             typer.echo(
                 f"missing {alert['alert_id']}: {alert['rule_id']} for transaction {alert['transaction_id']} "
-                f"of {alert['scope']} {alert['key']} at {alert['event_time']}, {alert['measures']}"
+                f"of {alert['scope']} {alert['key']} at {alert['event_time']}, {alert['measures']}, {_standing(alert)}"
             )
     for alert_id in verdict.extra[:show]:
         typer.echo(f"extra   {alert_id}")
@@ -77,11 +103,26 @@ def _explain(verdict: Verdict, expected: pa.Table, show: int) -> None:
         typer.echo(f"… and {hidden:,} more (--show)")
 
 
-def _ids(path: Path) -> set[str]:
+def _standing(alert: dict[str, Any]) -> str:
+    return f"suppressed by {alert['suppressed_by']}" if alert["suppressed_by"] else str(alert["status"])
+
+
+def _observed(path: Path) -> Iterator[str | ObservedAlert]:
     try:
-        return {line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()}
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise OracleError(f"the observed alerts cannot be read from {path}: {error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        fields = [field.strip() for field in line.split(",")]
+        match fields:
+            case [""]:
+                continue
+            case [alert_id]:
+                yield alert_id
+            case [alert_id, "raised" | "suppressed" as status, suppressed_by]:
+                yield ObservedAlert(alert_id, status, suppressed_by or None)
+            case _:
+                raise OracleError(f"{path}, line {number}: {line!r} is neither id nor id,status,suppressed_by")
 
 
 def _write(expected: pa.Table, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which alerts a set of transactions must have raised, from the definition of a rule."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid5
@@ -9,7 +10,9 @@ import duckdb
 import pyarrow as pa
 
 from cardwatch_oracle.errors import OracleError
-from cardwatch_oracle.rule_file import Measure, Rule, read_rules
+from cardwatch_oracle.lists import distinct
+from cardwatch_oracle.rule_file import Rule, read_rules
+from cardwatch_oracle.statement import rule_sql
 from cardwatch_oracle.transactions import (
     add_base_amount,
     add_bin_country,
@@ -18,9 +21,7 @@ from cardwatch_oracle.transactions import (
     columns_of,
     database,
     first_line,
-    quoted,
 )
-from cardwatch_oracle.windows import frame
 
 # Stated again rather than imported: were the evaluator's namespace to change, its alerts would no longer be found.
 ALERT_NAMESPACE: Final = UUID("5a0f6c4e-7f0b-5b0e-9d5c-2f6d1d6a9c11")
@@ -34,6 +35,8 @@ _COLUMNS: dict[str, pa.DataType] = {
     "event_time": pa.int64(),
     "measures": pa.string(),
     "alert_id": pa.string(),
+    "status": pa.string(),
+    "suppressed_by": pa.string(),
 }
 EXPECTED_ALERTS: Final = pa.schema(_COLUMNS)
 _ORDER: Final = [(name, "ascending") for name in ("event_time", "transaction_id", "rule_id", "rule_version")]
@@ -42,25 +45,29 @@ _ORDER: Final = [(name, "ascending") for name in ("event_time", "transaction_id"
 def expected_alerts(
     transactions: pa.Table | Path,
     rules_file: Path,
-    rates_file: Path | None,
+    rates_file: Path | None = None,
     *,
     category_groups_file: Path | None = None,
     bin_countries_file: Path | None = None,
+    lists: Mapping[str, Iterable[str]] | None = None,
 ) -> pa.Table:
-    """The final set of alerts of all rules that are not paused, shadow rules included.
+    """The final set of alerts of all rules that are not paused, shadow rules and suppressed alerts included.
 
     `transactions` has the fields of transaction.avsc, in any order, duplicates allowed; what the enricher adds is
     computed here where the columns are absent: base_amount_minor from `rates_file` (currency, exponent, rate_e8),
     merchant_category_group from `category_groups_file` (first, last, group),
-    bin_country from `bin_countries_file` (bin, country). Returns a table with the schema EXPECTED_ALERTS, ordered by
-    event_time (microseconds since the epoch), transaction and rule; `measures` is JSON, name to value.
+    bin_country from `bin_countries_file` (bin, country). `lists` are what `x in list('name')` looks into; one that is
+    not among them is empty. Returns a table with the schema EXPECTED_ALERTS, ordered by event_time (microseconds since
+    the epoch), transaction and rule; `measures` is JSON, name to value; `status` is raised or suppressed, and
+    `suppressed_by` the id of the alert that a suppressed one is counted on.
 
     Raises OracleError with one sentence where the input does not say what to expect.
     """
     rules = [rule for rule in read_rules(rules_file) if rule.mode != "paused"]
+    known_lists = distinct(lists)
     with database(transactions) as connection:
         _enrich(connection, rules, rates_file, category_groups_file, bin_countries_file)
-        alerts = [_alerts(connection, rule) for rule in rules]
+        alerts = [_alerts(connection, rule, known_lists) for rule in rules]
     return pa.concat_tables([EXPECTED_ALERTS.empty_table(), *alerts]).sort_by(_ORDER)
 
 
@@ -69,43 +76,15 @@ def alert_id(rule_id: str, version: int, transaction_id: str) -> str:
     return str(uuid5(ALERT_NAMESPACE, f"{rule_id}|{version}|{transaction_id}"))
 
 
-def rule_sql(rule: Rule) -> str:
-    """The definition of a rule as one SELECT: key, transaction_id, event_time, then each measure."""
-    key = quoted(rule.key)
-    names = "".join(f", {quoted(measure.name)}" for measure in rule.measures)
-    measures = "".join(f",\n    {_measure_sql(measure, key)} AS {quoted(measure.name)}" for measure in rule.measures)
-    # The line break before a closing bracket lets a rule's text end in a comment.
-    return f"""SELECT {key}, transaction_id, event_time{names}
-FROM (
-  SELECT *{measures}
-  FROM transactions
-  WHERE {key} IS NOT NULL
-)
-WHERE ({rule.when}
-)"""  # noqa: S608
-
-
-def _measure_sql(measure: Measure, key: str) -> str:
-    field = quoted(measure.field) if measure.field else "*"
-    only = f" FILTER (WHERE ({measure.where}\n))" if measure.where else ""
-    over = f"{only} OVER ({frame(key, measure.window_us)})"
-    match measure.function:
-        case "count_distinct":
-            return f"count(DISTINCT {field}){over}"
-        case "mean":  # avg() would round in its own way
-            return f"(sum({field}){over})::DOUBLE / (count({field}){over})::DOUBLE"
-        case function:
-            return f"{function}({field}){over}"
-
-
-def _alerts(connection: duckdb.DuckDBPyConnection, rule: Rule) -> pa.Table:
+def _alerts(connection: duckdb.DuckDBPyConnection, rule: Rule, lists: Mapping[str, Sequence[str]]) -> pa.Table:
     _check_fields(connection, rule)
     try:
-        rows = connection.execute(rule_sql(rule)).fetchall()
+        rows = connection.execute(rule_sql(rule, lists)).fetchall()
     except duckdb.Error as error:
         raise OracleError(f"rule {rule.rule_id} cannot be evaluated: {first_line(error)}") from error
     names = [measure.name for measure in rule.measures]
     transaction_ids = [str(row[1]) for row in rows]
+    told_by = [row[-1] for row in rows]
     return pa.Table.from_pydict(
         {
             "rule_id": [rule.rule_id] * len(rows),
@@ -114,8 +93,12 @@ def _alerts(connection: duckdb.DuckDBPyConnection, rule: Rule) -> pa.Table:
             "key": [str(row[0]) for row in rows],
             "transaction_id": transaction_ids,
             "event_time": [row[2] for row in rows],
-            "measures": [json.dumps(dict(zip(names, row[3:], strict=True)), default=str) for row in rows],
+            "measures": [json.dumps(dict(zip(names, row[3:-1], strict=True)), default=str) for row in rows],
             "alert_id": [alert_id(rule.rule_id, rule.version, transaction_id) for transaction_id in transaction_ids],
+            "status": ["raised" if teller is None else "suppressed" for teller in told_by],
+            "suppressed_by": [
+                None if teller is None else alert_id(rule.rule_id, rule.version, teller) for teller in told_by
+            ],
         },
         schema=EXPECTED_ALERTS,
     )
@@ -123,7 +106,7 @@ def _alerts(connection: duckdb.DuckDBPyConnection, rule: Rule) -> pa.Table:
 
 def _check_fields(connection: duckdb.DuckDBPyConnection, rule: Rule) -> None:
     fields = columns_of(connection)
-    for name in [rule.key, *(measure.field for measure in rule.measures if measure.field)]:
+    for name in [rule.key, *(field for measure in rule.measures for field in measure.fields)]:
         if name not in fields:
             raise OracleError(f"rule {rule.rule_id} uses {name}, which the transactions do not have")
     for measure in rule.measures:

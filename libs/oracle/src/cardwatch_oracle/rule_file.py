@@ -9,14 +9,27 @@ import yaml
 
 from cardwatch_oracle.errors import OracleError
 
-KEY_OF_SCOPE: Final = {"card": "card_token", "merchant": "merchant_id", "device": "device_id", "ip": "ip_address"}
+KEY_OF_SCOPE: Final = {
+    "card": "card_token",
+    "merchant": "merchant_id",
+    "device": "device_id",
+    "ip": "ip_address",
+    "bin": "card_bin",
+}
 MODES: Final = ("live", "shadow", "paused")
 
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION: Final = re.compile(r"([1-9][0-9]*)\s*([smhd])")
-_MEASURE: Final = re.compile(
-    r"(count|sum|mean|min|max)\s*\(\s*(?:(distinct)\s+)?(\*|[a-z_][a-z0-9_]*)\s*\)", re.IGNORECASE
-)
+_MEASURE: Final = re.compile(r"([a-z_]+)\s*\(\s*(?:(distinct)\s+)?(\*|[a-z_][a-z0-9_]*)\s*\)", re.IGNORECASE)
+# Functions of the whole transaction, `f(*)`, with the fields that they look at all the same.
+_OF_TRANSACTION: Final = {
+    "count": (),
+    "declines": ("status",),
+    "seconds_since_previous": (),
+    "distance_km": ("latitude", "longitude"),
+    "speed_kmh": ("latitude", "longitude"),
+}
+_OF_FIELD: Final = ("sum", "mean", "min", "max", "stddev", "ratio_to_mean", "first", "last", "previous")
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]*", re.IGNORECASE)
 _SQL_WORD: Final = re.compile(r"'(?:[^']|'')*'|([a-z_][a-z0-9_]*)", re.IGNORECASE)
 
@@ -25,20 +38,25 @@ _SQL_WORD: Final = re.compile(r"'(?:[^']|'')*'|([a-z_][a-z0-9_]*)", re.IGNORECAS
 class Measure:
     """One number over the window `(t − window_us, t]` of the rule's key.
 
-    `function` is count, count_distinct, sum, mean, min or max; `field` is None for `count(*)`; `where` is SQL over
-    a transaction's fields, or None for every transaction. `window_us` is in microseconds.
+    `function` is that of the rule, or count_distinct; `fields` are those that it looks at, none for `count(*)`, its
+    argument first; `where` is a condition on a transaction's fields, or None for every transaction. `window_us` is in
+    microseconds.
     """
 
     name: str
     function: str
-    field: str | None
+    fields: tuple[str, ...]
     window_us: int
     where: str | None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule as the oracle needs it: `when` is SQL over a transaction's fields and the measures' names."""
+    """A rule as the oracle needs it.
+
+    `when` is a condition on a transaction's fields and the measures' names; `suppress_us`, in microseconds, is None
+    where every hit raises an alert.
+    """
 
     rule_id: str
     version: int
@@ -46,6 +64,7 @@ class Rule:
     mode: str
     measures: tuple[Measure, ...]
     when: str
+    suppress_us: int | None
 
     @property
     def key(self) -> str:
@@ -56,7 +75,7 @@ class Rule:
         """Every word, in lower case, that may be a field's name: a superset of the fields that the rule uses."""
         texts = [self.when, *(measure.where for measure in self.measures if measure.where)]
         words = {word.lower() for text in texts for word in _SQL_WORD.findall(text) if word}
-        return frozenset(words | {measure.field.lower() for measure in self.measures if measure.field} | {self.key})
+        return frozenset(words | {field.lower() for measure in self.measures for field in measure.fields} | {self.key})
 
 
 def read_rules(path: Path) -> list[Rule]:
@@ -70,9 +89,9 @@ def read_rules(path: Path) -> list[Rule]:
         raise OracleError(f"the rule file {path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OracleError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    entries = document.get("rules") if isinstance(document, dict) else None
+    entries = document.get("rules") if isinstance(document, dict) else document
     if not isinstance(entries, list):
-        raise OracleError(f"{path} must hold a list named `rules`")
+        raise OracleError(f"{path} must hold a list of rules, at its top level or named `rules`")
     rules = [_rule(entry, f"{path.name}, rule {position}") for position, entry in enumerate(entries, start=1)]
     identities = [(rule.rule_id, rule.version) for rule in rules]
     for identity in identities:
@@ -85,16 +104,16 @@ def duration_us(text: object) -> int:
     """Microseconds in `90s`, `10m`, `24h` or `7d`; raises OracleError for anything else."""
     found = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
-        raise OracleError(f"{text!r} is no window: write a whole number and s, m, h or d, such as 10m")
+        raise OracleError(f"{text!r} is no length of time: write a whole number and s, m, h or d, such as 10m")
     return int(found[1]) * _UNIT_SECONDS[found[2]] * 1_000_000
 
 
 def _rule(entry: Any, where: str) -> Rule:
     if not isinstance(entry, dict):
-        raise OracleError(f"{where} must be a mapping with id, version, scope, measures and when")
+        raise OracleError(f"{where} must be a mapping with id, scope and when")
     rule_id = _text(entry, "id", where)
     where = f"rule {rule_id}"
-    version = entry.get("version")
+    version = entry.get("version", 1)
     if not isinstance(version, int) or isinstance(version, bool):
         raise OracleError(f"{where}: version must be a whole number, not {version!r}")
     scope = _text(entry, "scope", where)
@@ -113,6 +132,7 @@ def _rule(entry: Any, where: str) -> Rule:
         mode=mode,
         measures=tuple(_measure(name, measure, where) for name, measure in measures.items()),
         when=_text(entry, "when", where),
+        suppress_us=_length(entry, "suppress", where) if entry.get("suppress") is not None else None,
     )
 
 
@@ -123,25 +143,37 @@ def _measure(name: Any, entry: Any, where: str) -> Measure:
     if not isinstance(entry, dict):
         raise OracleError(f"{where}: must be a mapping with window and is")
     expression = _text(entry, "is", where)
-    found = _MEASURE.fullmatch(expression.strip())
-    if found is None:
-        raise OracleError(
-            f"{where}: {expression!r} is not count(*), count(distinct f), sum(f), mean(f), min(f) or max(f)"
-        )
-    function, distinct, field = found[1].lower(), bool(found[2]), found[3]
-    if (function == "count") != (distinct or field == "*") or (distinct and field == "*"):
-        raise OracleError(f"{where}: {expression!r} is neither count(*) nor a function of one field")
-    try:
-        window_us = duration_us(entry.get("window"))
-    except OracleError as error:
-        raise OracleError(f"{where}: {error}") from error
+    function, fields = _call(expression.strip(), where)
     return Measure(
         name=name,
-        function="count_distinct" if distinct else function,
-        field=None if field == "*" else field,
-        window_us=window_us,
+        function=function,
+        fields=fields,
+        window_us=_length(entry, "window", where),
         where=_text(entry, "where", where) if entry.get("where") is not None else None,
     )
+
+
+def _call(expression: str, where: str) -> tuple[str, tuple[str, ...]]:
+    """Function and fields of what a measure `is`."""
+    found = _MEASURE.fullmatch(expression)
+    function, distinct, argument = (found[1].lower(), bool(found[2]), found[3]) if found else ("", False, "")
+    if function == "count" and distinct and argument != "*":
+        return "count_distinct", (argument,)
+    if function in _OF_TRANSACTION and not distinct and argument == "*":
+        return function, _OF_TRANSACTION[function]
+    if function in _OF_FIELD and not distinct and argument != "*":
+        return function, (argument,)
+    raise OracleError(
+        f"{where}: {expression!r} is not count(distinct f), nor one of {', '.join(_OF_TRANSACTION)} of *, "
+        f"nor one of {', '.join(_OF_FIELD)} of a field"
+    )
+
+
+def _length(entry: dict[Any, Any], name: str, where: str) -> int:
+    try:
+        return duration_us(entry.get(name))
+    except OracleError as error:
+        raise OracleError(f"{where}: {name} {error}") from error
 
 
 def _text(entry: dict[Any, Any], name: str, where: str) -> str:

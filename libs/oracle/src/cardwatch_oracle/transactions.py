@@ -16,6 +16,15 @@ from cardwatch_oracle.errors import OracleError
 TRANSPORT: Final = frozenset({"raw_topic", "raw_partition", "raw_offset", "raw_broker_time", "enriched_at"})
 BASE_CURRENCY: Final = "EUR"
 
+_CONFIGURATION: Final[dict[str, str | bool | int | float | list[str]]] = {
+    # The text of rules runs in here: it gets no file, no network and no Python variable to look at.
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+    # Dividing by zero is null, of whole numbers and of doubles.
+    "error_on_division_by_zero": False,
+    "ieee_floating_point_ops": False,
+}
+
 
 def quoted(name: str) -> str:
     """An SQL identifier."""
@@ -36,10 +45,7 @@ def database(arrivals: pa.Table | Path) -> Iterator[duckdb.DuckDBPyConnection]:
     then which alerts are right depends on which came first.
     """
     table = _with_integer_time(_read(arrivals) if isinstance(arrivals, Path) else arrivals)
-    # The text of rules runs in here: it gets no file, no network and no Python variable to look at.
-    with duckdb.connect(
-        ":memory:", config={"enable_external_access": False, "python_enable_replacements": False}
-    ) as connection:
+    with duckdb.connect(":memory:", config=_CONFIGURATION) as connection:
         connection.execute("SET enable_progress_bar = false")
         connection.register("arrivals", table)
         columns = ", ".join(quoted(name) for name in table.column_names if name not in TRANSPORT)

@@ -1,0 +1,44 @@
+"""The text of `where` and `when` as DuckDB is to read it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+_TOKEN: Final = re.compile(
+    r"""(?P<list>\blist\s*\(\s*'(?P<name>(?:[^']|'')*)'\s*\))
+      | \d+(?:\.\d*)?e[+-]?\d+
+      | (?P<fraction>(?:\d+\.\d*|\.\d+)(?![\w.]))
+      | (?P<whole>\d+(?![\w.]))
+      | '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | [\w.]+""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_BIGINT_DIGITS: Final = 18
+# `NULL IN ()` would be false, and the language wants null; no field's value is this.
+_NOBODY: Final = "b1f6a0de-nobody-has-this-value"
+
+
+def condition_sql(text: str, lists: Mapping[str, Sequence[str]]) -> str:
+    """A condition of the rule language as an SQL expression; `lists` maps names to values, an unknown one is empty.
+
+    - `0.25` is a DOUBLE, as every fraction of the language is: DuckDB's own DECIMAL would calculate in tenths.
+    - `5` is a BIGINT: DuckDB's INTEGER would overflow at two thousand millions.
+    - `list('name')` is its values.
+
+    Nothing within a text literal, a name or a comment is touched.
+    """
+
+    def replacement(found: re.Match[str]) -> str:
+        if found["fraction"]:
+            return f"{found[0]}e0"
+        if found["whole"] and len(found[0]) <= _BIGINT_DIGITS:
+            return f"{found[0]}::BIGINT"
+        if found["list"]:
+            values = lists.get(found["name"].replace("''", "'")) or [_NOBODY]
+            return f"({', '.join(_literal(value) for value in values)})"
+        return found[0]
+
+    return _TOKEN.sub(replacement, text)
+
+
+def _literal(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

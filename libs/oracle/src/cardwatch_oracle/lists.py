@@ -1,0 +1,36 @@
+"""The lists that analysts keep: names, and the values that each holds."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import yaml
+
+from cardwatch_oracle.errors import OracleError
+
+
+def read_lists(path: Path) -> dict[str, list[str]]:
+    """The lists of a YAML or JSON file that maps each name to its values.
+
+    Raises OracleError where the file cannot be read or holds anything else: a value without quotes that YAML takes for
+    a number has lost its leading zeros, so it is refused.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OracleError(f"the lists {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OracleError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict | None):
+        raise OracleError(f"{path} must map the names of lists to their values")
+    for name, values in (document or {}).items():
+        if not isinstance(name, str) or not isinstance(values, list):
+            raise OracleError(f"{path} must map the names of lists to their values, {name!r} is no such list")
+        for value in values:
+            if not isinstance(value, str):
+                raise OracleError(f"{path}: the values of {name} must be text in quotes, {value!r} is not")
+    return dict(document or {})
+
+
+def distinct(lists: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
+    """Each list's values once, in order; the values may be iterators, which are used up here."""
+    return {name: sorted(set(values)) for name, values in (lists or {}).items()}

@@ -1,0 +1,66 @@
+"""The definition of a rule as one SELECT."""
+
+from collections.abc import Mapping, Sequence
+
+from cardwatch_oracle.conditions import condition_sql
+from cardwatch_oracle.measures import (
+    PLACE,
+    aggregate_sql,
+    is_of_a_row,
+    join_sql,
+    place_name,
+    place_sql,
+    row_sql,
+    where_name,
+)
+from cardwatch_oracle.rule_file import Rule
+from cardwatch_oracle.suppression import told_by_sql
+from cardwatch_oracle.transactions import quoted
+
+
+def rule_sql(rule: Rule, lists: Mapping[str, Sequence[str]]) -> str:
+    """Selects the hits of a rule from `transactions`: key, transaction_id, event_time, each measure, `told by`.
+
+    `told by` is the id of the transaction whose alert the hit is counted on, null where it raises one of its own.
+    Columns of the statement's own have names with a space, so that no field and no measure is in their way.
+    """
+    key = quoted(rule.key)
+    aggregates = [measure for measure in rule.measures if not is_of_a_row(measure)]
+    of_a_row = [measure for measure in rule.measures if is_of_a_row(measure)]
+    # The line break before a closing bracket lets a rule's text end in a comment.
+    wheres = [
+        f"({condition_sql(measure.where, lists)}\n) AS {where_name(measure)}"
+        for measure in rule.measures
+        if measure.where
+    ]
+    framed = [
+        *(f"{aggregate_sql(measure, key)} AS {quoted(measure.name)}" for measure in aggregates),
+        *(f"{place_sql(measure, key)} AS {place_name(measure)}" for measure in of_a_row),
+    ]
+    found = [f"{row_sql(measure, 'framed')} AS {quoted(measure.name)}" for measure in of_a_row]
+    joins = "\n".join(join_sql(measure, "placed", "framed") for measure in of_a_row)
+    told = told_by_sql("hits", key, rule.suppress_us) if rule.suppress_us else 'SELECT *, NULL AS "told by" FROM hits'
+    names = [key, "transaction_id", "event_time", *(quoted(measure.name) for measure in rule.measures), '"told by"']
+    return f"""WITH placed AS MATERIALIZED (
+  {_select(["*", f"row_number() OVER (ORDER BY {key}, event_time, transaction_id) AS {PLACE}", *wheres])}
+  FROM transactions
+  WHERE {key} IS NOT NULL
+), framed AS (
+  {_select(["*", *framed])}
+  FROM placed
+), measured AS (
+  {_select(["framed.*", *found])}
+  FROM framed
+  {joins}
+), hits AS (
+  SELECT *
+  FROM measured
+  WHERE ({condition_sql(rule.when, lists)}
+  )
+)
+SELECT {", ".join(names)} FROM ({told}
+)"""  # noqa: S608
+
+
+def _select(columns: Sequence[str]) -> str:
+    return "SELECT " + ",\n    ".join(columns)
