@@ -1,0 +1,72 @@
+"""Each rule of config/rules/library.yaml sees its pattern, and does not see what only just is not the pattern."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import pytest
+from cardwatch_rules.model import MICROSECONDS, Mode, Rule
+from cardwatch_rules.parse import load_rules
+from cardwatch_rules.transitions import RAISED, transitions
+
+from . import card_cases, place_cases
+from .timeline import Case, frame_of
+
+_ROOT: Final = Path(__file__).parents[4]
+_HORIZONS: Final = {
+    "card": 30 * MICROSECONDS["h"],
+    "merchant": MICROSECONDS["h"],
+    "device": MICROSECONDS["h"],
+    "ip": MICROSECONDS["h"],
+    "bin": MICROSECONDS["h"],
+}
+RULES: Final = {rule.rule_id: rule for rule in load_rules(_ROOT / "config/rules/library.yaml", _HORIZONS)}
+CASES: Final = [*card_cases.CASES, *place_cases.CASES]
+
+
+def hits(rule: Rule, case: Case) -> list[tuple[str, str]]:
+    """What the rule says about the case's transactions: (status, transaction id)."""
+    return [
+        (change.status, transaction_id)
+        for change in transitions(frame_of(case.events, rule.scope), [rule], case.lists)
+        for transaction_id in change.transactions[change.hits.rows]["transaction_id"]
+    ]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.alert], ids=lambda case: case.name)
+def test_fires(case: Case) -> None:
+    assert hits(RULES[case.rule_id], case) == [(RAISED, case.alert)]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.alert], ids=lambda case: case.name)
+def test_only_just_does_not_fire(case: Case) -> None:
+    assert hits(RULES[case.rule_id], case) == []
+
+
+def test_each_rule_has_a_story_that_fires_and_one_that_does_not() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+    for fires in (True, False):
+        assert {case.rule_id for case in CASES if (case.alert is not None) is fires} == set(RULES)
+
+
+def test_each_rule_says_what_it_is_about() -> None:
+    for rule in RULES.values():
+        assert len(rule.explanation) > 100, rule.rule_id
+        assert rule.mode is not Mode.PAUSED, rule.rule_id
+
+
+def _table(lines: Iterable[str]) -> dict[str, list[str]]:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| [`")]
+    return {re.sub(r"^\[`(.*)`\]\(#(.*)\)$", r"\1", row[0]): row[1:] for row in rows}
+
+
+def test_the_document_has_a_section_and_a_row_for_each_rule_and_no_other() -> None:
+    lines = (_ROOT / "docs/rule-library.md").read_text(encoding="utf-8").splitlines()
+    sections = [line.removeprefix("### ").strip("`") for line in lines if line.startswith("### ")]
+    assert sections == list(RULES)
+    table = _table(lines)
+    assert list(table) == list(RULES)
+    for rule_id, (_, scope, severity, mode) in table.items():
+        rule = RULES[rule_id]
+        assert (scope, severity, mode) == (rule.scope, rule.severity, rule.mode), rule_id
