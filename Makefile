@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := libs/contracts libs/service libs/rules libs/oracle libs/platform \
+PACKAGES := libs/contracts libs/service libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference \
             services/producer services/enricher services/spark-detector services/notifier cli
 SOURCES := $(addsuffix /src,$(PACKAGES))
 INSTALLED := $(VENV)/.installed

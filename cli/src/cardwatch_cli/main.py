@@ -16,7 +16,10 @@ from typer.core import TyperGroup
 COMMANDS: Final[Mapping[str, str]] = {
     "platform": "cardwatch_cli.platform_commands:app",
     "schemas": "cardwatch_cli.schemas_commands:app",
+    "rules": "cardwatch_cli.rules_commands:app",
+    "lists": "cardwatch_cli.lists_commands:app",
     "demo": "cardwatch_cli.demo.command:demo",
+    "backtest": "cardwatch_cli.backtest.command:backtest_command",
 }
 
 

@@ -11,7 +11,17 @@ from typing import Any, Final
 
 import fastavro
 
-SCHEMA_NAMES: Final = ("transaction", "enriched_transaction", "alert", "dead_letter", "rule", "transaction_label")
+SCHEMA_NAMES: Final = (
+    "transaction",
+    "enriched_transaction",
+    "alert",
+    "dead_letter",
+    "rule",
+    "list_entry",
+    "rule_status",
+    "card_profile",
+    "transaction_label",
+)
 
 
 @cache

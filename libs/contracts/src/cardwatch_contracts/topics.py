@@ -9,6 +9,8 @@ _DAY_MS: Final = 24 * 60 * 60 * 1000
 # The broker stamps every message itself: latency is counted from a clock that no producer can set wrong.
 _LOG_APPEND_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
+_COMPACTED: Final = {"cleanup.policy": "compact"}
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -51,7 +53,19 @@ DEAD_LETTERS: Final = Topic(
     "transactions.dlq.v1", "dead_letter", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}
 )
 ALERTS: Final = Topic("alerts.v1", "alert", config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)})
-RULES: Final = Topic("rules.v1", "rule", partitions=1, config={"cleanup.policy": "compact"})
+RULES: Final = Topic("rules.v1", "rule", partitions=1, config=_COMPACTED)
+LISTS: Final = Topic("lists.v1", "list_entry", partitions=1, config=_COMPACTED)
+RULE_STATUS: Final = Topic("rules.status.v1", "rule_status", partitions=1, config=_COMPACTED)
+
+CARD_PROFILES: Final = Topic(
+    "cards.profile.v1", "card_profile", config={**_LOG_APPEND_TIME, "retention.ms": str(7 * _DAY_MS)}
+)
+TRANSACTIONS_LATE: Final = Topic(
+    "transactions.late.v1",
+    "enriched_transaction",
+    partitions=1,
+    config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)},
+)
 
 ALL_TOPICS: Final = (
     TRANSACTIONS_RAW,
@@ -61,4 +75,8 @@ ALL_TOPICS: Final = (
     DEAD_LETTERS,
     ALERTS,
     RULES,
+    LISTS,
+    RULE_STATUS,
+    CARD_PROFILES,
+    TRANSACTIONS_LATE,
 )

@@ -1,0 +1,58 @@
+"""Changes folded in the order of the topic: the rules as they are, and how they came to be."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from cardwatch_rules.model import Mode
+
+from cardwatch_rulebook.changes import Change
+
+
+class Rulebook:
+    """All rules of a deployment and all their changes. Two that read the same topic hold the same."""
+
+    def __init__(self) -> None:
+        self._changes: Final[dict[str, list[Change]]] = {}
+
+    def accept(self, change: Change) -> bool:
+        """Take the next change of the topic; returns whether it counts.
+
+        It counts only where its revision is the rule's current one plus one. Of two writers that started from the same
+        revision the first in the topic therefore wins, and every reader agrees on which that was.
+        """
+        changes = self._changes.get(change.rule_id)
+        if change.revision != (changes[-1].revision if changes else 0) + 1:
+            return False
+        if changes is None:
+            changes = self._changes[change.rule_id] = []
+        changes.append(change)
+        return True
+
+    def latest(self, rule_id: str) -> Change | None:
+        """The last change of a rule, a deletion too; None where there never was such a rule."""
+        changes = self._changes.get(rule_id)
+        return changes[-1] if changes else None
+
+    def history(self, rule_id: str) -> tuple[Change, ...]:
+        """All changes of a rule, oldest first: the n-th has revision n."""
+        return tuple(self._changes.get(rule_id, ()))
+
+    def current(self) -> Iterator[Change]:
+        """The rules that there are, by id: of each the last change, none of them a deletion."""
+        for rule_id in sorted(self._changes):
+            latest = self._changes[rule_id][-1]
+            if not latest.deletes:
+                yield latest
+
+    def ids(self) -> list[str]:
+        """Every id that ever was, those of deleted rules included, in order."""
+        return sorted(self._changes)
+
+    def version(self, rule_id: str, version: int) -> Change | None:
+        """The last change in which a rule had this version, None where it never had."""
+        return next((change for change in reversed(self.history(rule_id)) if change.version == version), None)
+
+    def mode_before_pause(self, rule_id: str) -> Mode:
+        """The mode in which a rule last was before it was paused; live where it never was anything but paused."""
+        modes = (change.mode for change in reversed(self.history(rule_id)))
+        return next((mode for mode in modes if mode is not Mode.PAUSED), Mode.LIVE)

@@ -1,0 +1,95 @@
+"""One change of a rule: a message on ``rules.v1``, never removed."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cardwatch_contracts.wire import Record
+from cardwatch_rules.model import Mode
+
+
+class Action(StrEnum):
+    """What was done to the rule."""
+
+    APPLIED = "applied"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    PROMOTED = "promoted"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change, and the whole rule as it is after it.
+
+    Attributes:
+        rule_id: of which rule.
+        revision: counts the rule's changes from 1.
+        version: counts what the rule says; part of an alert's identity.
+        action: what was done.
+        scope: whose windows the rule looks at.
+        mode: in which the rule is from now on.
+        definition: the rule as YAML text, without version and mode (``definitions``).
+        comment: why, or empty.
+        changed_by: who.
+        changed_at: microseconds since 1970-01-01 UTC, by the clock of who made the change.
+        change_id: drawn at random; tells this change from another with the same revision.
+    """
+
+    rule_id: str
+    revision: int
+    version: int
+    action: Action
+    scope: str
+    mode: Mode
+    definition: str
+    comment: str
+    changed_by: str
+    changed_at: int
+    change_id: str
+
+    @property
+    def key(self) -> str:
+        """The message's key: of this change only, so that compaction keeps it for good."""
+        return f"{self.rule_id}|{self.revision}|{self.change_id}"
+
+    @property
+    def deletes(self) -> bool:
+        """Whether there is no such rule from now on."""
+        return self.action is Action.DELETED
+
+    def record(self) -> Record:
+        """As a record of ``rule.avsc``."""
+        return {
+            "rule_id": self.rule_id,
+            "rule_version": self.version,
+            "scope": self.scope,
+            "mode": self.mode.value,
+            "definition": self.definition,
+            "changed_by": self.changed_by,
+            "changed_at": self.changed_at,
+            "revision": self.revision,
+            "action": self.action.value,
+            "comment": self.comment,
+            "change_id": self.change_id,
+        }
+
+    @classmethod
+    def from_record(cls, record: Record) -> "Change":
+        """From a record of ``rule.avsc``.
+
+        Raises:
+            ValueError: its action or mode is none that is known.
+        """
+        return cls(
+            rule_id=record["rule_id"],
+            revision=record["revision"],
+            version=record["rule_version"],
+            action=Action(record["action"]),
+            scope=record["scope"],
+            mode=Mode(record["mode"]),
+            definition=record["definition"],
+            comment=record["comment"],
+            changed_by=record["changed_by"],
+            changed_at=record["changed_at"],
+            change_id=record["change_id"],
+        )

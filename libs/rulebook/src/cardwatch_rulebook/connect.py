@@ -1,0 +1,109 @@
+"""Rules and lists of a deployment: everything wired to its settings."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeVar
+
+from cardwatch_contracts.registry import Registry
+from cardwatch_contracts.topics import LISTS, RULE_STATUS, RULES, Topic
+from cardwatch_contracts.wire import Decoder, Encoder, Record
+from cardwatch_service.settings import ServiceSettings
+
+from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.follower import Follower
+from cardwatch_rulebook.kafka_log import KafkaFeed, KafkaLog, KafkaOutbox
+from cardwatch_rulebook.lists import ListEntry
+from cardwatch_rulebook.log import Entry
+from cardwatch_rulebook.messages import OnRefused, Reader, Writer
+from cardwatch_rulebook.snapshot import SnapshotBuilder
+from cardwatch_rulebook.status import RuleStatus
+from cardwatch_rulebook.stores import ListStore, RuleStore, StatusReporter, StatusStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What analysts work with. Nothing connects before it is used."""
+
+    rules: RuleStore
+    lists: ListStore
+    statuses: StatusStore
+
+
+@contextmanager
+def open_stores(settings: ServiceSettings) -> Iterator[Stores]:
+    """The stores of a deployment. For one thread."""
+    registry = settings.registry()
+
+    def log(topic: Topic) -> KafkaLog:
+        return KafkaLog(settings.kafka_config(), topic.name(settings.topic_prefix))
+
+    stores = Stores(
+        RuleStore(log(RULES), _reader(RULES, registry, Change.from_record), _writer(RULES, registry, settings)),
+        ListStore(log(LISTS), _reader(LISTS, registry, ListEntry.from_record), _writer(LISTS, registry, settings)),
+        StatusStore(log(RULE_STATUS), _reader(RULE_STATUS, registry, RuleStatus.from_record)),
+    )
+    try:
+        yield stores
+    finally:
+        stores.rules.close()
+        stores.lists.close()
+        stores.statuses.close()
+
+
+def follower(
+    settings: ServiceSettings, horizons_us: Mapping[str, int], on_refused: OnRefused = lambda reason: None
+) -> Follower:
+    """Follows the rules and lists of a deployment, once started.
+
+    Args:
+        horizons_us: how far back each scope's state reaches, microseconds; a rule that needs more is broken.
+        on_refused: called in the follower's thread for each message that was skipped.
+    """
+    registry = settings.registry()
+    rules, lists = RULES.name(settings.topic_prefix), LISTS.name(settings.topic_prefix)
+    builder = SnapshotBuilder(horizons_us)
+    take_change = _taking(_reader(RULES, registry, Change.from_record, on_refused), builder.take_change)
+    take_entry = _taking(_reader(LISTS, registry, ListEntry.from_record, on_refused), builder.take_entry)
+    takers = {rules: take_change, lists: take_entry}
+    return Follower(KafkaFeed(settings.kafka_config(), takers), builder, lambda entry: takers[entry.topic](entry))
+
+
+def status_reporter(settings: ServiceSettings, detector: str) -> StatusReporter:
+    """Tells what a detector does with its rules; ``detector`` is the name under which analysts see it."""
+    outbox = KafkaOutbox(settings.kafka_config(), RULE_STATUS.name(settings.topic_prefix))
+    return StatusReporter(outbox, _writer(RULE_STATUS, settings.registry(), settings), detector)
+
+
+def _taking(read: Reader[T], take: Callable[[T], None]) -> Callable[[Entry], None]:
+    def taken(entry: Entry) -> None:
+        item = read(entry)
+        if item is not None:
+            take(item)
+
+    return taken
+
+
+def _reader(
+    topic: Topic,
+    registry: Registry,
+    from_record: Callable[[Record], T],
+    on_refused: OnRefused = lambda reason: None,
+) -> Reader[T]:
+    return Reader(Decoder(_schema(topic), registry), from_record, on_refused)
+
+
+def _writer(topic: Topic, registry: Registry, settings: ServiceSettings) -> Writer:
+    @cache
+    def encoder() -> Encoder:  # once something is written: who only reads needs no schema id
+        return Encoder(_schema(topic), registry.id_of(topic.subject(settings.topic_prefix), _schema(topic)))
+
+    return Writer(lambda record: encoder()(record))
+
+
+def _schema(topic: Topic) -> str:
+    assert topic.schema is not None
+    return topic.schema

@@ -1,0 +1,125 @@
+"""A thread that reads rules and lists from the beginning and then follows them."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
+from cardwatch_service import logs
+
+from cardwatch_rulebook.log import Batch, Entry, Feed
+from cardwatch_rulebook.snapshot import Snapshot, SnapshotBuilder
+
+_POLL_SECONDS: Final = 0.2
+_REGISTRY_RETRY_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 10.0
+
+log = logs.get(__name__)
+
+
+class Follower:
+    """Rules and lists as they are now; a context manager.
+
+    Outages of broker and registry are survived: the last snapshot stays, and what was missed comes after them.
+    """
+
+    def __init__(self, feed: Feed, builder: SnapshotBuilder, take: Callable[[Entry], None]) -> None:
+        """
+        Args:
+            feed: where rules and lists come from.
+            builder: makes the snapshots.
+            take: puts one message into the builder. It raises RegistryUnavailableError where that has to be tried
+                again, and nothing for a bad message.
+        """
+        self._feed: Final = feed
+        self._builder: Final = builder
+        self._take: Final = take
+        self._snapshot = Snapshot()
+        self._unread = set(feed.topics)
+        self._problem = ""
+        self._read: Final = threading.Event()
+        self._stopping: Final = threading.Event()
+        self._thread: Final = threading.Thread(target=self._run, name="rules-follower", daemon=True)
+
+    def start(self) -> Self:
+        """Begin to read."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End the thread and disconnect. The last snapshot stays."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; where it does not although nobody stopped it, it has a defect (see the log)."""
+        return self._thread.is_alive()
+
+    def wait_until_read(self, timeout_seconds: float) -> Snapshot:
+        """Wait until everything that was there at the start has been read.
+
+        Raises:
+            CardwatchError: it was not within ``timeout_seconds``; says what was in the way.
+        """
+        if not self._read.wait(timeout_seconds):
+            why = f": {self._problem}" if self._problem else ""
+            raise CardwatchError(
+                f"{' and '.join(sorted(self._feed.topics))} could not be read within {timeout_seconds:g} s{why}"
+            )
+        return self._snapshot
+
+    def snapshot(self) -> Snapshot:
+        """Rules and lists as of now. Instant; empty and of generation 0 before everything was read."""
+        return self._snapshot
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._step(self._feed.poll(_POLL_SECONDS))
+        except Exception:
+            # A defect. The detector goes on with the last snapshot, and `alive` tells its health check.
+            log.exception("rules and lists are no longer followed")
+        finally:
+            self._feed.close()
+
+    def _step(self, batch: Batch) -> None:
+        if batch.problem and not self._problem:  # once an outage: its sentences come and go
+            log.warning("rules and lists cannot be followed now", problem=batch.problem)
+        elif self._problem and batch.entries:
+            log.info("rules and lists are followed again")
+        if batch.problem or batch.entries:
+            self._problem = batch.problem
+        for entry in batch.entries:
+            if not self._taken(entry):
+                return
+        first = bool(self._unread) and not self._unread - batch.at_end
+        self._unread -= batch.at_end
+        # Not before everything was read: half of the rules would be a state that never was.
+        if not self._unread:
+            self._snapshot = self._builder.build(first=first)
+            self._read.set()
+
+    def _taken(self, entry: Entry) -> bool:
+        """Whether it was taken: it is tried until the registry answers or the follower is stopped."""
+        while not self._stopping.is_set():
+            try:
+                self._take(entry)
+            except RegistryUnavailableError as error:
+                if not self._problem:
+                    log.warning("rules and lists cannot be followed now", problem=str(error))
+                self._problem = str(error)
+                self._stopping.wait(_REGISTRY_RETRY_SECONDS)
+            else:
+                return True
+        return False

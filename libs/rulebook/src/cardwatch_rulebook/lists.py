@@ -1,0 +1,176 @@
+"""Lists that analysts keep and rules look into: entries, what their values may be, and their fold."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.wire import Record
+from cardwatch_reference.countries import COUNTRY_CODES
+
+_LIST_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_BIN: Final = re.compile(r"[0-9]{6,8}", re.ASCII)
+_LONGEST_IDENTIFIER: Final = 64
+_LONGEST_DEVICE: Final = 256
+
+
+class Kind(StrEnum):
+    """What the values of a list are."""
+
+    CARD = "card"
+    MERCHANT = "merchant"
+    BIN = "bin"
+    DEVICE = "device"
+    IP = "ip"
+    COUNTRY = "country"
+
+
+@dataclass(frozen=True, slots=True)
+class ListEntry:
+    """A value is in a list from now on, or is not.
+
+    Attributes:
+        list_name: which list.
+        kind: what its values are.
+        value: as transactions carry it.
+        present: False where it is removed.
+        comment: why, or empty.
+        changed_by: who.
+        changed_at: microseconds since 1970-01-01 UTC.
+    """
+
+    list_name: str
+    kind: Kind
+    value: str
+    present: bool
+    comment: str
+    changed_by: str
+    changed_at: int
+
+    @property
+    def key(self) -> str:
+        """The message's key: compaction keeps the last entry of a list and value."""
+        return f"{self.list_name}|{self.value}"
+
+    def record(self) -> Record:
+        """As a record of ``list_entry.avsc``."""
+        return {
+            "list_name": self.list_name,
+            "kind": self.kind.value,
+            "value": self.value,
+            "present": self.present,
+            "comment": self.comment,
+            "changed_by": self.changed_by,
+            "changed_at": self.changed_at,
+        }
+
+    @classmethod
+    def from_record(cls, record: Record) -> "ListEntry":
+        """From a record of ``list_entry.avsc``.
+
+        Raises:
+            ValueError: its kind is none that is known.
+        """
+        return cls(**{**record, "kind": Kind(record["kind"])})
+
+
+class ListBook:
+    """All lists of a deployment, entry by entry in the order of the topic; the last one of a value holds."""
+
+    def __init__(self) -> None:
+        self._lists: Final[dict[str, dict[str, ListEntry]]] = {}
+        self._kinds: Final[dict[str, Kind]] = {}
+
+    def accept(self, entry: ListEntry) -> bool:
+        """Take the next entry of the topic; returns whether it changes which values the list holds."""
+        entries = self._lists.setdefault(entry.list_name, {})
+        before = entries.get(entry.value)
+        entries[entry.value] = entry
+        self._kinds[entry.list_name] = entry.kind
+        return entry.present != (before is not None and before.present)
+
+    def names(self) -> list[str]:
+        """The lists that hold something or once did, in order."""
+        return sorted(self._lists)
+
+    def kind(self, name: str) -> Kind | None:
+        """What the values of a list are: the kind of its last entry. None where there never was one."""
+        return self._kinds.get(name)
+
+    def entries(self, name: str) -> Mapping[str, ListEntry]:
+        """The entries that a list holds, by value, in order."""
+        return MappingProxyType(
+            {value: entry for value, entry in sorted(self._lists.get(name, {}).items()) if entry.present}
+        )
+
+    def all_entries(self, name: str) -> tuple[ListEntry, ...]:
+        """The last entry of every value that a list holds or once held."""
+        return tuple(self._lists.get(name, {}).values())
+
+    def values(self, name: str) -> frozenset[str]:
+        """The values that a list holds; nothing where there is no such list."""
+        return frozenset(value for value, entry in self._lists.get(name, {}).items() if entry.present)
+
+
+def checked_name(name: str) -> str:
+    """A list's name, as it is.
+
+    Raises:
+        ConfigurationError: it cannot be one.
+    """
+    if not _LIST_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"`{name}` cannot name a list: lower-case letters, digits and hyphens (at most 63) would be right"
+        )
+    return name
+
+
+def checked_value(kind: Kind, value: str) -> str:
+    """A value as transactions carry it: a country in capitals, a token in lower case, an address in its usual form.
+
+    Raises:
+        ConfigurationError: it is no such value, or a card number.
+    """
+    value = value.strip()
+    if find_card_numbers(value):
+        # Not quoted: what is printed ends up in logs.
+        raise ConfigurationError("a value is a card number, which no list may hold; its card token would be right")
+    normal = _NORMAL_FORMS[kind](value)
+    if normal is None:
+        raise ConfigurationError(f"`{value}` is no {kind}: {_WOULD_BE_RIGHT[kind]} would be right")
+    return normal
+
+
+def _identifier(longest: int) -> Callable[[str], str | None]:
+    return lambda value: value if 0 < len(value) <= longest and value.isprintable() else None
+
+
+def _address(value: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return None
+
+
+_NORMAL_FORMS: Final[Mapping[Kind, Callable[[str], str | None]]] = {
+    Kind.CARD: lambda value: value.lower() if _TOKEN.fullmatch(value.lower()) else None,
+    Kind.MERCHANT: _identifier(_LONGEST_IDENTIFIER),
+    Kind.BIN: lambda value: value if _BIN.fullmatch(value) else None,
+    Kind.DEVICE: _identifier(_LONGEST_DEVICE),
+    Kind.IP: _address,
+    Kind.COUNTRY: lambda value: value.upper() if value.upper() in COUNTRY_CODES else None,
+}
+_WOULD_BE_RIGHT: Final[Mapping[Kind, str]] = {
+    Kind.CARD: "a card token, 32 hexadecimal digits,",
+    Kind.MERCHANT: f"1 to {_LONGEST_IDENTIFIER} printable characters",
+    Kind.BIN: "6 to 8 digits",
+    Kind.DEVICE: f"1 to {_LONGEST_DEVICE} printable characters",
+    Kind.IP: "an IPv4 or IPv6 address",
+    Kind.COUNTRY: "an ISO 3166-1 alpha-2 code",
+}

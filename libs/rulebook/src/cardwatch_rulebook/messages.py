@@ -1,0 +1,99 @@
+"""Records to and from messages. A message that cannot be read is skipped and counted: it stops no reader."""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, Protocol, TypeVar
+
+from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_contracts.errors import CardwatchError, RefusedError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.wire import Record
+from cardwatch_service import logs
+
+from cardwatch_rulebook.log import Entry
+
+T = TypeVar("T")
+
+log = logs.get(__name__)
+
+
+class Item(Protocol):
+    """What is sent: it knows its key and its record."""
+
+    @property
+    def key(self) -> str:
+        """The message's key."""
+
+    def record(self) -> Record:
+        """The record of its schema."""
+
+
+OnRefused = Callable[[Reason], None]
+"""Called for each message that was skipped, with the reason: for a metric."""
+
+
+class Reader(Generic[T]):
+    """Turns messages of one topic into items."""
+
+    def __init__(
+        self,
+        decode: Callable[[bytes | None], Record],
+        from_record: Callable[[Record], T],
+        on_refused: OnRefused = lambda reason: None,
+    ) -> None:
+        """
+        Args:
+            decode: raises RefusedError for a bad message, RegistryUnavailableError where it is to be tried again.
+            from_record: raises ValueError for a record whose values make no sense.
+        """
+        self._decode: Final = decode
+        self._from_record: Final = from_record
+        self._on_refused: Final = on_refused
+        self.skipped = 0
+        """How many messages could not be read."""
+
+    def __call__(self, entry: Entry) -> T | None:
+        """The item, None for a message that cannot be read.
+
+        Raises:
+            RegistryUnavailableError: its schema cannot be looked up now: try again.
+        """
+        try:
+            return self._from_record(self._decode(entry.value))
+        except RefusedError as error:
+            self._skip(entry, error.reason, str(error))
+        except ValueError as error:
+            self._skip(entry, Reason.WRONG_TYPE, str(error))
+        return None
+
+    def _skip(self, entry: Entry, reason: Reason, why: str) -> None:
+        self.skipped += 1
+        self._on_refused(reason)
+        log.warning("message skipped", topic=entry.topic, offset=entry.offset, reason=reason.value, why=why)
+
+
+class Writer:
+    """Turns items into messages."""
+
+    def __init__(self, encode: Callable[[Record], bytes]) -> None:
+        self._encode: Final = encode
+
+    def __call__(self, item: Item) -> tuple[str, bytes]:
+        """Key and value.
+
+        Raises:
+            CardwatchError: a text in it is a card number, which no topic may hold.
+        """
+        record = item.record()
+        refuse_card_numbers(record)
+        return item.key, self._encode(record)
+
+
+def refuse_card_numbers(record: Mapping[str, object]) -> None:
+    """Look for card numbers in every text of a record.
+
+    Raises:
+        CardwatchError: there is one; names the field, never the number.
+    """
+    for name, value in record.items():
+        if isinstance(value, str) and find_card_numbers(value):
+            raise CardwatchError(f"{name} holds a card number, which must never be kept; its card token would be right")

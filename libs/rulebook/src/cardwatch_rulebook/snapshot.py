@@ -1,0 +1,119 @@
+"""What a detector needs to know of rules and lists at one moment, kept up to date change by change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rules.model import Rule
+
+from cardwatch_rulebook.book import Rulebook
+from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.definitions import parse_definition
+from cardwatch_rulebook.lists import ListBook, ListEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Rules and lists at one moment; immutable.
+
+    Attributes:
+        rules: every rule that can be evaluated, by id, in the mode and version of the rulebook. Paused ones are among
+            them, deleted ones not.
+        broken: rules that cannot be evaluated, id → one sentence. They are in ``revisions`` and not in ``rules``.
+        revisions: id → revision, of all that are in ``rules`` or ``broken``.
+        versions: id → version, of the same.
+        lists: name → its values.
+        generation: goes up with every snapshot that differs from the one before; 0 before anything was read. It counts
+            within this process only.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    broken: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    revisions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    versions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    lists: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    generation: int = 0
+
+
+class SnapshotBuilder:
+    """Folds changes and makes snapshots. A definition is parsed once, however often the rule's mode changes."""
+
+    def __init__(self, horizons_us: Mapping[str, int]) -> None:
+        """``horizons_us``: how far back each scope's state reaches, microseconds; a rule that needs more is broken."""
+        self._horizons_us: Final = dict(horizons_us)
+        self._book: Final = Rulebook()
+        self._lists: Final = ListBook()
+        self._parsed: Final[dict[str, tuple[str, Rule | str]]] = {}
+        self._built = Snapshot()
+        self._rules_changed = False
+        self._lists_changed: set[str] = set()
+
+    def take_change(self, change: Change) -> None:
+        """The next change of a rule."""
+        if self._book.accept(change):
+            self._rules_changed = True
+
+    def take_entry(self, entry: ListEntry) -> None:
+        """The next entry of a list."""
+        if self._lists.accept(entry):
+            self._lists_changed.add(entry.list_name)
+
+    def build(self, *, first: bool = False) -> Snapshot:
+        """The snapshot as of now: the same object where nothing has changed.
+
+        Args:
+            first: the beginning has been read. Counts as a change even where there are neither rules nor lists.
+        """
+        if not (self._rules_changed or self._lists_changed or first):
+            return self._built
+        changed = replace(self._built, generation=self._built.generation + 1)
+        if self._rules_changed:
+            changed = self._with_rules(changed)
+        if self._lists_changed:
+            fresh = {name: self._lists.values(name) for name in self._lists_changed}
+            changed = replace(changed, lists=MappingProxyType({**changed.lists, **fresh}))
+        self._rules_changed = False
+        self._lists_changed = set()
+        self._built = changed
+        return changed
+
+    def _with_rules(self, snapshot: Snapshot) -> Snapshot:
+        rules: list[Rule] = []
+        broken: dict[str, str] = {}
+        current = list(self._book.current())
+        for change in current:
+            parsed = self._parse(change)
+            if isinstance(parsed, str):
+                broken[change.rule_id] = parsed
+            else:
+                rules.append(parsed)
+        return replace(
+            snapshot,
+            rules=tuple(rules),
+            broken=MappingProxyType(broken),
+            revisions=MappingProxyType({change.rule_id: change.revision for change in current}),
+            versions=MappingProxyType({change.rule_id: change.version for change in current}),
+        )
+
+    def _parse(self, change: Change) -> Rule | str:
+        """The rule, or the sentence that says why there is none."""
+        definition, parsed = self._parsed.get(change.rule_id, ("", ""))
+        if definition != change.definition:
+            parsed = self._parsed_anew(change)
+        elif isinstance(parsed, Rule) and (parsed.version, parsed.mode) != (change.version, change.mode):
+            parsed = replace(parsed, version=change.version, mode=change.mode)
+        self._parsed[change.rule_id] = (change.definition, parsed)
+        return parsed
+
+    def _parsed_anew(self, change: Change) -> Rule | str:
+        try:
+            rule = parse_definition(change.definition, f"revision {change.revision}", self._horizons_us)
+        except ConfigurationError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever one rule does to the parser, the others go on
+            return f"revision {change.revision} of rule {change.rule_id} breaks the parser: {error!r}"
+        if rule.rule_id != change.rule_id:
+            return f"revision {change.revision} of rule {change.rule_id} defines another rule, {rule.rule_id}"
+        return replace(rule, version=change.version, mode=change.mode)

@@ -1,0 +1,253 @@
+"""Reading and writing rules, lists and the detectors' statuses."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from time import time_ns
+from types import MappingProxyType
+from typing import Final
+
+from cardwatch_contracts.errors import CardwatchError
+from cardwatch_service import logs
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+from cardwatch_rulebook.book import Rulebook
+from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.lists import ListBook, ListEntry
+from cardwatch_rulebook.log import Log, Outbox
+from cardwatch_rulebook.messages import Reader, Writer
+from cardwatch_rulebook.planning import Plan
+from cardwatch_rulebook.snapshot import Snapshot
+from cardwatch_rulebook.status import RuleStatus, StatusChanges
+
+_ATTEMPTS: Final = 10
+_WAIT_SECONDS: Final = 0.05
+
+log = logs.get(__name__)
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a plan.
+
+    Attributes:
+        before: the rule as the plan found it, None where there was none.
+        change: the change that counts from now on; None where there was nothing to do.
+        overtaken_by: changes of others to the same rule that came while this one was made. The plan was made anew on
+            top of them.
+    """
+
+    before: Change | None
+    change: Change | None
+    overtaken_by: tuple[Change, ...] = ()
+
+
+class RuleStore:
+    """The rules of a deployment. Several may write at the same time: no change is lost silently."""
+
+    def __init__(self, log: Log, reader: Reader[Change], writer: Writer) -> None:
+        self._log: Final = log
+        self._reader: Final = reader
+        self._writer: Final = writer
+        self._book: Final = Rulebook()
+
+    @property
+    def skipped(self) -> int:
+        """How many messages could not be read."""
+        return self._reader.skipped
+
+    def read(self) -> Rulebook:
+        """The rulebook up to where the topic ends now.
+
+        Raises:
+            CardwatchError: broker or registry do not answer, or there is no such topic.
+        """
+        for entry in self._log.read():
+            change = self._reader(entry)
+            if change is not None:
+                self._book.accept(change)
+        return self._book
+
+    def append(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+        """Write changes and read back which of them count; returns the others: somebody else came first.
+
+        Raises:
+            CardwatchError: broker or registry do not answer. Whether the changes are there is then unknown; what the
+                rulebook says next time is what holds.
+        """
+        self._log.append([self._writer(change) for change in changes])
+        book = self.read()
+        return tuple(change for change in changes if _counting(book, change) != change)
+
+    def carry_out(self, plans: Sequence[Plan]) -> list[Outcome]:
+        """Make the changes of plans for different rules, one outcome a plan, in order.
+
+        All plans are made before anything is written. One that loses against somebody else's change of the same rule
+        is made anew on top of that.
+
+        Raises:
+            CardwatchError: a plan cannot be carried out, broker or registry do not answer, or others change the rule
+                all the time. Says which rules have been written before, if any.
+        """
+        tasks = [_Task(plan) for plan in plans]
+        try:
+            for attempt in Retrying(
+                retry=retry_if_exception_type(_OvertakenError),
+                stop=stop_after_attempt(_ATTEMPTS),
+                wait=wait_random(0, _WAIT_SECONDS),
+                reraise=True,
+            ):
+                with attempt:
+                    self._attempt([task for task in tasks if task.outcome is None])
+        except CardwatchError as error:
+            written = [task.plan.rule_id for task in tasks if task.outcome is not None and task.outcome.change]
+            if not written:
+                raise
+            raise CardwatchError(f"{error} (written before: {', '.join(written)})") from error
+        return [task.outcome for task in tasks if task.outcome is not None]
+
+    def _attempt(self, tasks: Sequence["_Task"]) -> None:
+        """Carry out what is still to do.
+
+        Raises:
+            _OvertakenError: somebody else's changes came first for some of it.
+        """
+        book = self.read()
+        before = {task.plan.rule_id: book.latest(task.plan.rule_id) for task in tasks}
+        changes = [(task, task.plan.make(book)) for task in tasks]
+        lost = self.append([change for _, change in changes if change is not None])
+        for task, change in changes:
+            earlier = before[task.plan.rule_id]
+            if task.started_from is None:
+                task.started_from = earlier.revision if earlier else 0
+            if change is None or change not in lost:
+                until = change.revision - 1 if change else None
+                others = book.history(task.plan.rule_id)[task.started_from : until]
+                task.outcome = Outcome(earlier, change, others)
+        if lost:
+            raise _OvertakenError(
+                f"others change {', '.join(sorted(change.rule_id for change in lost))} all the time: "
+                f"{_ATTEMPTS} attempts came too late; try again"
+            )
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._log.close()
+
+
+class ListStore:
+    """The lists of a deployment. The last entry of a value holds."""
+
+    def __init__(self, log: Log, reader: Reader[ListEntry], writer: Writer) -> None:
+        self._log: Final = log
+        self._reader: Final = reader
+        self._writer: Final = writer
+        self._book: Final = ListBook()
+
+    def read(self) -> ListBook:
+        """The lists up to where the topic ends now.
+
+        Raises:
+            CardwatchError: broker or registry do not answer, or there is no such topic.
+        """
+        for entry in self._log.read():
+            item = self._reader(entry)
+            if item is not None:
+                self._book.accept(item)
+        return self._book
+
+    def append(self, entries: Sequence[ListEntry]) -> None:
+        """Write entries.
+
+        Raises:
+            CardwatchError: one holds a card number (then nothing is written), or broker or registry do not answer.
+        """
+        self._log.append([self._writer(entry) for entry in entries])
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._log.close()
+
+
+class StatusStore:
+    """What the detectors say of the rules."""
+
+    def __init__(self, log: Log, reader: Reader[RuleStatus]) -> None:
+        self._log: Final = log
+        self._reader: Final = reader
+        self._statuses: Final[dict[str, dict[str, RuleStatus]]] = {}
+
+    def read(self) -> Mapping[str, Mapping[str, RuleStatus]]:
+        """Rule id → detector → its last status, up to where the topic ends now.
+
+        Raises:
+            CardwatchError: broker or registry do not answer, or there is no such topic.
+        """
+        for entry in self._log.read():
+            status = self._reader(entry)
+            if status is not None:
+                self._statuses.setdefault(status.rule_id, {})[status.detector] = status
+        return self._statuses
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._log.close()
+
+
+class StatusReporter:
+    """Tells what a detector does with its rules; for one thread. Never waits, never raises."""
+
+    def __init__(self, outbox: Outbox, writer: Writer, detector: str) -> None:
+        self._outbox: Final = outbox
+        self._writer: Final = writer
+        self._changes: Final = StatusChanges(detector)
+        self._unsent: list[RuleStatus] = []
+
+    def report(
+        self, snapshot: Snapshot, failing: Mapping[str, str] = _NONE, scopes: Collection[str] | None = None
+    ) -> None:
+        """Publish what has changed since the last call; cheap where nothing has.
+
+        Args:
+            snapshot: what the detector works with.
+            failing: rules of it that fail when they are evaluated, id → one sentence.
+            scopes: those that the detector runs; rules of others are none of its business. None for all.
+        """
+        self._unsent += self._changes.since_last(snapshot, failing, scopes, time_ns() // 1000)
+        if not self._unsent:
+            return
+        try:
+            self._outbox.post([self._writer(status) for status in self._unsent])
+        except CardwatchError as error:  # the registry is away: with the next report
+            log.warning("rule states not reported", why=str(error))
+        else:
+            self._unsent = []
+
+    def close(self) -> None:
+        """Send what is on its way, and disconnect."""
+        self._outbox.close()
+
+
+@dataclass(slots=True)
+class _Task:
+    """A plan on its way.
+
+    Attributes:
+        started_from: the rule's revision when the plan was first made.
+        outcome: once there is one.
+    """
+
+    plan: Plan
+    started_from: int | None = None
+    outcome: Outcome | None = None
+
+
+class _OvertakenError(CardwatchError):
+    """Others came first."""
+
+
+def _counting(book: Rulebook, change: Change) -> Change | None:
+    """The change that counts as this one's revision."""
+    history = book.history(change.rule_id)
+    return history[change.revision - 1] if change.revision <= len(history) else None

@@ -1,0 +1,117 @@
+"""A topic that is a list in memory, and rules and stores on it."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.wire import Decoder, Encoder
+from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.definitions import Definition, read_definitions
+from cardwatch_rulebook.lists import ListEntry
+from cardwatch_rulebook.log import Entry
+from cardwatch_rulebook.messages import Reader, Writer
+from cardwatch_rulebook.stores import ListStore, RuleStore
+
+SCHEMA_IDS = {"rule": 1, "list_entry": 2, "rule_status": 3}
+
+
+class FakeRegistry:
+    """Knows the schemas of the rulebook, and those that a test adds."""
+
+    def __init__(self) -> None:
+        self.more: dict[int, str] = {}
+
+    def schema_by_id(self, schema_id: int) -> str | None:
+        if schema_id in self.more:
+            return self.more[schema_id]
+        return next((schema_text(name) for name, number in SCHEMA_IDS.items() if number == schema_id), None)
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        return SCHEMA_IDS[schema_name]
+
+
+class FakeTopic:
+    """What was written to it; each log on it reads from a position of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.entries: list[Entry] = []
+        self.before_append: Callable[[], None] = lambda: None
+        """Called once before the next append: somebody else who is faster."""
+
+    def put(self, key: str, value: bytes | None) -> None:
+        self.entries.append(Entry(self.name, len(self.entries), key.encode(), value))
+
+    def log(self) -> "FakeLog":
+        return FakeLog(self)
+
+
+class FakeLog:
+    def __init__(self, topic: FakeTopic) -> None:
+        self.topic = topic
+        self.position = 0
+        self.closed = False
+
+    def read(self) -> list[Entry]:
+        entries = self.topic.entries[self.position :]
+        self.position = len(self.topic.entries)
+        return entries
+
+    def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        faster, self.topic.before_append = self.topic.before_append, lambda: None
+        faster()
+        for key, value in messages:
+            self.topic.put(key, value)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def rule_yaml(rule_id: str = "spree", threshold: int = 5, **more: object) -> str:
+    """A rule file of one rule."""
+    lines = [f"  {name}: {value}" for name, value in more.items()]
+    return "\n".join(
+        [
+            f"- id: {rule_id}",
+            "  title: Many payments",
+            "  scope: card",
+            "  measures:",
+            "    payments: {window: 2m, is: count(*)}",
+            f"  when: payments >= {threshold}",
+            *lines,
+        ]
+    )
+
+
+class Kit:
+    """Makes what tests need, so that they need not know how it is wired."""
+
+    rule_yaml = staticmethod(rule_yaml)
+
+    def __init__(self) -> None:
+        self.rules = FakeTopic("rules.v1")
+        self.lists = FakeTopic("lists.v1")
+        self.registry = FakeRegistry()
+
+    def definition(self, rule_id: str = "spree", threshold: int = 5, **more: object) -> Definition:
+        return read_definitions(rule_yaml(rule_id, threshold, **more), "test.yaml")[0]
+
+    def change_reader(self) -> Reader[Change]:
+        return Reader(Decoder("rule", self.registry), Change.from_record)
+
+    def entry_reader(self) -> Reader[ListEntry]:
+        return Reader(Decoder("list_entry", self.registry), ListEntry.from_record)
+
+    def writer(self, schema: str) -> Writer:
+        return Writer(Encoder(schema, SCHEMA_IDS[schema]))
+
+    def rule_store(self) -> RuleStore:
+        return RuleStore(self.rules.log(), self.change_reader(), self.writer("rule"))
+
+    def list_store(self) -> ListStore:
+        return ListStore(self.lists.log(), self.entry_reader(), self.writer("list_entry"))
+
+
+@pytest.fixture
+def kit() -> Kit:
+    return Kit()
