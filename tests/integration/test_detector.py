@@ -1,24 +1,13 @@
 """The velocity query as a process: late transactions, messages that are none, two scopes in one state."""
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from cardwatch_contracts.identity import alert_id
-from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
-from cardwatch_contracts.wire import HEADER, Decoder, Encoder
-from cardwatch_detector.warm_up import made_up_transaction
-from confluent_kafka import Consumer, Producer, TopicPartition
-from prometheus_client.parser import text_string_to_metric_families
+from cardwatch_contracts.wire import HEADER
 
 pytestmark = pytest.mark.integration
 
@@ -37,108 +26,24 @@ rules:
     measures: {cards: {window: 5m, is: count(distinct card_token)}}
     when: cards >= 2
 """
-MINUTE = 60_000_000
-START = 1_795_478_400_000_000
 NOBODYS_SCHEMA_ID = 900_000
-WAIT_SECONDS = 180.0
-
-
-class Detector:
-    """A velocity process with topics of its own."""
-
-    def __init__(self, platform: Any, prefix: str, directory: Path) -> None:
-        self._platform = platform
-        self._prefix = prefix
-        self._log = directory / "detector.log"
-        registry = ConfluentRegistry(platform.registry_url)
-        self.schema_id = registry.id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
-        self.encode = Encoder("enriched_transaction", self.schema_id)
-        self._decode = Decoder("alert", registry)
-        self._producer = Producer({"bootstrap.servers": platform.bootstrap_servers, "linger.ms": 0})
-        rules = directory / "rules.yaml"
-        rules.write_text(RULES)
-        environment = {
-            **os.environ,
-            **platform.environment(),
-            "CARDWATCH_TOPIC_PREFIX": prefix,
-            "CARDWATCH_METRICS_PORT": "0",
-            "CARDWATCH_LOG_FORMAT": "json",
-            "CARDWATCH_DETECTOR_RULES": str(rules),
-            "CARDWATCH_DETECTOR_CHECKPOINT_DIR": str(directory / "checkpoint"),
-            "CARDWATCH_DETECTOR_HORIZON_CARD": "2h",
-            "CARDWATCH_DETECTOR_LATENESS": "1h",
-            "CARDWATCH_DETECTOR_WARM_UP": "false",
-        }
-        command = [str(Path(sys.executable).with_name("cardwatch-detector")), "velocity"]
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-
-    def send(self, *values: bytes) -> None:
-        for value in values:
-            self._producer.produce(TRANSACTIONS_SILVER.name(self._prefix), value, b"k")
-        assert self._producer.flush(30) == 0
-
-    def pay(self, number: int, minute: float, card: str, merchant: str = "m", amount: int = 2000) -> None:
-        self.send(self.encode(transaction(number, round(minute * MINUTE), card, merchant, amount)))
-
-    def alerts(self) -> list[dict[str, Any]]:
-        """All alerts so far, in the order of their partitions."""
-        name = ALERTS.name(self._prefix)
-        consumer = Consumer({"bootstrap.servers": self._platform.bootstrap_servers, "group.id": "all"})
-        found: list[dict[str, Any]] = []
-        try:
-            for partition in range(3):
-                end = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)[1]
-                consumer.assign([TopicPartition(name, partition, 0)])
-                for _ in range(end):
-                    (message,) = consumer.consume(1, timeout=30)
-                    found.append(self._decode(message.value()))
-        finally:
-            consumer.close()
-        return found
-
-    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            assert self.process.poll() is None, f"the detector ended: {self.log()}"
-            assert time.monotonic() < deadline, f"no {what} within {WAIT_SECONDS:.0f} s: {self.log()}"
-            time.sleep(0.3)
-
-    def metric(self, name: str) -> float:
-        port = self.log().split('"metrics_port": ', 1)[1].split(",", 1)[0].split("}", 1)[0]
-        text = httpx.get(f"http://127.0.0.1:{int(port)}/metrics", timeout=5).text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name
-        )
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(60) == 0, self.log()[-3000:]
 
 
 @pytest.fixture
-def detector(platform: Any, topic_prefix: str, tmp_path: Path) -> Iterator[Detector]:
-    running = Detector(platform, topic_prefix, tmp_path)
-    try:
-        yield running
-        running.stop()
-    finally:
-        if running.process.poll() is None:
-            os.killpg(running.process.pid, signal.SIGKILL)
-            running.process.wait()
+def detector(start_detector: Callable[..., Any], tmp_path: Path) -> Any:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    return start_detector(
+        CARDWATCH_DETECTOR_RULES=str(rules),
+        CARDWATCH_DETECTOR_HORIZON_CARD="2h",
+        CARDWATCH_DETECTOR_LATENESS="1h",
+    )
 
 
 @pytest.mark.timeout(400)
-def test_late_transactions_and_messages_that_are_none(detector: Detector) -> None:
+def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     # None of these may hold up what comes after them.
-    good = detector.encode(transaction(0, 0, "a", "m", 1))
+    good = detector.made_up(0, 0, "a", amount=1)
     detector.send(
         b"",
         b"{}",
@@ -174,7 +79,7 @@ def test_late_transactions_and_messages_that_are_none(detector: Detector) -> Non
     def a_day_later() -> bool:
         # A micro-batch moves the watermark for the one after it.
         detector.pay(next(numbers), 24 * 60, card="z", merchant="z")
-        return detector.metric(watermark) == START / 1e6 + 23 * 3600
+        return detector.metric(watermark) == detector.start_us / 1e6 + 23 * 3600
 
     detector.wait_for(a_day_later, "watermark an hour behind the newest transaction")
     detector.pay(6, 16, card="a", merchant="m6")
@@ -182,15 +87,5 @@ def test_late_transactions_and_messages_that_are_none(detector: Detector) -> Non
     assert not [alert for alert in detector.alerts() if alert["transaction_id"] == "t6"]
 
 
-def states(detector: Detector) -> list[tuple[str, str, str]]:
+def states(detector: Any) -> list[tuple[str, str, str]]:
     return [(alert["rule_id"], alert["transaction_id"], alert["status"]) for alert in detector.alerts()]
-
-
-def transaction(number: int, after_start_us: int, card: str, merchant: str, amount: int) -> dict[str, Any]:
-    return made_up_transaction(number, START + after_start_us) | {
-        "transaction_id": f"t{number}",
-        "card_token": card,
-        "merchant_id": merchant,
-        "amount_minor": amount,
-        "base_amount_minor": amount,
-    }

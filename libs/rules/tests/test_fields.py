@@ -3,7 +3,7 @@
 import json
 
 from cardwatch_contracts.schemas import schema_text
-from cardwatch_rules.fields import RULE_FIELDS, SCOPE_KEYS
+from cardwatch_rules.fields import PROFILE_DAY, PROFILE_FIELDS, RULE_FIELDS, SCOPE_KEYS
 
 ARROW = {"string": "string", "long": "int64", "int": "int32", "double": "double"}
 
@@ -14,6 +14,16 @@ def test_fields_and_types_are_those_of_the_schema() -> None:
         avro = schema[name]
         plain = next(branch for branch in avro if branch != "null") if isinstance(avro, list) else avro
         assert ARROW[plain] == str(kind), name
+
+
+def test_profile_fields_are_those_of_the_schema() -> None:
+    schema = {field["name"]: field["type"] for field in json.loads(schema_text("card_profile"))["fields"]}
+    kinds = {"long": "integer", "double": "double", "string": "list of texts", "int": "list of integers"}
+    for name, kind in PROFILE_FIELDS.items():
+        avro = schema[name]
+        plain = next(branch for branch in avro if branch != "null") if isinstance(avro, list) else avro
+        assert kinds[plain["items"] if isinstance(plain, dict) else plain] == kind, name
+    assert set(schema) - set(PROFILE_FIELDS) == {"card_token", PROFILE_DAY}
 
 
 def test_scope_keys_are_fields() -> None:

@@ -83,12 +83,15 @@ def record(name: str, status: str = "raised", mode: str = "live", **fields: Any)
         "amount_minor": 123_456,
         "currency": "EUR",
         "base_amount_minor": 123_456,
-        "measures": [{"name": "payments", "expression": "count(*)", "window_us": 120 * SECOND, "value": 5}],
+        "measures": [
+            {"name": "payments", "expression": "count(*)", "window_us": 120 * SECOND, "value": 5, "text": None}
+        ],
         "window_start": at - 120 * SECOND,
         "evidence_transaction_ids": ["t-0", f"t-{name}"],
         "evidence_count": 5,
         "raw_broker_time": at + SECOND,
         "detected_at": at + 2 * SECOND,
+        "suppressed_by": None,
         **fields,
     }
 

@@ -26,6 +26,10 @@ def told(kit: Any, events: list[tuple[str, str]]) -> list[str | None]:
         (["raised", "retracted", "retracted"], ["A", "A-2", None]),
         (["raised", "retracted", "raised", "raised", "retracted"], ["A", "A-2", "A-3", None, "A-4"]),
         (["retracted"], [None]),
+        (["suppressed"], [None]),
+        (["suppressed", "retracted"], [None, None]),
+        (["suppressed", "raised", "suppressed", "suppressed", "raised"], [None, "A", "A-2", None, "A-3"]),
+        (["raised", "suppressed", "retracted"], ["A", "A-2", None]),
         (["retracted", "raised"], [None, "A"]),
     ],
 )

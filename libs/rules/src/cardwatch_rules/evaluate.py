@@ -2,7 +2,7 @@
 
 Transactions come as a Polars frame sorted by (``group``, ``event_time``, ``transaction_id``): ``group`` numbers the
 keys from 0 (int64), ``event_time`` is integer microseconds, the other columns are those of RULE_FIELDS that the rules
-name.
+name, and those of PROFILE_KINDS where a rule names one.
 """
 
 import time
@@ -17,8 +17,9 @@ from polars.exceptions import PolarsError
 
 from cardwatch_rules.expressions import NO_LISTS, Lists, compile_sql, condition, holds, polars_type
 from cardwatch_rules.model import Aggregate, Measure, Rule
+from cardwatch_rules.needs import FIELDS_OF
+from cardwatch_rules.needs import fields_used as fields_used
 from cardwatch_rules.parse import measure_kind
-from cardwatch_rules.sql import names_in
 from cardwatch_rules.windows import (
     Bools,
     Bounds,
@@ -37,11 +38,6 @@ from cardwatch_rules.windows import (
     total,
 )
 
-_FIELDS_OF: Final = {
-    Aggregate.DECLINES: ("status",),
-    Aggregate.DISTANCE_KM: ("latitude", "longitude"),
-    Aggregate.SPEED_KMH: ("latitude", "longitude"),
-}
 # What a rule can fail with, however well it was checked: it must not take the others with it.
 _FAILURES: Final = (ConfigurationError, PolarsError, ArithmeticError, ValueError, TypeError, KeyError, MemoryError)
 
@@ -80,20 +76,6 @@ class Ledger:
 
     failed: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-def fields_used(rules: Sequence[Rule]) -> set[str]:
-    """The transaction fields that rules name: what must be in the frame beside group and event time."""
-    fields: set[str] = set()
-    for rule in rules:
-        fields |= names_in(rule.when) - {measure.name for measure in rule.measures}
-        for measure in rule.measures:
-            fields.update(_FIELDS_OF.get(measure.aggregate, ()))
-            if measure.field is not None:
-                fields.add(measure.field)
-            if measure.where is not None:
-                fields |= names_in(measure.where)
-    return fields
 
 
 def evaluate(
@@ -261,7 +243,7 @@ class _Evaluation:
     def _include(self, measure: Measure) -> Bools:
         """The rows that a measure looks at: its condition holds and its fields are not null."""
         declines = measure.aggregate is Aggregate.DECLINES
-        fields = _FIELDS_OF.get(measure.aggregate, () if measure.field is None else (measure.field,))
+        fields = FIELDS_OF.get(measure.aggregate, () if measure.field is None else (measure.field,))
         asked = (measure.where, fields, declines)
         if asked not in self._included:
             included = np.ones(self._transactions.height, dtype=np.bool_)

@@ -22,6 +22,8 @@ def polars_type(kind: Kind) -> pl.DataType:
         Kind.TEXT: pl.String(),
         Kind.BOOLEAN: pl.Boolean(),
         Kind.NULL: pl.Null(),
+        Kind.TEXTS: pl.List(pl.String()),
+        Kind.INTEGERS: pl.List(pl.Int64()),
     }[kind]
 
 
@@ -122,6 +124,10 @@ class _Compiler:
         name = list_of(node)
         if name is not None:
             return value.is_in(pl.Series(sorted(self._lists.get(name, ())), dtype=pl.String).implode())
+        inside = node.args.get("field")
+        if isinstance(inside, exp.Column):
+            held = self.expression(inside)
+            return pl.when(held.is_not_null()).then(value.is_in(held))
         return value.is_in([literal(one) for one in node.expressions])
 
     def _case(self, node: Any) -> pl.Expr:

@@ -70,7 +70,32 @@ _KINDS: Final[dict[pa.DataType, Kind]] = {
     pa.float64(): Kind.DOUBLE,
 }
 
+# What a rule of the scope `card` may say of a card's profile: field of card_profile.avsc → what it is.
+PROFILE_FIELDS: Final[dict[str, Kind]] = {
+    "transactions_30d": Kind.INTEGER,
+    "mean_amount_minor_30d": Kind.DOUBLE,
+    "stddev_amount_minor_30d": Kind.DOUBLE,
+    "transactions_90d": Kind.INTEGER,
+    "mean_amount_minor_90d": Kind.DOUBLE,
+    "stddev_amount_minor_90d": Kind.DOUBLE,
+    "max_amount_minor_90d": Kind.INTEGER,
+    "active_days_90d": Kind.INTEGER,
+    "countries_90d": Kind.TEXTS,
+    "hours_90d": Kind.INTEGERS,
+}
+PROFILE_SCOPE: Final = "card"
+# The field of card_profile.avsc that says for which UTC day a profile is.
+PROFILE_DAY: Final = "valid_on"
+
 FIELD_KINDS: Final[dict[str, Kind]] = {name: _KINDS[kind] for name, kind in RULE_FIELDS.items()}
+
+
+def profile_name(field: str) -> str:
+    """How a rule names a field of the profile, and the column that holds it."""
+    return f"profile.{field}"
+
+
+PROFILE_KINDS: Final[dict[str, Kind]] = {profile_name(field): kind for field, kind in PROFILE_FIELDS.items()}
 
 
 def polars_schema() -> dict[str, pl.DataType]:

@@ -123,8 +123,3 @@ class Rule:
     def suppression_reach_us(self) -> int:
         """How far back hits decide what becomes of a hit, microseconds."""
         return SUPPRESSION_REACH * (self.suppress_us or 0)
-
-    @property
-    def reach_us(self) -> int:
-        """How far back transactions decide what becomes of a transaction, microseconds."""
-        return self.longest_window_us + self.suppression_reach_us

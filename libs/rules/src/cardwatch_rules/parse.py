@@ -11,8 +11,9 @@ import yaml
 from cardwatch_contracts.errors import ConfigurationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cardwatch_rules.fields import FIELD_KINDS, NUMBER_RANGES, SCOPE_KEYS, TEXT_VALUES
+from cardwatch_rules.fields import FIELD_KINDS, NUMBER_RANGES, PROFILE_KINDS, PROFILE_SCOPE, SCOPE_KEYS, TEXT_VALUES
 from cardwatch_rules.model import MICROSECONDS, OF_TRANSACTIONS, Aggregate, Measure, Mode, Rule, Severity
+from cardwatch_rules.needs import reach_us
 from cardwatch_rules.reach import Domain, never_holds
 from cardwatch_rules.sql import Kind, require_condition
 
@@ -48,6 +49,9 @@ _SPELLINGS: Final = ", ".join(
 _FIELD_DOMAINS: Final = {
     name: Domain(kind, *NUMBER_RANGES.get(name, (-inf, inf)), TEXT_VALUES.get(name))
     for name, kind in FIELD_KINDS.items()
+}
+_DOMAINS: Final = _FIELD_DOMAINS | {
+    name: Domain(kind, low=0) for name, kind in PROFILE_KINDS.items() if kind in {Kind.INTEGER, Kind.DOUBLE}
 }
 
 
@@ -152,7 +156,8 @@ def _items(text: str, source: str) -> list[tuple[Any, yaml.Node]]:
         node: Any = loader.get_single_node()
         document = loader.construct_document(node) if node is not None else None
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError(f"{source} is no YAML: {' '.join(str(error).split())}") from error
+        hint = "; within {…} a text that holds a comma stands in quotes" if "expected ',' or '}'" in str(error) else ""
+        raise ConfigurationError(f"{source} is no YAML: {' '.join(str(error).split())}{hint}") from error
     finally:
         loader.dispose()
     if isinstance(document, dict):
@@ -211,7 +216,9 @@ def _rule(item: Any, horizons_us: Mapping[str, int]) -> Rule:
     )
     _check_horizon(rule, text, horizons_us.get(rule.scope))
     kinds = FIELD_KINDS | {measure.name: measure_kind(measure) for measure in measures}
-    _check_condition(("when",), rule.when, kinds, _FIELD_DOMAINS | {m.name: _domain(m) for m in measures})
+    if rule.scope == PROFILE_SCOPE:
+        kinds |= PROFILE_KINDS
+    _check_condition(("when",), rule.when, kinds, _DOMAINS | {m.name: _domain(m) for m in measures})
     return rule
 
 
@@ -241,20 +248,23 @@ def _problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _check_horizon(rule: Rule, text: _RuleText, horizon_us: int | None) -> None:
-    if horizon_us is None or rule.reach_us <= horizon_us:
+    if horizon_us is None or reach_us(rule) <= horizon_us:
         return
     keeps = f"the scope {rule.scope} keeps {duration_text(horizon_us)}"
+    looks_back = reach_us(rule) - rule.suppression_reach_us
     longest = max(rule.measures, key=lambda measure: measure.window_us, default=None)
     if longest is not None and longest.window_us > horizon_us:
         raise _MistakeError(
             ("measures", longest.name, "window"),
             f"`{text.measures[longest.name].window}` is longer than what {keeps}; shorten it or raise the horizon",
         )
+    if rule.suppress_us is None:
+        raise _MistakeError(("when",), f"a profile looks back 24h, but {keeps}; raise the horizon")
     raise _MistakeError(
         ("suppress",),
-        f"the longest window ({duration_text(rule.longest_window_us)}) and seven times `{text.suppress}` are "
-        f"{duration_text(rule.reach_us)}, but {keeps}; "
-        f"at most {(horizon_us - rule.longest_window_us) // 7_000_000}s would be right, or a higher horizon",
+        f"the longest window ({duration_text(looks_back)}) and seven times `{text.suppress}` are "
+        f"{duration_text(reach_us(rule))}, but {keeps}; "
+        f"at most {max(0, horizon_us - looks_back) // 7_000_000}s would be right, or a higher horizon",
     )
 
 

@@ -29,14 +29,17 @@ class Kind(StrEnum):
     TEXT = "text"
     BOOLEAN = "condition"
     NULL = "null"
+    TEXTS = "list of texts"
+    INTEGERS = "list of integers"
 
 
 NUMBERS: Final = frozenset({Kind.INTEGER, Kind.DOUBLE, Kind.NULL})
-TEXTS: Final = frozenset({Kind.TEXT, Kind.NULL})
+TEXT: Final = frozenset({Kind.TEXT, Kind.NULL})
 BOOLEANS: Final = frozenset({Kind.BOOLEAN, Kind.NULL})
 
 COMPARISONS: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 ARITHMETIC: Final = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)
+_HELD: Final = {Kind.TEXTS: TEXT, Kind.INTEGERS: frozenset({Kind.INTEGER, Kind.NULL})}
 _FUNCTIONS: Final = "abs, ceil, floor, greatest, least, coalesce, lower, upper, length, left, right"
 
 
@@ -167,7 +170,7 @@ class _Typing:
             case exp.Between():
                 return self._comparable(node, (node.this, node.args["low"], node.args["high"]))
             case exp.Like():
-                self._all(node, (node.this, node.expression), TEXTS, "texts")
+                self._all(node, (node.this, node.expression), TEXT, "texts")
                 if not isinstance(node.expression, exp.Literal):
                     raise _wrong(node, "`like` takes a pattern in quotes")
                 return Kind.BOOLEAN
@@ -181,6 +184,13 @@ class _Typing:
 
     def _name(self, node: exp.Column) -> Kind:
         name = name_of(node)
+        if name not in self._kinds and name.startswith("profile."):
+            known = sorted(one for one in self._kinds if one.startswith("profile."))
+            raise ConfigurationError(
+                f"there is no `{name}`; known are {', '.join(known)}"
+                if known
+                else f"`{name}` cannot be used here: profiles are for `when` in rules of the scope card"
+            )
         if name not in self._kinds:
             close = get_close_matches(name, self._kinds, 1)
             hint = f"did you mean `{close[0]}`?" if close else f"known here are {', '.join(sorted(self._kinds))}"
@@ -213,7 +223,7 @@ class _Typing:
 
     def _same(self, node: Any, parts: Any) -> Kind:
         kinds = [self.kind(part) for part in parts]
-        for allowed in (NUMBERS, TEXTS, BOOLEANS):
+        for allowed in (NUMBERS, TEXT, BOOLEANS):
             if all(kind in allowed for kind in kinds):
                 return max(kinds, key=lambda kind: (kind is not Kind.NULL, kind is Kind.DOUBLE))
         said = " and ".join(f"`{_sql(part)}` is {_a(kind)}" for part, kind in zip(parts, kinds, strict=True))
@@ -221,11 +231,18 @@ class _Typing:
 
     def _in(self, node: exp.In) -> Kind:
         if list_of(node) is not None:
-            self._all(node, (node.this,), TEXTS, "a text")
+            self._all(node, (node.this,), TEXT, "a text")
+            return Kind.BOOLEAN
+        inside = node.args.get("field")
+        if isinstance(inside, exp.Column):
+            held = self.kind(inside)
+            if held not in _HELD:
+                raise _wrong(node, f"`{_sql(inside)}` is {_a(held)}; a list would be right")
+            self._all(node, (node.this,), _HELD[held], "what the list holds")
             return Kind.BOOLEAN
         values = node.expressions
         if not values or any(literal(value) is None for value in values):
-            raise _wrong(node, "`in ('a', 'b')` or `in list('name')` would be right")
+            raise _wrong(node, "`in ('a', 'b')`, `in list('name')` or `in profile.…` would be right")
         return self._comparable(node, (node.this, *values))
 
     def _case(self, node: exp.Case) -> Kind:
@@ -251,13 +268,13 @@ class _Typing:
             case exp.Greatest() | exp.Least() | exp.Coalesce():
                 return self._same(node, [node.this, *node.expressions])
             case exp.Lower() | exp.Upper():
-                self._all(node, (node.this,), TEXTS, "a text")
+                self._all(node, (node.this,), TEXT, "a text")
                 return Kind.TEXT
             case exp.Length():
-                self._all(node, (node.this,), TEXTS, "a text")
+                self._all(node, (node.this,), TEXT, "a text")
                 return Kind.INTEGER
             case exp.Left() | exp.Right():
-                self._all(node, (node.this,), TEXTS, "a text")
+                self._all(node, (node.this,), TEXT, "a text")
                 number = literal(node.expression)
                 if not isinstance(number, int) or isinstance(number, bool) or number < 0:
                     raise _wrong(node, "the number of characters is a whole number")

@@ -15,7 +15,10 @@ import polars as pl
 
 from cardwatch_rules.evaluate import Hits, Ledger, evaluate
 from cardwatch_rules.expressions import NO_LISTS, Lists
+from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.model import Mode, Rule
+from cardwatch_rules.needs import uses_profiles
+from cardwatch_rules.profiles import ARRIVED, IS_PROFILE, no_profiles, with_profiles
 from cardwatch_rules.suppress import ALERTS, classify
 from cardwatch_rules.windows import Ints
 
@@ -66,7 +69,7 @@ def transitions(
         arrivals: a row an arrival, unsorted, duplicates included, with the columns ``group`` (int64, the keys from 0),
             ``event_time`` and ``raw_broker_time`` (int64, microseconds), ``transaction_id``, ``is_new`` (it came with
             this batch), ``evaluate_from`` (int64, microseconds: earlier ones are only history), and the fields that
-            the rules use.
+            the rules use. Profiles of cards may be among them (``profiles``), as rows with IS_PROFILE.
         rules: rules of this scope; paused ones are left out.
         lists: what ``in list('name')`` looks into.
         ledger: where a rule that fails is written down; without one its error is raised.
@@ -74,15 +77,24 @@ def transitions(
     active = [rule for rule in rules if rule.mode is not Mode.PAUSED]
     if not active or arrivals.is_empty():
         return []
-    after = deduplicate(arrivals)
+    transactions, profiles = _split(arrivals)
+    after = deduplicate(transactions)
+    moments = ["group", "event_time", "raw_broker_time", "is_new"]
     newest = (
-        after.filter("is_new")
+        pl.concat([after.select(moments), profiles.select(moments)])
+        .filter("is_new")
         .group_by("group")
         .agg(new_from=pl.col("event_time").min(), cause_broker_time=pl.col("raw_broker_time").min())
     )
     if newest.is_empty():
         return []
-    after = _with_cause(after, newest)
+    profiled = uses_profiles(active)
+
+    def prepared(frame: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+        frame = _with_cause(frame, newest)
+        return with_profiles(frame, known) if profiled else frame
+
+    after = prepared(after, profiles)
     disturbed = after.filter(_AFFECTED & ~pl.col("is_new"))["group"].unique()
 
     def decided(frame: pl.DataFrame) -> list[Decided]:
@@ -91,9 +103,18 @@ def transitions(
     with_arrivals = decided(after)
     if disturbed.is_empty():
         return [change for found in with_arrivals for change in _appeared(after, found)]
-    before = deduplicate(arrivals.filter(~pl.col("is_new") & pl.col("group").is_in(disturbed.implode())))
-    before = _with_cause(before, newest)
+    old = ~pl.col("is_new")
+    before = deduplicate(transactions.filter(old & pl.col("group").is_in(disturbed.implode())))
+    before = prepared(before, profiles.filter(old))
     return list(_differences(after, with_arrivals, before, decided(before)))
+
+
+def _split(arrivals: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Transactions and profiles."""
+    if IS_PROFILE not in arrivals.columns:
+        return arrivals, arrivals.clear().with_columns(pl.lit(0).alias(ARRIVED), *no_profiles())
+    own = [IS_PROFILE, ARRIVED, *PROFILE_KINDS]
+    return arrivals.filter(~pl.col(IS_PROFILE)).drop(own), arrivals.filter(IS_PROFILE)
 
 
 def decide(

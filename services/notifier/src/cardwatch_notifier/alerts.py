@@ -22,6 +22,7 @@ class Status(StrEnum):
     """What the detector says of an alert."""
 
     RAISED = "raised"
+    SUPPRESSED = "suppressed"
     RETRACTED = "retracted"
 
 
@@ -78,7 +79,7 @@ def alert_from_record(record: Record) -> Alert:
 
 
 def webhook_body(record: Record) -> str:
-    """The JSON that receivers get: ``type`` (alert.raised or alert.retracted), ``timestamp`` and ``data``.
+    """The JSON that receivers get: ``type`` (``alert.`` and the status), ``timestamp`` and ``data``.
 
     ``data`` holds every field of the alert; times are ISO 8601 in UTC with microseconds. ``timestamp`` is
     ``detected_at``. A measure that is no number (NaN, infinite) becomes null: JSON has no such numbers.

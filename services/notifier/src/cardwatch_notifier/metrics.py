@@ -37,7 +37,7 @@ class NotifierMetrics:
         self._clocked_receiver: Final = clocked_receiver
         self._transitions: Final = Counter(
             TRANSITIONS_TOTAL,
-            "Alert events by what they amount to: raised, retracted, repeated or shadow.",
+            "Alert events by what they amount to: raised, suppressed, retracted, repeated or shadow.",
             ["verdict"],
             registry=shared.registry,
         )

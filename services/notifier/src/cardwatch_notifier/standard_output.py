@@ -37,7 +37,8 @@ def alert_line(body: dict[str, Any]) -> str:
     """The line of a message: time, severity, title, card, amount, merchant, country, measures, id."""
     data = body["data"]
     severity = str(data["severity"]).upper()
-    verdict = f"RETRACTED {severity}" if body["type"] == "alert.retracted" else severity
+    status = body["type"].removeprefix("alert.")
+    verdict = severity if status == "raised" else f"{status.upper()} {severity}"
     measures = ", ".join(_measure(measure) for measure in data["measures"])
     parts = [
         f"{data['event_time'][:19]}Z  {verdict:<8}  {data['rule_title']}",
@@ -58,9 +59,13 @@ def format_window(micros: int) -> str:
 
 
 def _measure(measure: dict[str, Any]) -> str:
-    value = measure["value"]
-    shown = "none" if value is None else f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+    value = measure["value"] if measure.get("text") is None else measure["text"]
+    shown = "none" if value is None else _number(value) if isinstance(value, int | float) else value
     return f"{measure['name']} {shown} in {format_window(measure['window_us'])}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _printable(line: str) -> str:

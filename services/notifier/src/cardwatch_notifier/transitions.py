@@ -6,6 +6,12 @@ Upstream delivers at least once, so the same event may come again. Receivers hea
     told         raised  -       retracted  -          raised
     message id   <id>            <id>-2                <id>-3
 
+A suppressed one is counted on an earlier alert of the same rule and key, and nobody is told of it; unless a late
+transaction suppresses what was raised and told before::
+
+    event        suppressed  raised  suppressed    raised
+    told         -           raised  suppressed    raised
+
 Events of a rule in shadow mode are remembered but never told, and do not change what receivers know.
 """
 
@@ -32,6 +38,7 @@ class Verdict(StrEnum):
     """What an alert event amounts to."""
 
     RAISED = "raised"
+    SUPPRESSED = "suppressed"
     RETRACTED = "retracted"
     REPEATED = "repeated"
     SHADOW = "shadow"
@@ -50,9 +57,10 @@ def decide(known: Known, alert: Alert) -> Transition:
     """Apply one event to what receivers know. Pure; see the module's docstring."""
     if alert.mode is Mode.SHADOW:
         return Transition(known, Verdict.SHADOW, None)
-    news = (known.told is Status.RAISED) if alert.status is Status.RETRACTED else (known.told is not Status.RAISED)
-    if not news:
-        return Transition(known, Verdict.REPEATED, None)
+    stands = known.told is Status.RAISED
+    if (alert.status is Status.RAISED) is stands:
+        verdict = Verdict.SUPPRESSED if alert.status is Status.SUPPRESSED else Verdict.REPEATED
+        return Transition(known, verdict, None)
     number = known.transitions + 1
     return Transition(Known(alert.status, number), Verdict(alert.status.value), message_id(alert.alert_id, number))
 

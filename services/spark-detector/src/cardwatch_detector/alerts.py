@@ -1,6 +1,6 @@
 """Alert records from what the rules found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from cardwatch_contracts.identity import alert_id
@@ -35,14 +35,16 @@ def alert_records(
     rows = frame[hits.rows]
     ids = frame["transaction_id"]
     window_us = rule.longest_window_us
-    for shown, group, event_time, measures, first, after, broker_time in zip(
+    nobody: Iterable[str | None] = [None] * len(rows)
+    for shown, group, event_time, measures, first, after, broker_time, counted_on in zip(
         rows.select(SHOWN_FIELDS).iter_rows(named=True),
         rows["group"],
         rows["event_time"],
-        hits.measures.iter_rows(),
+        hits.measures.iter_rows() if rule.measures else [()] * len(rows),
         hits.longest.first.tolist(),
         hits.longest.after.tolist(),
         found.cause_broker_time.tolist(),
+        found.counted_on or nobody,
         strict=True,
     ):
         yield {
@@ -57,7 +59,8 @@ def alert_records(
                     "name": measure.name,
                     "expression": measure.expression,
                     "window_us": measure.window_us,
-                    "value": value,
+                    "value": None if isinstance(value, str) else value,
+                    "text": value if isinstance(value, str) else None,
                 }
                 for measure, value in zip(rule.measures, measures, strict=True)
             ],
@@ -66,6 +69,7 @@ def alert_records(
             "evidence_count": after - first,
             "raw_broker_time": broker_time,
             "detected_at": detected_at_us,
+            "suppressed_by": counted_on and alert_id(rule.rule_id, rule.version, counted_on),
         }
 
 

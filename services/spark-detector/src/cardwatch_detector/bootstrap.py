@@ -1,19 +1,27 @@
 """The wiring of the velocity queries."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from cardwatch_contracts.topics import ALERTS
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_LATE, TRANSACTIONS_SILVER
+from cardwatch_contracts.wire import Decoder
+from cardwatch_rulebook.connect import follower, status_reporter
+from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.parse import load_rules
 from cardwatch_service.logs import configure, get
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 
-from cardwatch_detector.publish import KafkaAlertPublisher
+from cardwatch_detector.late import LateSearch
+from cardwatch_detector.late_keeper import LateKeeper, LateMetrics
+from cardwatch_detector.publish import KafkaPublisher
+from cardwatch_detector.rule_keeper import RuleKeeper, RuleMetrics, Silent, fixed
 from cardwatch_detector.runtime import run_queries
 from cardwatch_detector.settings import VelocitySettings
+from cardwatch_detector.silver_range import KafkaSilverReader
 from cardwatch_detector.spark_session import JAVA_OPTIONS, PEAK_JVM, STEADY_JVM
 from cardwatch_detector.velocity import AlertMetrics, VelocityQuery
 from cardwatch_detector.warm_up import warm_up
@@ -26,6 +34,7 @@ _INTERPRET: Final = {
     JAVA_OPTIONS: STEADY_JVM,
 }
 _COMPILE: Final = {JAVA_OPTIONS: PEAK_JVM}
+_RULES_WAIT_SECONDS: Final = 60.0
 
 
 def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
@@ -61,21 +70,62 @@ def run_velocity(shutdown: Shutdown) -> None:
     settings = load(VelocitySettings)
     configure("spark-detector", service.log_level, service.log_format)
     scopes = settings.scope_list()
-    rules = load_rules(settings.rules, {scope: settings.horizon_us(scope) for scope in scopes})
     metrics = Metrics()
     topic = ALERTS.name(service.topic_prefix)
-    publisher = KafkaAlertPublisher(service.kafka_config(), topic)
+    publisher = KafkaPublisher(service.kafka_config(), topic)
     alert_metrics = AlertMetrics(metrics, topic)
-    query = VelocityQuery(
-        tuple(scopes), rules, service, settings, publisher, alert_metrics, lambda: time.time_ns() // 1000
+    late = _late_keeper(scopes, service, settings, metrics)
+    with _rule_keeper(scopes, service, settings, metrics) as keeper:
+        query = VelocityQuery(
+            tuple(scopes), keeper, service, settings, publisher, late, alert_metrics, lambda: time.time_ns() // 1000
+        )
+        run_queries(
+            "cardwatch-velocity",
+            [query],
+            service,
+            metrics,
+            spark_config(settings),
+            shutdown,
+            prepare=lambda session: warm_up(session, query, shutdown) if settings.warm_up else None,
+        )
+
+
+def _late_keeper(
+    scopes: list[str], service: ServiceSettings, settings: VelocitySettings, metrics: Metrics
+) -> LateKeeper:
+    kafka, prefix = service.kafka_config(), service.topic_prefix
+    silver = TRANSACTIONS_SILVER.name(prefix)
+    return LateKeeper(
+        settings.name,
+        silver,
+        KafkaSilverReader(kafka, silver),
+        LateSearch(
+            Decoder("enriched_transaction", service.registry()),
+            {scope: SCOPE_KEYS[scope] for scope in scopes},
+            {scope: settings.horizon_us(scope) for scope in scopes},
+        ),
+        KafkaPublisher(kafka, TRANSACTIONS_LATE.name(prefix)),
+        LateMetrics(metrics, prefix),
     )
-    get(__name__).info("rules loaded", rules=len(rules), file=str(settings.rules))
-    run_queries(
-        "cardwatch-velocity",
-        [query],
-        service,
-        metrics,
-        spark_config(settings),
-        shutdown,
-        prepare=lambda session: warm_up(session, query, shutdown) if settings.warm_up else None,
-    )
+
+
+@contextmanager
+def _rule_keeper(
+    scopes: list[str], service: ServiceSettings, settings: VelocitySettings, metrics: Metrics
+) -> Iterator[RuleKeeper]:
+    horizons_us = {scope: settings.horizon_us(scope) for scope in scopes}
+    rule_metrics = RuleMetrics(metrics)
+    budget = settings.rule_budget_seconds
+    if settings.rules is not None:
+        rules = load_rules(settings.rules, horizons_us)
+        get(__name__).info("rules of a file", file=str(settings.rules))
+        yield RuleKeeper(scopes, fixed(rules), Silent(), rule_metrics, budget)
+        return
+    with ExitStack() as stack:
+        refused = metrics.errors.labels("rule_message_refused")
+        followed = stack.enter_context(follower(service, horizons_us, lambda reason: refused.inc()))
+        reporter = status_reporter(service, settings.name)
+        stack.callback(reporter.close)
+        found = followed.wait_until_read(_RULES_WAIT_SECONDS)
+        get(__name__).info("rules read", rules=len(found.rules), broken=len(found.broken))
+        yield RuleKeeper(scopes, followed.snapshot, reporter, rule_metrics, budget)

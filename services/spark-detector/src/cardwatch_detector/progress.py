@@ -170,5 +170,18 @@ def offsets(value: Any) -> Offsets:
     return parsed if isinstance(parsed, dict) else {}
 
 
+def offsets_of(progress: Any) -> Offsets:
+    """The Kafka offsets in what Spark calls a StreamProgress: those of each source of a query.
+
+    Raises:
+        Py4JError: the query has ended in the meantime.
+    """
+    values = progress.values().iterator()
+    merged: Offsets = {}
+    while values.hasNext():
+        merged.update(offsets(values.next().json()))
+    return merged
+
+
 def _seconds(iso: str) -> float:
     return datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp()

@@ -1,7 +1,7 @@
-"""Alerts to Kafka: a micro-batch is done only when the broker has acknowledged all of them."""
+"""Messages to Kafka: a micro-batch is done only when the broker has acknowledged all of them."""
 
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.setup import KafkaConfig
@@ -10,19 +10,27 @@ from confluent_kafka import KafkaError, Message, Producer
 _DELIVERY_SECONDS: Final = 120
 
 
-class AlertPublisher(Protocol):
-    """Publishes the alerts of a micro-batch; tests use a fake."""
+class Outgoing(NamedTuple):
+    """A message to publish."""
 
-    def publish(self, messages: Iterable[tuple[str, bytes]]) -> int:
-        """Publish (key, value) pairs and wait until all are acknowledged; returns how many.
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Publisher(Protocol):
+    """Publishes what a micro-batch has for one topic; tests use a fake."""
+
+    def publish(self, messages: Iterable[Outgoing]) -> int:
+        """Publish messages and wait until all are acknowledged; returns how many.
 
         Raises:
             CardwatchError: not all were; the batch has to be done again.
         """
 
 
-class KafkaAlertPublisher:
-    """Publishes with an idempotent producer, so that alerts of one key stay in order."""
+class KafkaPublisher:
+    """Publishes with an idempotent producer, so that messages of one key stay in order."""
 
     def __init__(self, kafka: KafkaConfig, topic: str) -> None:
         self._topic = topic
@@ -39,7 +47,7 @@ class KafkaAlertPublisher:
             }
         )
 
-    def publish(self, messages: Iterable[tuple[str, bytes]]) -> int:
+    def publish(self, messages: Iterable[Outgoing]) -> int:
         failures: list[str] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
@@ -47,19 +55,27 @@ class KafkaAlertPublisher:
                 failures.append(error.str())
 
         sent = 0
-        for key, value in messages:
-            self._produce(key.encode(), value, delivered)
+        for message in messages:
+            self._produce(message, delivered)
             sent += 1
         outstanding = self._producer.flush(_DELIVERY_SECONDS + 5)
         if failures or outstanding:
             why = failures[0] if failures else "no acknowledgement in time"
-            raise CardwatchError(f"{len(failures) + outstanding} of {sent} alerts were not published: {why}")
+            raise CardwatchError(
+                f"{len(failures) + outstanding} of {sent} messages for {self._topic} were not published: {why}"
+            )
         return sent
 
-    def _produce(self, key: bytes, value: bytes, delivered: Any) -> None:
+    def _produce(self, message: Outgoing, delivered: Any) -> None:
         while True:
             try:
-                self._producer.produce(self._topic, key=key, value=value, on_delivery=delivered)
+                self._producer.produce(
+                    self._topic,
+                    key=message.key.encode(),
+                    value=message.value,
+                    headers=list(message.headers),
+                    on_delivery=delivered,
+                )
             except BufferError:
                 self._producer.poll(0.1)
             else:

@@ -37,6 +37,9 @@ class Query(Protocol):
     def failed(self, reason: str) -> None:
         """It has failed and will be started again: a chance to learn from why."""
 
+    def outdated(self) -> bool:
+        """Whether it has to be stopped and started again to go on as it should."""
+
 
 def run_queries(
     app_name: str,
@@ -70,7 +73,7 @@ def run_queries(
         prepare(session)
         session.streams.addListener(ProgressListener(query_metrics))
         supervisor = Supervisor(
-            {query.name: Starter(partial(query.start, session), query.failed) for query in queries},
+            {query.name: Starter(partial(query.start, session), query.failed, query.outdated) for query in queries},
             query_metrics,
             shutdown,
         )

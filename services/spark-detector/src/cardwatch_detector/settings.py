@@ -45,11 +45,21 @@ class VelocitySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CARDWATCH_DETECTOR_", extra="ignore", frozen=True)
 
-    rules: Annotated[Path, Field(description="rule file (YAML)")] = Path("config/rules/demo.yaml")
+    rules: Annotated[
+        Path | None, Field(description="a rule file (YAML) that never changes, instead of the rules of rules.v1")
+    ] = None
+    name: Annotated[str, Field(description="under which `cardwatch rules list` shows this detector")] = "detector"
+    rule_budget_seconds: Annotated[
+        float, Field(gt=0, description="what one rule may take of a micro-batch before it is set aside")
+    ] = 1.0
     scopes: Annotated[str, AfterValidator(_scopes), NoDecode, Field(description="comma separated")] = "card,merchant"
     lateness: Annotated[Duration, Field(description="how far behind the newest event a transaction may come")] = "1h"
-    horizon_card: Annotated[Duration, Field(description="how far back a card's windows can reach")] = "24h"
+    horizon_card: Annotated[Duration, Field(description="how far back a card's windows can reach")] = "30h"
     horizon_merchant: Annotated[Duration, Field(description="how far back a merchant's windows can reach")] = "1h"
+    horizon_device: Annotated[Duration, Field(description="how far back a device's windows can reach")] = "1h"
+    horizon_ip: Annotated[Duration, Field(description="how far back an address's windows can reach")] = "1h"
+    horizon_bin: Annotated[Duration, Field(description="how far back a BIN's windows can reach")] = "1h"
+    profiles: Annotated[bool, Field(description="keep the profiles of cards (cards.profile.v1) beside them")] = True
     checkpoint_dir: Annotated[str, Field(description="any Hadoop file system")] = ".cardwatch/checkpoints/velocity"
     partitions: Annotated[int, Field(ge=1, description="of the state; fixed by the checkpoint: choose for peak")] = 2
     max_offsets_per_trigger: Annotated[
@@ -79,7 +89,7 @@ class VelocitySettings(BaseSettings):
 
     def horizon_us(self, scope: str) -> int:
         """How far back the windows of a scope can reach, microseconds."""
-        return parse_duration(self.horizon_card if scope == "card" else self.horizon_merchant)
+        return parse_duration(str(getattr(self, f"horizon_{scope}")))
 
     def scope_list(self) -> list[str]:
         """The scopes that this process runs, which share one query."""

@@ -18,7 +18,7 @@ from pyspark.sql.avro.functions import from_avro
 _log = get(__name__)
 
 # What `decode` says in failing the query.
-_UNKNOWN_ID: Final = re.compile(r"schema id (\d+) is not known to this query")
+_UNKNOWN_ID: Final = re.compile(r"schema id (\d+) of (\w+) is not known to this query")
 
 # The broker answers a fetch that finds nothing after this long; the default of 500 ms shows up as tasks of 500 ms.
 _FETCH_WAIT_MS: Final = "20"
@@ -119,7 +119,9 @@ class UnknownIds:
     and starts again with what the registry says now. What is still unknown then is no schema at all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, schema_name: str) -> None:
+        """``schema_name``: of what the messages should be, a file of ``schemas/`` without ``.avsc``."""
+        self.schema_name: Final = schema_name
         self._ids: set[int] = set()
 
     @property
@@ -127,19 +129,20 @@ class UnknownIds:
         """In order."""
         return tuple(sorted(self._ids))
 
-    def learn(self, failure: str, registry: Registry, schema_name: str = "enriched_transaction") -> None:
+    def learn(self, failure: str, registry: Registry) -> None:
         """Find out whether a query failed because of an id that nobody has registered.
 
         Raises:
             RegistryUnavailableError: the registry does not answer.
         """
-        for number in {int(found) for found in _UNKNOWN_ID.findall(failure)}:
+        found = {int(number) for number, name in _UNKNOWN_ID.findall(failure) if name == self.schema_name}
+        for number in found:
             text = registry.schema_by_id(number)
-            if text is None or not is_version_of(text, schema_name):
+            if text is None or not is_version_of(text, self.schema_name):
                 self._ids.add(number)
                 _log.error(
                     "messages with this schema id are not evaluated: the registry does not know it as a version of "
-                    f"{schema_name}; the lakehouse keeps them in its quarantine",
+                    f"{self.schema_name}; the lakehouse keeps them in its quarantine",
                     schema_id=number,
                 )
 
@@ -162,7 +165,8 @@ def decode(value: Column, writers: Mapping[int, str], reader: str, unknown: Unkn
         raise ConfigurationError("at least one writer's schema is needed")
     if unknown is not None and unknown.ids:
         decoded = decoded.when(which.isin(list(unknown.ids)), F.lit(None))
-    failure = F.concat(F.lit("schema id "), which.cast("string"), F.lit(" is not known to this query"))
+    name = unknown.schema_name if unknown is not None else "any schema"
+    failure = F.concat(F.lit("schema id "), which.cast("string"), F.lit(f" of {name} is not known to this query"))
     return decoded.when(which.isNotNull(), F.raise_error(failure))
 
 

@@ -14,14 +14,27 @@ process share one query: a message is fetched, decoded and planned for once, wha
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from cardwatch_rules.fields import PROFILE_SCOPE, SCOPE_KEYS
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.stored_event import came_with, event_us, ordered, pack, stamp, unpack
+from cardwatch_detector.groups import group_ends
+from cardwatch_detector.stored_event import (
+    came_with,
+    event_us,
+    is_profile,
+    ordered,
+    pack,
+    pack_profile,
+    stamp,
+    unpack,
+    unpack_profile,
+)
 
 # Columns that go in.
 EVENT_TIME: Final = "event_time"
 TRANSACTION: Final = "transaction"
+PROFILE: Final = "profile"
 
 # Columns that come out.
 SCOPE: Final = "scope"
@@ -36,13 +49,19 @@ BATCH: Final = "batch"
 STAMP: Final = "stamp"
 
 _UNTIL: Final = "until"
+_CLOCK: Final = "clock"
 _EVENT: Final = "event"
 # How Spark marks the column that a watermark is about; its own window() hands the mark on in the same way.
 _WATERMARK_MARK: Final = "spark.watermarkDelayMs"
 
 
 def keep_events(
-    silver: DataFrame, keys: Mapping[str, str], horizons_us: Mapping[str, int], lateness_us: int
+    silver: DataFrame,
+    keys: Mapping[str, str],
+    horizons_us: Mapping[str, int],
+    lateness_us: int,
+    *,
+    profiled: bool = False,
 ) -> DataFrame:
     """The groups that a micro-batch touched, each with all its events.
 
@@ -50,6 +69,8 @@ def keep_events(
         silver: EVENT_TIME (timestamp) and TRANSACTION (struct with ``stored_event.fields_to_read``). A row without an
             event time is in no group; nothing is filtered here, because Spark would move the filter below the decoding,
             and decode every message once more for it.
+            With ``profiled`` also PROFILE (struct with ``stored_event.profile_fields_to_read``), of which the one or
+            the other is null; EVENT_TIME of a profile is the beginning of its day.
         keys: scope → field of the transaction that is its key.
         horizons_us: scope → how far back its windows can reach.
 
@@ -62,11 +83,20 @@ def keep_events(
     this_batch = ordered(F.unix_micros(F.current_timestamp()))
     at = F.unix_micros(EVENT_TIME)
     stored = {f"{_EVENT}_{scope}": pack(scope, at, F.col(BATCH), F.col(TRANSACTION)) for scope in keys}
+    key_of = {key: F.col(f"{TRANSACTION}.{key}") for key in keys.values()}
+    clock = F.col(EVENT_TIME)
+    if profiled:
+        name, key = f"{_EVENT}_{PROFILE_SCOPE}", SCOPE_KEYS[PROFILE_SCOPE]
+        a_profile = F.col(PROFILE).isNotNull()
+        stored[name] = F.coalesce(stored[name], pack_profile(F.col(PROFILE), F.col(BATCH)))
+        key_of[key] = F.coalesce(key_of[key], F.col(f"{PROFILE}.{key}"))
+        # A profile's day may lie ahead; only transactions move the watermark.
+        clock = F.when(a_profile, F.timestamp_seconds(F.lit(0))).otherwise(clock)
     placed = (
         # A column of its own, because inside the aggregate Spark takes the batch's time for non-deterministic.
-        silver.withColumn(BATCH, this_batch)
-        .withWatermark(EVENT_TIME, f"{lateness_us} microseconds")
-        .select(BATCH, at.alias("event_us"), *(F.col(f"{TRANSACTION}.{key}") for key in dict.fromkeys(keys.values())),
+        silver.withColumns({BATCH: this_batch, _CLOCK: clock})
+        .withWatermark(_CLOCK, f"{lateness_us} microseconds")
+        .select(BATCH, at.alias("event_us"), *(column.alias(key) for key, column in key_of.items()),
                 *(event.alias(name) for name, event in stored.items()))
         .select(BATCH, "event_us", F.explode(_groups_of_an_event(keys, horizons_us)).alias("place"))
         .select(
@@ -98,18 +128,21 @@ def keep_events(
     )
 
 
-def relevant(groups: DataFrame, longest_windows_us: Mapping[str, int], fields: Iterable[str]) -> DataFrame:
+def relevant(
+    groups: DataFrame, reach_us: Mapping[str, int], fields: Iterable[str], *, profiled: bool = False
+) -> DataFrame:
     """Leave behind, in the JVM, what the evaluation of a micro-batch cannot need, and unpack the rest.
 
     Groups in which nothing is to be evaluated, and events too old for any window that ends with or after an arrival.
 
     Args:
         groups: as ``keep_events`` returns them.
-        longest_windows_us: scope → longest window among its rules.
+        reach_us: scope → how far back from an arrival its rules look.
         fields: what rules and alerts need of a transaction.
 
     Returns:
-        SCOPE, KEY, EVALUATE_FROM, BATCH and EVENTS, whose elements have STAMP and TRANSACTION, a struct of the fields.
+        SCOPE, KEY, EVALUATE_FROM, BATCH and EVENTS, whose elements have STAMP and TRANSACTION, a struct of the fields,
+        and with ``profiled`` PROFILE; of the two the one or the other is null.
     """
     wanted = list(fields)
     this_batch = F.col(BATCH)
@@ -119,10 +152,16 @@ def relevant(groups: DataFrame, longest_windows_us: Mapping[str, int], fields: I
     )
 
     def unpacked(event: Column) -> Column:
-        fields_of = unpack(longest_windows_us, F.col(SCOPE), event, wanted)
-        return F.struct(stamp(event).alias(STAMP), fields_of.alias(TRANSACTION))
+        transaction = unpack(reach_us, F.col(SCOPE), event, wanted)
+        if not profiled:
+            return F.struct(stamp(event).alias(STAMP), transaction.alias(TRANSACTION))
+        return F.struct(
+            stamp(event).alias(STAMP),
+            F.when(~is_profile(event), transaction).alias(TRANSACTION),
+            unpack_profile(event).alias(PROFILE),
+        )
 
-    needed_from = ordered(F.col("new_from") - _by_scope(longest_windows_us) + F.lit(1))
+    needed_from = ordered(F.col("new_from") - _by_scope(reach_us) + F.lit(1))
     # Bound by a lambda's variable: Spark would move a column of its own into the filter, to be computed for each event.
     # Whatever follows the time makes an event greater than the bare time.
     needed = F.transform(
@@ -140,17 +179,19 @@ def _groups_of_an_event(keys: Mapping[str, str], horizons_us: Mapping[str, int])
     places = []
     for scope, key in keys.items():
         horizon = horizons_us[scope]
-        half = F.col("event_us") - F.pmod(F.col("event_us"), F.lit(horizon))
+        into_horizon = F.pmod(F.col("event_us"), F.lit(horizon))
         places += [
             F.struct(
                 F.lit(scope).alias(SCOPE),
                 F.col(key).alias(KEY),
-                F.timestamp_micros(half + F.lit(halves * horizon)).alias(_UNTIL),
+                F.timestamp_micros(end).alias(_UNTIL),
                 F.col(f"{_EVENT}_{scope}").alias(_EVENT),
             )
-            for halves in (1, 2)
+            for end in group_ends(F.col("event_us"), into_horizon, horizon)
         ]
-    return F.when(F.col("event_us").isNotNull(), F.array(*places))
+    # A transaction without the key (no device, no address) is in none of the scope's windows.
+    keyed = F.filter(F.array(*places), lambda place: place[KEY].isNotNull())
+    return F.when(F.col("event_us").isNotNull(), keyed)
 
 
 def _by_scope(values: Mapping[str, int]) -> Column:

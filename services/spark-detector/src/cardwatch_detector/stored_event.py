@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
-from cardwatch_rules.fields import SCOPE_KEYS
+from cardwatch_rules.fields import PROFILE_DAY, PROFILE_FIELDS, PROFILE_SCOPE, SCOPE_KEYS
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.avro.functions import from_avro, to_avro
@@ -25,6 +25,8 @@ from cardwatch_detector.silver_source import projection
 # Only this program reads it, but a state outlives the program that wrote it: another choice is another layout, and
 # ``unpack`` has to go on reading this one. A test compares them with what rules can name.
 _LAYOUT: Final = 1
+# A card's profile, among the events of the card: stamped with the beginning of its day, then the profile's fields.
+_PROFILE_LAYOUT: Final = 2
 _FIELDS: Final = (
     "amount_minor",
     "base_amount_minor",
@@ -51,6 +53,7 @@ _FIELDS: Final = (
 )
 
 _SCHEMA: Final = "enriched_transaction"
+_PROFILE: Final = "card_profile"
 _SIGN: Final = -(2**63)
 _TIME_BYTES: Final = 8
 _STAMP_BYTES: Final = 2 * _TIME_BYTES
@@ -71,7 +74,7 @@ def fields_to_read(scopes: Iterable[str]) -> list[str]:
 
 
 def pack(scope: str, event_us: Column, batch: Column, transaction: Column) -> Column:
-    """The stored event, binary; null where the transaction is (it could not be decoded).
+    """The stored event, binary; null where there is no transaction, or it could not be decoded.
 
     Args:
         event_us: event time, microseconds.
@@ -81,7 +84,37 @@ def pack(scope: str, event_us: Column, batch: Column, transaction: Column) -> Co
     fields = stored_fields(scope)
     record = to_avro(F.struct(*(transaction[field].alias(field) for field in fields)), projection(_SCHEMA, fields))
     stamp = F.concat(ordered(event_us), batch, F.lit(bytes([_LAYOUT])))
-    return F.when(event_us.isNotNull(), F.concat(stamp, record))
+    return F.when(event_us.isNotNull() & transaction.isNotNull(), F.concat(stamp, record))
+
+
+def pack_profile(profile: Column, batch: Column) -> Column:
+    """The stored profile, binary; null where there is none.
+
+    Args:
+        profile: struct with ``profile_fields_to_read``.
+        batch: the micro-batch's time (``ordered``).
+    """
+    record = to_avro(
+        F.struct(*(profile[field].alias(field) for field in PROFILE_FIELDS)), projection(_PROFILE, PROFILE_FIELDS)
+    )
+    stamp = F.concat(ordered(F.unix_micros(profile[PROFILE_DAY])), batch, F.lit(bytes([_PROFILE_LAYOUT])))
+    return F.when(profile[PROFILE_DAY].isNotNull(), F.concat(stamp, record))
+
+
+def profile_fields_to_read() -> list[str]:
+    """What has to be decoded of a profile message to store it."""
+    return sorted({SCOPE_KEYS[PROFILE_SCOPE], PROFILE_DAY, *PROFILE_FIELDS})
+
+
+def is_profile(event: Column) -> Column:
+    """Whether a stored event is a profile."""
+    return F.substring(event, _STAMP_BYTES + 1, 1) == F.lit(bytes([_PROFILE_LAYOUT]))
+
+
+def unpack_profile(event: Column) -> Column:
+    """The fields of a stored profile as a struct; null for any other event."""
+    record = from_avro(F.substring(event, _FIELDS_AT, 2**31 - 1), projection(_PROFILE, PROFILE_FIELDS))
+    return F.when(is_profile(event), record)
 
 
 def event_us(event: Column) -> Column:
@@ -139,5 +172,7 @@ def _with_empty_keys(reader: str) -> str:
     schema = json.loads(reader)
     for field in schema["fields"]:
         if field["name"] in SCOPE_KEYS.values():
+            # The default of a union is of its first member.
+            field["type"] = ["string", "null"] if isinstance(field["type"], list) else field["type"]
             field["default"] = KEY_NOT_STORED
     return json.dumps(schema)

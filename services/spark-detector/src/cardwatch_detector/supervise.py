@@ -12,7 +12,7 @@ from cardwatch_service.shutdown import Shutdown
 from py4j.protocol import Py4JError
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.progress import Offsets, QueryMetrics, offsets
+from cardwatch_detector.progress import Offsets, QueryMetrics, offsets_of
 
 _log = get(__name__)
 
@@ -32,10 +32,12 @@ class Starter:
     Attributes:
         start: start it, or go on from its checkpoint.
         failed: told why it failed, before it is started again.
+        outdated: whether it has to be stopped and started again to go on as it should.
     """
 
     start: Callable[[], StreamingQuery]
     failed: Callable[[str], None] = lambda reason: None
+    outdated: Callable[[], bool] = lambda: False
 
 
 class Supervisor:
@@ -88,6 +90,10 @@ class _Watched:
                 self._begin(metrics)
         elif self._query.isActive:
             metrics.set_position(self._name, committed_offsets(self._query))
+            if self._starter.outdated():
+                _log.info("query starts again with a plan that has room for new rules", query=self._name)
+                self.stop()
+                self._begin(metrics)
         else:
             reason = _reason(self._query)
             self._query = None
@@ -135,13 +141,9 @@ def committed_offsets(query: StreamingQuery) -> Offsets:
     Spark reports offsets with the progress of micro-batches only; the query itself always knows them.
     """
     try:
-        values = query._jsq.streamingQuery().committedOffsets().values().iterator()
-        merged: Offsets = {}
-        while values.hasNext():
-            merged.update(offsets(values.next().json()))
+        return offsets_of(query._jsq.streamingQuery().committedOffsets())
     except Py4JError:  # the query ended in the meantime
         return {}
-    return merged
 
 
 def _reason(query: StreamingQuery) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
-from cardwatch_rules.fields import SCOPE_KEYS
-from cardwatch_rules.model import Mode, Rule
+import pyarrow.compute as pc
+from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER
+from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE, SCOPE_KEYS
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
@@ -15,12 +15,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
+from cardwatch_detector.dropped import DroppedRows
 from cardwatch_detector.evaluation import RESULT_SCHEMA, Evaluation
-from cardwatch_detector.publish import AlertPublisher
+from cardwatch_detector.late_keeper import LateKeeper
+from cardwatch_detector.plan_shape import PlanShape, shape_for
+from cardwatch_detector.publish import Outgoing, Publisher
+from cardwatch_detector.rule_keeper import RuleKeeper
+from cardwatch_detector.ruling import TaskRuling, instruct
 from cardwatch_detector.settings import VelocitySettings
 from cardwatch_detector.silver_source import UnknownIds, decode, projection, read_topic, writer_schemas
-from cardwatch_detector.state import EVENT_TIME, TRANSACTION, keep_events, relevant
-from cardwatch_detector.stored_event import fields_to_read
+from cardwatch_detector.state import EVENT_TIME, PROFILE, TRANSACTION, keep_events, relevant
+from cardwatch_detector.stored_event import fields_to_read, profile_fields_to_read
 
 ALERTS_TOTAL: Final = "cardwatch_alerts_total"
 
@@ -32,7 +37,10 @@ class AlertMetrics:
         self._common = metrics
         self._topic = topic
         self.alerts: Final = Counter(
-            ALERTS_TOTAL, "Alerts published, by rule and status.", ["rule", "status"], registry=metrics.registry
+            ALERTS_TOTAL,
+            "Alert events published, by rule, status (raised, suppressed, retracted) and mode (live, shadow).",
+            ["rule", "status", "mode"],
+            registry=metrics.registry,
         )
 
     def published(self, alerts: Any, now_us: int) -> None:
@@ -42,22 +50,25 @@ class AlertMetrics:
             latency = self._common.latency.labels(start, "alert_published")
             for at in alerts[start].to_pylist():
                 latency.observe(max(0.0, (now_us - at) / 1e6))
-        for pair in alerts.group_by(["rule_id", "status"]).aggregate([([], "count_all")]).to_pylist():
-            self.alerts.labels(pair["rule_id"], pair["status"]).inc(pair["count_all"])
+        for found in alerts.group_by(["rule_id", "status", "mode"]).aggregate([([], "count_all")]).to_pylist():
+            self.alerts.labels(found["rule_id"], found["status"], found["mode"]).inc(found["count_all"])
 
 
-@dataclass(frozen=True)
+@dataclass
 class VelocityQuery:
     """The streaming query of some scopes; each process has one."""
 
     scopes: tuple[str, ...]
-    rules: tuple[Rule, ...]
+    keeper: RuleKeeper
     service: ServiceSettings
     settings: VelocitySettings
-    publisher: AlertPublisher
+    publisher: Publisher
+    late: LateKeeper
     metrics: AlertMetrics
     clock_us: Callable[[], int]
-    _unknown_ids: UnknownIds = field(default_factory=UnknownIds)
+    _unknown_ids: UnknownIds = field(default_factory=lambda: UnknownIds("enriched_transaction"))
+    _unknown_profile_ids: UnknownIds = field(default_factory=lambda: UnknownIds("card_profile"))
+    _shape: PlanShape | None = None
 
     @property
     def name(self) -> str:
@@ -65,9 +76,15 @@ class VelocityQuery:
         return "-".join(("velocity", *sorted(self.scopes)))
 
     @property
+    def profiled(self) -> bool:
+        """Whether the profiles of cards are kept beside their transactions."""
+        return self.settings.profiles and PROFILE_SCOPE in self.scopes
+
+    @property
     def topics(self) -> list[str]:
-        """The silver topic, under the deployment's prefix."""
-        return [TRANSACTIONS_SILVER.name(self.service.topic_prefix)]
+        """The silver topic, and the profiles' where they are wanted, under the deployment's prefix."""
+        topics = (TRANSACTIONS_SILVER, CARD_PROFILES) if self.profiled else (TRANSACTIONS_SILVER,)
+        return [topic.name(self.service.topic_prefix) for topic in topics]
 
     def start(self, session: SparkSession) -> StreamingQuery:
         """Start, or go on from the checkpoint.
@@ -79,22 +96,38 @@ class VelocityQuery:
         if self.settings.tuned_for == "latency":
             # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
             messages = messages.coalesce(self.settings.partitions)
+        dropped = DroppedRows(session)
         return (
             self.alerts_of(messages)
             .writeStream.queryName(self.name)
             .outputMode("update")
             .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
             .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
-            .foreachBatch(lambda batch, _: self._publish(batch.toArrow()))
+            .foreachBatch(lambda batch, _: self._run(batch, dropped))
             .start()
         )
 
     def failed(self, reason: str) -> None:
         """The query has failed: was it a message with a schema id that nobody has registered?"""
-        self._unknown_ids.learn(reason, self.service.registry())
+        for unknown in (self._unknown_ids, self._unknown_profile_ids):
+            unknown.learn(reason, self.service.registry())
+
+    def outdated(self) -> bool:
+        """Whether rules have come that the running plan has no room for: the query has to start again."""
+        ruling = self.keeper.ruling()
+        return self._shape is not None and self._shape.part_of(ruling) is not ruling
+
+    def evaluated(self, batch: DataFrame) -> Any:
+        """Run a micro-batch with the rules as they are now; its alerts, with RESULT_SCHEMA's columns."""
+        assert self._shape is not None, "alerts_of comes first"
+        instruct(batch.sparkSession.sparkContext, self._shape.part_of(self.keeper.ruling()))
+        results = batch.toArrow()
+        told = pc.is_valid(results["report"])
+        self.keeper.learn(str(report) for report in results["report"].filter(told).to_pylist())
+        return results.filter(pc.invert(told))
 
     def alerts_of(self, messages: DataFrame) -> DataFrame:
-        """From messages (column ``value``: framed silver transactions) to alerts (RESULT_SCHEMA).
+        """From messages (columns ``topic``, ``value``: framed) to alerts (RESULT_SCHEMA).
 
         All of it is one streaming plan. Done on each micro-batch by itself, the part behind the state cost more time in
         Spark's analyser than in its tasks.
@@ -106,26 +139,44 @@ class VelocityQuery:
         prefix = self.service.topic_prefix
         writers = writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix))
         alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
-        rules = tuple(rule for rule in self.rules if rule.scope in self.scopes and rule.mode is not Mode.PAUSED)
-        evaluation = Evaluation(rules, alert_schema_id, self.settings.evidence_limit)
+        horizons_us = {scope: self.settings.horizon_us(scope) for scope in self.scopes}
+        self._shape = shape_for(self.keeper.ruling(), horizons_us, roomy=self.settings.tuned_for == "latency")
+        evaluation = Evaluation(TaskRuling(), alert_schema_id, self.settings.evidence_limit)
         reader = projection("enriched_transaction", fields_to_read(self.scopes))
         record = decode(F.col("value"), writers, reader, self._unknown_ids)
-        silver = messages.select(record.alias(TRANSACTION)).select(f"{TRANSACTION}.{EVENT_TIME}", TRANSACTION)
+        if self.profiled:
+            of_profile = F.col("topic") == CARD_PROFILES.name(prefix)
+            profile = decode(
+                F.col("value"),
+                writer_schemas(registry, CARD_PROFILES.subject(prefix)),
+                projection("card_profile", profile_fields_to_read()),
+                self._unknown_profile_ids,
+            )
+            records = messages.select(
+                F.when(~of_profile, record).alias(TRANSACTION), F.when(of_profile, profile).alias(PROFILE)
+            )
+            at = F.coalesce(F.col(f"{TRANSACTION}.{EVENT_TIME}"), F.col(f"{PROFILE}.{PROFILE_DAY}"))
+            silver = records.select(at.alias(EVENT_TIME), TRANSACTION, PROFILE)
+        else:
+            silver = messages.select(record.alias(TRANSACTION)).select(f"{TRANSACTION}.{EVENT_TIME}", TRANSACTION)
         groups = keep_events(
             silver,
             keys={scope: SCOPE_KEYS[scope] for scope in self.scopes},
-            horizons_us={scope: self.settings.horizon_us(scope) for scope in self.scopes},
+            horizons_us=horizons_us,
             lateness_us=parse_duration(self.settings.lateness),
+            profiled=self.profiled,
         )
-        longest = {
-            scope: max((rule.longest_window_us for rule in rules if rule.scope == scope), default=0)
-            for scope in self.scopes
-        }
-        return relevant(groups, longest, evaluation.fields).mapInArrow(evaluation.function(), RESULT_SCHEMA)
+        needed = relevant(groups, self._shape.reach_us, self._shape.fields, profiled=self.profiled)
+        return needed.mapInArrow(evaluation.function(), RESULT_SCHEMA)
+
+    def _run(self, batch: DataFrame, rows: DroppedRows) -> None:
+        """Before Spark commits the micro-batch: a crash in between publishes the same ids again."""
+        self._publish(self.evaluated(batch))
+        dropped = rows.of(batch)
+        if dropped is not None:
+            self.late.keep(self.name, dropped)
 
     def _publish(self, alerts: Any) -> None:
-        """Before Spark commits the micro-batch: a crash in between publishes the same ids again."""
         if alerts.num_rows:
-            messages = zip(alerts["key"].to_pylist(), alerts["value"].to_pylist(), strict=True)
-            self.publisher.publish(messages)
+            self.publisher.publish(map(Outgoing, alerts["key"].to_pylist(), alerts["value"].to_pylist()))
             self.metrics.published(alerts, self.clock_us())

@@ -62,7 +62,7 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
     run = _Run()
 
     def count(batch: DataFrame, _: int) -> None:
-        batch.toArrow()
+        query.evaluated(batch)
         run.batches += 1
 
     with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch:
@@ -94,7 +94,8 @@ def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
         .coalesce(query.settings.partitions)
     )
     which = (F.col("value") % _TRANSACTIONS + 1).cast("int")
-    return rows.select(F.element_at(F.array(*(F.lit(value) for value in values)), which).alias("value"))
+    value = F.element_at(F.array(*(F.lit(value) for value in values)), which)
+    return rows.select(F.lit(TRANSACTIONS_SILVER.name(prefix)).alias("topic"), value.alias("value"))
 
 
 def made_up_transaction(at: int, event_time: int) -> dict[str, object]:

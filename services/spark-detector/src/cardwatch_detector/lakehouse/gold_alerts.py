@@ -16,9 +16,10 @@ from cardwatch_detector.lakehouse.write import affected
 _ID: Final = "alert_id"
 
 # Whether an event is newer than the row. An alert's events have one key, hence one partition, unless the topic was
-# given more partitions in between: then the broker's clock decides. An event that only repeats the status is no news.
+# given more partitions in between: then the broker's clock decides. An event that only repeats what the row says is no
+# news.
 _NEWER: Final = (
-    "new.status <> known.status AND "
+    "(new.status <> known.status OR NOT new.suppressed_by <=> known.suppressed_by) AND "
     "CASE WHEN new.alert_partition = known.alert_partition THEN new.alert_offset > known.alert_offset "
     "ELSE new.alert_broker_time > known.alert_broker_time END"
 )
@@ -78,6 +79,7 @@ def _measure(measure: Column) -> Column:
         measure["window_us"].alias("window_us"),
         F.coalesce(fraction, whole.cast("double")).alias("value"),
         whole.alias("value_long"),
+        measure["text"].alias("text"),
     )
 
 

@@ -3,7 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
+from cardwatch_contracts.topics import (
+    ALERTS,
+    TRANSACTIONS_JSON,
+    TRANSACTIONS_LATE,
+    TRANSACTIONS_RAW,
+    TRANSACTIONS_SILVER,
+)
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import DataFrame, SparkSession
@@ -12,9 +18,16 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.lakehouse.bronze import BronzeWriter
 from cardwatch_detector.lakehouse.decode import Schemas
 from cardwatch_detector.lakehouse.gold_alerts import AlertWriter
+from cardwatch_detector.lakehouse.late import LateWriter
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.silver import SilverWriter
-from cardwatch_detector.lakehouse.tables import BRONZE_TRANSACTIONS, GOLD_ALERTS, SILVER_TRANSACTIONS, Table
+from cardwatch_detector.lakehouse.tables import (
+    BRONZE_LATE,
+    BRONZE_TRANSACTIONS,
+    GOLD_ALERTS,
+    SILVER_TRANSACTIONS,
+    Table,
+)
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.silver_source import read_topic
 
@@ -56,6 +69,10 @@ class TableQuery:
     def failed(self, reason: str) -> None:
         """Nothing to learn: what cannot be decoded fails no query, it goes to quarantine."""
 
+    def outdated(self) -> bool:
+        """Never: what it does does not change while it runs."""
+        return False
+
 
 def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics) -> list[TableQuery]:
     """One query a table. They share nothing: a slow or failing one does not hold up the others."""
@@ -80,6 +97,16 @@ def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics
                 tables_dir,
                 Schemas("enriched_transaction", "transaction_id", registry),
                 metrics.written(SILVER_TRANSACTIONS),
+                metrics.quarantined,
+            ),
+        ),
+        query(
+            BRONZE_LATE,
+            [TRANSACTIONS_LATE.name(prefix)],
+            LateWriter(
+                tables_dir,
+                Schemas("enriched_transaction", "transaction_id", registry),
+                metrics.written(BRONZE_LATE),
                 metrics.quarantined,
             ),
         ),

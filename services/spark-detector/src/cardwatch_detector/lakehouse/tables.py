@@ -59,7 +59,28 @@ BRONZE_TRANSACTIONS: Final = Table(
     partitioned_by=("ingest_date",),
 )
 
-# Messages of the silver and the alerts topic that no reader can decode.
+# One row a transaction that a detector did not evaluate, because it came after its groups of the state were gone.
+BRONZE_LATE: Final = Table(
+    "bronze.late",
+    {
+        "transaction_id": "STRING",
+        "event_time": "TIMESTAMP",
+        "card_token": "STRING",
+        "detector": "STRING",
+        "query": "STRING",  # the detector's query: velocity-<its scopes>
+        "scopes": "ARRAY<STRING>",  # those that did not evaluate it
+        "watermark": "TIMESTAMP",  # what its event time had to be compared with
+        "lateness_seconds": "DOUBLE",  # watermark - event_time
+        "silver_partition": "INT",
+        "silver_offset": "BIGINT",
+        "value": "BINARY",  # the silver message as it came
+        "partition": "INT",  # of the late topic, as offset and broker_time
+        "offset": "BIGINT",
+        "broker_time": "TIMESTAMP",
+    },
+)
+
+# Messages of the silver, the late and the alerts topic that no reader can decode.
 BRONZE_QUARANTINE: Final = Table(
     "bronze.quarantine",
     {
@@ -73,7 +94,7 @@ BRONZE_QUARANTINE: Final = Table(
         "redacted": "BOOLEAN",
         "quarantined_at": "TIMESTAMP",
     },
-    # Two queries write it: compaction by one could get in the way of the other, and there is little to compact.
+    # Several queries write it: compaction by one could get in the way of another, and there is little to compact.
     properties=_PROPERTIES,
 )
 
@@ -123,7 +144,7 @@ GOLD_ALERTS: Final = Table(
     "gold.alerts",
     {
         "alert_id": "STRING",
-        "status": "STRING",  # raised, or retracted since
+        "status": "STRING",  # raised, suppressed, or retracted since
         "rule_id": "STRING",
         "rule_version": "INT",
         "rule_title": "STRING",
@@ -143,20 +164,22 @@ GOLD_ALERTS: Final = Table(
         "base_amount_minor": "BIGINT",
         # value is for reading; value_long is exact where the measure is a whole number, and null where it is not.
         "measures": (
-            "ARRAY<STRUCT<name: STRING, expression: STRING, window_us: BIGINT, value: DOUBLE, value_long: BIGINT>>"
+            "ARRAY<STRUCT<name: STRING, expression: STRING, window_us: BIGINT, value: DOUBLE, value_long: BIGINT, "
+            "text: STRING>>"
         ),
         "window_start": "TIMESTAMP",
         "evidence_transaction_ids": "ARRAY<STRING>",
         "evidence_count": "BIGINT",
         "raw_broker_time": "TIMESTAMP",
         "detected_at": "TIMESTAMP",
+        "suppressed_by": "STRING",  # the alert_id of the alert that a suppressed one is counted on
         "alert_partition": "INT",
         "alert_offset": "BIGINT",
         "alert_broker_time": "TIMESTAMP",
     },
 )
 
-ALL_TABLES: Final = (BRONZE_TRANSACTIONS, BRONZE_QUARANTINE, SILVER_TRANSACTIONS, GOLD_ALERTS)
+ALL_TABLES: Final = (BRONZE_TRANSACTIONS, BRONZE_LATE, BRONZE_QUARANTINE, SILVER_TRANSACTIONS, GOLD_ALERTS)
 
 
 def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:

@@ -1,0 +1,74 @@
+"""What Spark's state operator dropped of the micro-batch under way, and by which watermark."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pyspark.sql import DataFrame, SparkSession
+
+from cardwatch_detector.progress import Offsets, offsets_of
+
+# Spark's names. Its progress reports have the number too, but only after the micro-batch is committed.
+_DROPPED_ROWS: Final = "numRowsDroppedByWatermark"
+_QUERY_ID: Final = "sql.streaming.queryId"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Rows of a micro-batch that its state operator did not take in.
+
+    Attributes:
+        rows: their number, one for each group that is gone.
+        watermark_us: what it compared the groups' ends with, microseconds.
+        start: the offsets where the micro-batch begins; without a partition that had no message before.
+        end: the offsets where it ends, not included.
+    """
+
+    rows: int
+    watermark_us: int
+    start: Offsets
+    end: Offsets
+
+
+class DroppedRows:
+    """Asks one query, from its first micro-batch on. For each start of the query another one."""
+
+    def __init__(self, session: SparkSession) -> None:
+        self._session: Final = session
+        self._execution: Any = None
+
+    def of(self, batch: DataFrame) -> Dropped | None:
+        """What was dropped of a micro-batch that has run and is not committed yet; None if nothing was.
+
+        Args:
+            batch: as ``foreachBatch`` gets it. Its own plan is of no use: it begins behind the state.
+        """
+        if self._execution is None:
+            # By its id, as the first micro-batch may come before ``start()`` has returned the query.
+            query = self._session.streams.get(str(batch.sparkSession.sparkContext.getLocalProperty(_QUERY_ID)))
+            if query is None:
+                raise RuntimeError("a micro-batch runs outside its streaming query")
+            self._execution = query._jsq.streamingQuery()
+        context = self._execution.getLatestExecutionContext()
+        for operator in _stateful(context.executionPlan().executedPlan()):
+            rows = int(operator.metrics().apply(_DROPPED_ROWS).value())
+            if rows:
+                return Dropped(
+                    rows,
+                    int(operator.eventTimeWatermarkForLateEvents().get()) * 1000,
+                    offsets_of(context.startOffsets()),
+                    offsets_of(context.endOffsets()),
+                )
+        return None
+
+
+def _stateful(plan: Any) -> Iterator[Any]:
+    # Each step is a call into the JVM: what is below a state operator is not looked at.
+    pending = [plan]
+    while pending:
+        operator = pending.pop()
+        if operator.metrics().contains(_DROPPED_ROWS):
+            yield operator
+        else:
+            children = operator.children()
+            pending += [children.apply(at) for at in range(children.size())]
