@@ -3,7 +3,7 @@
 import re
 from uuid import uuid5
 
-from cardwatch_contracts.identity import NAMESPACE, alert_id, dead_letter_id
+from cardwatch_contracts.identity import NAMESPACE, alert_id, alert_ids, dead_letter_id
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import SCHEMA_NAMES
 from cardwatch_contracts.topics import ALL_TOPICS, TRANSACTIONS_RAW
@@ -34,6 +34,8 @@ def test_every_schema_has_a_topic() -> None:
 def test_identities_are_functions_of_what_they_identify() -> None:
     assert alert_id("r", 2, "t") == str(uuid5(NAMESPACE, "r|2|t"))
     assert alert_id("r", 1, "t") != alert_id("r", 2, "t")
+    transactions = [f"transaction {at} ü" for at in range(200)]
+    assert alert_ids("r-1", 12, transactions) == [alert_id("r-1", 12, transaction) for transaction in transactions]
     assert dead_letter_id("raw", 0, 5) == str(uuid5(NAMESPACE, "raw|0|5"))
 
 

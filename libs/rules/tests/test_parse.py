@@ -70,6 +70,8 @@ def test_the_rules_of_the_repository_are_good() -> None:
         ("countries >= 2", "country >= 2", 9, "both numbers or both texts"),
         ("id: hop", "id: Hop!", 3, "may hold only lower-case letters"),
         ("countries: {", "country: {", 7, "is no transaction field"),
+        ("countries: {", "select: {", 7, "`select` is a word of SQL"),
+        ("countries: {", "case: {", 7, "`case` is a word of SQL"),
         ("title: Two countries", "titel: Two countries", 4, "there is no such entry; known are id"),
         ("title: Two countries", "version: 1", 3, "`title` is missing"),
         ("when: ", "version: 0\n    when: ", 9, "version"),

@@ -32,6 +32,7 @@ _TERMINATED: Final = 143
 # Micro-batches of a size that one machine's memory takes, whatever the rules.
 _REPLAY_ENV: Final = {
     "CARDWATCH_DETECTOR_LATENESS": "10d",
+    "CARDWATCH_DETECTOR_HORIZON_CARD": "7d",
     "CARDWATCH_DETECTOR_TUNED_FOR": "throughput",
     "CARDWATCH_DETECTOR_MAX_OFFSETS_PER_TRIGGER": "50000",
     "CARDWATCH_SPARK_DRIVER_MEMORY": "2g",

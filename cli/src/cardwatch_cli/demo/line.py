@@ -15,13 +15,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from cardwatch_contracts.errors import CardwatchError
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_platform.ports import free_port
 from cardwatch_platform.processes import GuardedProcess, log_tail
-from cardwatch_service.settings import load
+from cardwatch_rulebook import planning
+from cardwatch_rulebook.connect import open_stores
+from cardwatch_rulebook.planning import Author
+from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.token_settings import TokenSettings
 
 from cardwatch_cli.demo.probes import Probe
@@ -39,6 +42,7 @@ from cardwatch_cli.demo.stages import (
 )
 from cardwatch_cli.demo.topic_reader import TopicReader
 from cardwatch_cli.demo.verdict import Delivery
+from cardwatch_cli.rule_files import read_rule_files
 from cardwatch_cli.webhook_receiver import WebhookReceiver
 
 READY_SECONDS: Final = 240.0
@@ -47,6 +51,7 @@ STOP_SECONDS: Final = 45.0
 OUTBOX_PENDING: Final = "cardwatch_notifier_outbox_messages"
 
 _POLL_SECONDS: Final = 0.5
+_AUTHOR: Final = Author("demo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +171,41 @@ class Line:
         self.abandon()
 
     def start(self) -> None:
-        """Create topics and schemas, then start the webhook and all services (they are not ready yet)."""
+        """Create topics and schemas and publish the rules, then start all services (they are not ready yet).
+
+        Raises:
+            CardwatchError: the rule file is wrong, broker or registry do not answer.
+        """
         data_dir = self.options.data_dir
         (data_dir / "logs").mkdir(parents=True, exist_ok=True)
         apply_all(self.platform.bootstrap_servers, self.platform.registry_url, self.options.topic_prefix)
+        self.apply_rules(self.options.rules)
         self._reader = self._resources.enter_context(closing(TopicReader(self.platform.bootstrap_servers)))
         webhook = Webhook(self.receiver.url, self._secret)
-        for stage in stages(data_dir, self.options.rules, webhook, self.options.env):
+        for stage in stages(data_dir, webhook, self.options.env):
             if stage.name in self.options.without:
                 continue
             service = Service(stage, self._env, self._log_path(stage.name), data_dir)
             self.services[stage.name] = service
             if not stage.background:
                 service.start()
+
+    def apply_rules(self, path: Path) -> None:
+        """Publish the rules of a file, as `cardwatch rules apply` does.
+
+        Raises:
+            CardwatchError: the file is wrong, broker or registry do not answer.
+        """
+        files, problems = read_rule_files([path], {})
+        if problems:
+            raise ConfigurationError("; ".join(problems))
+        settings = ServiceSettings(
+            kafka_bootstrap_servers=self.platform.bootstrap_servers,
+            schema_registry_url=self.platform.registry_url,
+            topic_prefix=self.options.topic_prefix,
+        )
+        with open_stores(settings) as stores:
+            stores.rules.carry_out([planning.apply(one, _AUTHOR) for file in files for one in file.definitions])
 
     def start_background(self) -> None:
         """Start what no alert waits for; the others are ready."""

@@ -47,6 +47,7 @@ class Report:
         dead_letters: messages refused, each counted once; ``dead_letters_by_reason`` splits them.
         refusals_expected: by reason, the messages that the simulator made invalid on purpose.
         alerts_raised: alerts that were ever raised; ``alerts_retracted`` of them no longer stand.
+        alerts_suppressed: hits that are counted on one of the standing ones.
         alerts_by_rule: the standing ones.
         alerts_shadow: raised by shadow rules: kept, not delivered.
         delivered: alerts that reached the webhook, each counted once.
@@ -70,6 +71,7 @@ class Report:
     alerts_raised: int
     alerts_retracted: int
     alerts_shadow: int
+    alerts_suppressed: int
     alerts_by_rule: dict[str, int]
     delivered: int
     delivery_retries: int
@@ -151,6 +153,7 @@ def build_report(
         alerts_raised=len(alerts.raised),
         alerts_retracted=len(alerts.raised) - len(alerts.standing),
         alerts_shadow=len(alerts.raised) - len(alerts.to_deliver),
+        alerts_suppressed=len(alerts.suppressed),
         alerts_by_rule=by_rule(alerts),
         delivered=told.delivered,
         delivery_retries=told.repeated,
@@ -237,6 +240,7 @@ def page(report: Report, problems: Sequence[str]) -> str:
 
 def _raised(report: Report) -> str:
     notes = [f"{report.alerts_retracted:,} retracted"] if report.alerts_retracted else []
+    notes += [f"{report.alerts_suppressed:,} more suppressed"] if report.alerts_suppressed else []
     notes += [f"{report.alerts_shadow:,} by shadow rules"] if report.alerts_shadow else []
     return f"{report.alerts_raised:,}" + (f" ({', '.join(notes)})" if notes else "")
 

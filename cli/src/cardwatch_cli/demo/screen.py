@@ -77,8 +77,10 @@ class Screen:
 
 def alert_line(alert: Mapping[str, Any]) -> str:
     """One alert as a line: what, whose card, how much, and the measures that made it."""
-    measures = ", ".join(f"{measure['name']} {_number(measure['value'])}" for measure in alert["measures"])
-    word = "ALERT" if alert["status"] == "raised" else "RETRACTED"
+    measures = ", ".join(
+        f"{measure['name']} {measure.get('text') or _number(measure['value'])}" for measure in alert["measures"]
+    )
+    word = "ALERT" if alert["status"] == "raised" else str(alert["status"]).upper()
     return (
         f"  {word} {alert['severity']:<8}  {alert['rule_title']}  card …{alert['card_last_four']}  "
         f"{alert['merchant_id']} {alert['country']}  ({measures})"

@@ -75,7 +75,7 @@ def base_environment(platform: PlatformEndpoints, topic_prefix: str) -> dict[str
     return inherited | platform.environment() | {"CARDWATCH_TOPIC_PREFIX": topic_prefix, "PYTHONUNBUFFERED": "1"}
 
 
-def stages(data_dir: Path, rules: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tuple[Stage, ...]:
+def stages(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tuple[Stage, ...]:
     """The services in the order in which a transaction meets them.
 
     Args:
@@ -94,7 +94,6 @@ def stages(data_dir: Path, rules: Path, webhook: Webhook, extra_env: Mapping[str
             DETECTOR,
             (command("cardwatch-detector"), "velocity"),
             {
-                "CARDWATCH_DETECTOR_RULES": str(rules),
                 "CARDWATCH_DETECTOR_CHECKPOINT_DIR": str(data_dir / "checkpoints" / "velocity"),
                 # One partition of the state is the fastest at the rate of one machine.
                 "CARDWATCH_DETECTOR_PARTITIONS": "1",

@@ -15,7 +15,7 @@ from cardwatch_rules.fields import FIELD_KINDS, NUMBER_RANGES, PROFILE_KINDS, PR
 from cardwatch_rules.model import MICROSECONDS, OF_TRANSACTIONS, Aggregate, Measure, Mode, Rule, Severity
 from cardwatch_rules.needs import reach_us
 from cardwatch_rules.reach import Domain, never_holds
-from cardwatch_rules.sql import Kind, require_condition
+from cardwatch_rules.sql import Kind, is_name, require_condition
 
 MOST_MEASURES: Final = 20
 
@@ -214,11 +214,11 @@ def _rule(item: Any, horizons_us: Mapping[str, int]) -> Rule:
         suppress_us=None if text.suppress is None else _duration(("suppress",), text.suppress),
         explanation=text.explanation.strip(),
     )
-    _check_horizon(rule, text, horizons_us.get(rule.scope))
     kinds = FIELD_KINDS | {measure.name: measure_kind(measure) for measure in measures}
     if rule.scope == PROFILE_SCOPE:
         kinds |= PROFILE_KINDS
     _check_condition(("when",), rule.when, kinds, _DOMAINS | {m.name: _domain(m) for m in measures})
+    _check_horizon(rule, text, horizons_us.get(rule.scope))
     return rule
 
 
@@ -274,6 +274,8 @@ def _measure(name: str, text: _MeasureText) -> Measure:
         raise _MistakeError(
             place, "a measure's name holds lower-case letters, digits and underscores, and is no transaction field's"
         )
+    if not is_name(name):
+        raise _MistakeError(place, f"`{name}` is a word of SQL; another name would be right")
     aggregate, field = _aggregate((*place, "is"), text.is_)
     if text.where is not None:
         _check_condition((*place, "where"), text.where, FIELD_KINDS, _FIELD_DOMAINS)

@@ -76,6 +76,17 @@ def lists_in(text: str) -> frozenset[str]:
     return frozenset(name for name in found if name is not None)
 
 
+def is_name(word: str) -> bool:
+    """Whether an expression can call something by this word: words of SQL itself mean something else."""
+    try:
+        tree: Any = sqlglot.parse_one(f"{word} > {word} + 1", dialect="duckdb")
+    except SqlglotError:
+        return False
+    return (
+        isinstance(tree, exp.GT) and isinstance(tree.this, exp.Column) and isinstance(tree.expression.this, exp.Column)
+    )
+
+
 def name_of(column: exp.Column) -> str:
     """The name of a field or measure, as it is known: SQL's names have no case."""
     return ".".join(part.name.lower() for part in column.parts)
