@@ -19,9 +19,9 @@ from cardwatch_contracts.wire import Decoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
 from cardwatch_enricher.message import RawMessage, Refused
 from cardwatch_enricher.settings import EnricherSettings
-from cardwatch_enricher.tables import read_exchange_rates
 from cardwatch_producer.countries import countries
 from cardwatch_producer.messages import SPOILT_HEADER
+from cardwatch_reference.tables import read_exchange_rates
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.token_settings import TokenSettings

@@ -150,7 +150,7 @@ def test_distinct_values_by_the_wavelet_matrix(rows: list[tuple[int, bool]], see
     after = np.minimum(len(rows), first + chance.integers(1, 60, 20))
     bounds = windows.Bounds(first, after)
     expected = [len(set(codes[a:b][included[a:b]].tolist())) for a, b in zip(first, after, strict=True)]
-    previous = windows._previous_occurrence(included, codes)
+    previous = windows.previous_occurrence(included, codes)
     values = np.where(included, previous + 1, len(codes) + 1)
     assert windows._count_below(bounds, values, bounds.first + 1).tolist() == expected
     assert windows._count_fresh(bounds, included, previous).tolist() == expected

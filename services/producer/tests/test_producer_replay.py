@@ -15,7 +15,9 @@ from cardwatch_contracts.cards import tokenise
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.topics import TRANSACTIONS_LABELS, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder
-from cardwatch_producer.mapping import Mapping, load_mapping
+from cardwatch_mapping.mapping import Mapping, load_mapping
+from cardwatch_mapping.rows import RowReader
+from cardwatch_mapping.tables import open_table
 from cardwatch_producer.replay import (
     Replayed,
     ReplayEncoder,
@@ -24,8 +26,6 @@ from cardwatch_producer.replay import (
     shift_to_now,
 )
 from cardwatch_producer.replay import replay as replay_rows
-from cardwatch_producer.rows import RowReader
-from cardwatch_producer.tables import open_table
 
 KEY = b"a key of the test suite"
 TEST_CARD_NUMBER = "4000000000000002"

@@ -9,8 +9,10 @@ from uuid import UUID, uuid5
 import duckdb
 import pyarrow as pa
 
+from cardwatch_oracle.conditions import profile_fields
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.lists import distinct
+from cardwatch_oracle.profiles import SOURCES, check_use, compute_profiles, take_profiles
 from cardwatch_oracle.rule_file import Rule, read_rules
 from cardwatch_oracle.statement import rule_sql
 from cardwatch_oracle.transactions import (
@@ -50,6 +52,7 @@ def expected_alerts(
     category_groups_file: Path | None = None,
     bin_countries_file: Path | None = None,
     lists: Mapping[str, Iterable[str]] | None = None,
+    profiles: pa.Table | None = None,
 ) -> pa.Table:
     """The final set of alerts of all rules that are not paused, shadow rules and suppressed alerts included.
 
@@ -57,16 +60,28 @@ def expected_alerts(
     computed here where the columns are absent: base_amount_minor from `rates_file` (currency, exponent, rate_e8),
     merchant_category_group from `category_groups_file` (first, last, group),
     bin_country from `bin_countries_file` (bin, country). `lists` are what `x in list('name')` looks into; one that is
-    not among them is empty. Returns a table with the schema EXPECTED_ALERTS, ordered by event_time (microseconds since
-    the epoch), transaction and rule; `measures` is JSON, name to value; `status` is raised or suppressed, and
-    `suppressed_by` the id of the alert that a suppressed one is counted on.
+    not among them is empty. `profiles`, with the fields of card_profile.avsc (valid_on in microseconds since the epoch
+    or as a timestamp), are what `profile.x` looks into: a card that has no row for a day has no profile then. Without
+    that table they are computed from the transactions, which have to go back 91 days for them.
+
+    Returns a table with the schema EXPECTED_ALERTS, ordered by event_time (microseconds since the epoch), transaction
+    and rule; `measures` is JSON, name to value; `status` is raised or suppressed, and `suppressed_by` the id of the
+    alert that a suppressed one is counted on.
 
     Raises OracleError with one sentence where the input does not say what to expect.
     """
     rules = [rule for rule in read_rules(rules_file) if rule.mode != "paused"]
     known_lists = distinct(lists)
+    for rule in rules:
+        check_use(rule)
+    with_profiles = any(profile_fields(rule.when) for rule in rules)
+    needed = frozenset(SOURCES if with_profiles and profiles is None else ()).union(*(rule.names() for rule in rules))
     with database(transactions) as connection:
-        _enrich(connection, rules, rates_file, category_groups_file, bin_countries_file)
+        _enrich(connection, needed, rates_file, category_groups_file, bin_countries_file)
+        if profiles is not None:
+            take_profiles(connection, profiles)
+        elif with_profiles:
+            compute_profiles(connection)
         alerts = [_alerts(connection, rule, known_lists) for rule in rules]
     return pa.concat_tables([EXPECTED_ALERTS.empty_table(), *alerts]).sort_by(_ORDER)
 
@@ -131,12 +146,12 @@ def _check_sql(connection: duckdb.DuckDBPyConnection, text: str, what: str) -> N
 
 def _enrich(
     connection: duckdb.DuckDBPyConnection,
-    rules: list[Rule],
+    needed: frozenset[str],
     rates_file: Path | None,
     category_groups_file: Path | None,
     bin_countries_file: Path | None,
 ) -> None:
-    absent = frozenset().union(*(rule.names() for rule in rules)) - columns_of(connection)
+    absent = needed - columns_of(connection)
     if absent & {"hour_of_day", "day_of_week"}:
         add_times(connection)
     # Not only where a rule needs it: a currency without a rate means that this is not the set that was enriched.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cardwatch_oracle.conditions import condition_sql
+from cardwatch_oracle.conditions import condition_sql, profile_fields
 from cardwatch_oracle.measures import (
     PLACE,
     aggregate_sql,
@@ -13,6 +13,7 @@ from cardwatch_oracle.measures import (
     row_sql,
     where_name,
 )
+from cardwatch_oracle.profiles import join_sql as profile_join_sql
 from cardwatch_oracle.rule_file import Rule
 from cardwatch_oracle.suppression import told_by_sql
 from cardwatch_oracle.transactions import quoted
@@ -22,6 +23,7 @@ def rule_sql(rule: Rule, lists: Mapping[str, Sequence[str]]) -> str:
     """Selects the hits of a rule from `transactions`: key, transaction_id, event_time, each measure, `told by`.
 
     `told by` is the id of the transaction whose alert the hit is counted on, null where it raises one of its own.
+    A rule that names a profile also reads the table `profiles`.
     Columns of the statement's own have names with a space, so that no field and no measure is in their way.
     """
     key = quoted(rule.key)
@@ -39,6 +41,7 @@ def rule_sql(rule: Rule, lists: Mapping[str, Sequence[str]]) -> str:
     ]
     found = [f"{row_sql(measure, 'framed')} AS {quoted(measure.name)}" for measure in of_a_row]
     joins = "\n".join(join_sql(measure, "placed", "framed") for measure in of_a_row)
+    profile = profile_join_sql("measured") if profile_fields(rule.when) else ""
     told = told_by_sql("hits", key, rule.suppress_us) if rule.suppress_us else 'SELECT *, NULL AS "told by" FROM hits'
     names = [key, "transaction_id", "event_time", *(quoted(measure.name) for measure in rule.measures), '"told by"']
     return f"""WITH placed AS MATERIALIZED (
@@ -53,8 +56,9 @@ def rule_sql(rule: Rule, lists: Mapping[str, Sequence[str]]) -> str:
   FROM framed
   {joins}
 ), hits AS (
-  SELECT *
+  SELECT measured.*
   FROM measured
+  {profile}
   WHERE ({condition_sql(rule.when, lists)}
   )
 )

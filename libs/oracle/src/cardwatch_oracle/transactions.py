@@ -44,7 +44,11 @@ def database(arrivals: pa.Table | Path) -> Iterator[duckdb.DuckDBPyConnection]:
     or an Arrow timestamp in UTC). Raises OracleError where two messages of one transaction_id say different things:
     then which alerts are right depends on which came first.
     """
-    table = _with_integer_time(_read(arrivals) if isinstance(arrivals, Path) else arrivals)
+    table = _read(arrivals) if isinstance(arrivals, Path) else arrivals
+    for name in ("transaction_id", "event_time"):
+        if name not in table.column_names:
+            raise OracleError(f"the transactions have no column {name}, only {', '.join(table.column_names)}")
+    table = with_integer_time(table, "event_time")
     with duckdb.connect(":memory:", config=_CONFIGURATION) as connection:
         connection.execute("SET enable_progress_bar = false")
         connection.register("arrivals", table)
@@ -60,6 +64,20 @@ def database(arrivals: pa.Table | Path) -> Iterator[duckdb.DuckDBPyConnection]:
             ids = ", ".join(str(row[0]) for row in contradictory)
             raise OracleError(f"messages of one transaction_id must be equal, those of {ids} differ")
         yield connection
+
+
+def with_integer_time(table: pa.Table, name: str) -> pa.Table:
+    """The table with its column `name`, int64 or a timestamp, in whole microseconds since the epoch.
+
+    Raises OracleError where the column is of another type.
+    """
+    kind = table.schema.field(name).type
+    if pa.types.is_int64(kind):
+        return table
+    if not pa.types.is_timestamp(kind):
+        raise OracleError(f"{name} must be int64 microseconds or a timestamp, not {kind}")
+    micros = table[name].cast(pa.timestamp("us", tz=kind.tz)).cast(pa.int64())
+    return table.set_column(table.column_names.index(name), name, micros)
 
 
 def columns_of(connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -164,19 +182,6 @@ def _read(path: Path) -> pa.Table:
         raise OracleError(f"{path} cannot be read: {error.strerror or error}") from error
     except pa.ArrowInvalid as error:
         raise OracleError(f"{path} is no Parquet file of transactions: {str(error).splitlines()[0]}") from error
-
-
-def _with_integer_time(table: pa.Table) -> pa.Table:
-    for name in ("transaction_id", "event_time"):
-        if name not in table.column_names:
-            raise OracleError(f"the transactions have no column {name}, only {', '.join(table.column_names)}")
-    kind = table.schema.field("event_time").type
-    if pa.types.is_int64(kind):
-        return table
-    if not pa.types.is_timestamp(kind):
-        raise OracleError(f"event_time must be int64 microseconds or a timestamp, not {kind}")
-    micros = table["event_time"].cast(pa.timestamp("us", tz=kind.tz)).cast(pa.int64())
-    return table.set_column(table.column_names.index("event_time"), "event_time", micros)
 
 
 def _csv_rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:

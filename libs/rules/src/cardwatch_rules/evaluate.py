@@ -16,6 +16,7 @@ from cardwatch_contracts.errors import ConfigurationError
 from polars.exceptions import PolarsError
 
 from cardwatch_rules.expressions import NO_LISTS, Lists, compile_sql, condition, holds, polars_type
+from cardwatch_rules.fields import FIELD_KINDS
 from cardwatch_rules.model import Aggregate, Measure, Rule
 from cardwatch_rules.needs import FIELDS_OF
 from cardwatch_rules.needs import fields_used as fields_used
@@ -33,6 +34,7 @@ from cardwatch_rules.windows import (
     first_row,
     largest,
     last_row,
+    previous_occurrence,
     previous_row,
     smallest,
     total,
@@ -117,6 +119,10 @@ class _Evaluation:
         self._timeline = Timeline(
             transactions["group"].to_numpy(), transactions["event_time"].to_numpy(), longest_window_us
         )
+        # What does not depend on a window's length is computed once for all of them.
+        self._after = self._timeline.after(rows)
+        self._previous: dict[tuple[str | None, str], Ints] = {}
+        self._numbers: dict[str, Ints] = {}
         self._bounds: dict[int, Bounds] = {}
         self._included: dict[tuple[str | None, tuple[str, ...], bool], Bools] = {}
         self._measures: dict[_Asked, pl.Series] = {}
@@ -131,14 +137,14 @@ class _Evaluation:
                 ledger.seconds[rule.rule_id] = ledger.seconds.get(rule.rule_id, 0.0) + spent
         # All conditions in one go: what Polars does once for a query costs more than a condition.
         frame = self._evaluated.hstack([self._measures[asked].alias(name) for asked, name in self._names.items()])
-        found: dict[str, pl.Series] = {}
+        found: list[tuple[Rule, pl.Series]] = []
         try:
             conditions = condition(frame, [self._condition(rule) for rule in ready])
-            found = {rule.rule_id: one for rule, one in zip(ready, conditions, strict=True)}
+            found = list(zip(ready, conditions, strict=True))
         except _FAILURES:
             for rule in ready:
-                self._try(ledger, rule, lambda rule: found.update(self._alone(frame, rule)))
-        return [self._hits(rule, found[rule.rule_id]) for rule in ready if rule.rule_id in found]
+                self._try(ledger, rule, lambda rule: found.append((rule, self._alone(frame, rule))))
+        return [self._hits(rule, hit) for rule, hit in found]
 
     @property
     def _names(self) -> dict[_Asked, str]:
@@ -167,8 +173,8 @@ class _Evaluation:
         columns = {measure.name: names[_asked(measure)] for measure in rule.measures}
         return compile_sql(rule.when, self._lists, columns)
 
-    def _alone(self, frame: pl.DataFrame, rule: Rule) -> dict[str, pl.Series]:
-        return {rule.rule_id: condition(frame, [self._condition(rule)])[0]}
+    def _alone(self, frame: pl.DataFrame, rule: Rule) -> pl.Series:
+        return condition(frame, [self._condition(rule)])[0]
 
     def _hits(self, rule: Rule, hit: pl.Series) -> Hits:
         at = hit.arg_true().to_numpy().astype(np.int64)
@@ -183,12 +189,20 @@ class _Evaluation:
             case Aggregate.COUNT | Aggregate.DECLINES:
                 return pl.Series(count(bounds, included))
             case Aggregate.COUNT_DISTINCT:
-                return pl.Series(count_distinct(bounds, included, self._code(measure.field or "")))
+                return pl.Series(self._distinct(measure, bounds, included))
             case Aggregate.FIRST | Aggregate.LAST | Aggregate.PREVIOUS:
                 return self._at(measure.field or "", self._chosen(measure, bounds, included))
             case Aggregate.SECONDS_SINCE_PREVIOUS | Aggregate.DISTANCE_KM | Aggregate.SPEED_KMH:
                 return self._since_previous(measure, bounds, included)
         return self._of_values(measure, bounds, included)
+
+    def _distinct(self, measure: Measure, bounds: Bounds, included: Bools) -> Ints:
+        field = measure.field or ""
+        codes = self._code(field)
+        asked = (measure.where, field)
+        if asked not in self._previous:
+            self._previous[asked] = previous_occurrence(included, codes)
+        return count_distinct(bounds, included, codes, self._previous[asked])
 
     def _of_values(self, measure: Measure, bounds: Bounds, included: Bools) -> pl.Series:
         values = self._values(measure.field or "")
@@ -237,7 +251,7 @@ class _Evaluation:
 
     def _window(self, window_us: int) -> Bounds:
         if window_us not in self._bounds:
-            self._bounds[window_us] = self._timeline.bounds(self._rows, window_us)
+            self._bounds[window_us] = self._timeline.bounds(self._rows, window_us, self._after)
         return self._bounds[window_us]
 
     def _include(self, measure: Measure) -> Bools:
@@ -257,15 +271,17 @@ class _Evaluation:
         return self._included[asked]
 
     def _values(self, field: str) -> Ints:
-        column = self._transactions[field]
-        filled = column.fill_null(0)
-        return (filled if column.dtype == pl.Float64 else filled.cast(pl.Int64)).to_numpy()
+        if field not in self._numbers:
+            column = self._transactions[field]
+            filled = column.fill_null(0)
+            self._numbers[field] = (filled if column.dtype == pl.Float64 else filled.cast(pl.Int64)).to_numpy()
+        return self._numbers[field]
 
     def _floats(self, field: str) -> Floats:
         return self._transactions[field].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
     def _at(self, field: str, rows: Ints) -> pl.Series:
-        column = self._transactions[field]
+        column = self._transactions[field].cast(polars_type(FIELD_KINDS[field]))
         chosen = pl.Series(rows, dtype=pl.Int64)
         return column.gather(chosen.set(chosen < 0, None).cast(pl.UInt32))
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from cardwatch_rules.sql import Kind, list_of, literal, name_of, parse_sql
+from cardwatch_rules.sql import Kind, literal, name_of, parse_sql
 
 _MOST_ALTERNATIVES: Final = 64
 _FLIPPED: Final = {exp.LT: exp.GT, exp.GT: exp.LT, exp.LTE: exp.GTE, exp.GTE: exp.LTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
@@ -84,7 +84,7 @@ def _comparisons(node: Any, positive: bool) -> Iterator[tuple[str, type, Any]]:
         for border, bound in ((exp.GTE, node.args["low"]), (exp.LTE, node.args["high"])):
             if (value := literal(bound)) is not None:
                 yield name_of(node.this), border, value
-    elif isinstance(node, exp.In) and positive and isinstance(node.this, exp.Column) and list_of(node) is None:
+    elif isinstance(node, exp.In) and positive and isinstance(node.this, exp.Column) and node.expressions:
         yield name_of(node.this), exp.In, frozenset(literal(value) for value in node.expressions)
     elif type(node) in _FLIPPED:
         left, right, operator = node.this, node.expression, type(node)

@@ -61,13 +61,14 @@ class Timeline:
                 raise OverflowError("too many groups over too long a time for one evaluation")
             self._axis = group * np.int64(stride) + relative
 
-    def bounds(self, rows: Ints, window_us: int) -> Bounds:
-        """The windows of length ``window_us`` that end with the given rows."""
-        ends = self._axis[rows]
-        return Bounds(
-            np.searchsorted(self._axis, ends - window_us, side="right").astype(np.int64),
-            np.searchsorted(self._axis, ends, side="right").astype(np.int64),
-        )
+    def after(self, rows: Ints) -> Ints:
+        """One past the last row with the time of each row: where its windows end, whatever their length."""
+        return np.searchsorted(self._axis, self._axis[rows], side="right").astype(np.int64)
+
+    def bounds(self, rows: Ints, window_us: int, after: Ints | None = None) -> Bounds:
+        """The windows of length ``window_us`` that end with the given rows; ``after`` is ``after(rows)``, if known."""
+        first = np.searchsorted(self._axis, self._axis[rows] - window_us, side="right").astype(np.int64)
+        return Bounds(first, self.after(rows) if after is None else after)
 
 
 def count(bounds: Bounds, included: Bools) -> Ints:
@@ -92,9 +93,12 @@ def largest(bounds: Bounds, included: Bools, values: Ints | Floats) -> Ints | Fl
     return _sparse_table(bounds, np.where(included, values, worst), np.maximum)
 
 
-def count_distinct(bounds: Bounds, included: Bools, codes: Ints) -> Ints:
-    """How many different codes the included rows of each window have."""
-    previous = _previous_occurrence(included, codes)
+def count_distinct(bounds: Bounds, included: Bools, codes: Ints, previous: Ints | None = None) -> Ints:
+    """How many different codes the included rows of each window have.
+
+    ``previous`` is ``previous_occurrence(included, codes)``, if known.
+    """
+    previous = previous_occurrence(included, codes) if previous is None else previous
     lengths = bounds.after - bounds.first
     levels = max(1, len(codes).bit_length())
     if int(lengths.sum()) > _ROWS_A_LEVEL * levels * (len(lengths) + len(codes)):
@@ -122,6 +126,12 @@ def deviation(bounds: Bounds, included: Bools, values: Ints) -> Floats:
     pairs = (number * (number - 1)).astype(np.float64)
     result: Floats = np.sqrt(spread / np.maximum(pairs, 1))
     return result
+
+
+def union(bounds: Bounds, masks: Ints) -> Ints:
+    """The bits that are set in any of each window's masks; 0 where a window is empty."""
+    found = _sparse_table(bounds, masks, np.bitwise_or) if len(masks) else np.zeros(len(bounds.first), dtype=np.int64)
+    return np.where(bounds.after > bounds.first, found, 0).astype(np.int64)
 
 
 def first_row(bounds: Bounds, included: Bools) -> Ints:
@@ -221,7 +231,7 @@ def _sparse_table(bounds: Bounds, values: NDArray[np.generic], best: np.ufunc) -
     return result
 
 
-def _previous_occurrence(included: Bools, codes: Ints) -> Ints:
+def previous_occurrence(included: Bools, codes: Ints) -> Ints:
     """The last included row before each row that has the same code, −1 where there is none."""
     rows = np.flatnonzero(included)
     order = rows[np.argsort(codes[rows], kind="stable")]

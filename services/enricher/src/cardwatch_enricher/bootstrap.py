@@ -12,8 +12,6 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
-from cardwatch_reference.derived import Derivation
-from cardwatch_reference.tables import read_bin_countries, read_exchange_rates, read_merchant_category_groups
 from cardwatch_service import logs
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
@@ -52,7 +50,7 @@ def build_pipeline(
     Raises:
         ConfigurationError: a reference table is wrong.
     """
-    rates = read_exchange_rates(settings.base_currency, settings.exchange_rates)
+    derivation = settings.derivation()
     tokenise = Tokeniser(tokens.key_bytes(), tokens.key_id)
     json_transactions = JsonTransactions(tokenise)
     json_topic = TRANSACTIONS_JSON.name(service.topic_prefix)
@@ -69,14 +67,8 @@ def build_pipeline(
             TRANSACTIONS_RAW.name(service.topic_prefix): AvroTransactions(registry),
             json_topic: json_transactions,
         },
-        validate=Validator(rates.rates.keys(), settings.future_tolerance_seconds),
-        enrich=Enricher(
-            Derivation(
-                rates,
-                read_merchant_category_groups(settings.merchant_category_groups),
-                read_bin_countries(settings.bin_countries),
-            )
-        ),
+        validate=Validator(derivation.currencies, settings.future_tolerance_seconds),
+        enrich=Enricher(derivation),
         refuse=Refusal(json_topic, json_transactions.known_fields, tokenise),
         now=lambda: time.time_ns() // 1000,
         report_defect=report_defect,

@@ -1,21 +1,14 @@
 """The enricher's own settings: each field is the environment variable ``CARDWATCH_ENRICHER_<FIELD>``."""
 
-from pathlib import Path
 from typing import Annotated
 
+from cardwatch_reference.settings import ReferenceSettings
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class EnricherSettings(BaseSettings):
-    """What only the enricher needs to know; the broker, the registry and the rest are in ServiceSettings."""
+class EnricherSettings(ReferenceSettings):
+    """What the enricher needs to know; the broker, the registry and the rest are in ServiceSettings."""
 
-    model_config = SettingsConfigDict(env_prefix="CARDWATCH_ENRICHER_", extra="ignore", frozen=True)
-
-    base_currency: Annotated[str, Field(description="ISO 4217 code of base_amount_minor")] = "EUR"
-    exchange_rates: Annotated[Path | None, Field(description="CSV currency,exponent,rate_e8")] = None
-    merchant_category_groups: Annotated[Path | None, Field(description="CSV first,last,group")] = None
-    bin_countries: Annotated[Path | None, Field(description="CSV bin,country")] = None
     future_tolerance_seconds: Annotated[
         float, Field(ge=0, description="how far event_time may lie after the broker's time of the message")
     ] = 60.0

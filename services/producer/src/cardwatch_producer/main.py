@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cardwatch_mapping.mapping import load_mapping
+from cardwatch_mapping.rows import RowReader
+from cardwatch_mapping.tables import open_table
 from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.logs import get
 from cardwatch_service.settings import load
 from cardwatch_service.token_settings import TokenSettings
 
 from cardwatch_producer.bootstrap import Producer, producer
-from cardwatch_producer.mapping import load_mapping
 from cardwatch_producer.messages import MessageEncoder
 from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.progress import SendingProgress
 from cardwatch_producer.replay import Replayed, ReplayEncoder, event_time_span, shift_to_now
 from cardwatch_producer.replay import replay as replayed
-from cardwatch_producer.rows import RowReader
 from cardwatch_producer.sending import send_all
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population
 from cardwatch_producer.simulation import simulate as simulated
 from cardwatch_producer.summary import Summary
-from cardwatch_producer.tables import open_table
 from cardwatch_producer.units import parse_duration, parse_speed, parse_time
 
 app = typer.Typer(

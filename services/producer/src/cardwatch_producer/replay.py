@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from cardwatch_contracts.topics import TRANSACTIONS_LABELS, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder
+from cardwatch_mapping.mapping import EVENT_TIME, Mapping
+from cardwatch_mapping.rows import RowReader
+from cardwatch_mapping.tables import Table
 
-from cardwatch_producer.mapping import EVENT_TIME, Mapping
 from cardwatch_producer.messages import Outgoing
-from cardwatch_producer.rows import RowReader
-from cardwatch_producer.tables import Table
 
 _MICROS = 1_000_000
 

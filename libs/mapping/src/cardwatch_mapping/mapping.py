@@ -143,6 +143,15 @@ class Mapping(_Strict):
         return list(dict.fromkeys(column for source in self.sources().values() for column in source.columns))
 
 
+def default_of(field: str) -> Any:
+    """What a field is where nothing is said about it.
+
+    Raises:
+        KeyError: it has no default; a mapping must say something about it.
+    """
+    return _FIELDS[field]["default"]
+
+
 def is_nullable(field: str) -> bool:
     """Whether a transaction may be without the field."""
     return isinstance(_FIELDS[field]["type"], list)

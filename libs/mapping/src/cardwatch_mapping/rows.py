@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from cardwatch_contracts.cards import tokenise
 from cardwatch_contracts.errors import ConfigurationError
 
-from cardwatch_producer.mapping import (
+from cardwatch_mapping.mapping import (
     AMOUNT,
     CARD_NUMBER,
     EVENT_TIME,
@@ -41,6 +41,18 @@ class Row(NamedTuple):
 
     record: dict[str, Any]
     label: dict[str, Any] | None
+
+
+class Columns(NamedTuple):
+    """Fields of some rows.
+
+    Attributes:
+        values: field → a value for each row; fields that are the same in every row are not in it.
+        is_fraud: for each row; None if the mapping says nothing about labels.
+    """
+
+    values: dict[str, list[Any]]
+    is_fraud: list[bool] | None
 
 
 class RowReader:
@@ -83,9 +95,7 @@ class RowReader:
         Raises:
             ConfigurationError: a value is not what the mapping says it is; names row, column and what would be right.
         """
-        columns: dict[str, list[Any]] = {}
-        for field, source in self._varying.items():
-            columns.update(self._field(field, source, batch))
+        columns = self._columns(batch, self._varying)
         labels = self._labels(batch, columns["transaction_id"])
         self._read += batch.num_rows
         names = tuple(columns)
@@ -93,6 +103,33 @@ class RowReader:
             record = self._constants.copy()
             record.update(zip(names, values, strict=True))
             yield Row(record, label)
+
+    @property
+    def constants(self) -> dict[str, Any]:
+        """The fields that are the same in every row."""
+        return self._constants.copy()
+
+    def columns(self, batch: Any, fields: Collection[str]) -> Columns:
+        """Some of the batch's fields, column by column: quicker than records where there are many rows.
+
+        Raises:
+            ConfigurationError: as for a call; values of other fields are not looked at.
+        """
+        wanted = {
+            field: source
+            for field, source in self._varying.items()
+            if field in fields or (field == CARD_NUMBER and not set(fields).isdisjoint(TOKEN_FIELDS))
+        }
+        values = self._columns(batch, wanted)
+        is_fraud = self._are_fraud(batch)
+        self._read += batch.num_rows
+        return Columns({field: column for field, column in values.items() if field in fields}, is_fraud)
+
+    def _columns(self, batch: Any, sources: dict[str, Source]) -> dict[str, list[Any]]:
+        columns: dict[str, list[Any]] = {}
+        for field, source in sources.items():
+            columns.update(self._field(field, source, batch))
+        return columns
 
     def _field(self, field: str, source: Source, batch: Any) -> list[tuple[str, list[Any]]]:
         """The values of a field (of three, for a card number) with its name."""
@@ -161,7 +198,7 @@ class RowReader:
         labels = self._mapping.labels
         if labels is None:
             return [None] * len(identities)
-        fraud = self._each(labels.is_fraud, self._texts(batch, labels.is_fraud), _truth, "1 or 0, true or false")
+        fraud = self._are_fraud(batch) or []
         scenarios: list[str | None] = [None] * len(identities)
         if labels.scenario is not None:
             scenarios = self._texts(batch, labels.scenario, nullable=True)
@@ -171,6 +208,12 @@ class RowReader:
             else None
             for identity, is_fraud, scenario in zip(identities, fraud, scenarios, strict=True)
         ]
+
+    def _are_fraud(self, batch: Any) -> list[bool] | None:
+        if self._mapping.labels is None:
+            return None
+        source = self._mapping.labels.is_fraud
+        return self._each(source, self._texts(batch, source), _truth, "1 or 0, true or false")
 
     def _raw(self, batch: Any, source: Source) -> list[Any]:
         """Values as the file has them."""

@@ -1,0 +1,53 @@
+"""Transactions of the lakehouse: the Delta table silver.transactions."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import polars as pl
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rules.backtest.period import OPEN_END, OPEN_START, Period
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from cardwatch_cli.backtest.wanted import IDENTITY, Wanted, first_line
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
+    """The Delta table silver.transactions; partitions of other days are not opened.
+
+    Raises:
+        ConfigurationError: there is no such table, or it lacks a column.
+    """
+    path = f"{tables_dir.rstrip('/')}/silver/transactions"
+    try:
+        table = DeltaTable(path)
+        scan = pl.scan_delta(table)
+        columns = scan.collect_schema()
+    except TableNotFoundError as error:
+        raise ConfigurationError(
+            f"there is no Delta table {path}; --tables-dir names the directory with silver/transactions in it"
+        ) from error
+    except (DeltaError, OSError) as error:
+        raise ConfigurationError(f"the Delta table {path} cannot be read: {first_line(error)}") from error
+    missing = [name for name in (*IDENTITY, *wanted.fields) if name not in columns]
+    if missing:
+        raise ConfigurationError(
+            f"the Delta table {path} has no column {', '.join(missing)}; an enricher and a lakehouse of this version "
+            "write them"
+        )
+    if wanted.period != Period():
+        if "event_date" in columns:
+            scan = scan.filter(*_dates(wanted.read))
+        scan = scan.filter(wanted.read.holds(pl.col("event_time").dt.epoch("us")))
+    return wanted.labelled(scan.select("transaction_id", pl.col("event_time").dt.epoch("us"), *wanted.fields))
+
+
+def _dates(period: Period) -> Iterator[pl.Expr]:
+    """Which partitions can hold transactions of the period; ``event_date`` is the day of ``event_time``, UTC."""
+    if period.start_us > OPEN_START:
+        yield pl.col("event_date") >= (_EPOCH + timedelta(microseconds=period.start_us)).date()
+    if period.end_us < OPEN_END:
+        yield pl.col("event_date") <= (_EPOCH + timedelta(microseconds=period.end_us - 1)).date()

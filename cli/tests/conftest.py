@@ -1,0 +1,65 @@
+"""Rules, lists and statuses in memory, for commands that would otherwise need a broker."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.connect import Stores
+from cardwatch_rulebook.lists import ListEntry
+from cardwatch_rulebook.log import Entry
+from cardwatch_rulebook.messages import Reader, Writer
+from cardwatch_rulebook.status import RuleStatus
+from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
+
+
+class FakeLog:
+    """One reader of a topic that is a list in memory."""
+
+    def __init__(self, topic: list[Entry]) -> None:
+        self.topic = topic
+        self.position = 0
+
+    def read(self) -> list[Entry]:
+        entries = self.topic[self.position :]
+        self.position = len(self.topic)
+        return entries
+
+    def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        self.topic += [Entry("topic", len(self.topic), key.encode(), value) for key, value in messages]
+
+    def close(self) -> None:
+        pass
+
+
+class Deployment:
+    """What a broker would keep from one command to the next."""
+
+    def __init__(self) -> None:
+        self.rules: list[Entry] = []
+        self.lists: list[Entry] = []
+        self.statuses: list[Entry] = []
+
+    @contextmanager
+    def open_stores(self, settings: Any) -> Iterator[Stores]:
+        writer = Writer(lambda record: json.dumps(record).encode())
+        yield Stores(
+            RuleStore(FakeLog(self.rules), Reader(json.loads, Change.from_record), writer),
+            ListStore(FakeLog(self.lists), Reader(json.loads, ListEntry.from_record), writer),
+            StatusStore(FakeLog(self.statuses), Reader(json.loads, RuleStatus.from_record)),
+        )
+
+    def tell(self, status: RuleStatus) -> None:
+        """A detector's status."""
+        FakeLog(self.statuses).append([(status.key, json.dumps(status.record()).encode())])
+
+
+@pytest.fixture
+def deployment(monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    deployment = Deployment()
+    monkeypatch.setattr("cardwatch_cli.rules_commands.open_stores", deployment.open_stores)
+    monkeypatch.setattr("cardwatch_cli.lists_commands.open_stores", deployment.open_stores)
+    monkeypatch.setenv("CARDWATCH_USER", "anna")
+    return deployment

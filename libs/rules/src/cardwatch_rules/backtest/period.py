@@ -1,0 +1,28 @@
+"""From when to when transactions are tested."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+DAY_US: Final = 86_400_000_000
+
+# Before and after any event time, far enough from the ends of 64 bits to be calculated with.
+OPEN_START: Final = -(2**61)
+OPEN_END: Final = 2**61
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Event times from ``start_us`` on and before ``end_us``, microseconds since epoch UTC."""
+
+    start_us: int = OPEN_START
+    end_us: int = OPEN_END
+
+    def holds(self, event_time: pl.Expr) -> pl.Expr:
+        """Whether event times (integer microseconds) lie in it."""
+        return (event_time >= self.start_us) & (event_time < self.end_us)
+
+    def with_history(self, history_us: int) -> "Period":
+        """The same period, begun so much earlier."""
+        return Period(self.start_us - history_us, self.end_us)
