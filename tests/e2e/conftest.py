@@ -21,7 +21,7 @@ def make_line(platform: Any, tmp_path: Path) -> Iterator[MakeLine]:
 
         def make(rules: Path = REPOSITORY / "config/rules/demo.yaml", **options: Any) -> Line:
             prefix = f"e2e-{uuid.uuid4().hex[:8]}."
-            line = lines.enter_context(Line(platform, LineOptions(tmp_path, rules, prefix, **options)))
+            line = lines.enter_context(Line(platform, LineOptions(tmp_path / prefix, rules, prefix, **options)))
             line.start()
             line.wait_ready()
             return line

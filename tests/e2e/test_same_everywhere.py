@@ -1,0 +1,68 @@
+"""The same rules over the same transactions give the same alerts: live, replayed from a file, and in a backtest."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from cardwatch_cli.demo.line import Line
+from cardwatch_cli.demo.stages import LAKEHOUSE
+from cardwatch_cli.demo.verdict import alert_set
+from cardwatch_cli.main import app
+from cardwatch_contracts.schemas import parsed_schema
+from typer.testing import CliRunner
+
+pytestmark = [pytest.mark.integration, pytest.mark.e2e]
+
+# What stands: alert id → the alert that it is counted on, None for one that was raised.
+Standing = dict[str, str | None]
+
+
+@pytest.mark.timeout(600)
+def test_live_replayed_and_backtested(make_line: Callable[..., Line], tmp_path: Path) -> None:
+    live = make_line()
+    live.start_producer(
+        "simulate", "--rate", "100", "--duration", "20s", "--seed", "5", "--fraud-fraction", "0.1",
+        "--late-fraction", "0.05", "--max-late", "10s", "--duplicate-fraction", "0.03",
+    )  # fmt: skip
+    live.wait_produced(timeout=120)
+    live.drain()
+    live.stop()
+    raised = standing(live)
+    assert sum(on is None for on in raised.values()) >= 10
+    assert any(on is not None for on in raised.values()), "some are suppressed"
+
+    file = tmp_path / "alerts.parquet"
+    rules, tables = str(live.options.rules), str(live.tables_dir)
+    outcome = CliRunner().invoke(app, ["backtest", "--rules", rules, "--tables-dir", tables, "--output", str(file)])
+    assert outcome.exit_code == 0, outcome.output
+    found = pq.read_table(file).to_pydict()
+    assert dict(zip(found["alert_id"], found["suppressed_by"], strict=True)) == raised
+
+    replayed = make_line(without=frozenset({LAKEHOUSE}))
+    source, mapping = as_file(live, tmp_path)
+    replayed.start_producer("replay", str(source), "--mapping", str(mapping), "--speed", "max")
+    replayed.wait_produced(timeout=120)
+    replayed.drain()
+    replayed.stop()
+    assert standing(replayed) == raised
+
+
+def standing(line: Line) -> Standing:
+    alerts = alert_set(line.recorded().alert_events)
+    return {**dict.fromkeys(alerts.standing), **alerts.suppressed}
+
+
+def as_file(line: Line, directory: Path) -> tuple[Path, Path]:
+    """The transactions of a line as a file, and the mapping that reads it."""
+    fields = [field["name"] for field in parsed_schema("transaction")["fields"]]
+    file = directory / "transactions.parquet"
+    pq.write_table(pa.Table.from_pylist(line.recorded().transactions), file)
+    lines = [f"  {name}: {{column: {name}{SPECIAL.get(name, '')}}}" for name in fields]
+    mapping = directory / "mapping.yaml"
+    mapping.write_text("fields:\n" + "\n".join(lines) + "\n")
+    return file, mapping
+
+
+SPECIAL = {"event_time": ", epoch: us", "amount_minor": ", unit: minor"}
