@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER
+from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.warm_up import made_up_transaction
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -87,16 +87,19 @@ class Detector:
 
     def alerts(self) -> list[dict[str, Any]]:
         """All alerts so far, in the order of their partitions."""
-        name = ALERTS.name(self._prefix)
+        return [self._decode(message.value()) for message in self.messages(ALERTS)]
+
+    def messages(self, topic: Topic) -> list[Any]:
+        """All messages of a topic so far, in the order of its partitions."""
+        name = topic.name(self._prefix)
         consumer = Consumer({"bootstrap.servers": self._platform.bootstrap_servers, "group.id": "all"})
-        found: list[dict[str, Any]] = []
+        found: list[Any] = []
         try:
-            for partition in range(3):
+            for partition in range(topic.partitions):
                 end = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)[1]
                 consumer.assign([TopicPartition(name, partition, 0)])
                 for _ in range(end):
-                    (message,) = consumer.consume(1, timeout=30)
-                    found.append(self._decode(message.value()))
+                    found += consumer.consume(1, timeout=30)
         finally:
             consumer.close()
         return found
@@ -108,14 +111,14 @@ class Detector:
             assert time.monotonic() < deadline, f"no {what} within {WAIT_SECONDS:.0f} s: {self.log()}"
             time.sleep(0.3)
 
-    def metric(self, name: str) -> float:
+    def metric(self, name: str, **labels: str) -> float:
         port = self.log().split('"metrics_port": ', 1)[1].split(",", 1)[0].split("}", 1)[0]
         text = httpx.get(f"http://127.0.0.1:{int(port)}/metrics", timeout=5).text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
-            if sample.name == name
+            if sample.name == name and labels.items() <= sample.labels.items()
         )
 
     def log(self) -> str:

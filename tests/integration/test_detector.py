@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.identity import alert_id
+from cardwatch_contracts.topics import TRANSACTIONS_LATE, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import HEADER
 
 pytestmark = pytest.mark.integration
@@ -85,6 +86,24 @@ def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     detector.pay(6, 16, card="a", merchant="m6")
     detector.wait_for(lambda: detector.metric("cardwatch_spark_late_rows_total") > 0, "late rows")
     assert not [alert for alert in detector.alerts() if alert["transaction_id"] == "t6"]
+
+    # It is kept, as it came, before the micro-batch was committed. What came with it in time is not.
+    (late,) = detector.messages(TRANSACTIONS_LATE)
+    assert late.value() == detector.made_up(6, 16, card="a", merchant="m6")
+    assert late.key() == b"a"
+    headers = {name: value.decode() for name, value in late.headers()}
+    silver = {(message.partition(), message.offset()): message for message in detector.messages(TRANSACTIONS_SILVER)}
+    assert silver[int(headers.pop("silver_partition")), int(headers.pop("silver_offset"))].value() == late.value()
+    assert headers == {
+        "detector": "detector",
+        "query": "velocity-card-merchant",
+        "scopes": "card,merchant",
+        "watermark_us": str(detector.start_us + 23 * 3_600_000_000),
+    }
+    assert detector.metric("cardwatch_late_transactions_total", scope="card") == 1
+    assert detector.metric("cardwatch_late_transactions_total", scope="merchant") == 1
+    assert '"latest_by_seconds": 81840.0' in detector.log(), "22 hours and 44 minutes"
+    assert "another number of rows" not in detector.log()
 
 
 def states(detector: Any) -> list[tuple[str, str, str]]:

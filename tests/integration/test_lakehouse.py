@@ -19,7 +19,14 @@ from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import apply_all
-from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
+from cardwatch_contracts.topics import (
+    ALERTS,
+    TRANSACTIONS_JSON,
+    TRANSACTIONS_LATE,
+    TRANSACTIONS_RAW,
+    TRANSACTIONS_SILVER,
+    Topic,
+)
 from cardwatch_contracts.wire import HEADER, Encoder
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -29,7 +36,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 pytestmark = pytest.mark.integration
 
-TOPICS = (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_SILVER, ALERTS)
+TOPICS = (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_SILVER, TRANSACTIONS_LATE, ALERTS)
 CARD_NUMBER = "4111111111111111"  # published test number
 NOW_US = 1_795_478_400_000_000
 DAY_US = 86_400_000_000
@@ -101,8 +108,8 @@ class Line:
         try:
             return {
                 (name, partition): consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)[1]
-                for name in (topic.name(self.prefix) for topic in TOPICS)
-                for partition in range(3)
+                for name, partitions in ((topic.name(self.prefix), topic.partitions) for topic in TOPICS)
+                for partition in range(partitions)
             }
         finally:
             consumer.close()
@@ -113,7 +120,7 @@ class Line:
         consumer = Consumer({"bootstrap.servers": self.platform.bootstrap_servers, "group.id": "all"})
         found: list[Any] = []
         try:
-            consumer.assign([TopicPartition(name, partition, 0) for partition in range(3)])
+            consumer.assign([TopicPartition(name, partition, 0) for partition in range(topic.partitions)])
             wanted = sum(end for (of, _), end in self.ends().items() if of == name)
             deadline = time.monotonic() + MARGIN_SECONDS
             while len(found) < wanted and time.monotonic() < deadline:
@@ -252,12 +259,27 @@ def wave(line: Line, rng: random.Random, first: int, count: int) -> None:
     line.producer.flush(MARGIN_SECONDS)
 
 
+def send_late(line: Line, number: int, detector: str = "detector", scopes: str = "card,merchant") -> None:
+    """A transaction 1.5 seconds behind the watermark, as a detector publishes it."""
+    headers = {
+        "detector": detector,
+        "query": "velocity-card-merchant",
+        "scopes": scopes,
+        "watermark_us": str(NOW_US + number + 1_500_000),
+        "silver_partition": "2",
+        "silver_offset": str(number),
+    }
+    record = transaction(number)
+    encoded = [(name, text.encode()) for name, text in headers.items()]
+    line.send(TRANSACTIONS_LATE, line.encode_silver(record), record["card_token"], headers=encoded)
+
+
 def test_empty_tables_are_there_before_any_message(line: Line) -> None:
     line.start()
     # The first micro-batches are empty ones; with them every partition has a position.
     ends = line.ends()
     line.wait(lambda: line.positions() == ends, "position of every partition")
-    for name in ("bronze/transactions", "bronze/quarantine", "silver/transactions", "gold/alerts"):
+    for name in ("bronze/transactions", "bronze/late", "bronze/quarantine", "silver/transactions", "gold/alerts"):
         assert line.table(name) == []
 
 
@@ -273,12 +295,19 @@ def test_tables_equal_topics_after_kills_and_a_clean_stop(line: Line) -> None:
     line.send(TRANSACTIONS_RAW, None)
     line.send(TRANSACTIONS_RAW, b"device=" + CARD_NUMBER.encode())
     line.send(ALERTS, b"no alert")
+    line.send(TRANSACTIONS_LATE, b"not late")
+    for header in (b"", b"soon"):
+        # Not a detector's: no reason to lose it, or to take the second for the first.
+        line.send(TRANSACTIONS_LATE, line.encode_silver(transaction(2)), headers=[("watermark_us", header)])
+    send_late(line, 1, detector="other", scopes="card")
     line.producer.flush(MARGIN_SECONDS)
     for kills in range(2):
         before = line.positions()
         line.wait(lambda before=before: sum(line.positions().values()) > sum(before.values()), "progress")  # type: ignore[misc]
         time.sleep(rng.uniform(0, 0.7))  # anywhere in a micro-batch
         line.kill()
+        for number in (1, 1, 7):
+            send_late(line, number)
         wave(line, rng, 400 + 100 * kills, 100)
         line.start()
     ends = line.ends()
@@ -336,8 +365,30 @@ def test_undecodable_messages_are_kept_with_their_reason(line: Line) -> None:
         value.replace(CARD_NUMBER.encode(), b"*" * 16) if value else value: reason
         for value, reason in undecodable(line).items()
     }
-    assert kept == {**expected, b"no alert": Reason.NOT_CONFLUENT_FRAMED}
+    assert kept == {**expected, b"no alert": Reason.NOT_CONFLUENT_FRAMED, b"not late": Reason.NOT_CONFLUENT_FRAMED}
     assert len(line.table("bronze/quarantine")) == len(kept)
+
+
+def test_a_late_transaction_is_kept_once_for_each_detector(line: Line) -> None:
+    rows = line.table("bronze/late")
+    assert sorted((row["detector"] or "", row["transaction_id"], row["scopes"]) for row in rows) == [
+        *[("", "tx-000002", None)] * 2,
+        ("detector", "tx-000001", ["card", "merchant"]),
+        ("detector", "tx-000007", ["card", "merchant"]),
+        ("other", "tx-000001", ["card"]),
+    ]
+    sent = {(message.partition(), message.offset()): message for message in line.messages(TRANSACTIONS_LATE)}
+    for row in rows:
+        message = sent[row["partition"], row["offset"]]
+        assert row["value"] == message.value()
+        assert round(row["broker_time"].timestamp() * 1000) == message.timestamp()[1]
+        if row["detector"]:
+            expected = transaction(row["silver_offset"])
+            assert row["card_token"] == expected["card_token"]
+            assert microseconds(row["event_time"]) == expected["event_time"]
+            assert microseconds(row["watermark"]) == expected["event_time"] + 1_500_000
+            assert row["lateness_seconds"] == 1.5
+            assert (row["query"], row["silver_partition"]) == ("velocity-card-merchant", 2)
 
 
 def test_gold_has_the_last_status_of_every_alert(line: Line) -> None:

@@ -8,6 +8,7 @@ from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.dropped import Dropped
+from cardwatch_detector.event_times import EventTimes
 from cardwatch_detector.groups import group_ends
 from cardwatch_detector.late import LateSearch
 from cardwatch_detector.late_keeper import LATE_TOTAL, LateKeeper, LateMetrics
@@ -36,7 +37,7 @@ class OneSchema:
 
 @pytest.fixture
 def search() -> LateSearch:
-    return LateSearch(Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
+    return LateSearch(EventTimes(OneSchema()), Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
 
 
 def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> SilverMessage:
@@ -81,12 +82,31 @@ def test_transactions_of_one_group_are_one_row_of_sparks(search: LateSearch) -> 
 
 
 def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
-    broken = [
-        SilverMessage(0, 0, None),
-        SilverMessage(0, 1, b"{}"),
-        SilverMessage(0, 2, message(0, NOON).value and b"\0\0\0\0\x09abc"),
-    ]
+    nobodys_schema = b"\0\0\0\0\x09abc"
+    broken = [SilverMessage(0, offset, value) for offset, value in enumerate((None, b"{}", nobodys_schema))]
     assert search(broken, NOON + 24 * HOUR).groups == 0
+
+
+def test_the_event_time_is_read_without_the_rest() -> None:
+    event_time = EventTimes(OneSchema())
+    value = message(0, NOON).value
+    assert value is not None
+    assert event_time(value) == NOON
+    assert event_time(value[:30]) == NOON, "what follows is not looked at"
+    assert [event_time(bad) for bad in (None, b"", b"{}", b"\0\0", value[:7], b"\0\0\0\0\x09abc")] == [None] * 6
+
+
+def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
+    decoded: list[bytes | None] = []
+
+    def decode(value: bytes | None) -> dict[str, Any]:
+        decoded.append(value)
+        return Decoder("enriched_transaction", OneSchema())(value)
+
+    early, late = message(0, NOON - 1), message(1, NOON)
+    search = LateSearch(EventTimes(OneSchema()), decode, KEYS, HORIZONS)
+    assert [found.event_us for found in search([early, late], NOON).transactions] == [NOON - 1]
+    assert decoded == [early.value]
 
 
 class Topic:

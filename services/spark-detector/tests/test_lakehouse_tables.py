@@ -49,9 +49,12 @@ def test_measures_have_the_fields_of_the_schema() -> None:
 def test_paths_are_the_names() -> None:
     assert [table.path("s3a://lake/cardwatch/") for table in ALL_TABLES] == [
         "s3a://lake/cardwatch/bronze/transactions",
+        "s3a://lake/cardwatch/bronze/late",
         "s3a://lake/cardwatch/bronze/quarantine",
         "s3a://lake/cardwatch/silver/transactions",
         "s3a://lake/cardwatch/gold/alerts",
+        "s3a://lake/cardwatch/gold/card_days",
+        "s3a://lake/cardwatch/gold/card_profile",
     ]
 
 

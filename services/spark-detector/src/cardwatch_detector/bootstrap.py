@@ -15,6 +15,7 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 
+from cardwatch_detector.event_times import EventTimes
 from cardwatch_detector.late import LateSearch
 from cardwatch_detector.late_keeper import LateKeeper, LateMetrics
 from cardwatch_detector.publish import KafkaPublisher
@@ -93,14 +94,15 @@ def run_velocity(shutdown: Shutdown) -> None:
 def _late_keeper(
     scopes: list[str], service: ServiceSettings, settings: VelocitySettings, metrics: Metrics
 ) -> LateKeeper:
-    kafka, prefix = service.kafka_config(), service.topic_prefix
+    kafka, prefix, registry = service.kafka_config(), service.topic_prefix, service.registry()
     silver = TRANSACTIONS_SILVER.name(prefix)
     return LateKeeper(
         settings.name,
         silver,
         KafkaSilverReader(kafka, silver),
         LateSearch(
-            Decoder("enriched_transaction", service.registry()),
+            EventTimes(registry),
+            Decoder("enriched_transaction", registry),
             {scope: SCOPE_KEYS[scope] for scope in scopes},
             {scope: settings.horizon_us(scope) for scope in scopes},
         ),

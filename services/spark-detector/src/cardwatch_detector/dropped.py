@@ -1,7 +1,7 @@
 """What Spark's state operator dropped of the micro-batch under way, and by which watermark."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any, Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -36,6 +36,7 @@ class DroppedRows:
     def __init__(self, session: SparkSession) -> None:
         self._session: Final = session
         self._execution: Any = None
+        self._number = 0  # of the operator that keeps the state, from the top of the plan
 
     def of(self, batch: DataFrame) -> Dropped | None:
         """What was dropped of a micro-batch that has run and is not committed yet; None if nothing was.
@@ -50,25 +51,28 @@ class DroppedRows:
                 raise RuntimeError("a micro-batch runs outside its streaming query")
             self._execution = query._jsq.streamingQuery()
         context = self._execution.getLatestExecutionContext()
-        for operator in _stateful(context.executionPlan().executedPlan()):
-            rows = int(operator.metrics().apply(_DROPPED_ROWS).value())
-            if rows:
-                return Dropped(
-                    rows,
-                    int(operator.eventTimeWatermarkForLateEvents().get()) * 1000,
-                    offsets_of(context.startOffsets()),
-                    offsets_of(context.endOffsets()),
-                )
-        return None
+        operator, metric = self._state_operator(context.executionPlan().executedPlan())
+        rows = int(metric.value())
+        if not rows:
+            return None
+        return Dropped(
+            rows,
+            int(operator.eventTimeWatermarkForLateEvents().get()) * 1000,
+            offsets_of(context.startOffsets()),
+            offsets_of(context.endOffsets()),
+        )
 
+    def _state_operator(self, plan: Any) -> tuple[Any, Any]:
+        """The operator, of which a plan has one, and its metric.
 
-def _stateful(plan: Any) -> Iterator[Any]:
-    # Each step is a call into the JVM: what is below a state operator is not looked at.
-    pending = [plan]
-    while pending:
-        operator = pending.pop()
-        if operator.metrics().contains(_DROPPED_ROWS):
-            yield operator
-        else:
-            children = operator.children()
-            pending += [children.apply(at) for at in range(children.size())]
+        Each micro-batch has a plan of its own, but of the same shape; and each step in it is a call into the JVM.
+        """
+        for number in chain([self._number], count()):
+            operator = plan.apply(number)
+            if operator is None:
+                break
+            metric = operator.metrics().get(_DROPPED_ROWS)
+            if metric.isDefined():
+                self._number = number
+                return operator, metric.get()
+        raise RuntimeError("the query's plan has no operator that keeps the state")

@@ -44,11 +44,13 @@ class LateSearch:
     """Finds them, by the same rule by which the state's operator drops them.
 
     Attributes:
+        event_time: a silver message's value → its event time, microseconds, or None where that is not told cheaply.
         decode: a silver message's value → its record; raises RefusedError for what is none.
         keys: scope → field of the transaction that is its key.
         horizons_us: scope → how far back its windows can reach.
     """
 
+    event_time: Callable[[bytes | None], int | None]
     decode: Callable[[bytes | None], Record]
     keys: Mapping[str, str]
     horizons_us: Mapping[str, int]
@@ -65,6 +67,10 @@ class LateSearch:
         transactions: list[LateTransaction] = []
         gone: set[tuple[str, str, int]] = set()
         for message in messages:
+            # A group ends after the transactions in it: what is not behind the watermark need not be decoded.
+            at = self.event_time(message.value)
+            if at is not None and at >= watermark_us:
+                continue
             try:
                 record = self.decode(message.value)
             except RefusedError:  # it is in no group; the lakehouse's quarantine has it

@@ -165,9 +165,14 @@ def _record_source(query: str, source: dict[str, Any], metrics: QueryMetrics, ro
 
 
 def offsets(value: Any) -> Offsets:
-    """Kafka offsets as Spark writes them (JSON text or parsed): topic → partition → offset."""
+    """Kafka offsets as Spark writes them (JSON text or parsed): topic → partition → offset.
+
+    Empty for another source's offsets: a table has no partitions to count by.
+    """
     parsed = json.loads(value) if isinstance(value, str) else value
-    return parsed if isinstance(parsed, dict) else {}
+    if not isinstance(parsed, dict) or not all(isinstance(partitions, dict) for partitions in parsed.values()):
+        return {}
+    return parsed
 
 
 def offsets_of(progress: Any) -> Offsets:

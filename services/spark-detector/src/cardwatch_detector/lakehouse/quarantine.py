@@ -1,4 +1,4 @@
-"""``bronze.quarantine``: messages of the silver and the alerts topic that no reader can decode."""
+"""``bronze.quarantine``: messages of the silver, the late and the alerts topic that no reader can decode."""
 
 from collections.abc import Callable
 

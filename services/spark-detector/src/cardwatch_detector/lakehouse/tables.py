@@ -179,7 +179,55 @@ GOLD_ALERTS: Final = Table(
     },
 )
 
-ALL_TABLES: Final = (BRONZE_TRANSACTIONS, BRONZE_LATE, BRONZE_QUARANTINE, SILVER_TRANSACTIONS, GOLD_ALERTS)
+# One row a card and settled day with a counted transaction (docs/rules.md, Baselines). Whole days are replaced.
+GOLD_CARD_DAYS: Final = Table(
+    "gold.card_days",
+    {
+        "card_token": "STRING",
+        "day": "DATE",
+        "transactions": "BIGINT",
+        "sum_minor": "DECIMAL(38,0)",  # of base_amount_minor; exact, as is the next
+        "sum_squares": "DECIMAL(38,0)",
+        "max_minor": "BIGINT",
+        "countries": "ARRAY<STRING>",
+        "hours": "INT",  # bit h is set if there was one in hour h of the day, UTC
+    },
+    partitioned_by=("day",),
+    # A partition is written at once, as one file.
+    properties=_PROPERTIES,
+)
+
+# One row a card and day: the fields of card_profile.avsc.
+GOLD_CARD_PROFILE: Final = Table(
+    "gold.card_profile",
+    {
+        "card_token": "STRING",
+        "valid_on": "DATE",
+        "transactions_30d": "BIGINT",
+        "mean_amount_minor_30d": "DOUBLE",
+        "stddev_amount_minor_30d": "DOUBLE",
+        "transactions_90d": "BIGINT",
+        "mean_amount_minor_90d": "DOUBLE",
+        "stddev_amount_minor_90d": "DOUBLE",
+        "max_amount_minor_90d": "BIGINT",
+        "active_days_90d": "BIGINT",
+        "countries_90d": "ARRAY<STRING>",
+        "hours_90d": "ARRAY<INT>",
+        "changed_by": "STRING",  # id of the query and number of the micro-batch that made the row what it is
+    },
+    partitioned_by=("valid_on",),
+    properties=_PROPERTIES,
+)
+
+ALL_TABLES: Final = (
+    BRONZE_TRANSACTIONS,
+    BRONZE_LATE,
+    BRONZE_QUARANTINE,
+    SILVER_TRANSACTIONS,
+    GOLD_ALERTS,
+    GOLD_CARD_DAYS,
+    GOLD_CARD_PROFILE,
+)
 
 
 def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:

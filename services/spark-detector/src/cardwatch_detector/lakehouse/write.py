@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 
 from cardwatch_detector.lakehouse.tables import Table
@@ -26,10 +27,21 @@ def append(rows: DataFrame, table: Table, tables_dir: str, batch_id: int) -> Non
     (
         rows.write.format("delta")
         .mode("append")
-        .option("txnAppId", f"{table.name}/{_query_id(rows)}")
+        .option("txnAppId", f"{table.name}/{query_id(rows)}")
         .option("txnVersion", batch_id)
         .save(table.path(tables_dir))
     )
+
+
+def replace(rows: DataFrame, table: Table, tables_dir: str, these: str) -> int:
+    """Put rows in the place of all of `these` (SQL over partition columns), in one commit; returns how many.
+
+    Again changes nothing, if the rows are made anew of all that they depend on.
+    """
+    path = table.path(tables_dir)
+    rows.write.format("delta").mode("overwrite").option("replaceWhere", these).save(path)
+    (commit,) = DeltaTable.forPath(rows.sparkSession, path).history(1).select("operationMetrics").collect()
+    return int(commit["operationMetrics"].get("numOutputRows", 0))
 
 
 def affected(merged: DataFrame, what: str) -> int:
@@ -38,12 +50,12 @@ def affected(merged: DataFrame, what: str) -> int:
     return int(metrics[what])
 
 
-def _query_id(batch: DataFrame) -> str:
+def query_id(batch: DataFrame) -> str:
     """The id that the query has from its checkpoint.
 
     Micro-batches of another checkpoint are numbered from 0 again: under the same id Delta would take them for seen.
     """
-    query_id = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
-    if not query_id:
+    found = batch.sparkSession.sparkContext.getLocalProperty("sql.streaming.queryId")
+    if not found:
         raise RuntimeError("a micro-batch is written outside its streaming query")
-    return str(query_id)
+    return str(found)
