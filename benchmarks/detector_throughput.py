@@ -30,6 +30,34 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 RULES = Path(__file__).with_name("five_rules.yaml")
 SECONDS = 3600
 
+# Ten kinds of rules that rarely hold, so that what is measured is evaluating and not telling.
+KINDS = (
+    ("n >= 40", "n: {{window: {w}, is: count(*), where: channel = 'pos'}}"),
+    ("s > 900000", "s: {{window: {w}, is: sum(base_amount_minor), where: status = 'approved'}}"),
+    ("c >= 3", "c: {{window: {w}, is: count(distinct country), where: channel = 'pos'}}"),
+    ("d >= 12", "d: {{window: {w}, is: declines(*)}}"),
+    ("n >= 5 and h > 8 * m", "n: {{window: {w}, is: count(*)}}, h: {{window: {w}, is: max(base_amount_minor)}}, "
+     "m: {{window: {w}, is: mean(base_amount_minor)}}"),
+    ("c >= 45", "c: {{window: {w}, is: count(distinct merchant_id)}}"),
+    ("n >= 8 and d > 12000", "n: {{window: {w}, is: count(*)}}, d: {{window: {w}, is: stddev(base_amount_minor)}}"),
+    ("s < 0.001", "s: {{window: {w}, is: seconds_since_previous(*)}}"),
+    ("r > 12", "r: {{window: {w}, is: ratio_to_mean(base_amount_minor)}}"),
+    ("b <> country and n >= 30", "b: {{window: {w}, is: previous(country)}}, n: {{window: {w}, is: count(*)}}"),
+)  # fmt: skip
+WINDOWS = ("1m", "2m", "5m", "10m", "15m", "20m", "30m", "45m", "50m", "1h")
+
+
+def many_rules(number: int) -> str:
+    """So many rules as YAML: the ten kinds, with one window after the other."""
+    lines = []
+    for at in range(number):
+        when, measures = KINDS[at % 10]
+        window = WINDOWS[(at + at // 10) % 10]
+        lines.append(
+            f"- {{id: r{at}, title: t, scope: card, when: '{when}', measures: {{{measures.format(w=window)}}}}}"
+        )
+    return "\n".join(lines) + "\n"
+
 
 def transactions(number: int, cards: int, seed: int, start_us: int):
     """Silver transactions over one hour of event time, in order, cards drawn evenly."""
@@ -200,6 +228,23 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
     }
 
 
+def compare(args: argparse.Namespace, platform) -> dict[str, object]:
+    """10 rules beside 100, on the same transactions."""
+    prefix = f"bench{os.getpid()}."
+    fill(platform.bootstrap_servers, platform.registry_url, prefix, args.transactions, args.cards)
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in (10, 100):
+            rules = Path(scratch) / f"{number}.yaml"
+            rules.write_text(many_rules(number))
+            chosen = argparse.Namespace(**{**vars(args), "rules": rules, "prefix": prefix})
+            figures[f"{number}_rules"] = run(
+                chosen, platform.bootstrap_servers, platform.registry_url, platform.environment()
+            )
+    ten, hundred = (figures[f"{number}_rules"]["per_second_after_first_batch"] for number in (10, 100))
+    return {**figures, "times_of_100_to_10_rules": round(ten / hundred, 2)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=1_000_000)
@@ -212,6 +257,7 @@ def main() -> None:
     parser.add_argument("--driver-memory", default="6g")
     parser.add_argument("--prefix", default="", help="a topic prefix filled by an earlier run")
     parser.add_argument("--external", action="store_true", help="use the Kafka of CARDWATCH_KAFKA_BOOTSTRAP_SERVERS")
+    parser.add_argument("--many", action="store_true", help="10 rules beside 100 instead of the five")
     parser.add_argument("--verbose", action="store_true", help="print each step")
     args = parser.parse_args()
     if args.external:
@@ -224,6 +270,9 @@ def main() -> None:
     from cardwatch_platform import EmbeddedPlatform
 
     with tempfile.TemporaryDirectory() as home, EmbeddedPlatform(home=Path(home)) as platform:
+        if args.many:
+            print(json.dumps(compare(args, platform), indent=2))
+            return
         figures = run(args, platform.bootstrap_servers, platform.registry_url, platform.environment())
         print(json.dumps(figures, indent=2))
 
