@@ -107,3 +107,9 @@ class LakehouseSettings(BaseSettings):
     checkpoint_dir: str = ".cardwatch/checkpoints/lakehouse"
     trigger: Annotated[str, Field(description="time between micro-batches")] = "10s"
     max_offsets_per_trigger: Annotated[int, Field(ge=1)] = 200_000
+    profiles: Annotated[bool, Field(description="make the cards' profiles, publish them to cards.profile.v1")] = True
+    profiles_trigger: Annotated[Duration, Field(description="time between looks at what is new in silver")] = "1m"
+    profiles_lateness: Annotated[
+        Duration, Field(description="how far the newest event time must be past a day for it to be settled")
+    ] = "1h"
+    profiles_days_kept: Annotated[int, Field(ge=1, description="days whose profiles are kept")] = 8

@@ -8,9 +8,11 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
+from cardwatch_detector.lakehouse.profile_query import ProfileQuery
+from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics
 from cardwatch_detector.lakehouse.queries import table_queries
-from cardwatch_detector.lakehouse.tables import create
-from cardwatch_detector.runtime import run_queries
+from cardwatch_detector.lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, create
+from cardwatch_detector.runtime import Query, run_queries
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM
 
@@ -37,7 +39,11 @@ def run(shutdown: Shutdown) -> int:
     settings = load(LakehouseSettings)
     configure("lakehouse", service.log_level, service.log_format)
     metrics = Metrics()
-    queries = table_queries(service, settings, LakehouseMetrics(metrics))
+    lakehouse = LakehouseMetrics(metrics)
+    queries: list[Query] = [*table_queries(service, settings, lakehouse)]
+    if settings.profiles:
+        written = (lakehouse.written(GOLD_CARD_DAYS), lakehouse.written(GOLD_CARD_PROFILE))
+        queries.append(ProfileQuery(service, settings, ProfileMetrics(metrics), *written))
     run_queries(
         "cardwatch-lakehouse",
         queries,

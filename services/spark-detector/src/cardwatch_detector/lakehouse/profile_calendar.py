@@ -1,0 +1,85 @@
+"""Which days a profile is made of, when it can be made, and which profiles a transaction changes.
+
+Days are UTC. The profile of day D is over the days [D − 91, D − 2], the last 30 of them being [D − 31, D − 2]:
+
+    day     D−91 ················ D−31 ········ D−2 │ D−1 │ D
+            └──────────────── 90 days ─────────────┘ grace  whose transactions it is put beside
+                                  └── 30 days ─────┘
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+LONG_DAYS: Final = 90
+SHORT_DAYS: Final = 30
+# From the last day of a profile to the day that it is for: between them lies the day of grace.
+AHEAD_DAYS: Final = 2
+_DAY: Final = timedelta(days=1)
+
+
+def first_day(valid_on: date) -> date:
+    """The earliest day of a profile's 90."""
+    return last_day(valid_on) - (LONG_DAYS - 1) * _DAY
+
+
+def last_day(valid_on: date) -> date:
+    """The last day of a profile."""
+    return valid_on - AHEAD_DAYS * _DAY
+
+
+def newest_profile(watermark: date) -> date:
+    """The newest day whose profile can be made.
+
+    Args:
+        watermark: day of the newest event time less the lateness: the days before it are settled.
+    """
+    return watermark + _DAY
+
+
+def kept_from(newest: date, days_kept: int) -> date:
+    """The oldest of the profiles that are kept, `newest` being the newest."""
+    return newest - (days_kept - 1) * _DAY
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be made, or made again.
+
+    Attributes:
+        days: whose partial aggregates.
+        valid_on: whose profiles; all of them at once, and after the days.
+    """
+
+    days: tuple[date, ...] = ()
+    valid_on: tuple[date, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.days or self.valid_on)
+
+
+def plan(
+    touched: Collection[date], newly_settled: Collection[date], made: date | None, newest: date, days_kept: int
+) -> Plan:
+    """What transactions that came ask for.
+
+    Args:
+        touched: their days.
+        newly_settled: the days with transactions that are settled now, and were not for the profile of `made`.
+        made: the newest day whose profile is made already; None where there is none.
+        newest: the newest day whose profile can be made; not before `made`.
+        days_kept: how many days' profiles are kept.
+    """
+    late = {day for day in touched if made is not None and day <= last_day(made)}
+    days = late.union(newly_settled)
+    if made is None and not days:
+        return Plan()
+    kept = [newest - back * _DAY for back in range(days_kept)]
+    # A day more than 91 days before all of them touches none: its aggregates are made all the same.
+    valid_on = [
+        day
+        for day in kept
+        if made is None or day > made or any(first_day(day) <= changed <= last_day(day) for changed in late)
+    ]
+    return Plan(tuple(sorted(days)), tuple(sorted(valid_on)))
