@@ -57,6 +57,8 @@ def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
         # Above this many keys in a partition the aggregation would sort instead of hash.
         "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
+        # Any other limit makes Spark add up the size of a batch anew for each row, all its nested vectors.
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     }
     return config | (_INTERPRET if settings.tuned_for == "latency" else _COMPILE)
 
