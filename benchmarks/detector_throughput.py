@@ -30,19 +30,19 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 RULES = Path(__file__).with_name("five_rules.yaml")
 SECONDS = 3600
 
-# Ten kinds of rules that rarely hold, so that what is measured is evaluating and not telling.
+# Ten kinds of rules that seldom hold, so that what is measured is evaluating and not telling.
 KINDS = (
-    ("n >= 40", "n: {{window: {w}, is: count(*), where: channel = 'pos'}}"),
-    ("s > 900000", "s: {{window: {w}, is: sum(base_amount_minor), where: status = 'approved'}}"),
+    ("n >= 13", "n: {{window: {w}, is: count(*), where: channel = 'pos'}}"),
+    ("s > 180000", "s: {{window: {w}, is: sum(base_amount_minor), where: status = 'approved'}}"),
     ("c >= 3", "c: {{window: {w}, is: count(distinct country), where: channel = 'pos'}}"),
-    ("d >= 12", "d: {{window: {w}, is: declines(*)}}"),
-    ("n >= 5 and h > 8 * m", "n: {{window: {w}, is: count(*)}}, h: {{window: {w}, is: max(base_amount_minor)}}, "
+    ("d >= 3", "d: {{window: {w}, is: declines(*)}}"),
+    ("n >= 5 and h > 4.5 * m", "n: {{window: {w}, is: count(*)}}, h: {{window: {w}, is: max(base_amount_minor)}}, "
      "m: {{window: {w}, is: mean(base_amount_minor)}}"),
-    ("c >= 45", "c: {{window: {w}, is: count(distinct merchant_id)}}"),
-    ("n >= 8 and d > 12000", "n: {{window: {w}, is: count(*)}}, d: {{window: {w}, is: stddev(base_amount_minor)}}"),
+    ("c >= 19", "c: {{window: {w}, is: count(distinct merchant_id)}}"),
+    ("n >= 6 and d > 7500", "n: {{window: {w}, is: count(*)}}, d: {{window: {w}, is: stddev(base_amount_minor)}}"),
     ("s < 0.001", "s: {{window: {w}, is: seconds_since_previous(*)}}"),
-    ("r > 12", "r: {{window: {w}, is: ratio_to_mean(base_amount_minor)}}"),
-    ("b <> country and n >= 30", "b: {{window: {w}, is: previous(country)}}, n: {{window: {w}, is: count(*)}}"),
+    ("r > 6", "r: {{window: {w}, is: ratio_to_mean(base_amount_minor)}}"),
+    ("b <> country and n >= 14", "b: {{window: {w}, is: previous(country)}}, n: {{window: {w}, is: count(*)}}"),
 )  # fmt: skip
 WINDOWS = ("1m", "2m", "5m", "10m", "15m", "20m", "30m", "45m", "50m", "1h")
 

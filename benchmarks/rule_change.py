@@ -1,8 +1,8 @@
 """How soon a changed rule acts: from the command's acknowledgement to the first alert of it on alerts.v1.
 
 Starts the whole line but the lakehouse, simulates transactions, and publishes one new shadow rule after another, each
-with a window of an hour over a card's transactions. Prints the seconds of each, and how many transactions the first
-alert's window holds: those from before the change among them.
+with a window of an hour over a card's transactions. Prints the seconds of each, and how many transactions the
+fullest window of the first alerts holds: those from before the change among them.
 
     python benchmarks/rule_change.py --changes 10 --rate 200
 """
@@ -29,11 +29,11 @@ from confluent_kafka import Consumer, TopicPartition
 RULES = Path(__file__).parents[1] / "config/rules/demo.yaml"
 RULE = """
 - id: change-{number}
-  title: Two payments of a card within an hour
+  title: Every payment, with the card's last hour
   scope: card
   mode: shadow
   measures: {{payments: {{window: 1h, is: count(*)}}, earliest: {{window: 1h, is: seconds_since_previous(*)}}}}
-  when: payments >= 2
+  when: payments >= 1
 """
 
 
@@ -71,25 +71,32 @@ def measure(bootstrap: str, registry_url: str, changes: int) -> list[float]:
             plans = [planning.apply(one, author) for one in read_definitions(RULE.format(number=number), "rule", {})]
             stores.rules.carry_out(plans)
             acknowledged_us = time.time_ns() // 1000
-            alert, broker_us = _first(consumer, decode, f"change-{number}")
-            seconds.append((broker_us - acknowledged_us) / 1e6)
-            before = alert["evidence_count"]
-            print(f"change {number + 1}: {seconds[-1]:.2f} s; the first alert's window holds {before} transactions")
+            first_us, longest = _first(consumer, decode, f"change-{number}")
+            seconds.append((first_us - acknowledged_us) / 1e6)
+            print(
+                f"change {number + 1}: {seconds[-1]:.2f} s; the fullest window of the first ones: {longest} transactions"
+            )
             stores.rules.carry_out([planning.delete(f"change-{number}", author)])
             time.sleep(1.5)
     consumer.close()
     return seconds
 
 
-def _first(consumer: Consumer, decode: Decoder, rule_id: str) -> tuple[dict, int]:
+def _first(consumer: Consumer, decode: Decoder, rule_id: str) -> tuple[int, int]:
+    """Broker time of a rule's first alert, microseconds, and the largest window among those of the second after it."""
+    first_us = longest = 0
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         message = consumer.poll(0.05)
         if message is not None and message.error() is None:
             alert = decode(message.value())
             if alert["rule_id"] == rule_id:
-                return alert, message.timestamp()[1] * 1000
-    raise SystemExit(f"no alert of {rule_id} within a minute")
+                if not first_us:
+                    first_us, deadline = message.timestamp()[1] * 1000, time.monotonic() + 1
+                longest = max(longest, alert["evidence_count"])
+    if not first_us:
+        raise SystemExit(f"no alert of {rule_id} within a minute")
+    return first_us, longest
 
 
 if __name__ == "__main__":
