@@ -73,9 +73,7 @@ def measure(bootstrap: str, registry_url: str, changes: int) -> list[float]:
             acknowledged_us = time.time_ns() // 1000
             first_us, longest = _first(consumer, decode, f"change-{number}")
             seconds.append((first_us - acknowledged_us) / 1e6)
-            print(
-                f"change {number + 1}: {seconds[-1]:.2f} s; the fullest window of the first ones: {longest} transactions"
-            )
+            print(f"change {number + 1}: {seconds[-1]:.2f} s; the fullest of the first windows: {longest} transactions")
             stores.rules.carry_out([planning.delete(f"change-{number}", author)])
             time.sleep(1.5)
     consumer.close()
