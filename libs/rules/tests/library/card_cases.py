@@ -1,6 +1,6 @@
 """Timelines for the rules whose windows are a card's."""
 
-from .timeline import atm, fires, no_part, of, online, phone, pos, quiet, refund, row
+from .timeline import atm, fires, habit, no_part, of, online, phone, pos, quiet, refund, row
 
 BERLIN = (52.5200, 13.4050)
 POTSDAM = (52.3906, 13.0645)
@@ -292,6 +292,50 @@ CASES = [
             },
             row(online, "10:05", 170, times=3, every=300, merchant="shop-{n}"),
         ),
+    ),
+    *of(
+        "amount-above-habit",
+        fires("ten times the mean", online("10:00", 300), habit=habit()),
+        quiet("299.99", online("10:00", 299.99), habit=habit()),
+        quiet("a card that nobody knows", online("10:00", 3000)),
+        quiet("hardly a habit", online("10:00", 300), habit=habit(transactions_90d=9)),
+        quiet("it has paid more before", online("10:00", 300), habit=habit(max_amount_minor_90d=30_000)),
+        quiet("its amounts vary", online("10:00", 300), habit=habit(stddev_amount_minor_90d=7_000.0)),
+        quiet("a dear month", online("10:00", 300), habit=habit(mean_amount_minor_30d=6_000.1)),
+        quiet("money back", refund("10:00", 300), habit=habit()),
+        quiet("on a day of another profile", online("mon 10:00", 300), habit=habit()),
+    ),
+    *of(
+        "new-country-and-hour",
+        fires("abroad at night", pos("03:00", country="US"), habit=habit()),
+        fires("a cash machine", atm("03:00", country="US"), habit=habit()),
+        quiet("at home at night", pos("03:00"), habit=habit()),
+        quiet("abroad by day", pos("10:00", country="US"), habit=habit()),
+        quiet("on the internet", online("03:00", country="US"), habit=habit()),
+        quiet("nineteen payments", pos("03:00", country="US"), habit=habit(transactions_90d=19)),
+        quiet("on nine days", pos("03:00", country="US"), habit=habit(active_days_90d=9)),
+        quiet("a card that nobody knows", pos("03:00", country="US")),
+    ),
+    *of(
+        "long-dormant-card-awakes",
+        fires(
+            "three within an hour",
+            online("10:00"),
+            online("10:30"),
+            online("10:59"),
+            habit=habit(transactions_30d=0),
+        ),
+        quiet("two", online("10:00"), online("10:30"), habit=habit(transactions_30d=0)),
+        quiet("in an hour", online("10:00"), online("10:30"), online("11:00"), habit=habit(transactions_30d=0)),
+        quiet(
+            "awake since yesterday",
+            pos("mon 20:00"),
+            row(online, "10:00", times=3, every=60),
+            habit=habit(transactions_30d=0),
+        ),
+        quiet("refused", row(online, "10:00", times=5, every=60, refused=True), habit=habit(transactions_30d=0)),
+        quiet("it was used this month", row(online, "10:00", times=3, every=60), habit=habit(transactions_30d=1)),
+        quiet("a new card", row(online, "10:00", times=3, every=60)),
     ),
     *of(
         "night-spending",

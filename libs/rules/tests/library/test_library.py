@@ -29,7 +29,7 @@ def hits(rule: Rule, case: Case) -> list[tuple[str, str]]:
     """What the rule says about the case's transactions: (status, transaction id)."""
     return [
         (change.status, transaction_id)
-        for change in transitions(frame_of(case.events, rule.scope), [rule], case.lists)
+        for change in transitions(frame_of(case.events, rule.scope, case.habit), [rule], case.lists)
         for transaction_id in change.transactions[change.hits.rows]["transaction_id"]
     ]
 

@@ -10,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
-from cardwatch_rules.fields import SCOPE_KEYS, polars_schema
+from cardwatch_rules.expressions import polars_type
+from cardwatch_rules.fields import PROFILE_KINDS, SCOPE_KEYS, polars_schema, profile_name
+from cardwatch_rules.profiles import ARRIVED, IS_PROFILE
 
 Event = dict[str, Any]
+Habit = Mapping[str, Any]
 
 _MONDAY: Final = datetime(2025, 3, 3, tzinfo=UTC)
 _DAYS: Final = {"mon": 0, "tue": 1}
@@ -121,12 +124,14 @@ class Case:
 
     Attributes:
         alert: id of the transaction that raises the rule's alert, None where none does.
+        habit: the profile of every card on Tuesday, None where there is none.
     """
 
     what: str
     events: tuple[Event, ...]
     alert: str | None
     lists: Mapping[str, frozenset[str]]
+    habit: Habit | None = None
     rule_id: str = ""
 
     @property
@@ -135,18 +140,42 @@ class Case:
         return f"{self.rule_id}: {'not ' if self.alert is None else ''}{self.what}"
 
 
-def fires(what: str, *story: Event | list[Event], after: Sequence[Event] = (), **lists: str) -> Case:
+def habit(**said: Any) -> Habit:
+    """A profile, by fields of card_profile.avsc: 60 payments of some 20 EUR in 90 days, by day, at home."""
+    ordinary = {
+        "transactions_30d": 20,
+        "mean_amount_minor_30d": 2000.0,
+        "stddev_amount_minor_30d": 1000.0,
+        "transactions_90d": 60,
+        "mean_amount_minor_90d": 2000.0,
+        "stddev_amount_minor_90d": 1000.0,
+        "max_amount_minor_90d": 9000,
+        "active_days_90d": 40,
+        "countries_90d": ["AT", "DE"],
+        "hours_90d": [8, 9, 10, 11, 12, 17, 18, 19],
+    }
+    assert said.keys() <= ordinary.keys()
+    return ordinary | said
+
+
+def fires(
+    what: str,
+    *story: Event | list[Event],
+    after: Sequence[Event] = (),
+    habit: Habit | None = None,
+    **lists: str,
+) -> Case:
     """The last transaction of the story raises an alert; no earlier one, and none of those after it, is a hit.
 
     What comes after is near enough that only the rule's condition on the transaction itself keeps it from being one.
     ``trusted_merchants="shop"`` puts the shop on a list.
     """
-    return _case(what, [*story, *after], lists, alert=len(_flat(story)) - 1)
+    return _case(what, [*story, *after], lists, habit, alert=len(_flat(story)) - 1)
 
 
-def quiet(what: str, *story: Event | list[Event], **lists: str) -> Case:
+def quiet(what: str, *story: Event | list[Event], habit: Habit | None = None, **lists: str) -> Case:
     """A near miss: no transaction of the story is a hit."""
-    return _case(what, story, lists, alert=None)
+    return _case(what, story, lists, habit, alert=None)
 
 
 def no_part(others: Mapping[str, Event], *story: Event | list[Event], **lists: str) -> list[Case]:
@@ -159,21 +188,32 @@ def of(rule_id: str, *cases: Case) -> list[Case]:
     return [replace(case, rule_id=rule_id) for case in cases]
 
 
-def _case(what: str, story: Iterable[Event | list[Event]], lists: Mapping[str, str], *, alert: int | None) -> Case:
+def _case(
+    what: str,
+    story: Iterable[Event | list[Event]],
+    lists: Mapping[str, str],
+    habit: Habit | None,
+    *,
+    alert: int | None,
+) -> Case:
     events = _flat(story)
     times = [event["event_time"] for event in events]
     assert times == sorted(times), f"{what}: a story is told in order"
     numbered = tuple({"transaction_id": f"t{number:03}", **event} for number, event in enumerate(events))
     named = {name.replace("_", "-"): frozenset({value}) for name, value in lists.items()}
-    return Case(what, numbered, None if alert is None else numbered[alert]["transaction_id"], named)
+    return Case(what, numbered, None if alert is None else numbered[alert]["transaction_id"], named, habit)
 
 
 def _flat(story: Iterable[Event | list[Event]]) -> list[Event]:
     return [event for part in story for event in (part if isinstance(part, list) else [part])]
 
 
-def frame_of(events: Iterable[Event], scope: str) -> pl.DataFrame:
-    """What the evaluator takes for a scope: keys numbered, transactions without a key left out, all just arrived."""
+def frame_of(events: Iterable[Event], scope: str, habit: Habit | None = None) -> pl.DataFrame:
+    """What the evaluator takes for a scope: keys numbered, transactions without a key left out, all just arrived.
+
+    Args:
+        habit: the profile of each card on Tuesday.
+    """
     key = SCOPE_KEYS[scope]
     kept = [
         {**event, "raw_broker_time": event["event_time"], "is_new": True, "evaluate_from": -(2**60)}
@@ -182,6 +222,29 @@ def frame_of(events: Iterable[Event], scope: str) -> pl.DataFrame:
     ]
     schema = polars_schema() | {name: pl.Int64() for name in ("event_time", "raw_broker_time", "evaluate_from")}
     keys = {value: number for number, value in enumerate(sorted({event[key] for event in kept}))}
-    return pl.DataFrame(kept, schema=schema | {"is_new": pl.Boolean()}).with_columns(
+    found = pl.DataFrame(kept, schema=schema | {"is_new": pl.Boolean()}).with_columns(
         group=pl.Series([keys[event[key]] for event in kept], dtype=pl.Int64)
     )
+    if habit is None:
+        return found
+    tuesday = (moment("00:00") - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    profiles = pl.DataFrame(
+        [
+            {
+                "group": number,
+                "event_time": tuesday,
+                "raw_broker_time": tuesday,
+                "evaluate_from": -(2**60),
+                "is_new": True,
+                ARRIVED: 0,
+                **{profile_name(field): value for field, value in habit.items()},
+            }
+            for number in keys.values()
+        ],
+        schema_overrides={name: polars_type(kind) for name, kind in PROFILE_KINDS.items()},
+    )
+    marked = [
+        found.with_columns(pl.lit(False).alias(IS_PROFILE)),
+        profiles.with_columns(pl.lit(True).alias(IS_PROFILE)),
+    ]
+    return pl.concat(marked, how="diagonal")
