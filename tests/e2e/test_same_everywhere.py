@@ -1,5 +1,6 @@
 """The same rules over the same transactions give the same alerts: live, replayed from a file, and in a backtest."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from cardwatch_contracts.schemas import parsed_schema
 from typer.testing import CliRunner
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
+
+QUESTIONS = Path(__file__).parents[2] / "docs/questions.md"
 
 # What stands: alert id → the alert that it is counted on, None for one that was raised.
 Standing = dict[str, str | None]
@@ -40,6 +43,8 @@ def test_live_replayed_and_backtested(make_line: Callable[..., Line], tmp_path: 
     found = pq.read_table(file).to_pydict()
     assert dict(zip(found["alert_id"], found["suppressed_by"], strict=True)) == raised
 
+    ask_all_questions(tables)
+
     replayed = make_line(without=frozenset({LAKEHOUSE}))
     source, mapping = as_file(live, tmp_path)
     replayed.start_producer("replay", str(source), "--mapping", str(mapping), "--speed", "max")
@@ -47,6 +52,16 @@ def test_live_replayed_and_backtested(make_line: Callable[..., Line], tmp_path: 
     replayed.drain()
     replayed.stop()
     assert standing(replayed) == raised
+
+
+def ask_all_questions(tables: str) -> None:
+    """docs/questions.md, on real tables."""
+    questions = re.findall(r"^## (\d+)\..*?```sql\n(.*?)```", QUESTIONS.read_text(), re.S | re.M)
+    assert len(questions) == 10
+    for number, sql in questions:
+        outcome = CliRunner().invoke(app, ["tables", "query", sql, "--tables-dir", tables, "--format", "json"])
+        assert outcome.exit_code == 0, (number, outcome.output)
+        assert outcome.output.strip(), f"question {number} has no answer"
 
 
 def standing(line: Line) -> Standing:

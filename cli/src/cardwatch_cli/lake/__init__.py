@@ -1,0 +1,1 @@
+"""``cardwatch tables``: what is in the lakehouse, without Spark."""
