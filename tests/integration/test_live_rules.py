@@ -47,12 +47,29 @@ HABIT = """
     base_amount_minor > 5 * profile.mean_amount_minor_30d and country not in profile.countries_90d
     and hour_of_day not in profile.hours_90d
 """
+SHARED = """
+- id: shared-device
+  title: Two cards on one device
+  scope: device
+  measures: {cards: {window: 10m, is: count(distinct card_token)}, its: {window: 10m, is: first(device_id)}}
+  when: cards >= 2
+- id: shared-address
+  title: Two cards from one address
+  scope: ip
+  measures: {cards: {window: 10m, is: count(distinct card_token)}, its: {window: 10m, is: first(device_id)}}
+  when: cards >= 2
+- id: bin-cards
+  title: Five cards of one BIN
+  scope: bin
+  measures: {cards: {window: 10m, is: count(distinct card_token)}}
+  when: cards >= 5
+"""
 ANALYST = Author("test")
 
 
 @pytest.mark.timeout(400)
 def test_a_change_acts_at_once(platform: Any, topic_prefix: str, start_detector: Callable[..., Any]) -> None:
-    detector = start_detector(CARDWATCH_DETECTOR_NAME="live")
+    detector = start_detector(CARDWATCH_DETECTOR_NAME="live", CARDWATCH_DETECTOR_SCOPES="card,merchant,device,ip,bin")
     settings = ServiceSettings(
         kafka_bootstrap_servers=platform.bootstrap_servers,
         schema_registry_url=platform.registry_url,
@@ -103,6 +120,20 @@ def test_a_change_acts_at_once(platform: Any, topic_prefix: str, start_detector:
         assert (of_t7["three"]["rule_version"], of_t7["three"]["mode"]) == (2, "live")
         assert of_t7["denied"]["mode"] == "shadow"
         assert detector.metric("cardwatch_rules_set_aside_total") == 1
+
+        # Scopes whose key a transaction may lack: most of those above have neither device nor address.
+        apply(stores, SHARED)
+        detector.wait_for(lambda: state(stores, "shared-address") == "active", "rules of other scopes")
+        detector.pay(8, 8, card="c", merchant="z", device_id="d1", ip_address="192.0.2.1")
+        detector.pay(9, 9, card="d", merchant="z", ip_address="192.0.2.1")
+        detector.pay(10, 10, card="e", merchant="z", device_id="d1")
+        shared = {("shared-address", "t9", "raised"), ("shared-device", "t10", "raised")}
+        detector.wait_for(lambda: shared <= set(said(detector)), "alerts of device and address")
+        of_others = [alert for alert in detector.alerts() if alert["rule_id"] in {"shared-device", "shared-address"}]
+        assert {(alert["scope"], alert["key"]) for alert in of_others} == {("device", "d1"), ("ip", "192.0.2.1")}
+        devices = {measure["text"] for alert in of_others for measure in alert["measures"] if measure["name"] == "its"}
+        assert devices == {"d1"}, "the key of a group is a field of its transactions"
+        assert ("bin-cards", "t10", "raised") in said(detector)
 
 
 @pytest.mark.timeout(400)
