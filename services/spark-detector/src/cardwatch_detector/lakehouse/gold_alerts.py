@@ -1,16 +1,13 @@
 """``gold.alerts``: one row an alert, with its current status, from the alerts topic."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD, Schemas, decoded
-from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
-from cardwatch_detector.lakehouse.tables import GOLD_ALERTS
+from cardwatch_detector.lakehouse.decode import RECORD
+from cardwatch_detector.lakehouse.merge import MergeWriter
+from cardwatch_detector.lakehouse.tables import GOLD_ALERTS, Table
 from cardwatch_detector.lakehouse.write import affected
 
 _ID: Final = "alert_id"
@@ -25,34 +22,19 @@ _NEWER: Final = (
 )
 
 
-@dataclass(frozen=True)
-class AlertWriter:
-    """Merges the alert events of micro-batches into the table.
+class AlertWriter(MergeWriter):
+    """Merges alert events."""
 
-    Attributes:
-        tables_dir: where the tables are.
-        schemas: those of the alerts topic.
-        written: called with the number of rows inserted or changed after each commit.
-        quarantined: called with the number of undecodable messages by reason after each commit.
-    """
+    @property
+    def table(self) -> Table:
+        return GOLD_ALERTS
 
-    tables_dir: str
-    schemas: Schemas
-    written: Callable[[int], None]
-    quarantined: Quarantined
+    def rows(self, messages: DataFrame) -> DataFrame:
+        return last_of_each(alert_rows(messages))
 
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as messages:
-            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
-            if messages.good:
-                self.written(self._merge(last_of_each(alert_rows(messages.records))))
-
-    def _merge(self, rows: DataFrame) -> int:
-        table = DeltaTable.forPath(rows.sparkSession, GOLD_ALERTS.path(self.tables_dir))
+    def merge(self, known: Any, new: DataFrame) -> int:
         merged = (
-            table.alias("known")
-            .merge(rows.alias("new"), f"known.{_ID} = new.{_ID}")
+            known.merge(new, f"known.{_ID} = new.{_ID}")
             .whenMatchedUpdateAll(_NEWER)
             .whenNotMatchedInsertAll()
             .execute()

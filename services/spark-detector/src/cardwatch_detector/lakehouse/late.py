@@ -1,16 +1,13 @@
 """``bronze.late``: the transactions that came too late for a detector to evaluate, from the late topic."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD, Schemas, decoded
-from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
-from cardwatch_detector.lakehouse.tables import BRONZE_LATE
+from cardwatch_detector.lakehouse.decode import RECORD
+from cardwatch_detector.lakehouse.merge import MergeWriter
+from cardwatch_detector.lakehouse.tables import BRONZE_LATE, Table
 from cardwatch_detector.lakehouse.write import affected
 from cardwatch_detector.late_headers import DETECTOR, QUERY, SCOPES, SILVER_OFFSET, SILVER_PARTITION, WATERMARK_US
 
@@ -25,32 +22,18 @@ _SAME: Final = " AND ".join(
 )
 
 
-@dataclass(frozen=True)
-class LateWriter:
-    """Inserts the late transactions of micro-batches that the table does not have yet.
+class LateWriter(MergeWriter):
+    """Inserts the late transactions that the table does not have yet."""
 
-    Attributes:
-        tables_dir: where the tables are.
-        schemas: those of the silver topic, whose messages the late topic holds.
-        written: called with the number of rows after each commit.
-        quarantined: called with the number of undecodable messages by reason after each commit.
-    """
+    @property
+    def table(self) -> Table:
+        return BRONZE_LATE
 
-    tables_dir: str
-    schemas: Schemas
-    written: Callable[[int], None]
-    quarantined: Quarantined
+    def rows(self, messages: DataFrame) -> DataFrame:
+        return first_of_each(late_rows(messages))
 
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as messages:
-            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
-            if messages.good:
-                self.written(self._insert(first_of_each(late_rows(messages.records))))
-
-    def _insert(self, rows: DataFrame) -> int:
-        table = DeltaTable.forPath(rows.sparkSession, BRONZE_LATE.path(self.tables_dir))
-        merged = table.alias("known").merge(rows.alias("new"), _SAME).whenNotMatchedInsertAll().execute()
+    def merge(self, known: Any, new: DataFrame) -> int:
+        merged = known.merge(new, _SAME).whenNotMatchedInsertAll().execute()
         return affected(merged, "num_inserted_rows")
 
 

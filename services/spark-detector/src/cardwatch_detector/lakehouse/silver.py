@@ -1,54 +1,32 @@
 """``silver.transactions``: one row a transaction, from the silver topic."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD, Schemas, decoded
-from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
-from cardwatch_detector.lakehouse.tables import SILVER_TRANSACTIONS
+from cardwatch_detector.lakehouse.decode import RECORD
+from cardwatch_detector.lakehouse.merge import MergeWriter
+from cardwatch_detector.lakehouse.tables import SILVER_TRANSACTIONS, Table
 from cardwatch_detector.lakehouse.write import affected
 
 _ID: Final = "transaction_id"
 
 
-@dataclass(frozen=True)
-class SilverWriter:
-    """Inserts the transactions of micro-batches that the table does not have yet.
+class SilverWriter(MergeWriter):
+    """Inserts the transactions that the table does not have yet."""
 
-    Attributes:
-        tables_dir: where the tables are.
-        schemas: those of the silver topic.
-        written: called with the number of rows after each commit.
-        quarantined: called with the number of undecodable messages by reason after each commit.
-    """
+    @property
+    def table(self) -> Table:
+        return SILVER_TRANSACTIONS
 
-    tables_dir: str
-    schemas: Schemas
-    written: Callable[[int], None]
-    quarantined: Quarantined
+    def rows(self, messages: DataFrame) -> DataFrame:
+        return first_of_each(silver_rows(messages))
 
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as messages:
-            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
-            if messages.good:
-                self.written(self._insert(first_of_each(silver_rows(messages.records))))
-
-    def _insert(self, rows: DataFrame) -> int:
-        table = DeltaTable.forPath(rows.sparkSession, SILVER_TRANSACTIONS.path(self.tables_dir))
+    def merge(self, known: Any, new: DataFrame) -> int:
         # On the identity alone: a condition on event_date would look into fewer files, but a second message that
         # gives the same transaction another day would become a second row.
-        merged = (
-            table.alias("known")
-            .merge(rows.alias("new"), f"known.{_ID} = new.{_ID}")
-            .whenNotMatchedInsertAll()
-            .execute()
-        )
+        merged = known.merge(new, f"known.{_ID} = new.{_ID}").whenNotMatchedInsertAll().execute()
         return affected(merged, "num_inserted_rows")
 
 
