@@ -6,7 +6,7 @@ name, and those of PROFILE_KINDS where a rule names one.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from cardwatch_rules.expressions import NO_LISTS, Lists, compile_sql, condition,
 from cardwatch_rules.fields import FIELD_KINDS
 from cardwatch_rules.model import Aggregate, Measure, Rule
 from cardwatch_rules.needs import FIELDS_OF
-from cardwatch_rules.needs import fields_used as fields_used
 from cardwatch_rules.parse import measure_kind
 from cardwatch_rules.windows import (
     Bools,
@@ -136,19 +135,16 @@ class _Evaluation:
                 spent = sum(self._seconds[_asked(measure)] for measure in rule.measures)
                 ledger.seconds[rule.rule_id] = ledger.seconds.get(rule.rule_id, 0.0) + spent
         # All conditions in one go: what Polars does once for a query costs more than a condition.
-        frame = self._evaluated.hstack([self._measures[asked].alias(name) for asked, name in self._names.items()])
+        names = {asked: f"measure {at}" for at, asked in enumerate(self._measures)}
+        frame = self._evaluated.hstack([self._measures[asked].alias(name) for asked, name in names.items()])
         found: list[tuple[Rule, pl.Series]] = []
         try:
-            conditions = condition(frame, [self._condition(rule) for rule in ready])
+            conditions = condition(frame, [self._condition(rule, names) for rule in ready])
             found = list(zip(ready, conditions, strict=True))
         except _FAILURES:
             for rule in ready:
-                self._try(ledger, rule, lambda rule: found.append((rule, self._alone(frame, rule))))
+                self._try(ledger, rule, lambda rule: found.append((rule, self._alone(frame, rule, names))))
         return [self._hits(rule, hit) for rule, hit in found]
-
-    @property
-    def _names(self) -> dict[_Asked, str]:
-        return {asked: f"measure {at}" for at, asked in enumerate(self._measures)}
 
     def _try(self, ledger: Ledger | None, rule: Rule, do: Callable[[Rule], Any]) -> bool:
         try:
@@ -168,13 +164,12 @@ class _Evaluation:
                 self._measures[asked] = self._compute(measure)
                 self._seconds[asked] = time.perf_counter() - begin
 
-    def _condition(self, rule: Rule) -> pl.Expr:
-        names = self._names
+    def _condition(self, rule: Rule, names: Mapping[_Asked, str]) -> pl.Expr:
         columns = {measure.name: names[_asked(measure)] for measure in rule.measures}
         return compile_sql(rule.when, self._lists, columns)
 
-    def _alone(self, frame: pl.DataFrame, rule: Rule) -> pl.Series:
-        return condition(frame, [self._condition(rule)])[0]
+    def _alone(self, frame: pl.DataFrame, rule: Rule, names: Mapping[_Asked, str]) -> pl.Series:
+        return condition(frame, [self._condition(rule, names)])[0]
 
     def _hits(self, rule: Rule, hit: pl.Series) -> Hits:
         at = hit.arg_true().to_numpy().astype(np.int64)
