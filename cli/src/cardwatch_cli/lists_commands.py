@@ -17,6 +17,7 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_cli.author import ByOption, CommentOption, author
 from cardwatch_cli.list_files import list_file_text, read_list_file
 from cardwatch_cli.tables import counted, iso_time, local_time, print_table
+from cardwatch_cli.text_output import write_text
 
 app = typer.Typer(
     help="The lists that rules look into: `merchant_id in list('trusted-merchants')`. A change is in effect within a "
@@ -158,14 +159,7 @@ def export(
             _kind(book, name, None)
         names = book.names() if name is None else [name]
         text = list_file_text({each: sorted(book.values(each)) for each in names})
-        if file is None:
-            typer.echo(text, nl=False)
-            return
-        try:
-            file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from error
-        typer.echo(f"{file}: {counted(len(names), 'list')}", err=True)
+        write_text(text, file, counted(len(names), "list"))
 
 
 def _write(lists: Mapping[str, Sequence[str]], kind: Kind | None, who: Author, *, replace: bool = False) -> None:

@@ -24,6 +24,7 @@ from cardwatch_cli import rules_view
 from cardwatch_cli.author import ByOption, CommentOption, author
 from cardwatch_cli.rule_files import RuleFile, horizons, read_rule_files
 from cardwatch_cli.tables import counted, local_time, print_table
+from cardwatch_cli.text_output import write_text
 
 _WRONG: Final = 1
 
@@ -221,14 +222,7 @@ def export(
         with open_stores(load(ServiceSettings)) as stores:
             changes = list(stores.rules.read().current())
         text = export_text(changes)
-        if file is None:
-            typer.echo(text, nl=False)
-            return
-        try:
-            file.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from error
-        typer.echo(f"{file}: {counted(len(changes), 'rule')}", err=True)
+        write_text(text, file, counted(len(changes), "rule"))
 
 
 def _right(paths: Sequence[Path], horizons_us: dict[str, int]) -> list[RuleFile]:

@@ -9,11 +9,12 @@ from cardwatch_contracts.identity import alert_id
 from cardwatch_rules.backtest.alerts import COLUMNS, SUPPRESSED, table
 from cardwatch_rules.backtest.chunks import Chunks
 from cardwatch_rules.backtest.compare import compare
-from cardwatch_rules.backtest.period import DAY_US, Period
+from cardwatch_rules.backtest.period import Period
 from cardwatch_rules.backtest.run import Backtest, backtest, history_us
 from cardwatch_rules.backtest.summary import summarise
 from cardwatch_rules.evaluate import evaluate
 from cardwatch_rules.model import Rule
+from cardwatch_rules.needs import DAY_US
 from cardwatch_rules.parse import parse_rules
 
 MINUTE_US = 60_000_000

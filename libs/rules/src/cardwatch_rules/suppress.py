@@ -11,9 +11,8 @@ looks back 2·S to know whether an opening one is too near, and 3·S to know whe
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from cardwatch_rules.windows import Bools, Ints
 
 ALERTS: Final = -1
 
@@ -42,7 +41,7 @@ def classify(group: Ints, event_time_us: Ints, suppress_us: int) -> Ints:
     return np.where(alerts, ALERTS, latest)
 
 
-def _first_of_slot(group: Ints, slot: Ints, candidate: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _first_of_slot(group: Ints, slot: Ints, candidate: Bools) -> Bools:
     rows = np.flatnonzero(candidate)
     first = np.zeros(len(group), dtype=np.bool_)
     if len(rows):

@@ -13,9 +13,7 @@ from cardwatch_rules.expressions import polars_type
 from cardwatch_rules.model import Measure, Rule
 from cardwatch_rules.parse import measure_kind
 from cardwatch_rules.suppress import ALERTS, classify
-
-RAISED: Final = "raised"
-SUPPRESSED: Final = "suppressed"
+from cardwatch_rules.transitions import RAISED, SUPPRESSED
 
 # Present where transactions have labels.
 IS_FRAUD: Final = "is_fraud"

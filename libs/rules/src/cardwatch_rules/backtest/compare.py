@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import polars as pl
 
-from cardwatch_rules.backtest.alerts import RAISED
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.model import Rule
+from cardwatch_rules.transitions import RAISED
 
 
 class Difference(NamedTuple):

@@ -5,8 +5,6 @@ from typing import Final
 
 import polars as pl
 
-DAY_US: Final = 86_400_000_000
-
 # Before and after any event time, far enough from the ends of 64 bits to be calculated with.
 OPEN_START: Final = -(2**61)
 OPEN_END: Final = 2**61

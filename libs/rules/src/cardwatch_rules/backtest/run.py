@@ -14,11 +14,11 @@ import polars as pl
 
 from cardwatch_rules.backtest.alerts import IS_FRAUD, alerts_of, no_alerts
 from cardwatch_rules.backtest.chunks import Chunks
-from cardwatch_rules.backtest.period import DAY_US, Period
+from cardwatch_rules.backtest.period import Period
 from cardwatch_rules.evaluate import evaluate
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Rule
-from cardwatch_rules.needs import fields_used, reach_us, uses_profiles
+from cardwatch_rules.needs import DAY_US, fields_used, reach_us, uses_profiles
 from cardwatch_rules.profile_history import HISTORY_US, SOURCES, profiles_of
 from cardwatch_rules.profiles import with_profiles
 

@@ -12,10 +12,11 @@ from typing import Final
 
 import polars as pl
 
-from cardwatch_rules.backtest.alerts import IS_FRAUD, RAISED
-from cardwatch_rules.backtest.period import DAY_US
+from cardwatch_rules.backtest.alerts import IS_FRAUD
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.model import Rule
+from cardwatch_rules.needs import DAY_US
+from cardwatch_rules.transitions import RAISED
 
 TOP_KEYS: Final = 5
 
