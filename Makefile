@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := libs/contracts libs/service libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference \
+PACKAGES := libs/contracts libs/service libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference libs/lakehouse \
             services/producer services/enricher services/spark-detector services/notifier cli
 SOURCES := $(addsuffix /src,$(PACKAGES))
 INSTALLED := $(VENV)/.installed

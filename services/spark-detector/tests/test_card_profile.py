@@ -11,9 +11,9 @@ import pytest
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_detector.lakehouse.card_days import card_days
 from cardwatch_detector.lakehouse.card_profile import profiles
-from cardwatch_detector.lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from cardwatch_detector.settings import SparkSettings
 from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.embedded import spark_java_home
 from cardwatch_rules.profile_history import profiles_of

@@ -11,7 +11,7 @@ from cardwatch_detector.lakehouse.profile_calendar import (
     newest_profile,
     plan,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 DAY = timedelta(days=1)
@@ -65,6 +65,8 @@ arrivals = st.lists(
 
 
 @given(arrivals, st.integers(1, 5))
+@example([([2, 95], False), ([0], True)], 4)  # profiles without rows are not seen in the table after a start
+@example([([0, 91], False), ([0], True)], 1)
 def test_the_tables_are_what_silver_says(batches: list[tuple[list[int], bool]], days_kept: int) -> None:
     silver: Counter[date] = Counter()
     days: dict[date, int] = {}
@@ -77,9 +79,11 @@ def test_the_tables_are_what_silver_says(batches: list[tuple[list[int], bool]], 
     for offsets, restarted in batches:
         touched = [MONDAY + offset * DAY for offset in offsets]
         silver.update(touched)
+        seen = touched
         if restarted:
             made = max((valid_on for valid_on, of in profiles.items() if of), default=None) if days else None
-        newest = max(newest_profile(max(touched)), made or date.min)
+            seen = list(silver)
+        newest = max(newest_profile(max(seen)), made or date.min)
         settled = [day for day in silver if day <= last_day(newest) and (made is None or day > last_day(made))]
         planned = plan(touched, settled, made, newest, days_kept)
         days.update({day: silver[day] for day in planned.days})

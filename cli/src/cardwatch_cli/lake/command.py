@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final
 import pyarrow as pa
 import typer
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_lakehouse.catalog import Catalog, Moment
 from cardwatch_service.commands import one_sentence_errors
 from pyarrow import csv
 
-from cardwatch_cli.lake.catalog import Catalog, Moment
 from cardwatch_cli.lake.query import answer, connected
 from cardwatch_cli.tables import counted, print_table
 

@@ -7,8 +7,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from cardwatch_contracts.errors import ConfigurationError
-
-from cardwatch_cli.lake.catalog import LAYERS, NOW, Catalog, Moment
+from cardwatch_lakehouse.catalog import LAYERS, NOW, Catalog, Moment
 
 
 @contextmanager

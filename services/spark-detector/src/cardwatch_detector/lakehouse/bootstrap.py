@@ -2,16 +2,17 @@
 
 from typing import Final
 
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from cardwatch_service.logs import configure
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 
+from cardwatch_detector.lakehouse.create import create
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.profile_query import ProfileQuery
 from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics
 from cardwatch_detector.lakehouse.queries import table_queries
-from cardwatch_detector.lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, create
 from cardwatch_detector.runtime import Query, run_queries
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM

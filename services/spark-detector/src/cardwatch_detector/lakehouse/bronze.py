@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.redact import redacted
-from cardwatch_detector.lakehouse.tables import BRONZE_TRANSACTIONS
 from cardwatch_detector.lakehouse.write import append, cached
 
 # Kafka's record timestamp types, as Spark's source numbers them.

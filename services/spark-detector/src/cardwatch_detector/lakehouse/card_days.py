@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from datetime import date
 
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from cardwatch_detector.lakehouse.write import replace
 
 # Amounts are at most 10^12 in their own currency (the enricher refuses others): squares add up in 38 digits. Should

@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator
 from datetime import date
 from typing import Final
 
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.card_days import one_of
 from cardwatch_detector.lakehouse.profile_calendar import AHEAD_DAYS, LONG_DAYS, SHORT_DAYS, first_day, last_day
-from cardwatch_detector.lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from cardwatch_detector.lakehouse.write import replace
 
 CHANGED_BY: Final = "changed_by"

@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
+from cardwatch_lakehouse.tables import BRONZE_LATE, Table
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.decode import RECORD
 from cardwatch_detector.lakehouse.merge import MergeWriter
-from cardwatch_detector.lakehouse.tables import BRONZE_LATE, Table
 from cardwatch_detector.lakehouse.write import affected
 from cardwatch_detector.late_headers import DETECTOR, QUERY, SCOPES, SILVER_OFFSET, SILVER_PARTITION, WATERMARK_US
 

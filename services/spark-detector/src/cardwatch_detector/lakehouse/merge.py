@@ -5,12 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cardwatch_lakehouse.tables import Table
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 
 from cardwatch_detector.lakehouse.decode import Schemas, decoded
 from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
-from cardwatch_detector.lakehouse.tables import Table
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, Table
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter
-
-from cardwatch_detector.lakehouse.tables import BRONZE_QUARANTINE, Table
 
 ROWS_WRITTEN_TOTAL: Final = "cardwatch_lakehouse_rows_written_total"
 

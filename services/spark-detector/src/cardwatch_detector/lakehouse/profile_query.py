@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cardwatch_lakehouse.tables import GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import SparkSession
@@ -10,7 +11,6 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics, ProfileWriter
 from cardwatch_detector.lakehouse.profile_topic import ProfileTopic
-from cardwatch_detector.lakehouse.tables import GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
 from cardwatch_detector.settings import LakehouseSettings
 
 # All that is new is one micro-batch, however much it is: three columns of it are read, and each day is made once.

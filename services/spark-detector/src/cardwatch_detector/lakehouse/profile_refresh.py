@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Final, Protocol
 
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
@@ -16,7 +17,6 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.card_days import refresh_days
 from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, read_profiles, refresh_profiles
 from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_day, newest_profile, plan
-from cardwatch_detector.lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from cardwatch_detector.lakehouse.write import query_id
 
 _log = get(__name__)
@@ -92,6 +92,8 @@ class ProfileWriter:
         session = batch.sparkSession
         changed_by = f"{query_id(batch)}/{batch_id}"
         if self._first:
+            # The profiles of the newest days may have no rows, so that the tables do not tell how far they were made.
+            watermark = max(watermark, self._watermark_of_silver(session))
             self._made = self._newest_made(session)
         newest = max(newest_profile(watermark), self._made or date.min)
         planned = plan(touched, self._newly_settled(session, newest), self._made, newest, self.days_kept)
@@ -107,6 +109,12 @@ class ProfileWriter:
             changed = self._publish(session, changed_by)
             self._tell(planned, changed, newest, time.monotonic() - started)
         self._first = False
+
+    def _watermark_of_silver(self, session: SparkSession) -> date:
+        silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
+        (newest_day,) = silver.agg(F.max("event_date")).collect()[0]  # of the log alone
+        _, watermark = _seen(silver.where(F.col("event_date") == newest_day), self.lateness_us)
+        return watermark or date.min
 
     def _newest_made(self, session: SparkSession) -> date | None:
         """The newest day whose profile, with all that it is made of, is there."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.decode import REASON, Decoded
 from cardwatch_detector.lakehouse.redact import HEADERS_TYPE, redacted
-from cardwatch_detector.lakehouse.tables import BRONZE_QUARANTINE
 from cardwatch_detector.lakehouse.write import append
 
 Quarantined = Callable[[dict[str, int]], None]

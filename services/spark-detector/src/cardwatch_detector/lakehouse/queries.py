@@ -10,6 +10,13 @@ from cardwatch_contracts.topics import (
     TRANSACTIONS_RAW,
     TRANSACTIONS_SILVER,
 )
+from cardwatch_lakehouse.tables import (
+    BRONZE_LATE,
+    BRONZE_TRANSACTIONS,
+    GOLD_ALERTS,
+    SILVER_TRANSACTIONS,
+    Table,
+)
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import DataFrame, SparkSession
@@ -21,13 +28,6 @@ from cardwatch_detector.lakehouse.gold_alerts import AlertWriter
 from cardwatch_detector.lakehouse.late import LateWriter
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.silver import SilverWriter
-from cardwatch_detector.lakehouse.tables import (
-    BRONZE_LATE,
-    BRONZE_TRANSACTIONS,
-    GOLD_ALERTS,
-    SILVER_TRANSACTIONS,
-    Table,
-)
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.silver_source import read_topic
 

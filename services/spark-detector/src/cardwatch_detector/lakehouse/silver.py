@@ -2,12 +2,12 @@
 
 from typing import Any, Final
 
+from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS, Table
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.decode import RECORD
 from cardwatch_detector.lakehouse.merge import MergeWriter
-from cardwatch_detector.lakehouse.tables import SILVER_TRANSACTIONS, Table
 from cardwatch_detector.lakehouse.write import affected
 
 _ID: Final = "transaction_id"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cardwatch_lakehouse.tables import Table
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
-
-from cardwatch_detector.lakehouse.tables import Table
 
 
 @contextmanager

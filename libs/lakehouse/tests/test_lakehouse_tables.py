@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.schemas import schema_text
-from cardwatch_detector.lakehouse.tables import ALL_TABLES, GOLD_ALERTS, SILVER_TRANSACTIONS, Table
+from cardwatch_lakehouse.tables import ALL_TABLES, GOLD_ALERTS, SILVER_TRANSACTIONS, Table
 
 OF_THE_MESSAGE = {"partition", "offset", "broker_time"}
 

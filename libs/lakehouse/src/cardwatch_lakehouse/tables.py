@@ -3,15 +3,9 @@
 Times are TIMESTAMP: microseconds, UTC. Every row says which Kafka message it came from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-
-from cardwatch_service.logs import get
-from delta.tables import DeltaTable
-from pyspark.sql import SparkSession
-
-_log = get(__name__)
 
 # Readers other than Spark (delta-rs, DuckDB, Polars) know no deletion vectors.
 _PROPERTIES: Final = {"delta.enableDeletionVectors": "false"}
@@ -228,29 +222,3 @@ ALL_TABLES: Final = (
     GOLD_CARD_DAYS,
     GOLD_CARD_PROFILE,
 )
-
-
-def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:
-    """Create the tables that are not there yet, empty, and add the columns that an older version did not have."""
-    for table in tables:
-        path = table.path(tables_dir)
-        builder = DeltaTable.createIfNotExists(session).location(path)
-        for name, column_type in table.columns.items():
-            builder = builder.addColumn(name, column_type)
-        for name, value in table.properties.items():
-            builder = builder.property(name, value)
-        if table.partitioned_by:
-            builder = builder.partitionedBy(*table.partitioned_by)
-        if DeltaTable.isDeltaTable(session, path):
-            _add_columns(session, table, path)
-        else:
-            builder.execute()
-            _log.info("table created", table=table.name, path=path)
-
-
-def _add_columns(session: SparkSession, table: Table, path: str) -> None:
-    there = set(DeltaTable.forPath(session, path).toDF().columns)
-    missing = [f"`{name}` {column_type}" for name, column_type in table.columns.items() if name not in there]
-    if missing:
-        session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
-        _log.info("columns added", table=table.name, columns=missing)

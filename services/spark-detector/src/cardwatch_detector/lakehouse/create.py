@@ -1,0 +1,36 @@
+"""Making the tables, before anything is written to them."""
+
+from collections.abc import Iterable
+
+from cardwatch_lakehouse.tables import ALL_TABLES, Table
+from cardwatch_service.logs import get
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+_log = get(__name__)
+
+
+def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:
+    """Create the tables that are not there yet, empty, and add the columns that an older version did not have."""
+    for table in tables:
+        path = table.path(tables_dir)
+        builder = DeltaTable.createIfNotExists(session).location(path)
+        for name, column_type in table.columns.items():
+            builder = builder.addColumn(name, column_type)
+        for name, value in table.properties.items():
+            builder = builder.property(name, value)
+        if table.partitioned_by:
+            builder = builder.partitionedBy(*table.partitioned_by)
+        if DeltaTable.isDeltaTable(session, path):
+            _add_columns(session, table, path)
+        else:
+            builder.execute()
+            _log.info("table created", table=table.name, path=path)
+
+
+def _add_columns(session: SparkSession, table: Table, path: str) -> None:
+    there = set(DeltaTable.forPath(session, path).toDF().columns)
+    missing = [f"`{name}` {column_type}" for name, column_type in table.columns.items() if name not in there]
+    if missing:
+        session.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({', '.join(missing)})")
+        _log.info("columns added", table=table.name, columns=missing)
