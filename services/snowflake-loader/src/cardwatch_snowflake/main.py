@@ -1,0 +1,92 @@
+"""The command ``cardwatch-snowflake-loader``."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+from cardwatch_service import logs
+from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+
+from cardwatch_snowflake import bootstrap
+from cardwatch_snowflake.settings import LoaderSettings, SnowflakeSettings
+from cardwatch_snowflake.snowflake_warehouse import Load
+
+app = typer.Typer(
+    help="Keeps the lakehouse's gold tables in Snowflake as they are in Delta. Settings come from the environment, "
+    "SNOWFLAKE_… and CARDWATCH_LOADER_…; services/snowflake-loader/README.md lists them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    once: Annotated[bool, typer.Option("--once", help="Load what there is now, then end.")] = False,
+) -> None:
+    """Load gold tables into Snowflake until stopped (SIGTERM or Ctrl-C).
+
+    A table that is not there yet is taken up when it comes. Every load and the record of it (CARDWATCH_LOADS) are one
+    transaction: the loader may be stopped or killed at any time and goes on where Snowflake says it was. One loader a
+    schema.
+    """
+    with one_sentence_errors():
+        service = load(ServiceSettings)
+        logs.configure("snowflake-loader", service.log_level, service.log_format)
+        bootstrap.run(service, load(SnowflakeSettings), load(LoaderSettings), Shutdown().install(), once=once)
+
+
+@app.command()
+def status() -> None:
+    """Show how far each table has come in Snowflake."""
+    with one_sentence_errors(), bootstrap.connected(load(SnowflakeSettings)) as warehouse:
+        typer.echo(_table(warehouse.loads()))
+
+
+@app.command()
+def reload(
+    table: Annotated[str, typer.Argument(help="gold.alerts, …: as in `status`.")],
+) -> None:
+    """Have one table loaded whole again.
+
+    Readers see the old rows until the new ones are complete. A running loader takes it up with the table's next change,
+    within an hour at the latest; one that is started, at once.
+    """
+    with one_sentence_errors(), bootstrap.connected(load(SnowflakeSettings)) as warehouse:
+        if not warehouse.forget_progress(table):
+            known = ", ".join(line.table for line in warehouse.loads()) or "none yet"
+            raise typer.BadParameter(f"{table} was never loaded; loaded are: {known}", param_hint="TABLE")
+        typer.echo(f"{table} is loaded whole again; until then its rows stay as they are")
+
+
+def _table(loads: list[Load]) -> str:
+    rows = [("table", "version", "as of (UTC)", "upserted", "deleted", "loaded at (UTC)", "")]
+    for line in loads:
+        under_way = ""
+        if line.snapshot_version is not None:
+            under_way = f"loading version {line.snapshot_version} whole: {line.snapshot_rows:,} rows so far"
+        rows.append(
+            (
+                line.table,
+                _number(line.version),
+                _time(line.committed_at),
+                _number(line.upserted),
+                _number(line.deleted),
+                _time(line.loaded_at),
+                under_way,
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(6)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:6], widths, strict=True)), row[6]]).rstrip()
+        for row in rows
+    )
+
+
+def _number(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _time(time: datetime | None) -> str:
+    return "-" if time is None else f"{time:%Y-%m-%d %H:%M:%S}"

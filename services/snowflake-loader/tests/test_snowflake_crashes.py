@@ -1,0 +1,198 @@
+"""The loader killed before each of its statements, and failures in their place: nothing is lost, nothing there twice.
+
+What a kill before a statement leaves is what a kill after the one before it leaves: the session ends either way, and
+an open transaction with it.
+"""
+
+import shutil
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+from cardwatch_lakehouse.tables import Table
+from cardwatch_snowflake import metrics
+from snowflake.connector import errors
+
+RATES: Final = Table("gold.rates", {"id": "STRING", "rate": "BIGINT", "names": "ARRAY<STRING>"}, key=("id",))
+OTHER: Final = Table("gold.other", {"id": "STRING", "rate": "BIGINT"}, key=("id",))
+
+Make = Callable[..., Any]
+
+
+def rates(*pairs: tuple[str, int]) -> list[dict[str, Any]]:
+    return [{"id": id, "rate": rate, "names": [id]} for id, rate in pairs]
+
+
+def check_consistent(line: Any) -> None:
+    """Between any two statements, readers see the version that is recorded, whole and once."""
+    version = line.account.recorded(RATES)["DELTA_VERSION"]
+    if version is not None:
+        assert line.account.rows(RATES) == line.lake.rows(RATES, int(version))
+
+
+def kills(
+    line: Any, change: Callable[[int], None], before_each: Callable[[], Any] = lambda: None, first: int = 1
+) -> int:
+    """Kill loaders that take a change of the Delta table up, before their 1st, 2nd, 3rd … statement.
+
+    Each begins where the one before it was killed; once the change is in, there is another. Returns how many statements
+    the last one, which lived, sent.
+    """
+    number = first - 1
+    killed = True
+    while killed:
+        number += 1
+        if line.account.recorded(RATES)["DELTA_VERSION"] == line.lake.delta(RATES).version():
+            change(number)
+        before_each()
+        line.account.statements.clear()
+        killed = line.killed_before(number)
+        check_consistent(line)
+    line.check_equal()
+    assert len(line.account.statements) == number - 1
+    return number - 1
+
+
+def test_killed_between_any_two_statements_of_an_increment(make_line: Make) -> None:
+    line = make_line(RATES)
+    line.lake.write(RATES, rates(("same", 0), ("changed", 0), ("gone-0", 0)))
+    line.catch_up()
+
+    def change(number: int) -> None:
+        line.lake.delta(RATES).delete("id LIKE 'gone-%'")
+        line.lake.merge(RATES, rates(("changed", number), (f"gone-{number}", number)))
+
+    assert kills(line, change) == 19  # all that an increment sends, connecting included
+    assert len(line.account.rows(RATES)) == 3
+
+
+def test_killed_between_any_two_statements_of_a_load_of_the_whole_table(make_line: Make) -> None:
+    line = make_line(RATES, chunk_rows=1)
+    line.lake.write(RATES, rates(("a", 0)))
+    line.lake.write(RATES, rates(("b", 0)))
+    line.catch_up()
+
+    def change(number: int) -> None:
+        line.lake.replace(RATES, rates(("b", number)), "id = 'b'")
+
+    def forget() -> None:
+        # As if another table had been there before: its rows stay until the new ones are complete.
+        line.account.look(
+            "UPDATE CARDWATCH_LOADS SET DELTA_TABLE_ID = 'another', SNAPSHOT_TABLE_ID = NULL, SNAPSHOT_VERSION = NULL, "
+            "SNAPSHOT_FILES = NULL, SNAPSHOT_ROWS = NULL"
+        )
+
+    assert kills(line, change, forget, first=6) > 30  # two chunks and the exchange; connecting is as above
+    assert "RATES__LOADING" not in line.account.tables()
+
+
+def fail_once(line: Any, beginning: str, error: errors.Error, *, done: bool = False) -> list[str]:
+    """Have the next statement that begins so fail: before it runs or, with ``done``, after it; returns those failed."""
+    failed: list[str] = []
+
+    def fail(statement: str) -> None:
+        if statement.startswith(beginning) and not failed:
+            failed.append(statement)
+            raise error
+
+    setattr(line.account, "after" if done else "before", fail)
+    return failed
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_commit_without_an_answer(make_line: Make, done: bool) -> None:
+    line = make_line(RATES)
+    line.lake.write(RATES, rates(("a", 1)))
+    line.catch_up()
+    line.lake.merge(RATES, rates(("a", 2), ("b", 1)))
+    failed = fail_once(line, "COMMIT", errors.OperationalError("connection reset", errno=250003), done=done)
+    line.catch_up()
+    assert failed
+    line.check_equal()
+    failures = {"table": RATES.name, "kind": "transient"}
+    assert line.metrics.registry.get_sample_value(metrics.FAILURES_TOTAL, failures) == 1
+
+
+def test_a_table_that_fails_does_not_hold_up_the_others(make_line: Make) -> None:
+    line = make_line(RATES, OTHER)
+    line.lake.write(RATES, rates(("a", 1)))
+    line.lake.write(OTHER, [{"id": "x", "rate": 1}])
+
+    def refuse(statement: str) -> None:
+        if statement.startswith('CREATE TABLE IF NOT EXISTS "RATES"'):
+            raise errors.ProgrammingError("Insufficient privileges to operate on schema 'GOLD'", errno=3001)
+
+    line.account.before = refuse
+    service, warehouse = line.service()
+    while service.round():
+        """RATES rests after its failure, OTHER goes on."""
+    assert line.account.rows(OTHER) == line.lake.rows(OTHER)
+    assert "gold.rates is not loaded: Snowflake: 003001: Insufficient privileges" in service.not_ready()
+    failures = {"table": RATES.name, "kind": "lasting"}
+    assert line.metrics.registry.get_sample_value(metrics.FAILURES_TOTAL, failures) == 1
+
+    line.account.before = lambda _: None
+    warehouse.disconnect()
+    line.catch_up()
+    line.check_equal()
+
+
+def test_readiness_and_metrics(make_line: Make) -> None:
+    line = make_line(RATES, OTHER)
+    line.lake.write(RATES, rates(("a", 1), ("b", 1)))
+    service, warehouse = line.service()
+    assert service.not_ready() == "loading gold.rates, gold.other for the first time"
+    while service.round():
+        pass
+    assert service.not_ready() == ""  # gold.other is not there, which is no fault
+
+    def value(name: str, **labels: str) -> float | None:
+        sample: float | None = line.metrics.registry.get_sample_value(name, {"table": RATES.name, **labels})
+        return sample
+
+    assert value(metrics.ROWS_TOTAL, operation="upserted") == 2
+    assert value(metrics.VERSION_LAG) == 0
+    line.lake.merge(RATES, rates(("a", 2)))
+    line.lake.delta(RATES).delete("id = 'b'")
+    fail_once(line, "MERGE", errors.ProgrammingError("no", errno=1003))
+    service.round()
+    assert value(metrics.VERSION_LAG) == 2
+    line.account.before = lambda _: None
+    warehouse.disconnect()
+
+
+def test_a_stop_ends_between_two_steps(make_line: Make) -> None:
+    line = make_line(RATES, chunk_rows=1)
+    line.lake.write(RATES, rates(("a", 1)))
+    line.lake.write(RATES, rates(("b", 1)))
+
+    def stop(statement: str) -> None:
+        if statement.startswith("COPY"):
+            line.shutdown.request()
+
+    line.account.before = stop
+    service, warehouse = line.service()
+    service.run()
+    warehouse.disconnect()
+    recorded = line.account.recorded(RATES)
+    assert (recorded["SNAPSHOT_FILES"], recorded["SNAPSHOT_ROWS"]) == (1, 1)
+
+
+def test_files_that_are_gone_from_the_stage_are_noticed(make_line: Make) -> None:
+    from fakesnow.transforms.stage import internal_dir
+
+    line = make_line(RATES)
+    line.lake.write(RATES, rates(("a", 1)))
+    line.catch_up()
+    line.lake.merge(RATES, rates(("a", 2)))
+    emptied: list[str] = []
+
+    def empty(statement: str) -> None:
+        if statement.startswith("COPY") and not emptied:
+            emptied.append(statement)
+            shutil.rmtree(internal_dir("CARDWATCH.GOLD.CARDWATCH_LOADER", "rates/"))
+
+    line.account.before = empty
+    line.catch_up()
+    assert emptied
+    line.check_equal()
