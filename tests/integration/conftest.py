@@ -16,8 +16,9 @@ from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.warm_up import made_up_transaction
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
+from topic_reader import messages
 
 MINUTE = 60_000_000
 START = 1_795_478_400_000_000
@@ -91,18 +92,7 @@ class Detector:
 
     def messages(self, topic: Topic) -> list[Any]:
         """All messages of a topic so far, in the order of its partitions."""
-        name = topic.name(self._prefix)
-        consumer = Consumer({"bootstrap.servers": self._platform.bootstrap_servers, "group.id": "all"})
-        found: list[Any] = []
-        try:
-            for partition in range(topic.partitions):
-                end = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)[1]
-                consumer.assign([TopicPartition(name, partition, 0)])
-                for _ in range(end):
-                    found += consumer.consume(1, timeout=30)
-        finally:
-            consumer.close()
-        return found
+        return messages(self._platform.bootstrap_servers, topic.name(self._prefix))
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + WAIT_SECONDS

@@ -21,8 +21,9 @@ from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACT
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_service.metrics import CONSUMER_POSITION
 from cardwatch_service.token_settings import TokenSettings
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
+from topic_reader import ends, messages
 
 pytestmark = pytest.mark.integration
 
@@ -108,24 +109,8 @@ class Line:
         }
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """The ends of all partitions that it consumes; asked again where a broker has only just come back."""
-        for _ in range(10):
-            with contextlib.suppress(KafkaException):
-                return self._ends()
-            time.sleep(1)
-        return self._ends()
-
-    def _ends(self) -> dict[tuple[str, int], int]:
-        consumer = self._consumer()
-        topics = [topic.name(self._prefix) for topic in (TRANSACTIONS_RAW, TRANSACTIONS_JSON)]
-        try:
-            return {
-                (topic, partition): consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
-                for topic in topics
-                for partition in consumer.list_topics(topic, 10).topics[topic].partitions
-            }
-        finally:
-            consumer.close()
+        """The ends of all partitions that it consumes."""
+        return ends(self._bootstrap_servers, *(t.name(self._prefix) for t in (TRANSACTIONS_RAW, TRANSACTIONS_JSON)))
 
     def wait_until_drained(self, seconds: float = 60) -> None:
         ends = self.ends()
@@ -155,24 +140,8 @@ class Line:
         decode = Decoder(schema_name, self._registry)
         return [decode(message.value()) for message in self._messages(topic)]
 
-    def _messages(self, topic: Topic) -> Iterator[Any]:
-        name = topic.name(self._prefix)
-        consumer = self._consumer()
-        try:
-            for partition in consumer.list_topics(name, 10).topics[name].partitions:
-                end = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)[1]
-                consumer.assign([TopicPartition(name, partition, 0)])
-                offset = 0
-                while offset < end:
-                    for message in consumer.consume(1000, 1.0):
-                        assert message.error() is None
-                        offset = (message.offset() or 0) + 1
-                        yield message
-        finally:
-            consumer.close()
-
-    def _consumer(self) -> Consumer:
-        return Consumer({"bootstrap.servers": self._bootstrap_servers, "group.id": "none", "enable.auto.commit": False})
+    def _messages(self, topic: Topic) -> list[Any]:
+        return messages(self._bootstrap_servers, topic.name(self._prefix))
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:

@@ -23,8 +23,9 @@ from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_service.metrics import CONSUMER_POSITION
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
+from topic_reader import messages
 
 pytestmark = pytest.mark.integration
 
@@ -111,16 +112,9 @@ class Line:
         return answer is not None and answer.status_code == 200
 
     def dead_letters(self) -> list[Record]:
-        consumer = Consumer({"bootstrap.servers": self._platform.bootstrap_servers, "group.id": self.prefix})
-        try:
-            partition = TopicPartition(DEAD_LETTERS.name(self.prefix), 0, 0)
-            (_, end) = consumer.get_watermark_offsets(partition, timeout=10)
-            consumer.assign([partition])
-            messages = consumer.consume(end, 10)
-        finally:
-            consumer.close()
         decode = Decoder("dead_letter", self._registry)
-        return [decode(message.value()) for message in messages]
+        letters = messages(self._platform.bootstrap_servers, DEAD_LETTERS.name(self.prefix))
+        return [decode(message.value()) for message in letters]
 
     def log(self) -> str:
         return self._log.read_text()
