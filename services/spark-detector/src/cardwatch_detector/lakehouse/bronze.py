@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.redact import redacted
-from cardwatch_detector.lakehouse.write import append, cached
+from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.write import append, cached, in_few_files
 
 # Kafka's record timestamp types, as Spark's source numbers them.
 _TIMESTAMP_TYPE = {0: "CreateTime", 1: "LogAppendTime"}
@@ -30,10 +31,10 @@ class BronzeWriter:
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
-        with cached(batch) as messages:
+        with configured(batch.sparkSession, COMPILED), cached(batch) as messages:
             rows, count = redacted(messages, F.col("topic") == self.json_topic)
             if count:
-                append(bronze_rows(rows), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
+                append(in_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
                 self.written(count)
 
 

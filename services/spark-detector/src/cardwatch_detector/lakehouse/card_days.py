@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import date
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.write import replace
@@ -14,12 +14,16 @@ from cardwatch_detector.lakehouse.write import replace
 _EXACT = "DECIMAL(38,0)"
 
 
+def is_counted() -> Column:
+    """Whether a transaction counts in the sense of docs/rules.md: approved, and no refund."""
+    return (F.col("status") == "approved") & (F.col("transaction_type") != "refund")
+
+
 def card_days(transactions: DataFrame) -> DataFrame:
     """Columns of GOLD_CARD_DAYS from those of SILVER_TRANSACTIONS; of counted transactions only (docs/rules.md)."""
-    counted = (F.col("status") == "approved") & (F.col("transaction_type") != "refund")
     amount = F.col("base_amount_minor")
     return (
-        transactions.where(counted)
+        transactions.where(is_counted())
         .groupBy("card_token", F.col("event_date").alias("day"))
         .agg(
             F.count("*").alias("transactions"),
@@ -32,11 +36,17 @@ def card_days(transactions: DataFrame) -> DataFrame:
     )
 
 
-def refresh_days(session: SparkSession, tables_dir: str, days: Collection[date]) -> int:
-    """Make days' rows anew of all that silver holds of them; again changes nothing. Returns the number of rows."""
+def refresh_days(
+    session: SparkSession, tables_dir: str, days: Collection[date], batch_id: int | None = None, part: str = ""
+) -> int:
+    """Make days' rows anew of all that silver holds of them; again changes nothing. Returns the number of rows.
+
+    Args:
+        batch_id, part: the micro-batch that asks for it, as for ``replace``.
+    """
     silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
     rows = card_days(silver.where(F.col("event_date").isin(list(days))))
-    return replace(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days))
+    return replace(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days), batch_id, part)
 
 
 def one_of(column: str, days: Collection[date]) -> str:

@@ -64,6 +64,8 @@ def refresh_profiles(
     kept_from: date,
     changed_by: str,
     cards: DataFrame | None = None,
+    batch_id: int | None = None,
+    part: str = "",
 ) -> None:
     """Make days' profiles anew of GOLD_CARD_DAYS, and drop those that are kept no longer, in one commit.
 
@@ -72,6 +74,7 @@ def refresh_profiles(
         kept_from: profiles of earlier days are dropped.
         changed_by: what rows that are new, or other than they were, have in CHANGED_BY; the others keep theirs.
         cards: a few cards, column ``card_token``: the other cards' profiles stay; without, those of all are made.
+        batch_id, part: the micro-batch that asks for it, as for ``replace``.
     """
     days = session.read.format("delta").load(GOLD_CARD_DAYS.path(tables_dir))
     table = read_profiles(session, tables_dir).where(F.col("valid_on").isin(list(valid_on)))
@@ -87,7 +90,7 @@ def refresh_profiles(
     if cards is not None:
         rows = rows.unionByName(table.join(F.broadcast(cards), "card_token", "left_anti"))
     these = f"{one_of('valid_on', valid_on)} OR valid_on < DATE'{kept_from.isoformat()}'"
-    replace(rows, GOLD_CARD_PROFILE, tables_dir, these)
+    replace(rows, GOLD_CARD_PROFILE, tables_dir, these, batch_id, part)
 
 
 def read_profiles(session: SparkSession, tables_dir: str) -> DataFrame:

@@ -9,8 +9,10 @@ from cardwatch_lakehouse.tables import Table
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 
+from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.decode import Schemas, decoded
 from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
+from cardwatch_detector.lakehouse.write import once
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,18 @@ class MergeWriter(ABC):
         with decoded(batch, self.schemas) as messages:
             quarantine(messages, self.tables_dir, batch_id, self.quarantined)
             if messages.good:
-                rows = self.rows(messages.records)
-                table = DeltaTable.forPath(rows.sparkSession, self.table.path(self.tables_dir))
-                self.written(self.merge(table.alias("known"), rows.alias("new")))
+                self.write(messages.records, batch_id)
+
+    def write(self, messages: DataFrame, batch_id: int) -> None:
+        """Merge the messages of a micro-batch that were decoded, at least one."""
+        rows = self.rows(messages)
+        self.written(self._merge_once(rows, batch_id))
+
+    @again_on_conflict
+    def _merge_once(self, rows: DataFrame, batch_id: int) -> int:
+        table = DeltaTable.forPath(rows.sparkSession, self.table.path(self.tables_dir))
+        with once(rows.sparkSession, self.table, batch_id):
+            return self.merge(table.alias("known"), rows.alias("new"))
 
     @property
     @abstractmethod
@@ -49,4 +60,7 @@ class MergeWriter(ABC):
 
     @abstractmethod
     def merge(self, known: Any, new: DataFrame) -> int:
-        """Merge the rows into the table (aliases ``known`` and ``new``); returns how many were inserted or changed."""
+        """Merge the rows into the table (aliases ``known`` and ``new``); returns how many were inserted or changed.
+
+        One command: it runs within ``once``.
+        """

@@ -1,8 +1,7 @@
 """One micro-batch of new silver transactions: days, then profiles, then the topic."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Final, Protocol
@@ -17,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.card_days import refresh_days
 from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, read_profiles, refresh_profiles
 from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_day, newest_profile, plan
+from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.write import query_id
 
 _log = get(__name__)
@@ -24,7 +24,8 @@ _log = get(__name__)
 # Late transactions up to which only their cards' profiles are made again.
 _FEW: Final = 10_000
 
-# Of the query's own session. Groups are as many as there are cards: hashing objects would fall back to sorting anyway.
+# Generated code for work on many rows, which the lakehouse's small micro-batches are quicker without. There are as many
+# groups as cards: hashing objects would fall back to sorting anyway.
 _COMPILED: Final = {
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
@@ -65,6 +66,9 @@ class ProfileWriter:
     which micro-batch changed it, and Spark takes a micro-batch for done only when what it changed is published: after a
     crash in between it comes again, changes nothing, and finds by that what it has to publish.
 
+    A repeated micro-batch may find that more days are settled than before, as silver has gone on in between. What it
+    writes is therefore the same only for the same newest profile: both go into the identity of its writes.
+
     Attributes:
         tables_dir: where the tables are.
         lateness_us: how far the newest event time must be past a day for it to be settled, microseconds.
@@ -90,19 +94,21 @@ class ProfileWriter:
         if watermark is None:  # of an empty table
             return
         session = batch.sparkSession
-        changed_by = f"{query_id(batch)}/{batch_id}"
+        changed_by = f"{query_id(session)}/{batch_id}"
         if self._first:
             # The profiles of the newest days may have no rows, so that the tables do not tell how far they were made.
             watermark = max(watermark, self._watermark_of_silver(session))
             self._made = self._newest_made(session)
         newest = max(newest_profile(watermark), self._made or date.min)
         planned = plan(touched, self._newly_settled(session, newest), self._made, newest, self.days_kept)
-        with _compiled(session):
+        with configured(session, _COMPILED):
             if planned.days:
-                self.days_written(refresh_days(session, self.tables_dir, planned.days))
+                self.days_written(refresh_days(session, self.tables_dir, planned.days, batch_id, newest.isoformat()))
             if planned.valid_on:
                 oldest, cards = kept_from(newest, self.days_kept), self._late_cards(batch, touched, planned)
-                refresh_profiles(session, self.tables_dir, planned.valid_on, oldest, changed_by, cards)
+                refresh_profiles(
+                    session, self.tables_dir, planned.valid_on, oldest, changed_by, cards, batch_id, newest.isoformat()
+                )
         self._made = newest
         # What the first micro-batch changed may have been committed, and not published, by a process before this one.
         if planned.valid_on or self._first:
@@ -179,16 +185,3 @@ def _seen(batch: DataFrame, lateness_us: int) -> tuple[Mapping[date, int], date 
     found = days.collect()
     newest = max((row["newest"] for row in found), default=None)
     return {row["event_date"]: row["number"] for row in found}, newest
-
-
-@contextmanager
-def _compiled(session: SparkSession) -> Iterator[None]:
-    """Generated code for work on many rows, which the lakehouse's small micro-batches are quicker without."""
-    before = {name: str(session.conf.get(name)) for name in _COMPILED}
-    try:
-        for name, value in _COMPILED.items():
-            session.conf.set(name, value)
-        yield
-    finally:
-        for name, earlier in before.items():
-            session.conf.set(name, earlier)

@@ -1,33 +1,81 @@
 """``silver.transactions``: one row a transaction, from the silver topic."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS, Table
+import polars as pl
+import pyarrow as pa
+from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD
-from cardwatch_detector.lakehouse.merge import MergeWriter
-from cardwatch_detector.lakehouse.write import affected
+from cardwatch_detector.lakehouse.decode import RECORD, Schemas, decoded
+from cardwatch_detector.lakehouse.duplicates import (
+    EVENT_US,
+    ID,
+    OFFSET,
+    PARTITION,
+    in_stretches,
+    repeated,
+    stretches,
+)
+from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
+from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.write import append, in_few_files
 
-_ID: Final = "transaction_id"
 
+@dataclass(frozen=True)
+class SilverWriter:
+    """Appends the transactions that the table does not have yet; what cannot be decoded goes to quarantine.
 
-class SilverWriter(MergeWriter):
-    """Inserts the transactions that the table does not have yet."""
+    Not a MERGE: that would join with a part of the table for each row of it, where only the few that are there already
+    have to be found. The table has this one writer, so that nothing comes in between looking and writing.
 
-    @property
-    def table(self) -> Table:
-        return SILVER_TRANSACTIONS
+    Attributes:
+        tables_dir: where the tables are.
+        schemas: those that the topic's messages are written with.
+        within_us: how far apart the event times of messages about one transaction may be, microseconds.
+        written: called with the number of rows after each commit.
+        quarantined: called with the number of undecodable messages by reason after each commit.
+    """
 
-    def rows(self, messages: DataFrame) -> DataFrame:
-        return first_of_each(silver_rows(messages))
+    tables_dir: str
+    schemas: Schemas
+    within_us: int
+    written: Callable[[int], None]
+    quarantined: Quarantined
 
-    def merge(self, known: Any, new: DataFrame) -> int:
-        # On the identity alone: a condition on event_date would look into fewer files, but a second message that
-        # gives the same transaction another day would become a second row.
-        merged = known.merge(new, f"known.{_ID} = new.{_ID}").whenNotMatchedInsertAll().execute()
-        return affected(merged, "num_inserted_rows")
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch; writing it again changes nothing."""
+        with configured(batch.sparkSession, COMPILED), decoded(batch, self.schemas) as messages:
+            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
+            if not messages.good:
+                return
+            rows = silver_rows(messages.records)
+            again = self._repeated(messages.records)
+            number = messages.good - again.num_rows
+            if again.num_rows:
+                places = F.broadcast(batch.sparkSession.createDataFrame(again))
+                rows = rows.join(places, ["silver_partition", "silver_offset"], "left_anti")
+            if number:
+                append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
+                self.written(number)
+
+    def _repeated(self, records: DataFrame) -> pa.Table:
+        """Where the messages are whose transaction there is already: ``silver_partition``, ``silver_offset``."""
+        identity = F.col(RECORD)[ID].alias(ID)
+        event_us = F.unix_micros(F.col(RECORD)["event_time"]).alias(EVENT_US)
+        arrivals = _polars(records.select(identity, event_us, PARTITION, OFFSET))
+        where = in_stretches(stretches(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
+        table = records.sparkSession.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
+        known = _polars(
+            table.where(where)
+            .select(ID, F.unix_micros("event_time").alias(EVENT_US))
+            # The table's rows pass by the micro-batch's, which are few, and not the other way round.
+            .join(F.broadcast(records.select(identity)), ID, "left_semi")
+        )
+        again = repeated(arrivals, known, self.within_us)
+        return again.rename({PARTITION: "silver_partition", OFFSET: "silver_offset"}).to_arrow()
 
 
 def silver_rows(messages: DataFrame) -> DataFrame:
@@ -41,7 +89,7 @@ def silver_rows(messages: DataFrame) -> DataFrame:
     )
 
 
-def first_of_each(rows: DataFrame) -> DataFrame:
-    """Of several rows with one transaction id, that of the message at the lowest partition and offset."""
-    order = F.struct("silver_partition", "silver_offset")
-    return rows.groupBy(_ID).agg(F.min_by(F.struct(*rows.columns), order).alias("row")).select("row.*")
+def _polars(rows: DataFrame) -> pl.DataFrame:
+    found = pl.from_arrow(rows.toArrow())
+    assert isinstance(found, pl.DataFrame)
+    return found
