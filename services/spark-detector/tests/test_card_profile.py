@@ -2,20 +2,14 @@
 
 import math
 import random
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
-import pytest
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_detector.lakehouse.card_days import card_days
 from cardwatch_detector.lakehouse.card_profile import profiles
-from cardwatch_detector.settings import SparkSettings
-from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM, build_session
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
-from cardwatch_platform import PlatformSettings
-from cardwatch_platform.embedded import spark_java_home
 from cardwatch_rules.profile_history import profiles_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,20 +38,6 @@ transaction = st.fixed_dictionaries(
     }
 )
 cards = st.lists(st.lists(transaction, max_size=10), min_size=10, max_size=40)
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    java_home = str(spark_java_home(PlatformSettings()))
-    as_in_lakehouse = {
-        "spark.sql.shuffle.partitions": "1",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        JAVA_OPTIONS: QUICK_JVM,
-    }
-    session = build_session("profiles", SparkSettings(master="local[1]", java_home=java_home), as_in_lakehouse)
-    yield session
-    session.stop()
 
 
 def expected(transactions: list[dict[str, Any]], valid_on: date) -> dict[str, Any] | None:

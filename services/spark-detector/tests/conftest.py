@@ -1,0 +1,34 @@
+"""What the tests on a local Spark share."""
+
+from collections.abc import Iterator
+
+import pytest
+from cardwatch_detector.settings import SparkSettings
+from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_platform import PlatformSettings
+from cardwatch_platform.artifacts import load_lock
+from cardwatch_platform.embedded import spark_classpath, spark_java_home
+from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    """A session as the lakehouse's. One Java process serves all that the tests start: hence Delta for each of them."""
+    platform = PlatformSettings()
+    settings = SparkSettings(
+        master="local[1]",
+        java_home=str(spark_java_home(platform)),
+        classpath=spark_classpath(platform, load_lock()),
+    )
+    as_in_lakehouse = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "1",
+        "spark.sql.shuffle.partitions": "1",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        JAVA_OPTIONS: QUICK_JVM,
+    }
+    session = build_session("tests", settings, as_in_lakehouse)
+    yield session
+    session.stop()
