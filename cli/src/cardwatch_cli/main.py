@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "rules": "cardwatch_cli.rules_commands:app",
     "lists": "cardwatch_cli.lists_commands:app",
     "demo": "cardwatch_cli.demo.command:demo",
+    "alerts": "cardwatch_cli.alerts_commands:app",
     "tables": "cardwatch_cli.lake.command:app",
     "backtest": "cardwatch_cli.backtest.command:backtest_command",
 }

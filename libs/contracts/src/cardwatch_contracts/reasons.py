@@ -34,6 +34,7 @@ class Reason(StrEnum):
     INVALID_LOCATION = "invalid_location"
     EVENT_TIME_IN_FUTURE = "event_time_in_future"
     EVENT_TIME_IMPLAUSIBLE = "event_time_implausible"
+    UNKNOWN_LABEL = "unknown_label"
 
     # A defect of ours: kept as well, so that nothing is lost, and loud in the metrics
     INTERNAL_ERROR = "internal_error"

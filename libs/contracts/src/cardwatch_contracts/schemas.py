@@ -21,6 +21,7 @@ SCHEMA_NAMES: Final = (
     "rule_status",
     "card_profile",
     "transaction_label",
+    "alert_feedback",
 )
 
 

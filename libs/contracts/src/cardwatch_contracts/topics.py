@@ -53,6 +53,11 @@ DEAD_LETTERS: Final = Topic(
     "transactions.dlq.v1", "dead_letter", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}
 )
 ALERTS: Final = Topic("alerts.v1", "alert", config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)})
+# Not compacted: a label with an earlier time may come later (a file of old verdicts), and must not drive out the one
+# that holds. People make few, so all are kept.
+ALERTS_FEEDBACK: Final = Topic(
+    "alerts.feedback.v1", "alert_feedback", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": "-1"}
+)
 RULES: Final = Topic("rules.v1", "rule", partitions=1, config=_COMPACTED)
 LISTS: Final = Topic("lists.v1", "list_entry", partitions=1, config=_COMPACTED)
 RULE_STATUS: Final = Topic("rules.status.v1", "rule_status", partitions=1, config=_COMPACTED)
@@ -79,4 +84,5 @@ ALL_TOPICS: Final = (
     RULE_STATUS,
     CARD_PROFILES,
     TRANSACTIONS_LATE,
+    ALERTS_FEEDBACK,
 )

@@ -1,7 +1,10 @@
-"""The values that fields of a transaction may have, where they are few. The enricher refuses any other."""
+"""The values that fields may have, where they are few. Who reads a message refuses any other."""
 
 from typing import Final
 
 CHANNELS: Final = frozenset({"pos", "atm", "ecom", "moto"})
 TRANSACTION_TYPES: Final = frozenset({"purchase", "withdrawal", "refund"})
 STATUSES: Final = frozenset({"approved", "declined"})
+
+# Of alert_feedback.avsc.
+ALERT_LABELS: Final = ("fraud", "legitimate", "unclear")

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 
 from cardwatch_contracts.topics import (
     ALERTS,
+    ALERTS_FEEDBACK,
+    DEAD_LETTERS,
     TRANSACTIONS_JSON,
     TRANSACTIONS_LATE,
     TRANSACTIONS_RAW,
     TRANSACTIONS_SILVER,
 )
 from cardwatch_lakehouse.tables import (
+    BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
+    BRONZE_QUARANTINE,
     BRONZE_TRANSACTIONS,
+    GOLD_ALERT_LABELS,
     GOLD_ALERTS,
     SILVER_TRANSACTIONS,
     Table,
@@ -22,9 +27,11 @@ from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze import BronzeWriter
+from cardwatch_detector.lakehouse.dead_letters import DeadLetterWriter
 from cardwatch_detector.lakehouse.decode import Schemas
-from cardwatch_detector.lakehouse.gold_alerts import AlertWriter
+from cardwatch_detector.lakehouse.gold_alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.late import LateWriter
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.silver import SilverWriter
@@ -80,6 +87,7 @@ def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics
     registry = service.registry()
     tables_dir = settings.tables_dir
     json_topic = TRANSACTIONS_JSON.name(prefix)
+    feedback_topic = ALERTS_FEEDBACK.name(prefix)
 
     def query(table: Table, topics: Sequence[str], write: Writer) -> TableQuery:
         return TableQuery(table, topics, write, service, settings)
@@ -96,6 +104,7 @@ def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics
             SilverWriter(
                 tables_dir,
                 Schemas("enriched_transaction", "transaction_id", registry),
+                parse_duration(settings.duplicates_within),
                 metrics.written(SILVER_TRANSACTIONS),
                 metrics.quarantined,
             ),
@@ -112,11 +121,32 @@ def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics
         ),
         query(
             GOLD_ALERTS,
-            [ALERTS.name(prefix)],
-            AlertWriter(
+            [ALERTS.name(prefix), feedback_topic],
+            AlertAndFeedbackWriter(
+                feedback_topic,
+                AlertWriter(
+                    tables_dir,
+                    Schemas("alert", "alert_id", registry),
+                    metrics.written(GOLD_ALERTS),
+                    metrics.quarantined,
+                    metrics.written(BRONZE_ALERT_EVENTS),
+                ),
+                FeedbackWriter(
+                    tables_dir,
+                    Schemas("alert_feedback", "alert_id", registry),
+                    metrics.written(GOLD_ALERT_LABELS),
+                    metrics.quarantined,
+                    metrics.written(GOLD_ALERTS),
+                ),
+            ),
+        ),
+        query(
+            BRONZE_QUARANTINE,
+            [DEAD_LETTERS.name(prefix)],
+            DeadLetterWriter(
                 tables_dir,
-                Schemas("alert", "alert_id", registry),
-                metrics.written(GOLD_ALERTS),
+                Schemas("dead_letter", "dead_letter_id", registry),
+                metrics.written(BRONZE_QUARANTINE),
                 metrics.quarantined,
             ),
         ),

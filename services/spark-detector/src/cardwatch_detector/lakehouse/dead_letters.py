@@ -1,0 +1,96 @@
+"""Dead letters of every service into ``bronze.quarantine``: what was refused, where it was, by whom and why."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.decode import REASON, RECORD, Schemas, decoded
+from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
+from cardwatch_detector.lakehouse.redact import redacted
+from cardwatch_detector.lakehouse.unseen import unseen
+from cardwatch_detector.lakehouse.write import append, cached
+
+# A service that is killed before it commits its position refuses the same messages again.
+_IDENTITY: Final = ("service", "topic", "partition", "offset")
+
+# Beside what the lakehouse itself refuses in the same micro-batch.
+_PART: Final = "dead_letters"
+
+
+@dataclass(frozen=True)
+class DeadLetterWriter:
+    """Appends the dead letters that the table does not have yet; what is no dead letter goes to quarantine itself.
+
+    Not a MERGE: in Delta that would get in the way of the other queries' appends. Dead letters have this one writer, so
+    that nothing comes in between looking and writing.
+
+    Attributes:
+        tables_dir: where the tables are.
+        schemas: those that dead letters are written with.
+        written: called with the number of rows after each commit.
+        quarantined: called with the number of undecodable messages by reason after each commit.
+    """
+
+    tables_dir: str
+    schemas: Schemas
+    written: Callable[[int], None]
+    quarantined: Quarantined
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch; writing it again changes nothing."""
+        with decoded(batch, self.schemas) as messages:
+            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
+            if not messages.good:
+                return
+            letters = first_of_each(letter_rows(messages.records))
+            table = batch.sparkSession.read.format("delta").load(BRONZE_QUARANTINE.path(self.tables_dir))
+            with cached(unseen(letters, table, _IDENTITY, "offset")) as new:
+                rows, count = redacted(new, ~_is_framed(F.col("value")))
+                if count:
+                    rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before"))
+                    append(rows.drop("redacted_before"), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
+                    self.written(count)
+
+
+def letter_rows(messages: DataFrame) -> DataFrame:
+    """Columns of BRONZE_QUARANTINE from Kafka's and RECORD; ``redacted_before`` instead of ``redacted``."""
+    letter = F.col(RECORD)
+    headers = F.transform(letter["headers"], _header)
+    return messages.select(
+        letter["source_topic"].alias("topic"),
+        letter["source_partition"].alias("partition"),
+        letter["source_offset"].alias("offset"),
+        letter["source_time"].alias("broker_time"),
+        letter["key"].alias("key"),
+        letter["value"].alias("value"),
+        letter["reason"].alias(REASON),
+        letter["redacted"].alias("redacted_before"),
+        F.current_timestamp().alias("quarantined_at"),
+        letter["service"].alias("service"),
+        letter["detail"].alias("detail"),
+        headers.alias("headers"),
+        letter["refused_at"].alias("refused_at"),
+        F.col("topic").alias("dead_letter_topic"),
+        F.col("partition").alias("dead_letter_partition"),
+        F.col("offset").alias("dead_letter_offset"),
+        F.col("timestamp").alias("dead_letter_broker_time"),
+    )
+
+
+def first_of_each(rows: DataFrame) -> DataFrame:
+    """Of several letters about one message and service, that of the lowest partition and offset."""
+    here = F.struct("dead_letter_partition", "dead_letter_offset")
+    return rows.groupBy(*_IDENTITY).agg(F.min_by(F.struct(*rows.columns), here).alias("row")).select("row.*")
+
+
+def _header(header: Column) -> Column:
+    return F.struct(header["name"].alias("key"), header["value"].alias("value"))
+
+
+def _is_framed(value: Column) -> Column:
+    """Whether it is one of Confluent's frames, as far as its first byte says: then it is no JSON."""
+    return F.coalesce(F.substring(value, 1, 1) == F.lit(b"\x00"), F.lit(False))
