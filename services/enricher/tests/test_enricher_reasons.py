@@ -166,7 +166,7 @@ def test_a_defect_of_ours_costs_one_message(make: Any, fresh_pipeline: Any, metr
 def test_every_reason_is_fired_by_some_message_above() -> None:
     tables: list[list[tuple[Any, Reason]]] = [BAD_FIELDS, BAD_JSON_FIELDS, BAD_JSON, BAD_FRAMES]
     fired = {reason for table in tables for _, reason in table} | {Reason.INTERNAL_ERROR}
-    assert fired == set(Reason)
+    assert fired == set(Reason) - {Reason.UNKNOWN_LABEL}, "which the lakehouse gives"
 
 
 @pytest.mark.parametrize("failure", [RegistryUnavailableError("away"), OSError("reset"), RuntimeError("whatever")])

@@ -127,6 +127,27 @@ def run() -> None:
         health.stop()
 
 
+def run_from_bronze(tables_dir: str, to: str) -> None:
+    """Enrich what bronze holds into a Delta table, telling on standard output how far it is.
+
+    Raises:
+        CardwatchError: a setting, a table, or the registry's schemas are wrong, or bronze cannot be read.
+    """
+    from cardwatch_enricher.bronze_source import BronzeMessages
+    from cardwatch_enricher.from_bronze import FromBronze
+    from cardwatch_enricher.staging import write_staged
+
+    service, settings, tokens = load(ServiceSettings), load(EnricherSettings), load(TokenSettings)
+    configure_logs(service)
+    registry = RememberingRegistry(service.registry())
+    pipeline = build_pipeline(service, settings, tokens, registry, Metrics())
+    topics = [topic.name(service.topic_prefix) for topic in (TRANSACTIONS_RAW, TRANSACTIONS_JSON)]
+    bronze = BronzeMessages(tables_dir, topics)
+    work = FromBronze(pipeline, bronze.recorded, lambda counts: print(counts.as_json(), flush=True))
+    write_staged(to, work.rows(bronze.batches()))
+    print(work.counts.as_json(), flush=True)
+
+
 class State:
     """What the readiness probe looks at."""
 

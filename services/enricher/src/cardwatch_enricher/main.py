@@ -1,13 +1,15 @@
 """The command ``cardwatch-enricher``."""
 
+from typing import Annotated
+
 import typer
 from cardwatch_service.commands import one_sentence_errors
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
-@cli.command()
-def enricher() -> None:
+@cli.callback(invoke_without_command=True)
+def enricher(context: typer.Context) -> None:
     """Build the silver topic: decode, validate and enrich raw transactions, or refuse them with a reason.
 
     Consumes transactions.raw.v1 (Avro) and transactions.json.v1 (JSON) as a member of the consumer group
@@ -31,11 +33,32 @@ def enricher() -> None:
     CARDWATCH_ENRICHER_COMMIT_INTERVAL_SECONDS   what a crash repeats at most             [0.5]
     CARDWATCH_TOKEN_KEY, CARDWATCH_TOKEN_KEY_ID  key that tokenises card numbers in JSON  [development key]
     """
+    if context.invoked_subcommand is not None:
+        return
     # Imported here: --help should not wait for Faust.
     from cardwatch_enricher.bootstrap import run
 
     with one_sentence_errors():
         run()
+
+
+@cli.command("from-bronze")
+def from_bronze(
+    to: Annotated[str, typer.Option(help="Delta table to write; there must be none.", show_default=False)],
+    tables_dir: Annotated[
+        str, typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory with bronze/transactions in it.")
+    ] = ".cardwatch/tables",
+) -> None:
+    """Do the same with all messages of the table bronze.transactions, once, into a table instead of a topic.
+
+    A step of `cardwatch tables rebuild`, which tells what it can do and what it cannot. Prints a line of JSON with
+    counts for every ten thousand messages and at the end. It needs the registry that the messages' schema ids are of,
+    the topic prefix that they came under, and the same reference tables and settings as the enricher had.
+    """
+    from cardwatch_enricher.bootstrap import run_from_bronze
+
+    with one_sentence_errors():
+        run_from_bronze(tables_dir, to)
 
 
 def main() -> None:

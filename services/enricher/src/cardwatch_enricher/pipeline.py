@@ -48,8 +48,11 @@ class Pipeline:
         self._now = now
         self._report_defect = report_defect
 
-    def __call__(self, message: RawMessage) -> Outcome:
+    def __call__(self, message: RawMessage, decoded: Record | None = None) -> Outcome:
         """What becomes of a message. A bad one is an outcome, not an exception.
+
+        Args:
+            decoded: what the message says, a record of ``transaction.avsc``, where its bytes no longer hold all of it.
 
         Raises:
             RegistryUnavailableError: nothing can be known about it now: try again.
@@ -59,7 +62,7 @@ class Pipeline:
         # A broker that keeps no times leaves only our own clock to measure from.
         received_at = now if message.broker_time is None else message.broker_time
         try:
-            record = self._decoders[message.topic](message.value)
+            record = self._decoders[message.topic](message.value) if decoded is None else decoded
             self._validate(record, received_at)
             silver = self._enrich(record, message, received_at, now)
             return Enriched(message, silver["card_token"].encode("ascii"), silver)

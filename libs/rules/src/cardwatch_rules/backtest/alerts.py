@@ -63,17 +63,20 @@ def alerts_of(transactions: pl.DataFrame, hits: Hits, key: str, period: Period) 
         pl.when(suppressed).then(pl.lit(SUPPRESSED)).otherwise(pl.lit(RAISED)).alias("status"),
         pl.when(suppressed).then(identities[np.searchsorted(named, suppressor)]).alias("suppressed_by"),
         *labels,
-        *(hits.measures[measure.name].gather(inside).cast(kind).alias(name) for measure, name, kind in _measures(rule)),
+        *(
+            hits.measures[measure.name].gather(inside).cast(kind).alias(name)
+            for measure, name, kind in measure_columns(rule)
+        ),
     )
 
 
 def no_alerts(rule: Rule, *, labelled: bool) -> pl.DataFrame:
     """The frame of a rule that has hit nothing."""
     labels = {IS_FRAUD: pl.Boolean()} if labelled else {}
-    return pl.DataFrame(schema={**COLUMNS, **labels, **{name: kind for _, name, kind in _measures(rule)}})
+    return pl.DataFrame(schema={**COLUMNS, **labels, **{name: kind for _, name, kind in measure_columns(rule)}})
 
 
-def _measures(rule: Rule) -> Iterator[tuple[Measure, str, pl.DataType]]:
+def measure_columns(rule: Rule) -> Iterator[tuple[Measure, str, pl.DataType]]:
     """The measures with their columns: ``<name>_measure`` where an alert has a column of the measure's name."""
     for measure in rule.measures:
         taken = measure.name in COLUMNS or measure.name == IS_FRAUD

@@ -1,0 +1,94 @@
+"""Messages out of ``bronze.transactions``; and what ``silver.transactions`` says of those with masked card numbers."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+import pyarrow.dataset as ds
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_contracts.wire import Record
+from cardwatch_lakehouse.catalog import Catalog
+from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
+
+from cardwatch_enricher.from_bronze import BronzeMessage, Place
+from cardwatch_enricher.message import RawMessage
+
+_ROWS_A_BATCH: Final = 10_000
+_COLUMNS: Final = ("topic", "partition", "offset", "broker_time", "key", "value", "headers", "redacted")
+_PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class BronzeMessages:
+    """The tables of one moment; who writes them is not disturbed."""
+
+    def __init__(self, tables_dir: str, topics: Collection[str]) -> None:
+        """
+        Args:
+            topics: full names of those whose messages bronze may hold.
+
+        Raises:
+            ConfigurationError: there is no bronze table.
+        """
+        self._catalog: Final = Catalog(tables_dir)
+        self._topics: Final = frozenset(topics)
+        self._bronze: Final[Any] = self._catalog.open(BRONZE_TRANSACTIONS.name).to_pyarrow_dataset()
+        self._fields: Final[Sequence[str]] = [field["name"] for field in parsed_schema("transaction")["fields"]]
+
+    def batches(self) -> Iterator[list[BronzeMessage]]:
+        """All messages, some thousands at a time.
+
+        Raises:
+            ConfigurationError: one is of another topic.
+        """
+        for batch in self._bronze.to_batches(columns=list(_COLUMNS), batch_size=_ROWS_A_BATCH):
+            if batch.num_rows:
+                yield [self._message(row) for row in batch.to_pylist()]
+
+    def recorded(self, places: Collection[Place]) -> Mapping[Place, Record]:
+        """What silver says that messages said, as far as it has rows of them."""
+        if self._silver is None:
+            return {}
+        offsets: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+        for topic, partition, offset in places:
+            offsets[topic, partition].append(offset)
+        found: dict[Place, Record] = {}
+        for (topic, partition), some in offsets.items():
+            # Files of other offsets are not opened: messages that are neighbours in bronze are so in silver too.
+            where = (ds.field("raw_topic") == topic) & (ds.field("raw_partition") == partition)
+            where &= (ds.field("raw_offset") >= min(some)) & (ds.field("raw_offset") <= max(some))
+            rows = self._silver.to_table(columns=[*self._fields, *_PLACE], filter=where).to_pylist()
+            found |= {(topic, partition, row["raw_offset"]): self._record(row) for row in rows}
+        return found
+
+    @cached_property
+    def _silver(self) -> Any:
+        if SILVER_TRANSACTIONS.name not in self._catalog.names():
+            return None
+        return self._catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_dataset()
+
+    def _record(self, row: Mapping[str, Any]) -> Record:
+        record = {name: row[name] for name in self._fields}
+        return record | {"event_time": _microseconds(record["event_time"])}
+
+    def _message(self, row: Mapping[str, Any]) -> BronzeMessage:
+        if row["topic"] not in self._topics:
+            raise ConfigurationError(
+                f"bronze holds messages of {row['topic']}, CARDWATCH_TOPIC_PREFIX stands for "
+                f"{' and '.join(sorted(self._topics))}; the prefix that they came under would be right"
+            )
+        headers = tuple((header["key"], header["value"]) for header in row["headers"] or ())
+        broker_time = None if row["broker_time"] is None else _microseconds(row["broker_time"])
+        message = RawMessage(
+            row["topic"], row["partition"], row["offset"], row["key"], row["value"], headers, broker_time
+        )
+        # Where only key or headers are masked, the value says all that it said.
+        return BronzeMessage(message, masked=row["redacted"] and b"*" in (row["value"] or b""))
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND

@@ -1,0 +1,135 @@
+"""Messages that bronze keeps become the records that they became at the time."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from cardwatch_contracts.errors import ConfigurationError, RegistryUnavailableError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_enricher.bronze_source import BronzeMessages
+from cardwatch_enricher.from_bronze import BronzeMessage, Counts, FromBronze
+from cardwatch_enricher.message import Enriched, RawMessage
+from cardwatch_enricher.pipeline import Pipeline
+from cardwatch_enricher.staging import staged_schema, write_staged
+from deltalake import DeltaTable, write_deltalake
+
+TOPICS = ("transactions.raw.v1", "transactions.json.v1")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
+BRONZE = pa.schema(
+    {
+        "topic": pa.string(),
+        "partition": pa.int32(),
+        "offset": pa.int64(),
+        "broker_time": pa.timestamp("us", "UTC"),
+        "key": pa.binary(),
+        "value": pa.binary(),
+        "headers": HEADERS,
+        "redacted": pa.bool_(),
+    }
+)
+
+
+def moment(us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=us)
+
+
+def enriched(pipeline: Pipeline, message: RawMessage) -> dict[str, Any]:
+    outcome = pipeline(message)
+    assert isinstance(outcome, Enriched)
+    return {name: value for name, value in outcome.record.items() if name != "enriched_at"}
+
+
+def in_silver(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {name: moment(record[name]) for name in ("event_time", "raw_broker_time")}
+
+
+def masked(message: RawMessage, card_number: str) -> RawMessage:
+    value = (message.value or b"").replace(card_number.encode(), b"*" * len(card_number))
+    return RawMessage(**{**asdict(message), "value": value})
+
+
+def put(tables: Path, pipeline: Pipeline, messages: list[tuple[RawMessage, bool]], accepted: list[RawMessage]) -> None:
+    """Bronze with messages and whether they are redacted, and silver with some of them as they were."""
+    rows = [
+        {
+            **{name: getattr(message, name) for name in ("topic", "partition", "offset", "key", "value")},
+            "headers": [{"key": key, "value": value} for key, value in message.headers],
+            "broker_time": moment(message.broker_time or 0),
+            "redacted": redacted,
+        }
+        for message, redacted in messages
+    ]
+    write_deltalake(tables / "bronze/transactions", pa.Table.from_pylist(rows, BRONZE))
+    records = [in_silver(enriched(pipeline, message)) for message in accepted]
+    write_deltalake(tables / "silver/transactions", pa.Table.from_pylist(records, staged_schema()))
+
+
+def test_what_is_good_is_enriched_as_before_and_the_rest_is_counted(
+    make: Any, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    avro = make.avro(make.transaction(transaction_id="avro"), headers=(("traceparent", b"00"), ("none", None)))
+    legacy = make.json(make.document(transaction_id="json"), offset=7)
+    bad = make.avro(make.transaction(amount_minor=-1), offset=43)
+    put(
+        tmp_path,
+        pipeline,
+        [
+            (avro, False),
+            (masked(legacy, make.card_number), True),
+            (masked(make.json(make.document(transaction_id="refused"), offset=8), make.card_number), True),
+            (make.json(make.transaction(transaction_id="key-only"), offset=9), True),
+            (bad, False),
+        ],
+        [avro, legacy],
+    )
+    bronze = BronzeMessages(str(tmp_path), TOPICS)
+    told: list[int] = []
+    work = FromBronze(pipeline, bronze.recorded, lambda counts: told.append(counts.messages))
+    write_staged(str(tmp_path / "staged"), work.rows(bronze.batches()))
+
+    assert work.counts == Counts(5, enriched=3, restored=1, masked=1, refused={Reason.INVALID_AMOUNT.value: 1})
+    assert told[-1] == 5
+    assert json.loads(work.counts.as_json())["refused"] == {Reason.INVALID_AMOUNT.value: 1}
+    rows = {row["transaction_id"]: row for row in DeltaTable(tmp_path / "staged").to_pyarrow_table().to_pylist()}
+    assert rows.keys() == {"avro", "json", "key-only"}
+    for message, name in ((avro, "avro"), (legacy, "json")):
+        assert rows[name] == in_silver(enriched(pipeline, message))
+    assert rows["json"]["card_last_four"] == make.card_number[-4:]
+
+
+def test_without_silver_what_is_masked_is_lost_and_said_so(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
+    put(tmp_path, pipeline, [(masked(make.json(make.document()), make.card_number), True)], [])
+    (tmp_path / "silver/transactions").rename(tmp_path / "gone")
+    bronze = BronzeMessages(str(tmp_path), TOPICS)
+    work = FromBronze(pipeline, bronze.recorded, lambda counts: None)
+    assert list(work.rows(bronze.batches())) == [[]]
+    assert (work.counts.masked, work.counts.enriched) == (1, 0)
+
+
+def test_messages_of_another_prefix_are_an_error(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
+    put(tmp_path, pipeline, [(make.avro(make.transaction(), topic="other.transactions.raw.v1"), False)], [])
+    bronze = BronzeMessages(str(tmp_path), TOPICS)
+    with pytest.raises(ConfigurationError, match=r"other\.transactions\.raw\.v1.*CARDWATCH_TOPIC_PREFIX"):
+        write_staged(str(tmp_path / "staged"), ([] for _ in bronze.batches()))
+
+
+def test_a_registry_that_does_not_answer_refuses_nothing(
+    make: Any, registry: Any, fresh_pipeline: Pipeline, tmp_path: Path
+) -> None:
+    registry.failures.append(RegistryUnavailableError("it does not answer"))
+    work = FromBronze(fresh_pipeline, lambda places: {}, lambda counts: None)
+    message = BronzeMessage(make.avro(make.transaction()), masked=False)
+    with pytest.raises(RegistryUnavailableError, match="does not answer"):
+        write_staged(str(tmp_path / "staged"), work.rows([[message]]))
+    assert not work.counts.refused
+
+
+def test_a_table_that_is_there_is_not_written_to(tmp_path: Path) -> None:
+    write_staged(str(tmp_path / "staged"), [])
+    with pytest.raises(ConfigurationError, match="cannot be written"):
+        write_staged(str(tmp_path / "staged"), [])

@@ -1,0 +1,211 @@
+"""Silver of enriched transactions, and gold of silver, into a directory of their own: batch work, no topic is read.
+
+What only the run knew (when a transaction was enriched, where it was in the silver topic) a rebuilt row takes from the
+row that it replaces, and does not have where there is none.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_lakehouse.tables import (
+    GOLD_ALERTS,
+    GOLD_CARD_DAYS,
+    GOLD_CARD_PROFILE,
+    GOLD_PIPELINE_MINUTES,
+    GOLD_VELOCITY_5M,
+    SILVER_TRANSACTIONS,
+    Table,
+)
+from cardwatch_rules.parse import parse_duration
+from cardwatch_service.logs import configure
+from cardwatch_service.settings import ServiceSettings, load
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.card_days import refresh_days
+from cardwatch_detector.lakehouse.card_profile import refresh_profiles
+from cardwatch_detector.lakehouse.create import create
+from cardwatch_detector.lakehouse.pipeline_minutes import TABLES as OF_MINUTES
+from cardwatch_detector.lakehouse.pipeline_minutes import refresh_minutes
+from cardwatch_detector.lakehouse.profile_calendar import kept_from, last_day, newest_profile, plan
+from cardwatch_detector.lakehouse.velocity_5m import refresh_velocity
+from cardwatch_detector.object_stores import for_stores
+from cardwatch_detector.settings import LakehouseSettings, SparkSettings
+from cardwatch_detector.spark_session import JAVA_OPTIONS, STEADY_JVM, build_session
+
+CHANGED_BY: Final = "rebuild"
+_PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
+_OF_THE_RUN: Final = ("enriched_at", "silver_partition", "silver_offset", "silver_broker_time")
+_GOLD: Final = (GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_VELOCITY_5M, GOLD_PIPELINE_MINUTES)
+# What these are made of.
+SOURCES: Final = tuple({table.name: table for table in (SILVER_TRANSACTIONS, *OF_MINUTES)}.values())
+_MOST_ROWS_A_FILE: Final = 5_000_000
+
+# Few rows or very many: partitions are put together by size, also those that are written.
+_SPARK_CONFIG: Final = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.shuffle.partitions": "64",
+    "spark.databricks.delta.optimizeWrite.enabled": "true",
+    # Of the log, which is short.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    JAVA_OPTIONS: STEADY_JVM,
+}
+
+
+def run(tables_dir: str, to: str, *, staged: str = "", gold: bool = True, alerts: bool = True) -> None:
+    """Make the tables, telling on standard output what is done.
+
+    Args:
+        staged: path of the Delta table of enriched transactions, or empty: silver is that of ``tables_dir``.
+        gold: whether to make the gold tables that silver determines.
+        alerts: whether to make GOLD_ALERTS, empty: its rows are not Spark's to find.
+
+    Raises:
+        CardwatchError: settings are wrong, a table is there already, or one that is needed is not.
+    """
+    service, settings = load(ServiceSettings), load(LakehouseSettings)
+    configure("lakehouse", service.log_level, service.log_format)
+    made = [
+        *([SILVER_TRANSACTIONS] if staged else []),
+        *(_GOLD if gold else []),
+        *([GOLD_ALERTS] if alerts else []),
+    ]
+    session = build_session(
+        "cardwatch-rebuild", load(SparkSettings), _SPARK_CONFIG | for_stores([tables_dir, to], settings.checkpoint_dir)
+    )
+    try:
+        for table in made:
+            if DeltaTable.isDeltaTable(session, table.path(to)):
+                raise ConfigurationError(f"{table.path(to)} is there already; a directory without it would be right")
+        if staged:
+            create(session, to, [SILVER_TRANSACTIONS])
+            write_silver(session, tables_dir, to, staged, parse_duration(settings.duplicates_within))
+            _tell(session, SILVER_TRANSACTIONS, to)
+        if gold:
+            _make_gold(session, tables_dir, to, settings)
+        if alerts:
+            create(session, to, [GOLD_ALERTS])
+    finally:
+        session.stop()
+
+
+def write_silver(session: SparkSession, tables_dir: str, to: str, staged: str, within_us: int) -> None:
+    """Put a row a transaction into the silver table under ``to``, which is there and empty."""
+    known_path = SILVER_TRANSACTIONS.path(tables_dir)
+    known: DataFrame | None = None
+    if DeltaTable.isDeltaTable(session, known_path):
+        known = session.read.format("delta").load(known_path)
+    rows = silver_rows(session.read.format("delta").load(staged), known, within_us)
+    (
+        rows.write.format("delta")
+        .mode("append")
+        .option("maxRecordsPerFile", _MOST_ROWS_A_FILE)
+        .save(SILVER_TRANSACTIONS.path(to))
+    )
+
+
+def silver_rows(staged: DataFrame, known: DataFrame | None, within_us: int) -> DataFrame:
+    """Columns of SILVER_TRANSACTIONS.
+
+    Of several messages about one transaction that counts which counted at the time; where that is not known, the one
+    that the broker took first. As in the streaming query, messages with the same id are about one transaction if their
+    event times are not far apart.
+
+    Args:
+        staged: fields of enriched transactions but ``enriched_at``, a row a message.
+        known: the silver table as it is, where there is one.
+        within_us: how far apart the event times may be, microseconds.
+    """
+    types = SILVER_TRANSACTIONS.columns
+    if known is None:
+        rows = staged.select("*", *(F.lit(None).cast(types[name]).alias(name) for name in _OF_THE_RUN))
+    else:
+        rows = staged.join(known.select(*_PLACE, *_OF_THE_RUN), list(_PLACE), "left")
+    whole = F.struct(*rows.columns)
+    candidate = F.struct(
+        F.col("enriched_at").isNull().alias("unknown"),
+        F.struct("raw_broker_time", *_PLACE).alias("arrived"),
+        F.unix_micros("event_time").alias("us"),
+        whole.alias("row"),
+    )
+    kept = F.aggregate(
+        F.array_sort("candidates"),
+        F.expr("array()").cast(_array_of(rows.select(candidate.alias("candidate")))),
+        lambda kept, one: F.when(
+            F.exists(kept, lambda other: F.abs(other["us"] - one["us"]) <= F.lit(within_us)), kept
+        ).otherwise(F.array_append(kept, one)),
+    )
+    return (
+        rows.groupBy("transaction_id")
+        .agg(F.collect_list(candidate).alias("candidates"))
+        .select(F.explode(kept).alias("kept"))
+        .select("kept.row.*")
+        .withColumn("event_date", F.to_date("event_time"))
+        .select(*types)
+    )
+
+
+def _array_of(candidates: DataFrame) -> str:
+    return f"array<{candidates.schema['candidate'].dataType.simpleString()}>"
+
+
+def _make_gold(session: SparkSession, tables_dir: str, to: str, settings: LakehouseSettings) -> None:
+    with _borrowed(session, tables_dir, to):
+        create(session, to, _GOLD)
+        make_profiles(session, to, parse_duration(settings.profiles_lateness), settings.profiles_days_kept)
+        refresh_velocity(session, to)
+        refresh_minutes(session, to)
+        for table in _GOLD:
+            _tell(session, table, to)
+
+
+@contextmanager
+def _borrowed(session: SparkSession, tables_dir: str, to: str) -> Iterator[None]:
+    """For the length of a ``with``: what gold is made of is under `to`, but its files stay where they are."""
+    borrowed = []
+    try:
+        for table in SOURCES:
+            here, there = table.path(to), table.path(tables_dir)
+            if DeltaTable.isDeltaTable(session, here):
+                continue
+            borrowed.append(here)
+            if DeltaTable.isDeltaTable(session, there):
+                session.sql(f"CREATE TABLE delta.`{here}` SHALLOW CLONE delta.`{there}`")
+            create(session, to, [table])  # or the columns that an older version did not have
+        yield
+    finally:
+        for path in borrowed:
+            _remove(session, path)
+
+
+def make_profiles(session: SparkSession, tables_dir: str, lateness_us: int, days_kept: int) -> None:
+    """Fill GOLD_CARD_DAYS and GOLD_CARD_PROFILE, which are there and empty, as far as silver lets days be settled."""
+    silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
+    newest_event = F.max(F.unix_micros("event_time"))
+    ((watermark,),) = silver.agg(F.to_date(F.timestamp_micros(newest_event - lateness_us))).collect()
+    if watermark is None:
+        return
+    newest = newest_profile(watermark)
+    settled = silver.where(F.col("event_date") <= last_day(newest)).select("event_date").distinct().collect()
+    planned = plan((), [row["event_date"] for row in settled], None, newest, days_kept)
+    if planned.days:
+        refresh_days(session, tables_dir, planned.days)
+    if planned.valid_on:
+        refresh_profiles(session, tables_dir, planned.valid_on, kept_from(newest, days_kept), CHANGED_BY)
+
+
+def _tell(session: SparkSession, table: Table, to: str) -> None:
+    rows = session.read.format("delta").load(table.path(to)).count()
+    print(json.dumps({"table": table.name, "rows": rows}), flush=True)
+
+
+def _remove(session: SparkSession, path: str) -> None:
+    jvm: Any = session.sparkContext._jvm
+    java = jvm.org.apache.hadoop.fs.Path(path)
+    java.getFileSystem(session._jsparkSession.sessionState().newHadoopConf()).delete(java, True)
