@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final
@@ -14,8 +15,8 @@ import typer
 from cardwatch_contracts.errors import PlatformError
 from cardwatch_platform import EmbeddedPlatform, PlatformSettings, RichReporter
 from cardwatch_platform import daemon as platform_daemon
-from cardwatch_platform.artifacts import LOCK_PATH
-from cardwatch_platform.embedded import START_TIMEOUT_SECONDS
+from cardwatch_platform.artifacts import LOCK_PATH, load_lock
+from cardwatch_platform.embedded import START_TIMEOUT_SECONDS, spark_classpath
 from cardwatch_platform.locking import write_lock
 from rich.console import Console
 from rich.table import Table
@@ -105,6 +106,20 @@ def env(home: HomeOption = _DEFAULT_HOME) -> None:
     """Print the settings with which services find the platform: eval "$(cardwatch platform env)"."""
     for name, value in platform_daemon.exports(home, PlatformSettings()).items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+class Store(StrEnum):
+    """A kind of object store, by the set of jars that it needs."""
+
+    S3 = "s3"
+
+
+@app.command()
+def jars(
+    store: Annotated[Store | None, typer.Option("--for", help="Also those for an object store.")] = None,
+) -> None:
+    """Print the class path of Spark's jars: export CARDWATCH_SPARK_CLASSPATH="$(cardwatch platform jars --for s3)"."""
+    print(spark_classpath(PlatformSettings(), load_lock(), *(() if store is None else (store.value,))))
 
 
 @app.command()

@@ -25,7 +25,7 @@ def sql_type(avro: Any) -> str:
     ("table", "schema", "prefix", "derived"),
     [
         (SILVER_TRANSACTIONS, "enriched_transaction", "silver_", {"event_date"}),
-        (GOLD_ALERTS, "alert", "alert_", set()),
+        (GOLD_ALERTS, "alert", "alert_", {"label", "labelled_by", "labelled_at", "label_note"}),
     ],
 )
 def test_columns_are_the_schemas_fields(table: Table, schema: str, prefix: str, derived: set[str]) -> None:
@@ -51,10 +51,14 @@ def test_paths_are_the_names() -> None:
         "s3a://lake/cardwatch/bronze/transactions",
         "s3a://lake/cardwatch/bronze/late",
         "s3a://lake/cardwatch/bronze/quarantine",
+        "s3a://lake/cardwatch/bronze/alert_events",
         "s3a://lake/cardwatch/silver/transactions",
         "s3a://lake/cardwatch/gold/alerts",
+        "s3a://lake/cardwatch/gold/alert_labels",
         "s3a://lake/cardwatch/gold/card_days",
         "s3a://lake/cardwatch/gold/card_profile",
+        "s3a://lake/cardwatch/gold/velocity_5m",
+        "s3a://lake/cardwatch/gold/pipeline_minutes",
     ]
 
 

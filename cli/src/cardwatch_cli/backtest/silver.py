@@ -6,11 +6,14 @@ from typing import Final
 
 import polars as pl
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_lakehouse.catalog import one_line
+from cardwatch_lakehouse.locations import locate
+from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from cardwatch_rules.backtest.period import OPEN_END, OPEN_START, Period
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from cardwatch_cli.backtest.wanted import IDENTITY, Wanted, first_line
+from cardwatch_cli.backtest.wanted import IDENTITY, Wanted
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -21,9 +24,10 @@ def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
     Raises:
         ConfigurationError: there is no such table, or it lacks a column.
     """
-    path = f"{tables_dir.rstrip('/')}/silver/transactions"
+    place = locate(tables_dir).of(SILVER_TRANSACTIONS.name)
+    path = place.uri
     try:
-        table = DeltaTable(path)
+        table = DeltaTable(path, storage_options=place.options())
         scan = pl.scan_delta(table)
         columns = scan.collect_schema()
     except TableNotFoundError as error:
@@ -31,7 +35,7 @@ def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
             f"there is no Delta table {path}; --tables-dir names the directory with silver/transactions in it"
         ) from error
     except (DeltaError, OSError) as error:
-        raise ConfigurationError(f"the Delta table {path} cannot be read: {first_line(error)}") from error
+        raise ConfigurationError(f"the Delta table {path} cannot be read: {one_line(error)}") from error
     missing = [name for name in (*IDENTITY, *wanted.fields) if name not in columns]
     if missing:
         raise ConfigurationError(

@@ -1,16 +1,24 @@
 """The Delta tables of a lakehouse: which there are, what they hold, how they were at some time."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow.fs as pafs
 from cardwatch_contracts.errors import ConfigurationError
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+
+from cardwatch_lakehouse.locations import Location, locate
 
 LAYERS: Final = ("bronze", "silver", "gold")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_MESSAGE: Final = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
+_LONGEST_MESSAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,38 +53,58 @@ class Summary:
 class Catalog:
     """The tables under a directory, ``<layer>/<table>``; reading them does not disturb who writes."""
 
-    def __init__(self, tables_dir: Path) -> None:
-        self._dir: Final = tables_dir
+    def __init__(self, tables_dir: str) -> None:
+        """Reads nothing yet.
+
+        Args:
+            tables_dir: see ``locate``.
+
+        Raises:
+            ConfigurationError: it is at a place that only Spark can read.
+        """
+        self._dir: Final = locate(tables_dir)
+
+    @property
+    def location(self) -> Location:
+        """The directory of the tables."""
+        return self._dir
 
     def names(self) -> list[str]:
         """``bronze.transactions``, ... in the order of the layers.
 
         Raises:
-            ConfigurationError: there is none.
+            ConfigurationError: there is none, or the place cannot be read.
         """
-        found = [
-            f"{layer}.{path.parent.name}"
-            for layer in LAYERS
-            for path in sorted((self._dir / layer).glob("*/_delta_log"))
-        ]
+        try:
+            found = [f"{layer}.{table}" for layer in LAYERS for table in self._tables_of(layer)]
+        except (DeltaError, OSError, ValueError) as error:
+            raise ConfigurationError(f"{self._dir.uri} cannot be read: {one_line(error)}") from error
         if not found:
             raise ConfigurationError(
-                f"there are no Delta tables under {self._dir}; --tables-dir names the directory with bronze, silver "
-                "and gold in it"
+                f"there are no Delta tables under {self._dir.uri}; --tables-dir names the directory with bronze, "
+                "silver and gold in it"
             )
         return found
+
+    def _tables_of(self, layer: str) -> list[str]:
+        # delta-rs makes a local directory that it is asked about and that is not there; a reader must make none.
+        if self._dir.is_local and not Path(self._dir.uri, layer).is_dir():
+            return []
+        files = pafs.PyFileSystem(DeltaStorageHandler(self._dir.uri, self._dir.options()))
+        inside = files.get_file_info(pafs.FileSelector(layer, allow_not_found=True))
+        tables = sorted(entry.base_name for entry in inside if entry.type is pafs.FileType.Directory)
+        logs = files.get_file_info([f"{layer}/{table}/_delta_log" for table in tables])
+        return [table for table, log in zip(tables, logs, strict=True) if log.type is pafs.FileType.Directory]
 
     def open(self, name: str, moment: Moment = NOW) -> DeltaTable:
         """A table as it was at some moment.
 
         Raises:
-            ConfigurationError: there is no such table, or it was not there then.
+            ConfigurationError: there is no such table, it was not there then, or it cannot be read.
         """
-        if name not in self.names():
-            raise ConfigurationError(f"there is no table {name}; there are {', '.join(self.names())}")
-        path = self._dir.joinpath(*name.split("."))
+        place = self._dir.of(name)
         try:
-            table = DeltaTable(str(path), version=moment.version)
+            table = DeltaTable(place.uri, version=moment.version, storage_options=place.options())
             if moment.at is not None:
                 # Asked for a time before there was a table, the library would give its first version.
                 first = min(entry["timestamp"] for entry in table.history())
@@ -84,14 +112,24 @@ class Catalog:
                     raise ConfigurationError(f"the table {name} was not there yet at {moment.at.isoformat()}")
                 table.load_as_version(moment.at)
         except TableNotFoundError as error:
-            raise ConfigurationError(f"the table {name} is not complete yet; try again") from error
+            raise ConfigurationError(self._absent(name)) from error
         except (DeltaError, OSError, ValueError) as error:
+            if name not in self.names():
+                raise ConfigurationError(self._absent(name)) from error
+            if moment == NOW:
+                raise ConfigurationError(f"the table {name} cannot be read: {one_line(error)}") from error
             then = f"version {moment.version}" if moment.at is None else f"{moment.at.isoformat()}"
             raise ConfigurationError(
-                f"the table {name} cannot be read as of {then}: {str(error).splitlines()[0]}; "
+                f"the table {name} cannot be read as of {then}: {one_line(error)}; "
                 "`cardwatch tables history` lists its versions"
             ) from error
         return table
+
+    def _absent(self, name: str) -> str:
+        names = self.names()
+        if name in names:
+            return f"the table {name} is not complete yet; try again"
+        return f"there is no table {name}; there are {', '.join(names)}"
 
     def summary(self, name: str) -> Summary:
         """A table in numbers, from its log alone."""
@@ -121,3 +159,12 @@ class Catalog:
                 "files_added": metrics.get("numFiles") or metrics.get("numTargetFilesAdded"),
                 "by": entry.get("engineInfo", ""),
             }
+
+
+def one_line(error: Exception) -> str:
+    """What an error of delta-rs says: its causes stand on lines of their own, with colours, a store's answer as XML."""
+    text = _COLOUR.sub("", str(error))
+    said, _, answer = text.partition("<?xml")
+    message = _MESSAGE.search(answer)
+    lines = [line.strip(" ↳:") for line in said.splitlines()] + ([message[1]] if message else [])
+    return ": ".join(line for line in lines if line)[:_LONGEST_MESSAGE]

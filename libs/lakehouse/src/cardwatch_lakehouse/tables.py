@@ -22,12 +22,15 @@ class Table:
         columns: name → type, in the words of Spark's SQL.
         partitioned_by: columns whose values are directories.
         properties: Delta's table properties.
+        key: columns whose values identify a row, none of them null; empty where rows have no identity of their own.
+            Who copies a table elsewhere (Snowflake) matches rows by it.
     """
 
     name: str
     columns: Mapping[str, str]
     partitioned_by: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=lambda: _COMPACTED)
+    key: tuple[str, ...] = ()
 
     def path(self, tables_dir: str) -> str:
         """Where it is: ``<tables_dir>/<layer>/<what>``."""
@@ -74,7 +77,7 @@ BRONZE_LATE: Final = Table(
     },
 )
 
-# Messages of the silver, the late and the alerts topic that no reader can decode.
+# One row a refused message and service: dead letters of every service, and what the lakehouse cannot decode itself.
 BRONZE_QUARANTINE: Final = Table(
     "bronze.quarantine",
     {
@@ -87,9 +90,34 @@ BRONZE_QUARANTINE: Final = Table(
         "reason": "STRING",  # a code of cardwatch_contracts.reasons.Reason
         "redacted": "BOOLEAN",
         "quarantined_at": "TIMESTAMP",
+        "service": "STRING",  # who refused it: enricher, notifier, ...; lakehouse, or null in older rows: the lakehouse
+        "detail": "STRING",  # one sentence of that service's: what is wrong with it
+        "headers": "ARRAY<STRUCT<key: STRING, value: BINARY>>",
+        "refused_at": "TIMESTAMP",  # that service's clock
+        # Where the dead letter is; null where there is none.
+        "dead_letter_topic": "STRING",
+        "dead_letter_partition": "INT",
+        "dead_letter_offset": "BIGINT",
+        "dead_letter_broker_time": "TIMESTAMP",
     },
     # Several queries write it: compaction by one could get in the way of another, and there is little to compact.
     properties=_PROPERTIES,
+)
+
+# One row an event of an alert: raised, suppressed, retracted. A detector that was killed publishes some of them again.
+BRONZE_ALERT_EVENTS: Final = Table(
+    "bronze.alert_events",
+    {
+        "alert_id": "STRING",
+        "status": "STRING",
+        "suppressed_by": "STRING",
+        "raw_broker_time": "TIMESTAMP",  # of the message that caused the event
+        "rule_id": "STRING",
+        "mode": "STRING",
+        "partition": "INT",  # of the alerts topic, as offset and broker_time
+        "offset": "BIGINT",
+        "broker_time": "TIMESTAMP",
+    },
 )
 
 # One row a transaction: the fields of enriched_transaction.avsc, of the first message that held it.
@@ -170,7 +198,29 @@ GOLD_ALERTS: Final = Table(
         "alert_partition": "INT",
         "alert_offset": "BIGINT",
         "alert_broker_time": "TIMESTAMP",
+        # What an analyst says of it, null where nobody has said anything: the fields of alert_feedback.avsc.
+        "label": "STRING",  # fraud, legitimate or unclear
+        "labelled_by": "STRING",
+        "labelled_at": "TIMESTAMP",
+        "label_note": "STRING",
     },
+    key=("alert_id",),
+)
+
+# One row an alert that an analyst has labelled: the label that holds, whether the alert is in gold.alerts yet or not.
+GOLD_ALERT_LABELS: Final = Table(
+    "gold.alert_labels",
+    {
+        "alert_id": "STRING",
+        "label": "STRING",
+        "labelled_by": "STRING",
+        "labelled_at": "TIMESTAMP",
+        "label_note": "STRING",
+        "feedback_partition": "INT",
+        "feedback_offset": "BIGINT",
+        "feedback_broker_time": "TIMESTAMP",
+    },
+    key=("alert_id",),
 )
 
 # One row a card and settled day with a counted transaction (docs/rules.md, Baselines). Whole days are replaced.
@@ -189,6 +239,7 @@ GOLD_CARD_DAYS: Final = Table(
     partitioned_by=("day",),
     # A partition is written at once, as one file.
     properties=_PROPERTIES,
+    key=("card_token", "day"),
 )
 
 # One row a card and day: the fields of card_profile.avsc.
@@ -211,14 +262,69 @@ GOLD_CARD_PROFILE: Final = Table(
     },
     partitioned_by=("valid_on",),
     properties=_PROPERTIES,
+    key=("card_token", "valid_on"),
+)
+
+# One row a window of five minutes (event time, aligned to the epoch), dimension and key with at least one transaction.
+# Made of all of silver's transactions, whatever their status; those whose key is null are in no row of the dimension.
+GOLD_VELOCITY_5M: Final = Table(
+    "gold.velocity_5m",
+    {
+        "window_start": "TIMESTAMP",  # the window is [window_start, window_end)
+        "window_end": "TIMESTAMP",
+        "dimension": "STRING",  # card, merchant, country or category: which field of silver the key is a value of
+        "key": "STRING",
+        "transactions": "BIGINT",
+        "base_amount_minor": "DECIMAL(38,0)",  # exact sum; 0 where all are null
+        "declined_transactions": "BIGINT",
+        "counted_transactions": "BIGINT",  # approved, and no refund (docs/rules.md, Baselines)
+        "counted_amount_minor": "DECIMAL(38,0)",  # sum of base_amount_minor of these
+        "distinct_cards": "BIGINT",  # different values, null being none; as the next two
+        "distinct_merchants": "BIGINT",
+        "distinct_countries": "BIGINT",
+        "window_date": "DATE",  # of window_start, UTC
+    },
+    partitioned_by=("window_date",),
+    # A window is replaced whole: compacted with others while it is in progress, it would take them with it each time.
+    # Files tell the least and the most of the first four columns: those that one looks for.
+    properties={**_PROPERTIES, "delta.dataSkippingNumIndexedCols": "4"},
+    key=("window_start", "dimension", "key"),
+)
+
+# One row a minute in which anything happened and service (docs/pipeline-minutes.md). Whole minutes are replaced.
+GOLD_PIPELINE_MINUTES: Final = Table(
+    "gold.pipeline_minutes",
+    {
+        "minute": "TIMESTAMP",  # when it begins, UTC
+        "service": "STRING",  # producer, enricher, detector or lakehouse; another one that has refused something
+        "rows": "BIGINT",  # what the service has put out
+        "refused": "BIGINT",
+        "late": "BIGINT",  # transactions that came too late for the detector
+        "alerts_raised": "BIGINT",
+        "alerts_suppressed": "BIGINT",
+        "alerts_retracted": "BIGINT",
+        "latency_p50_ms": "BIGINT",  # exact: the value at that rank; null where there is nothing to measure
+        "latency_p95_ms": "BIGINT",
+        "latency_p99_ms": "BIGINT",
+        "latency_max_ms": "BIGINT",
+        "minute_date": "DATE",
+    },
+    partitioned_by=("minute_date",),
+    # As gold.velocity_5m.
+    properties=_PROPERTIES,
+    key=("minute", "service"),
 )
 
 ALL_TABLES: Final = (
     BRONZE_TRANSACTIONS,
     BRONZE_LATE,
     BRONZE_QUARANTINE,
+    BRONZE_ALERT_EVENTS,
     SILVER_TRANSACTIONS,
     GOLD_ALERTS,
+    GOLD_ALERT_LABELS,
     GOLD_CARD_DAYS,
     GOLD_CARD_PROFILE,
+    GOLD_VELOCITY_5M,
+    GOLD_PIPELINE_MINUTES,
 )

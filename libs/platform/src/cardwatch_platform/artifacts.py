@@ -1,7 +1,8 @@
 """Which files the platform is made of: the lock file, ``artifacts.lock.json``.
 
-It names every file of three sets (``kafka``, ``registry``, ``spark``) with size and SHA-256.
-``cardwatch platform lock`` writes it from ``ROOTS``; ``cardwatch platform up`` downloads exactly what it names.
+It names every file of four sets (``kafka``, ``registry``, ``spark``, ``s3``) with size and SHA-256.
+``cardwatch platform lock`` writes it from ``ROOTS``; ``cardwatch platform up`` downloads exactly what it names, but for
+the sets in ``OPTIONAL``, which come when they are asked for.
 """
 
 import hashlib
@@ -60,7 +61,18 @@ ROOTS: Final[Mapping[str, Sequence[Module]]] = {
         Module("io.delta", "delta-spark_4.1_2.13", "4.4.0"),
         Module("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0"),
     ),
+    # Beside spark's: what Spark needs to read and write s3a://.
+    "s3": (
+        Module("org.apache.hadoop", "hadoop-aws", "3.4.2"),
+        Module("org.apache.spark", "spark-hadoop-cloud_2.13", "4.1.1"),
+        Module("software.amazon.awssdk", "s3", "2.29.52"),
+        Module("software.amazon.awssdk", "s3-transfer-manager", "2.29.52"),
+        Module("software.amazon.awssdk", "sts", "2.29.52"),
+    ),
 }
+OPTIONAL: Final = frozenset({"s3"})
+# Without what their POMs ask for: all of Amazon's services in one jar of 600 MB, and the other clouds' clients.
+ALONE: Final = frozenset({"hadoop-aws", "spark-hadoop-cloud_2.13"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@
 import shutil
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from cardwatch_contracts.errors import PlatformError
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from cardwatch_platform.artifacts import Lock, Module, sha256_of
+from cardwatch_platform.artifacts import OPTIONAL, Lock, Module, sha256_of
 from cardwatch_platform.ivy import IvyRun, UnreachableError
 from cardwatch_platform.reporting import Reporter
 from cardwatch_platform.settings import PlatformSettings
@@ -28,14 +28,20 @@ _ATTEMPTS: Final = 3
 _OTHERS_DOWNLOAD_SECONDS: Final = 1800.0
 
 
-def ensure_artifacts(lock: Lock, settings: PlatformSettings, reporter: Reporter) -> Mapping[str, Path]:
+def ensure_artifacts(
+    lock: Lock, settings: PlatformSettings, reporter: Reporter, names: Collection[str] | None = None
+) -> Mapping[str, Path]:
     """The directory of each set, downloaded now if it is not there yet.
+
+    Args:
+        names: of the sets; by default all that are not optional.
 
     Raises:
         PlatformError: a file could not be downloaded or is not the one that the lock names; nothing of its set is kept.
     """
     cache_dir = settings.cache_dir.absolute()
-    directories = {name: cache_dir / "sets" / f"{name}-{lock.digest(name)}" for name in lock.sets}
+    wanted = lock.sets.keys() - OPTIONAL if names is None else names
+    directories = {name: cache_dir / "sets" / f"{name}-{lock.digest(name)}" for name in wanted}
     if not _absent(directories):
         return directories
     try:

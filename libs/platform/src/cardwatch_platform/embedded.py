@@ -267,10 +267,10 @@ def spark_java_home(settings: PlatformSettings) -> Path:
     return java.spark_java_home(settings.cache_dir.absolute())
 
 
-def spark_classpath(settings: PlatformSettings, lock: Lock) -> str:
-    """The jars of the ``spark`` set, joined as a class path; downloads them if need be."""
-    directory = ensure_artifacts(lock, settings, SilentReporter())["spark"]
-    return os.pathsep.join(str(path) for path in sorted(directory.glob("*.jar")))
+def spark_classpath(settings: PlatformSettings, lock: Lock, *more: str) -> str:
+    """The jars of the ``spark`` set and of ``more`` sets, joined as a class path; downloads them if need be."""
+    directories = ensure_artifacts(lock, settings, SilentReporter(), ("spark", *more))
+    return os.pathsep.join(str(path) for name in ("spark", *more) for path in sorted(directories[name].glob("*.jar")))
 
 
 def environment(state: PlatformState, settings: PlatformSettings, lock: Lock) -> dict[str, str]:

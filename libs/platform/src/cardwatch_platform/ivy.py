@@ -14,7 +14,7 @@ from xml.sax.saxutils import quoteattr
 from cardwatch_contracts.errors import PlatformError
 
 from cardwatch_platform import java
-from cardwatch_platform.artifacts import Module
+from cardwatch_platform.artifacts import ALONE, Module
 from cardwatch_platform.processes import GuardedProcess
 from cardwatch_platform.settings import PlatformSettings
 
@@ -154,7 +154,7 @@ class IvyRun:
             f"ext={quoteattr(module.type)}{classifier}/>"
         )
         # An application's archive brings its dependencies inside.
-        transitive = self.transitive and module.type == "jar"
+        transitive = self.transitive and module.type == "jar" and module.artifact not in ALONE
         return (
             f"    <dependency org={quoteattr(module.group)} name={quoteattr(module.artifact)} "
             f'rev={quoteattr(module.version)} conf="default->default" transitive="{str(transitive).lower()}">'

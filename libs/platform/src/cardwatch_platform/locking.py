@@ -11,8 +11,10 @@ from cardwatch_platform.ivy import IvyRun, pyspark_jars
 from cardwatch_platform.reporting import Reporter
 from cardwatch_platform.settings import PlatformSettings
 
-# Part of RoaringBitmap until 1.0; pyspark's is newer and has them inside.
-_REPLACED_IN_PYSPARK: Final = frozenset({"shims"})
+# Part of RoaringBitmap until 1.0; pyspark's is newer and has them inside. Its jcl-over-slf4j is commons-logging's.
+_REPLACED_IN_PYSPARK: Final = frozenset({"shims", "commons-logging"})
+# Sets that go on Spark's class path, beside pyspark's own jars.
+_FOR_SPARK: Final = frozenset({"spark", "s3"})
 
 
 def write_lock(settings: PlatformSettings, reporter: Reporter, path: Path = LOCK_PATH) -> Lock:
@@ -38,7 +40,7 @@ def write_lock(settings: PlatformSettings, reporter: Reporter, path: Path = LOCK
 
 
 def _lock_set(run: IvyRun) -> tuple[Artifact, ...]:
-    present = _in_pyspark() | _REPLACED_IN_PYSPARK if run.name == "spark" else frozenset()
+    present = _in_pyspark() | _REPLACED_IN_PYSPARK if run.name in _FOR_SPARK else frozenset()
     return tuple(
         Artifact(module, path.stat().st_size, sha256_of(path))
         for module, path in run.retrieved()

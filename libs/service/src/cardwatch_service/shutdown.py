@@ -13,7 +13,12 @@ class Shutdown:
         self._event: Final = threading.Event()
 
     def install(self) -> "Shutdown":
-        """Take over SIGTERM and SIGINT. A second signal ends the process at once."""
+        """Take over SIGTERM and SIGINT. A second signal ends the process at once.
+
+        In a thread other than the main one, as where a platform calls the service, signals stay the platform's.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return self
         signal.signal(signal.SIGTERM, self._handle)
         signal.signal(signal.SIGINT, self._handle)
         return self

@@ -18,6 +18,7 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_detector.event_times import EventTimes
 from cardwatch_detector.late import LateSearch
 from cardwatch_detector.late_keeper import LateKeeper, LateMetrics
+from cardwatch_detector.object_stores import for_stores
 from cardwatch_detector.publish import KafkaPublisher
 from cardwatch_detector.rule_keeper import RuleKeeper, RuleMetrics, Silent, fixed
 from cardwatch_detector.runtime import run_queries
@@ -60,7 +61,8 @@ def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
         # Any other limit makes Spark add up the size of a batch anew for each row, all its nested vectors.
         "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     }
-    return config | (_INTERPRET if settings.tuned_for == "latency" else _COMPILE)
+    config |= _INTERPRET if settings.tuned_for == "latency" else _COMPILE
+    return config | for_stores((), settings.checkpoint_dir)
 
 
 def run_velocity(shutdown: Shutdown) -> None:

@@ -1,5 +1,7 @@
 """The command ``cardwatch-detector``."""
 
+from typing import Annotated
+
 import typer
 from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.shutdown import Shutdown
@@ -31,6 +33,30 @@ def lakehouse() -> None:
 
     with one_sentence_errors():
         raise typer.Exit(run(Shutdown().install()))
+
+
+@app.command()
+def rebuild(
+    to: Annotated[str, typer.Option(help="Directory for the rebuilt tables; none of them may be there.")],
+    tables_dir: Annotated[
+        str, typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory of the tables as they are.")
+    ],
+    staged: Annotated[
+        str,
+        typer.Option(help="What `cardwatch-enricher from-bronze` wrote: make silver of it. Else gold alone is made."),
+    ] = "",
+    gold: Annotated[bool, typer.Option(help="Make the gold tables that silver alone determines.")] = True,
+    alerts: Annotated[bool, typer.Option(help="Make gold.alerts, empty.")] = True,
+) -> None:
+    """Make silver of enriched transactions, and gold of silver, in another directory.
+
+    A step of `cardwatch tables rebuild`, which tells what it can do and what it cannot. Prints a line of JSON for each
+    table. Settings are those of the lakehouse (CARDWATCH_SPARK_*, CARDWATCH_LAKEHOUSE_*).
+    """
+    from cardwatch_detector.lakehouse.rebuild import run
+
+    with one_sentence_errors():
+        run(tables_dir, to, staged=staged, gold=gold, alerts=alerts)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.progress import ProgressListener, QueryMetrics
 from cardwatch_detector.settings import SparkSettings
-from cardwatch_detector.spark_session import build_session
+from cardwatch_detector.spark_session import build_session, given_session
 from cardwatch_detector.supervise import Starter, Supervisor
 
 _log = get(__name__)
@@ -68,7 +68,8 @@ def run_queries(
     health = HealthEndpoint(metrics.registry, ready=ready, host=service.metrics_host, port=service.metrics_port)
     health.start()
     _log.info("starting", queries=[query.name for query in queries], metrics_port=health.port)
-    session = build_session(app_name, spark_settings, spark_config)
+    given = given_session(spark_config)
+    session = given or build_session(app_name, spark_settings, spark_config)
     try:
         prepare(session)
         session.streams.addListener(ProgressListener(query_metrics))
@@ -79,6 +80,7 @@ def run_queries(
         )
         supervisor.run()
     finally:
-        session.stop()
+        if given is None:
+            session.stop()
         health.stop()
     _log.info("stopped")

@@ -1,7 +1,7 @@
 """Settings of the detector's two modules, from the environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_rules.fields import SCOPE_KEYS
@@ -27,6 +27,15 @@ def _scopes(text: str) -> str:
 
 Duration = Annotated[str, AfterValidator(_duration)]
 
+OFF: Final = "off"
+
+
+def _duration_or_off(text: str) -> str:
+    return text if text == OFF else _duration(text)
+
+
+DurationOrOff = Annotated[str, AfterValidator(_duration_or_off)]
+
 
 class SparkSettings(BaseSettings):
     """How Spark runs: ``CARDWATCH_SPARK_<FIELD>``."""
@@ -37,6 +46,9 @@ class SparkSettings(BaseSettings):
     java_home: Annotated[str, Field(description="JDK 17 or 21; empty leaves JAVA_HOME as it is")] = ""
     classpath: Annotated[str, Field(description="Kafka, Avro and Delta jars; empty when they are in the image")] = ""
     driver_memory: str = "1g"
+    conf_file: Annotated[
+        Path | None, Field(description="further Spark settings, in the format of spark-defaults.conf; they win")
+    ] = None
     log_level: Literal["ERROR", "WARN", "INFO"] = "ERROR"
 
 
@@ -107,9 +119,26 @@ class LakehouseSettings(BaseSettings):
     checkpoint_dir: str = ".cardwatch/checkpoints/lakehouse"
     trigger: Annotated[str, Field(description="time between micro-batches")] = "10s"
     max_offsets_per_trigger: Annotated[int, Field(ge=1)] = 200_000
+    duplicates_within: Annotated[
+        Duration, Field(description="how far apart the event times of messages about one transaction may be")
+    ] = "1h"
     profiles: Annotated[bool, Field(description="make the cards' profiles, publish them to cards.profile.v1")] = True
     profiles_trigger: Annotated[Duration, Field(description="time between looks at what is new in silver")] = "1m"
     profiles_lateness: Annotated[
         Duration, Field(description="how far the newest event time must be past a day for it to be settled")
     ] = "1h"
     profiles_days_kept: Annotated[int, Field(ge=1, description="days whose profiles are kept")] = 8
+    minutes: Annotated[bool, Field(description="make gold.pipeline_minutes")] = True
+    minutes_trigger: Annotated[Duration, Field(description="time between looks at what is new in the tables")] = "1m"
+    velocity: Annotated[bool, Field(description="make gold.velocity_5m")] = True
+    velocity_trigger: Annotated[Duration, Field(description="time between looks at the windows in progress")] = "1m"
+    velocity_late_trigger: Annotated[
+        Duration, Field(description="time between looks at all windows, those that late transactions touch among them")
+    ] = "10m"
+    upkeep_every: Annotated[
+        DurationOrOff, Field(description="time between upkeep of the tables' files (docs/upkeep.md), or off")
+    ] = "1h"
+    upkeep_keep: Annotated[Duration, Field(description="how far back versions of the tables stay readable")] = "7d"
+    retention_bronze: Annotated[DurationOrOff, Field(description="how old rows of bronze may get")] = OFF
+    retention_silver: Annotated[DurationOrOff, Field(description="how old rows of silver may get")] = OFF
+    retention_gold: Annotated[DurationOrOff, Field(description="how old rows of gold may get")] = OFF

@@ -15,6 +15,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.avro.functions import from_avro
 
+from cardwatch_detector.databricks import login_modules
+
 _log = get(__name__)
 
 # What `decode` says in failing the query.
@@ -35,9 +37,7 @@ def kafka_options(settings: ServiceSettings) -> dict[str, str]:
         user = _quoted(settings.kafka_sasl_username)
         password = _quoted(settings.kafka_sasl_password.get_secret_value())
         options["kafka.sasl.mechanism"] = settings.kafka_sasl_mechanism
-        options["kafka.sasl.jaas.config"] = (
-            f"org.apache.kafka.common.security.{module} required username={user} password={password};"
-        )
+        options["kafka.sasl.jaas.config"] = f"{login_modules()}.{module} required username={user} password={password};"
     if settings.kafka_ssl_ca_location:
         options["kafka.ssl.truststore.type"] = "PEM"
         options["kafka.ssl.truststore.location"] = settings.kafka_ssl_ca_location

@@ -101,7 +101,7 @@ class VelocityQuery:
             self.alerts_of(messages)
             .writeStream.queryName(self.name)
             .outputMode("update")
-            .option("checkpointLocation", f"{self.settings.checkpoint_dir}/{self.name}")
+            .option("checkpointLocation", f"{self.settings.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
             .foreachBatch(lambda batch, _: self._run(batch, dropped))
             .start()

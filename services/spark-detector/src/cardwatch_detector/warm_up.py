@@ -19,6 +19,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
+from cardwatch_detector.lakehouse.session_settings import configured
+from cardwatch_detector.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
 from cardwatch_detector.velocity import VelocityQuery
 
 _log = get(__name__)
@@ -65,7 +67,9 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
         query.evaluated(batch)
         run.batches += 1
 
-    with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch:
+    # On this machine, wherever the real checkpoint is.
+    local = configured(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
+    with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch, local:
         run.query = (
             query.alerts_of(_made_up(session, query))
             .writeStream.queryName(f"{query.name}-warm-up")
