@@ -14,7 +14,9 @@ from cardwatch_lakehouse.catalog import Catalog, Moment
 from cardwatch_service.commands import one_sentence_errors
 from pyarrow import csv
 
+from cardwatch_cli.lake import upkeep_commands
 from cardwatch_cli.lake.query import answer, connected
+from cardwatch_cli.lake.rebuild_command import rebuild_command
 from cardwatch_cli.tables import counted, print_table
 
 _SHOWN_ROWS: Final = 100
@@ -36,11 +38,18 @@ class Format(StrEnum):
 
 
 TablesDirOption = Annotated[
-    Path,
-    typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory with bronze, silver and gold in it."),
+    str,
+    typer.Option(
+        envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR",
+        help="Directory with bronze, silver and gold in it: a path, s3a://, abfss:// or gs://.",
+    ),
 ]
 NameArgument = Annotated[str, typer.Argument(help="A table: gold.alerts")]
-TABLES_DIR: Final = Path(".cardwatch/tables")
+TABLES_DIR: Final = ".cardwatch/tables"
+
+
+app.command("rebuild")(rebuild_command)
+upkeep_commands.register(app)
 
 
 @app.command("list")
