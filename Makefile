@@ -4,14 +4,15 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := libs/contracts libs/service libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference libs/lakehouse \
-            services/producer services/enricher services/spark-detector services/notifier cli
+            services/producer services/enricher services/spark-detector services/notifier \
+            services/snowflake-loader cli
 SOURCES := $(addsuffix /src,$(PACKAGES))
 INSTALLED := $(VENV)/.installed
 HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test check lock clean
+.PHONY: help install demo demo-handbook test check wheels lock clean
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,13 +35,16 @@ demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transaction
 	    --rules config/rules/handbook.yaml $(ARGS)
 
 test: $(INSTALLED) ## All tests: unit, integration and end to end, on a real broker, registry and Spark.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-cache
+
+wheels: $(INSTALLED) ## Wheels of the detector and the libraries it needs, and one of all for Databricks, into dist/.
+	@$(BIN)/python scripts/wheels
 
 lock: ## Pin requirements/requirements.in anew, versions and checksums, into requirements/requirements.txt.
 	@scripts/lock

@@ -9,38 +9,64 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from cardwatch_contracts.identity import alert_id
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.identity import alert_id, dead_letter_id
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import (
     ALERTS,
+    ALERTS_FEEDBACK,
+    DEAD_LETTERS,
     TRANSACTIONS_JSON,
     TRANSACTIONS_LATE,
     TRANSACTIONS_RAW,
     TRANSACTIONS_SILVER,
     Topic,
 )
-from cardwatch_contracts.wire import HEADER, Encoder
+from cardwatch_contracts.wire import HEADER, Decoder, Encoder
 from cardwatch_service.metrics import CONSUMER_POSITION
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Producer
 from deltalake import DeltaTable
+from minutes_by_duckdb import defined_minutes, kept_minutes
 from prometheus_client.parser import text_string_to_metric_families
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+from topic_reader import ends, messages
+from velocity_by_duckdb import grouped_windows, kept_windows
 
 pytestmark = pytest.mark.integration
 
-TOPICS = (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_SILVER, TRANSACTIONS_LATE, ALERTS)
+TOPICS = (
+    TRANSACTIONS_RAW,
+    TRANSACTIONS_JSON,
+    TRANSACTIONS_SILVER,
+    TRANSACTIONS_LATE,
+    ALERTS,
+    ALERTS_FEEDBACK,
+    DEAD_LETTERS,
+)
 CARD_NUMBER = "4111111111111111"  # published test number
 NOW_US = 1_795_478_400_000_000
-DAY_US = 86_400_000_000
+MINUTE_US = 60_000_000
 MARGIN_SECONDS = 240.0  # the machine may be busy with other tests
+# Each kills all queries and costs a start of Spark, some ten seconds: who changes how tables are written asks for 10.
+KILLS = int(os.environ.get("CARDWATCH_TEST_KILLS", "3"))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment in the life of a micro-batch: so long after the next file in a directory of a table or a checkpoint."""
+
+    directory: str
+    seconds: float
 
 
 @dataclass
@@ -52,14 +78,15 @@ class Line:
     directory: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    transactions: int = 0  # sent so far: numbers 0 to this
 
     def __post_init__(self) -> None:
         apply_all(self.platform.bootstrap_servers, self.platform.registry_url, self.prefix)
-        registry = ConfluentRegistry(self.platform.registry_url)
+        self.registry = registry = ConfluentRegistry(self.platform.registry_url)
         self.producer = Producer({"bootstrap.servers": self.platform.bootstrap_servers, "linger.ms": 5})
         self.schema_ids = {
             str(topic.schema): registry.id_of(topic.subject(self.prefix), str(topic.schema))
-            for topic in (TRANSACTIONS_SILVER, ALERTS)
+            for topic in (TRANSACTIONS_SILVER, ALERTS, ALERTS_FEEDBACK, DEAD_LETTERS)
         }
         self.encode_silver = Encoder("enriched_transaction", self.schema_ids["enriched_transaction"])
         self.encode_alert = Encoder("alert", self.schema_ids["alert"])
@@ -73,8 +100,11 @@ class Line:
             **self.platform.environment(),
             "CARDWATCH_TOPIC_PREFIX": self.prefix,
             "CARDWATCH_METRICS_PORT": str(self.port),
-            "CARDWATCH_LAKEHOUSE_TRIGGER": "1s",
-            "CARDWATCH_LAKEHOUSE_MAX_OFFSETS_PER_TRIGGER": "150",  # several micro-batches, so that kills hit some
+            "CARDWATCH_LAKEHOUSE_TRIGGER": "2s",
+            "CARDWATCH_LAKEHOUSE_MAX_OFFSETS_PER_TRIGGER": "1000",  # several micro-batches, so that kills hit some
+            "CARDWATCH_LAKEHOUSE_MINUTES_TRIGGER": "10s",
+            "CARDWATCH_LAKEHOUSE_VELOCITY_TRIGGER": "10s",
+            "CARDWATCH_LAKEHOUSE_VELOCITY_LATE_TRIGGER": "10s",
             "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(self.directory / "tables"),
             "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(self.directory / "checkpoints"),
         }
@@ -87,6 +117,32 @@ class Line:
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+    def forget(self, query: str, topic: Topic) -> None:
+        """Leave a checkpoint as one from before the query read the topic."""
+        name = topic.name(self.prefix)
+        for file in (self.directory / "checkpoints" / query / "offsets").glob("[0-9]*"):
+            *head, offsets = file.read_text().splitlines()
+            kept = {topic: at for topic, at in json.loads(offsets).items() if topic != name}
+            file.write_text("\n".join([*head, json.dumps(kept)]))
+            file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
+
+    def wait_for_moment(self, moment: Moment) -> None:
+        """Wait until a micro-batch has come to a moment that it had not come to before."""
+        directory = self.directory / moment.directory
+        before = set(directory.glob("*"))
+        deadline = time.monotonic() + MARGIN_SECONDS
+        while not set(directory.glob("[0-9]*")) - before:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the lakehouse ended: {self.log()}"
+            assert time.monotonic() < deadline, f"nothing new in {directory}: {self.log()}"
+            time.sleep(0.002)
+        time.sleep(moment.seconds)
+
+    def unfinished(self) -> int:
+        """How many queries have begun a micro-batch that they will do again when they are started."""
+        checkpoints = self.directory / "checkpoints"
+        return sum(_newest(query / "offsets") > _newest(query / "commits") for query in checkpoints.iterdir())
 
     def positions(self) -> dict[tuple[str, int], int]:
         try:
@@ -101,32 +157,21 @@ class Line:
             if sample.name == CONSUMER_POSITION
         }
 
-    # A topic that was just made may have no leader yet.
-    @retry(retry=retry_if_exception_type(KafkaException), wait=wait_fixed(0.5), stop=stop_after_delay(60), reraise=True)
     def ends(self) -> dict[tuple[str, int], int]:
-        consumer = Consumer({"bootstrap.servers": self.platform.bootstrap_servers, "group.id": "ends"})
-        try:
-            return {
-                (name, partition): consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=10)[1]
-                for name, partitions in ((topic.name(self.prefix), topic.partitions) for topic in TOPICS)
-                for partition in range(partitions)
-            }
-        finally:
-            consumer.close()
+        return ends(self.platform.bootstrap_servers, *(topic.name(self.prefix) for topic in TOPICS))
 
     def messages(self, topic: Topic) -> list[Any]:
         """Every message of a topic, read independently of Spark."""
-        name = topic.name(self.prefix)
-        consumer = Consumer({"bootstrap.servers": self.platform.bootstrap_servers, "group.id": "all"})
-        found: list[Any] = []
-        try:
-            consumer.assign([TopicPartition(name, partition, 0) for partition in range(topic.partitions)])
-            wanted = sum(end for (of, _), end in self.ends().items() if of == name)
-            deadline = time.monotonic() + MARGIN_SECONDS
-            while len(found) < wanted and time.monotonic() < deadline:
-                found += consumer.consume(1000, timeout=1)
-        finally:
-            consumer.close()
+        return messages(self.platform.bootstrap_servers, topic.name(self.prefix))
+
+    def first_of_each(self, topic: Topic, identity: str) -> dict[str, dict[str, Any]]:
+        """The records of a topic by their identity, of each the first; without what cannot be decoded."""
+        decode = Decoder(str(topic.schema), self.registry)
+        found: dict[str, dict[str, Any]] = {}
+        for message in self.messages(topic):
+            with suppress(RefusedError):
+                record = decode(message.value())
+                found.setdefault(record[identity], record)
         return found
 
     def table(self, name: str) -> list[dict[str, Any]]:
@@ -143,6 +188,11 @@ class Line:
 
     def log(self) -> str:
         return (self.directory / "lakehouse.log").read_text(errors="replace")[-3000:]
+
+
+def _newest(directory: Path) -> int:
+    """The highest number among a checkpoint's files, -1 where there is none."""
+    return max((int(file.name) for file in directory.glob("[0-9]*") if file.name.isdecimal()), default=-1)
 
 
 @pytest.fixture(scope="module")
@@ -239,9 +289,9 @@ def undecodable(line: Line) -> dict[bytes | None, Reason]:
     }
 
 
-def wave(line: Line, rng: random.Random, first: int, count: int) -> None:
+def wave(line: Line, rng: random.Random, count: int) -> None:
     """A part of the traffic; some of it repeats what earlier waves held."""
-    for number in range(first, first + count):
+    for number in range(line.transactions, line.transactions + count):
         record = transaction(number)
         value = line.encode_silver(record)
         line.send(TRANSACTIONS_SILVER, value, record["card_token"])
@@ -256,7 +306,61 @@ def wave(line: Line, rng: random.Random, first: int, count: int) -> None:
             for status in ("raised", "raised", "retracted")[: 1 + number % 3]:
                 record = alert(number, status)
                 line.send(ALERTS, line.encode_alert(record), record["key"])
+    line.transactions += count
     line.producer.flush(MARGIN_SECONDS)
+
+
+@contextmanager
+def traffic(line: Line) -> Iterator[None]:
+    """Waves, one after the other, for the length of a ``with``."""
+    ended = Event()
+    rng = random.Random(5)
+
+    def go_on() -> None:
+        while not ended.wait(0.6):
+            wave(line, rng, 10)
+            for number in (1, 1, 7):
+                send_late(line, number)
+
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            ended.set()
+        sent.result()
+
+
+def send_label(line: Line, number: int, label: str, seconds: int, note: str = "") -> None:
+    """What an analyst says of an alert, so many seconds after NOW_US."""
+    record = {
+        "alert_id": alert(number, "")["alert_id"],
+        "label": label,
+        "note": note,
+        "labelled_by": "anna",
+        "labelled_at": NOW_US + seconds * 1_000_000,
+    }
+    line.send(ALERTS_FEEDBACK, Encoder("alert_feedback", line.schema_ids["alert_feedback"])(record), record["alert_id"])
+
+
+def send_dead_letter(line: Line, offset: int, value: bytes, service: str = "enricher") -> None:
+    """A message of the raw topic that a service has refused; each time with other clocks."""
+    record = {
+        "dead_letter_id": dead_letter_id("raw", 0, offset),
+        "reason": Reason.INVALID_AMOUNT.value,
+        "detail": "an amount is never negative",
+        "service": service,
+        "source_topic": "raw",
+        "source_partition": 0,
+        "source_offset": offset,
+        "source_time": NOW_US + offset,
+        "key": b"k",
+        "value": value,
+        "redacted": False,
+        "headers": [{"name": "traceparent", "value": b"00-ab"}],
+        "refused_at": time.time_ns() // 1000,
+    }
+    line.send(DEAD_LETTERS, Encoder("dead_letter", line.schema_ids["dead_letter"])(record))
 
 
 def send_late(line: Line, number: int, detector: str = "detector", scopes: str = "card,merchant") -> None:
@@ -274,44 +378,83 @@ def send_late(line: Line, number: int, detector: str = "detector", scopes: str =
     line.send(TRANSACTIONS_LATE, line.encode_silver(record), record["card_token"], headers=encoded)
 
 
+# When the process is killed. Most interesting is the time between Delta's commit and Spark's: the micro-batch is in the
+# table, and Spark will bring it again.
+MOMENTS: tuple[Callable[[random.Random], Moment], ...] = (
+    lambda rng: Moment("tables/silver/transactions/_delta_log", 0),
+    lambda rng: Moment("tables/bronze/transactions/_delta_log", 0),
+    lambda rng: Moment("checkpoints/gold.alerts/offsets", rng.uniform(0, 0.7)),
+    lambda rng: Moment("tables/gold/alerts/_delta_log", 0),
+    lambda rng: Moment("tables/bronze/late/_delta_log", 0),
+    lambda rng: Moment("checkpoints/silver.transactions/commits", rng.uniform(0, 0.7)),
+)
+
+
 def test_empty_tables_are_there_before_any_message(line: Line) -> None:
     line.start()
     # The first micro-batches are empty ones; with them every partition has a position.
     ends = line.ends()
-    line.wait(lambda: line.positions() == ends, "position of every partition")
+    line.wait(lambda: ends.items() <= line.positions().items(), "position of every partition")
     for name in ("bronze/transactions", "bronze/late", "bronze/quarantine", "silver/transactions", "gold/alerts"):
         assert line.table(name) == []
+    with urllib.request.urlopen(f"http://127.0.0.1:{line.port}/metrics", timeout=10) as answer:
+        assert b'cardwatch_lakehouse_live_files{table="silver.transactions"} 0.0' in answer.read()
+
+
+def test_a_label_may_come_before_its_alert(line: Line) -> None:
+    send_label(line, 0, "fraud", 20, note=f"holder of {CARD_NUMBER} says so")
+    send_label(line, 7, "unclear", 5)
+    line.producer.flush(MARGIN_SECONDS)
+    line.wait(lambda: len(line.table("gold/alert_labels")) == 2, "labels")
+    assert line.table("gold/alerts") == []
 
 
 def test_tables_equal_topics_after_kills_and_a_clean_stop(line: Line) -> None:
     rng = random.Random(4)
-    wave(line, rng, 0, 400)
+    wave(line, rng, 400)
     for value in undecodable(line):
         line.send(TRANSACTIONS_SILVER, value)
-    # The same transaction with another day: still one transaction.
+    # A retry that was stamped anew, here with another day: still one transaction.
     line.send(
-        TRANSACTIONS_SILVER, line.encode_silver(transaction(3, NOW_US - 40 * DAY_US)), transaction(3)["card_token"]
+        TRANSACTIONS_SILVER, line.encode_silver(transaction(3, NOW_US - 40 * MINUTE_US)), transaction(3)["card_token"]
     )
     line.send(TRANSACTIONS_RAW, None)
     line.send(TRANSACTIONS_RAW, b"device=" + CARD_NUMBER.encode())
     line.send(ALERTS, b"no alert")
+    line.send(ALERTS_FEEDBACK, b"no label")
+    send_label(line, 14, "perhaps", 1)
+    line.send(DEAD_LETTERS, b"no letter")
+    for offset in (1, 2, 1):
+        send_dead_letter(line, offset, b'{"card_number": "' + CARD_NUMBER.encode() + b'"}')
     line.send(TRANSACTIONS_LATE, b"not late")
     for header in (b"", b"soon"):
         # Not a detector's: no reason to lose it, or to take the second for the first.
         line.send(TRANSACTIONS_LATE, line.encode_silver(transaction(2)), headers=[("watermark_us", header)])
     send_late(line, 1, detector="other", scopes="card")
     line.producer.flush(MARGIN_SECONDS)
-    for kills in range(2):
-        before = line.positions()
-        line.wait(lambda before=before: sum(line.positions().values()) > sum(before.values()), "progress")  # type: ignore[misc]
-        time.sleep(rng.uniform(0, 0.7))  # anywhere in a micro-batch
-        line.kill()
-        for number in (1, 1, 7):
-            send_late(line, number)
-        wave(line, rng, 400 + 100 * kills, 100)
-        line.start()
+    repeated = 0
+    with traffic(line):
+        for kill in range(KILLS):
+            line.wait_for_moment(MOMENTS[kill % len(MOMENTS)](rng))
+            line.kill()
+            repeated += line.unfinished()
+            if kill == 0:
+                line.forget("gold.alerts", ALERTS_FEEDBACK)
+                # Of an alert that is there: an earlier label that comes later, and one of the same time.
+                send_label(line, 0, "legitimate", 10)
+                send_label(line, 7, "fraud", 5)
+                send_label(line, 21, "legitimate", 1, note="known customer")
+                send_dead_letter(line, 2, b"again")
+                send_dead_letter(line, 2, b"again", service="notifier")
+            line.start()
+    assert repeated >= KILLS, "queries were killed in the middle of micro-batches"
     ends = line.ends()
-    line.wait(lambda: line.positions() == ends, "end of the topics")
+    line.wait(lambda: ends.items() <= line.positions().items(), "end of the topics")
+    tables_dir = str(line.directory / "tables")
+    line.wait(lambda: kept_windows(tables_dir) == grouped_windows(tables_dir), "windows of all transactions")
+    line.wait(
+        lambda: kept_minutes(line.directory / "tables") == defined_minutes(line.directory / "tables"), "minutes of all"
+    )
 
     assert line.process is not None
     line.process.send_signal(signal.SIGTERM)
@@ -323,6 +466,8 @@ def test_bronze_is_every_message(line: Line) -> None:
     assert len(rows) == len(line.table("bronze/transactions"))
     sent = [*line.messages(TRANSACTIONS_RAW), *line.messages(TRANSACTIONS_JSON)]
     assert rows.keys() == {(m.topic(), m.partition(), m.offset()) for m in sent}
+    size = sum(len(m.value() or b"") for m in sent)  # masking keeps lengths
+    assert sum(len(row["value"] or b"") for row in rows.values()) == size
     for message in sent:
         row = rows[message.topic(), message.partition(), message.offset()]
         assert row["timestamp_type"] == "LogAppendTime"
@@ -350,7 +495,11 @@ def test_card_numbers_are_masked_and_nothing_else_is(line: Line) -> None:
 
 def test_silver_is_every_transaction_once(line: Line) -> None:
     rows = line.table("silver/transactions")
-    assert sorted(row["transaction_id"] for row in rows) == [f"tx-{number:06d}" for number in range(600)]
+    sent = line.first_of_each(TRANSACTIONS_SILVER, "transaction_id")
+    assert sorted(sent) == [f"tx-{number:06d}" for number in range(line.transactions)]
+    assert sorted(row["transaction_id"] for row in rows) == sorted(sent)
+    amounts = sum(record["base_amount_minor"] for record in sent.values())
+    assert sum(row["base_amount_minor"] for row in rows) == amounts
     for row in rows:
         expected = transaction(int(row["transaction_id"][3:]))
         for name, value in expected.items():
@@ -359,14 +508,69 @@ def test_silver_is_every_transaction_once(line: Line) -> None:
         assert row["event_date"].isoformat() == row["event_time"].date().isoformat()
 
 
+def test_windows_are_those_of_silver(line: Line) -> None:
+    tables_dir = str(line.directory / "tables")
+    assert kept_windows(tables_dir) == grouped_windows(tables_dir)
+    by_card = [row for row in line.table("gold/velocity_5m") if row["dimension"] == "card"]
+    assert sum(row["transactions"] for row in by_card) == line.transactions
+
+
 def test_undecodable_messages_are_kept_with_their_reason(line: Line) -> None:
-    kept = {row["value"]: Reason(row["reason"]) for row in line.table("bronze/quarantine")}
+    rows = [row for row in line.table("bronze/quarantine") if row["service"] == "lakehouse"]
+    later = {ALERTS_FEEDBACK.name(line.prefix), DEAD_LETTERS.name(line.prefix)}
+    of_later = [row["reason"] for row in rows if row["topic"] in later]
+    assert sorted(of_later) == [Reason.NOT_CONFLUENT_FRAMED, Reason.NOT_CONFLUENT_FRAMED, Reason.UNKNOWN_LABEL]
+    rows = [row for row in rows if row["topic"] not in later]
+    kept = {row["value"]: Reason(row["reason"]) for row in rows}
     expected = {
         value.replace(CARD_NUMBER.encode(), b"*" * 16) if value else value: reason
         for value, reason in undecodable(line).items()
     }
     assert kept == {**expected, b"no alert": Reason.NOT_CONFLUENT_FRAMED, b"not late": Reason.NOT_CONFLUENT_FRAMED}
-    assert len(line.table("bronze/quarantine")) == len(kept)
+    assert len(rows) == len(kept)
+
+
+def test_a_dead_letter_is_kept_once_with_where_its_message_was(line: Line) -> None:
+    rows = {(r["service"], r["offset"]): r for r in line.table("bronze/quarantine") if r["service"] != "lakehouse"}
+    assert rows.keys() == {("enricher", 1), ("enricher", 2), ("notifier", 2)}
+    sent = {(m.partition(), m.offset()): m for m in line.messages(DEAD_LETTERS)}
+    for (service, offset), row in rows.items():
+        assert (row["topic"], row["partition"], microseconds(row["broker_time"])) == ("raw", 0, NOW_US + offset)
+        assert (row["key"], row["reason"], row["detail"]) == (b"k", "invalid_amount", "an amount is never negative")
+        assert row["headers"] == [{"key": "traceparent", "value": b"00-ab"}]
+        masked = b'{"card_number": "' + b"*" * 16 + b'"}'
+        assert (row["value"], row["redacted"]) == ((masked, True) if service == "enricher" else (b"again", False))
+        letter = sent[row["dead_letter_partition"], row["dead_letter_offset"]]
+        assert (row["dead_letter_topic"], letter.timestamp()[1]) == (
+            letter.topic(),
+            microseconds(row["dead_letter_broker_time"]) // 1000,
+        )
+    assert len([r for r in line.table("bronze/quarantine") if r["service"] != "lakehouse"]) == 3
+
+
+def test_the_last_label_of_an_alert_holds(line: Line) -> None:
+    rows = {row["alert_id"]: row for row in line.table("gold/alerts") if row["label"] is not None}
+    found = {number: rows.pop(alert(number, "")["alert_id"]) for number in (0, 7, 21)}
+    assert rows == {}
+    assert {number: row["label"] for number, row in found.items()} == {0: "fraud", 7: "fraud", 21: "legitimate"}
+    assert {microseconds(row["labelled_at"]) - NOW_US for row in found.values()} == {20_000_000, 5_000_000, 1_000_000}
+    assert [row["label_note"] for row in found.values()] == [f"holder of {'*' * 16} says so", "", "known customer"]
+    assert {row["labelled_by"] for row in found.values()} == {"anna"}
+    assert len(line.table("gold/alert_labels")) == 3
+
+
+def test_an_alerts_events_are_kept_once(line: Line) -> None:
+    sent = {(number, status) for number in range(0, line.transactions, 7) for status in ("raised", "retracted")}
+    ids = {alert(number, "")["alert_id"]: number for number, _ in sent}
+    kept = [(ids[row["alert_id"]], row["status"]) for row in line.table("bronze/alert_events")]
+    assert sorted(kept) == sorted((n, status) for n, status in sent if status == "raised" or n % 3 == 2)
+
+
+def test_minutes_are_those_of_the_tables(line: Line) -> None:
+    kept = kept_minutes(line.directory / "tables")
+    assert kept == defined_minutes(line.directory / "tables")
+    assert sum(row["rows"] for row in kept if row["service"] == "enricher") == line.transactions
+    assert sum(row["refused"] for row in kept if row["service"] == "enricher") == 2
 
 
 def test_a_late_transaction_is_kept_once_for_each_detector(line: Line) -> None:
@@ -394,8 +598,11 @@ def test_a_late_transaction_is_kept_once_for_each_detector(line: Line) -> None:
 def test_gold_has_the_last_status_of_every_alert(line: Line) -> None:
     rows = {row["alert_id"]: row for row in line.table("gold/alerts")}
     assert len(rows) == len(line.table("gold/alerts"))
-    numbers = range(0, 600, 7)
-    assert rows.keys() == {alert(number, "")["alert_id"] for number in numbers}
+    sent = line.first_of_each(ALERTS, "alert_id")
+    numbers = range(0, line.transactions, 7)
+    assert rows.keys() == sent.keys() == {alert(number, "")["alert_id"] for number in numbers}
+    amounts = sum(record["base_amount_minor"] for record in sent.values())
+    assert sum(row["base_amount_minor"] for row in rows.values()) == amounts
     for number in numbers:
         row = rows[alert(number, "")["alert_id"]]
         assert row["status"] == ("retracted" if number % 3 == 2 else "raised")

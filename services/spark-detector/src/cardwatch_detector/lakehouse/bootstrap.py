@@ -2,17 +2,22 @@
 
 from typing import Final
 
-from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_PIPELINE_MINUTES, GOLD_VELOCITY_5M
 from cardwatch_service.logs import configure
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
+from pyspark.sql import SparkSession
 
 from cardwatch_detector.lakehouse.create import create
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
+from cardwatch_detector.lakehouse.minutes_query import MinutesQuery
 from cardwatch_detector.lakehouse.profile_query import ProfileQuery
 from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics
 from cardwatch_detector.lakehouse.queries import table_queries
+from cardwatch_detector.lakehouse.upkeep import upkeep_thread
+from cardwatch_detector.lakehouse.velocity_query import velocity_queries
+from cardwatch_detector.object_stores import for_stores
 from cardwatch_detector.runtime import Query, run_queries
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM
@@ -27,6 +32,8 @@ _SPARK_CONFIG: Final = {
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
+    # Between pools; queries that name none share one, first come, first served.
+    "spark.scheduler.mode": "FAIR",
 }
 
 
@@ -45,13 +52,26 @@ def run(shutdown: Shutdown) -> int:
     if settings.profiles:
         written = (lakehouse.written(GOLD_CARD_DAYS), lakehouse.written(GOLD_CARD_PROFILE))
         queries.append(ProfileQuery(service, settings, ProfileMetrics(metrics), *written))
+    if settings.velocity:
+        queries += velocity_queries(settings, lakehouse.written(GOLD_VELOCITY_5M))
+    if settings.minutes:
+        queries.append(MinutesQuery(settings, lakehouse.written(GOLD_PIPELINE_MINUTES)))
+    upkeep = upkeep_thread(settings, metrics, shutdown)
+
+    def prepare(session: SparkSession) -> None:
+        create(session, settings.tables_dir)
+        if upkeep is not None:
+            upkeep.start()
+
     run_queries(
         "cardwatch-lakehouse",
         queries,
         service,
         metrics,
-        _SPARK_CONFIG,
+        _SPARK_CONFIG | for_stores([settings.tables_dir], settings.checkpoint_dir),
         shutdown,
-        prepare=lambda session: create(session, settings.tables_dir),
+        prepare=prepare,
     )
+    if upkeep is not None:
+        upkeep.stop()
     return 0
