@@ -35,7 +35,7 @@ demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transaction
 	    --rules config/rules/handbook.yaml $(ARGS)
 
 test: $(INSTALLED) ## All tests: unit, integration and end to end, on a real broker, registry and Spark.
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED) ## Lint, formatting, types and import rules.
 	@$(BIN)/ruff check .
