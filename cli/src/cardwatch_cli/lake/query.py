@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from cardwatch_cli.lake.pruning import Condition, marked, needed, scans
 
-_NAME: Final = re.compile(rf'"?({"|".join(LAYERS)})"?\."?(\w+)"?', re.IGNORECASE)
+_NAME: Final = re.compile(rf'\b({"|".join(LAYERS)})"?\."?(\w+)', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,10 @@ def _schema(table: DeltaTable) -> pa.Schema:
 
 
 def _planned_views(lake: Lake, sql: str) -> list[_View]:
-    # As they stand in the query, with aliases and all.
-    named = map(_NAME.match, lake.connection.get_table_names(sql, qualified=True))
-    names = sorted({f"{match[1]}.{match[2]}".lower() for match in named if match})
+    # What merely looks like a table, such as an alias with a column, is none of those that there are. DuckDB's own
+    # list of names is of no help: to make it, it looks for columns in tables that it does not have yet.
+    looks_like = {f"{layer}.{name}".lower() for layer, name in _NAME.findall(sql)}
+    names = sorted(looks_like.intersection(lake.catalog.names()))
     views = [_View(number, name, lake.open(name)) for number, name in enumerate(names)]
     for view in views:
         view.empty(lake.connection)

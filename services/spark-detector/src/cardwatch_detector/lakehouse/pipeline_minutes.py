@@ -28,7 +28,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from cardwatch_detector.lakehouse.conflicts import CONFLICTS
 from cardwatch_detector.lakehouse.duplicates import Stretch, in_stretches, stretches
 from cardwatch_detector.lakehouse.quarantine import LAKEHOUSE
-from cardwatch_detector.lakehouse.session_settings import configured
+from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
 from cardwatch_detector.lakehouse.write import replace
 
 PRODUCER: Final = "producer"
@@ -45,10 +45,9 @@ COUNTS: Final = ("rows", "refused", "late", "alerts_raised", "alerts_suppressed"
 _PERCENTS: Final = (50, 95, 99)
 _STATUSES: Final = ("raised", "suppressed", "retracted")
 
-# Generated code, and tasks as the rows are worth: quicker from some ten thousand rows on.
-_COMPILED: Final = {
-    "spark.sql.codegen.wholeStage": "true",
-    "spark.sql.codegen.factoryMode": "FALLBACK",
+# As many tasks as the rows are worth.
+_SETTINGS: Final = {
+    **COMPILED,
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.shuffle.partitions": "8",
 }
@@ -150,7 +149,7 @@ def arrivals(rows: DataFrame, table: Table) -> DataFrame:
 
 def touched(minutes: DataFrame) -> list[int]:
     """The different minutes of ``arrivals``, by when they begin in microseconds since 1970."""
-    with configured(minutes.sparkSession, _COMPILED):
+    with configured(minutes.sparkSession, _SETTINGS):
         found = minutes.where(F.col("minute_us").between(0, _LAST_US - 1)).distinct().collect()
     return sorted(minute for (minute,) in found)
 
@@ -163,7 +162,7 @@ def touched(minutes: DataFrame) -> list[int]:
     reraise=True,
 )
 def _put(session: SparkSession, tables_dir: str, when: Sequence[Stretch], batch_id: int | None = None) -> int:
-    with configured(session, _COMPILED):
+    with configured(session, _SETTINGS):
         rows = pipeline_minutes(observations(session, tables_dir, when)).repartition("minute_date")
         return replace(rows, GOLD_PIPELINE_MINUTES, tables_dir, in_stretches(when, "minute", "minute_date"), batch_id)
 

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.card_days import refresh_days
 from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, read_profiles, refresh_profiles
 from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_day, newest_profile, plan
-from cardwatch_detector.lakehouse.session_settings import configured
+from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
 from cardwatch_detector.lakehouse.write import query_id
 
 _log = get(__name__)
@@ -24,13 +24,8 @@ _log = get(__name__)
 # Late transactions up to which only their cards' profiles are made again.
 _FEW: Final = 10_000
 
-# Generated code for work on many rows, which the lakehouse's small micro-batches are quicker without. There are as many
-# groups as cards: hashing objects would fall back to sorting anyway.
-_COMPILED: Final = {
-    "spark.sql.codegen.wholeStage": "true",
-    "spark.sql.codegen.factoryMode": "FALLBACK",
-    "spark.sql.execution.useObjectHashAggregateExec": "false",
-}
+# There are as many groups as cards: hashing objects would fall back to sorting anyway.
+_SETTINGS: Final = {**COMPILED, "spark.sql.execution.useObjectHashAggregateExec": "false"}
 
 
 class Publisher(Protocol):
@@ -101,7 +96,7 @@ class ProfileWriter:
             self._made = self._newest_made(session)
         newest = max(newest_profile(watermark), self._made or date.min)
         planned = plan(touched, self._newly_settled(session, newest), self._made, newest, self.days_kept)
-        with configured(session, _COMPILED):
+        with configured(session, _SETTINGS):
             if planned.days:
                 self.days_written(refresh_days(session, self.tables_dir, planned.days, batch_id, newest.isoformat()))
             if planned.valid_on:

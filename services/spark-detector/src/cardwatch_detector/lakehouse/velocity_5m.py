@@ -17,7 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from cardwatch_detector.lakehouse.card_days import is_counted, one_of
 from cardwatch_detector.lakehouse.conflicts import CONFLICTS
-from cardwatch_detector.lakehouse.session_settings import configured
+from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
 from cardwatch_detector.lakehouse.velocity_figures import (
     AMOUNT,
     COUNTED,
@@ -33,9 +33,6 @@ LENGTH_US: Final = 5 * 60 * 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # What the enricher lets pass is later than 2000; what others put into silver must still be a time that SQL can name.
 _LAST_US: Final = 253_402_300_800_000_000  # the year 10,000
-
-# Generated code for work on many rows, which the lakehouse's small micro-batches are quicker without.
-_COMPILED: Final = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
 # Ranges of time that a filter is made of at most: a longer list would cost more than it lets skip.
 _RANGES: Final = 24
@@ -111,7 +108,7 @@ def _put(
 def _settings(windows: int) -> Mapping[str, str]:
     # As many tasks as the rows are worth: each window is in one task, small ones share one.
     return {
-        **_COMPILED,
+        **COMPILED,
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.shuffle.partitions": str(min(windows * _PARTITIONS_A_WINDOW, _MOST_PARTITIONS)),
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
@@ -140,7 +137,7 @@ def velocity(transactions: DataFrame) -> DataFrame:
 def transactions_by_window(transactions: DataFrame) -> Mapping[int, int]:
     """How many transactions there are in each window, by when it begins in microseconds since 1970."""
     timely = transactions.where(F.unix_micros("event_time").between(0, _LAST_US - 1))
-    with configured(transactions.sparkSession, _COMPILED):
+    with configured(transactions.sparkSession, COMPILED):
         found = timely.groupBy(_window_us().alias(WINDOW_US)).count().collect()
     return {row[WINDOW_US]: row["count"] for row in found}
 
