@@ -48,6 +48,9 @@ class Lakehouse:
             "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(directory / "tables"),
             "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(directory / "checkpoints"),
             "CARDWATCH_LAKEHOUSE_PROFILES_TRIGGER": "1s",
+            # What follows silver as well, and would take the processor.
+            "CARDWATCH_LAKEHOUSE_VELOCITY": "false",
+            "CARDWATCH_LAKEHOUSE_MINUTES": "false",
             "CARDWATCH_LAKEHOUSE_PROFILES_DAYS_KEPT": str(DAYS_KEPT),
         }
 
