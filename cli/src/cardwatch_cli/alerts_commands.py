@@ -21,7 +21,7 @@ from cardwatch_service.settings import ServiceSettings, load
 
 from cardwatch_cli.author import ByOption, author
 from cardwatch_cli.feedback_file import Verdict, read_feedback_file
-from cardwatch_cli.lake.command import TABLES_DIR, TablesDirOption
+from cardwatch_cli.lake.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.lake.query import answer, connected
 from cardwatch_cli.tables import counted, print_table
 

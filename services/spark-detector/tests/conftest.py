@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from cardwatch_detector.settings import SparkSettings
-from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_detector.spark_session import DELTA, JAVA_OPTIONS, QUICK_JVM, build_session
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath, spark_java_home
@@ -21,8 +21,7 @@ def spark() -> Iterator[SparkSession]:
         classpath=spark_classpath(platform, load_lock()),
     )
     as_in_lakehouse = {
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        **DELTA,
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.shuffle.partitions": "1",
         "spark.sql.codegen.wholeStage": "false",

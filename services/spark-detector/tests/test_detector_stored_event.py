@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from cardwatch_detector.alerts import SHOWN_FIELDS
+from cardwatch_contracts.values import SHOWN_FIELDS
 from cardwatch_detector.stored_event import fields_to_read, stored_fields, times
 from cardwatch_rules.fields import RULE_FIELDS, SCOPE_KEYS
 

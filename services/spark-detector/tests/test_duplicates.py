@@ -5,7 +5,8 @@ import random
 import duckdb
 import polars as pl
 import pytest
-from cardwatch_detector.lakehouse.duplicates import Stretch, in_stretches, repeated, stretches
+from cardwatch_detector.lakehouse.duplicates import repeated
+from cardwatch_detector.lakehouse.stretches import Stretch, in_stretches, stretches
 
 WITHIN = 100
 HOUR_US = 3_600_000_000

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from cardwatch_detector.lakehouse.create import create
-from cardwatch_detector.lakehouse.minutes_query import MinutesQuery
+from cardwatch_detector.lakehouse.minutes_query import minutes_query
 from cardwatch_detector.lakehouse.pipeline_minutes import refresh_minutes
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_lakehouse.tables import (
@@ -104,7 +104,7 @@ def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[[], in
 
     def run() -> int:
         written: list[int] = []
-        query = MinutesQuery(settings, written.append).start(spark)
+        query = minutes_query(settings, written.append).start(spark)
         query.processAllAvailable()
         query.stop()
         return sum(written)

@@ -11,9 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from cardwatch_detector.lakehouse.create import create
+from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.velocity_5m import LENGTH_US, ranges, refresh_velocity, velocity
 from cardwatch_detector.lakehouse.velocity_figures import figures
-from cardwatch_detector.lakehouse.velocity_query import VelocityQuery, in_progress, velocity_queries
+from cardwatch_detector.lakehouse.velocity_query import in_progress, velocity_queries
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
 from deltalake import DeltaTable, write_deltalake
@@ -150,10 +151,10 @@ class Lake:
         silver = DeltaTable(SILVER_TRANSACTIONS.path(self.tables_dir))
         write_deltalake(silver, pa.Table.from_pylist(rows, pa.schema(silver.schema().to_arrow())), mode="append")
 
-    def queries(self, written: Callable[[int], None]) -> list[VelocityQuery]:
+    def queries(self, written: Callable[[int], None]) -> list[LakehouseQuery]:
         return velocity_queries(self.settings, written)
 
-    def follow(self, query: VelocityQuery) -> None:
+    def follow(self, query: LakehouseQuery) -> None:
         """Run a query until it has done what silver holds now, starting it again whenever it fails."""
         deadline = time.monotonic() + WAIT_SECONDS
         while True:

@@ -15,6 +15,7 @@ from cardwatch_service.commands import one_sentence_errors
 from pyarrow import csv
 
 from cardwatch_cli.lake import upkeep_commands
+from cardwatch_cli.lake.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.lake.query import answer, connected
 from cardwatch_cli.lake.rebuild_command import rebuild_command
 from cardwatch_cli.tables import counted, print_table
@@ -37,15 +38,7 @@ class Format(StrEnum):
     ARROW = "arrow"
 
 
-TablesDirOption = Annotated[
-    str,
-    typer.Option(
-        envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR",
-        help="Directory with bronze, silver and gold in it: a path, s3a://, abfss:// or gs://.",
-    ),
-]
 NameArgument = Annotated[str, typer.Argument(help="A table: gold.alerts")]
-TABLES_DIR: Final = ".cardwatch/tables"
 
 
 app.command("rebuild")(rebuild_command)

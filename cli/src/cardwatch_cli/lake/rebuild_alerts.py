@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
+from cardwatch_contracts.values import SHOWN_FIELDS
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.locations import locate
 from cardwatch_lakehouse.tables import BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACTIONS
@@ -20,17 +21,6 @@ from cardwatch_cli.backtest.silver import open_silver
 from cardwatch_cli.backtest.wanted import Wanted
 from cardwatch_cli.lake.rebuild_rules import Era, RulesInForce
 
-# Of the transaction.
-_SHOWN: Final = (
-    "card_token",
-    "card_bin",
-    "card_last_four",
-    "merchant_id",
-    "country",
-    "amount_minor",
-    "currency",
-    "base_amount_minor",
-)
 # Of the rule and of what it found: ``alert_frame``.
 _FOUND: Final = (
     "alert_id",
@@ -48,6 +38,8 @@ _FOUND: Final = (
     "window_start",
     "suppressed_by",
 )
+# Of the transaction; its id is of both.
+_SHOWN: Final = tuple(name for name in SHOWN_FIELDS if name not in _FOUND)
 # The others are what the evaluation of a whole history does not know: which arrival caused the alert, what came with
 # it, when it was told, what analysts have said of it since.
 _OF_THE_RUN: Final = tuple(name for name in GOLD_ALERTS.columns if name not in (*_FOUND, *_SHOWN))

@@ -13,17 +13,15 @@ from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.locations import locate
 from cardwatch_lakehouse.tables import (
     BRONZE_TRANSACTIONS,
+    DERIVED_TABLES,
     GOLD_ALERTS,
-    GOLD_CARD_DAYS,
-    GOLD_CARD_PROFILE,
-    GOLD_PIPELINE_MINUTES,
-    GOLD_VELOCITY_5M,
     SILVER_TRANSACTIONS,
 )
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 
+from cardwatch_cli.lake.options import TABLES_DIR
 from cardwatch_cli.lake.rebuild_compare import Comparison, compare_table
 from cardwatch_cli.lake.rebuild_services import run_service
 from cardwatch_cli.tables import counted, print_table
@@ -42,7 +40,7 @@ class Part(StrEnum):
 
 _TABLES: Final = {
     Part.SILVER: (SILVER_TRANSACTIONS,),
-    Part.GOLD: (GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_VELOCITY_5M, GOLD_PIPELINE_MINUTES),
+    Part.GOLD: DERIVED_TABLES,
     Part.ALERTS: (GOLD_ALERTS,),
 }
 
@@ -51,7 +49,7 @@ def rebuild_command(
     to: Annotated[str, typer.Option(help="Directory for the rebuilt tables.", show_default=False)],
     tables_dir: Annotated[
         str, typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory of the tables as they are.")
-    ] = ".cardwatch/tables",
+    ] = TABLES_DIR,
     only: Annotated[str, typer.Option(help="Of silver, gold and alerts, with commas.")] = "silver,gold,alerts",
     rules: Annotated[
         Path | None, typer.Option(help="Rule file (YAML) for the alerts; else rules.v1 with its history.")

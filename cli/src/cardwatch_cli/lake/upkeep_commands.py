@@ -14,18 +14,11 @@ from cardwatch_lakehouse.upkeep import vacuum as cleaning
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.commands import one_sentence_errors
 
+from cardwatch_cli.lake.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.tables import counted, print_table
 
-TablesDirOption = Annotated[
-    str,
-    typer.Option(
-        envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR",
-        help="Directory with bronze, silver and gold in it: a path, s3a://, abfss:// or gs://.",
-    ),
-]
 TablesArgument = Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="gold.alerts; default: all")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-TABLES_DIR: Final = ".cardwatch/tables"
 
 NOT_REACHED: Final = (
     "Not erased: what Kafka's topics hold until their retention (7 days of transactions and profiles, 30 days of "

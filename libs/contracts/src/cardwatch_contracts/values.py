@@ -8,3 +8,16 @@ STATUSES: Final = frozenset({"approved", "declined"})
 
 # Of alert_feedback.avsc.
 ALERT_LABELS: Final = ("fraud", "legitimate", "unclear")
+
+# What an alert (alert.avsc) shows of its transaction, beside what the rules use.
+SHOWN_FIELDS: Final = (
+    "transaction_id",
+    "card_token",
+    "card_bin",
+    "card_last_four",
+    "merchant_id",
+    "country",
+    "amount_minor",
+    "currency",
+    "base_amount_minor",
+)

@@ -315,6 +315,9 @@ GOLD_PIPELINE_MINUTES: Final = Table(
     key=("minute", "service"),
 )
 
+DERIVED_TABLES: Final = (GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_VELOCITY_5M, GOLD_PIPELINE_MINUTES)
+"""Those that bronze and silver determine: made of them, they can be made of them again."""
+
 ALL_TABLES: Final = (
     BRONZE_TRANSACTIONS,
     BRONZE_LATE,

@@ -1,24 +1,12 @@
 """Alert records from what the rules found."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any
 
 from cardwatch_contracts.identity import alert_id
+from cardwatch_contracts.values import SHOWN_FIELDS
 from cardwatch_rules.model import Rule
 from cardwatch_rules.transitions import Transitions
-
-# What an alert shows of its transaction, beside what the rules use.
-SHOWN_FIELDS: Final = (
-    "transaction_id",
-    "card_token",
-    "card_bin",
-    "card_last_four",
-    "merchant_id",
-    "country",
-    "amount_minor",
-    "currency",
-    "base_amount_minor",
-)
 
 
 def alert_records(

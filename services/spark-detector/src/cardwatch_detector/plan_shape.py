@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from cardwatch_contracts.values import SHOWN_FIELDS
 from cardwatch_rules.fields import RULE_FIELDS
 from cardwatch_rules.model import Rule
 from cardwatch_rules.needs import fields_used, reach_us
 
-from cardwatch_detector.alerts import SHOWN_FIELDS
 from cardwatch_detector.ruling import Ruling
 
 # Fields that alerts and metrics need of a transaction, whatever the rules.

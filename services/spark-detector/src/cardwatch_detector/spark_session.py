@@ -32,6 +32,12 @@ STEADY_JVM: Final = "-XX:+UseSerialGC"
 QUICK_JVM: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 PEAK_JVM: Final = "-XX:+UseParallelGC -XX:NewRatio=1"
 
+# A session that reads and writes Delta tables.
+DELTA: Final = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+
 _COMMON: Final = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

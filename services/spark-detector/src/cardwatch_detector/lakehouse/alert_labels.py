@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.values import ALERT_LABELS
@@ -11,9 +11,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import REASON, RECORD, Decoded, decoded
+from cardwatch_detector.lakehouse.decode import REASON, RECORD, Decoded
 from cardwatch_detector.lakehouse.merge import MergeWriter
-from cardwatch_detector.lakehouse.quarantine import quarantine
 from cardwatch_detector.lakehouse.redact import HEADERS_TYPE, redacted
 from cardwatch_detector.lakehouse.write import affected, once
 
@@ -37,17 +36,14 @@ class FeedbackWriter(MergeWriter):
 
     alerts_written: Callable[[int], None]
 
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as messages:
-            checked = _checked(messages)
-            quarantine(checked, self.tables_dir, batch_id, self.quarantined, _PART)
-            if checked.good:
-                self.write(checked.records, batch_id)
+    part: ClassVar[str] = _PART
 
-    def write(self, messages: DataFrame, batch_id: int) -> None:
+    def checked(self, messages: Decoded) -> Decoded:
+        return _checked(messages)
+
+    def write(self, messages: Decoded, batch_id: int) -> None:
         super().write(messages, batch_id)
-        self.alerts_written(label_alerts(messages, self.tables_dir, batch_id))
+        self.alerts_written(label_alerts(messages.records, self.tables_dir, batch_id))
 
     @property
     def table(self) -> Table:

@@ -11,8 +11,8 @@ from pyspark.sql import SparkSession
 
 from cardwatch_detector.lakehouse.create import create
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
-from cardwatch_detector.lakehouse.minutes_query import MinutesQuery
-from cardwatch_detector.lakehouse.profile_query import ProfileQuery
+from cardwatch_detector.lakehouse.minutes_query import minutes_query
+from cardwatch_detector.lakehouse.profile_query import profile_query
 from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics
 from cardwatch_detector.lakehouse.queries import table_queries
 from cardwatch_detector.lakehouse.upkeep import upkeep_thread
@@ -20,13 +20,12 @@ from cardwatch_detector.lakehouse.velocity_query import velocity_queries
 from cardwatch_detector.object_stores import for_stores
 from cardwatch_detector.runtime import Query, run_queries
 from cardwatch_detector.settings import LakehouseSettings
-from cardwatch_detector.spark_session import JAVA_OPTIONS, QUICK_JVM
+from cardwatch_detector.spark_session import DELTA, JAVA_OPTIONS, QUICK_JVM
 
 # The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
 # clusters is scaled down to micro-batches.
 _SPARK_CONFIG: Final = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    **DELTA,
     JAVA_OPTIONS: QUICK_JVM,
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
@@ -51,11 +50,11 @@ def run(shutdown: Shutdown) -> int:
     queries: list[Query] = [*table_queries(service, settings, lakehouse)]
     if settings.profiles:
         written = (lakehouse.written(GOLD_CARD_DAYS), lakehouse.written(GOLD_CARD_PROFILE))
-        queries.append(ProfileQuery(service, settings, ProfileMetrics(metrics), *written))
+        queries.append(profile_query(service, settings, ProfileMetrics(metrics), *written))
     if settings.velocity:
         queries += velocity_queries(settings, lakehouse.written(GOLD_VELOCITY_5M))
     if settings.minutes:
-        queries.append(MinutesQuery(settings, lakehouse.written(GOLD_PIPELINE_MINUTES)))
+        queries.append(minutes_query(settings, lakehouse.written(GOLD_PIPELINE_MINUTES)))
     upkeep = upkeep_thread(settings, metrics, shutdown)
 
     def prepare(session: SparkSession) -> None:

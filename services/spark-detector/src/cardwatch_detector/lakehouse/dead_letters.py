@@ -1,6 +1,5 @@
 """Dead letters of every service into ``bronze.quarantine``: what was refused, where it was, by whom and why."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,9 +7,9 @@ from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import REASON, RECORD, Schemas, decoded
-from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
+from cardwatch_detector.lakehouse.decode import REASON, RECORD, Decoded
 from cardwatch_detector.lakehouse.redact import redacted
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.unseen import unseen
 from cardwatch_detector.lakehouse.write import append, cached
 
@@ -22,38 +21,22 @@ _PART: Final = "dead_letters"
 
 
 @dataclass(frozen=True)
-class DeadLetterWriter:
+class DeadLetterWriter(TopicWriter):
     """Appends the dead letters that the table does not have yet; what is no dead letter goes to quarantine itself.
 
     Not a MERGE: in Delta that would get in the way of the other queries' appends. Dead letters have this one writer, so
     that nothing comes in between looking and writing.
-
-    Attributes:
-        tables_dir: where the tables are.
-        schemas: those that dead letters are written with.
-        written: called with the number of rows after each commit.
-        quarantined: called with the number of undecodable messages by reason after each commit.
     """
 
-    tables_dir: str
-    schemas: Schemas
-    written: Callable[[int], None]
-    quarantined: Quarantined
-
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as messages:
-            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
-            if not messages.good:
-                return
-            letters = first_of_each(letter_rows(messages.records))
-            table = batch.sparkSession.read.format("delta").load(BRONZE_QUARANTINE.path(self.tables_dir))
-            with cached(unseen(letters, table, _IDENTITY, "offset")) as new:
-                rows, count = redacted(new, ~_is_framed(F.col("value")))
-                if count:
-                    rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before"))
-                    append(rows.drop("redacted_before"), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
-                    self.written(count)
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        letters = first_of_each(letter_rows(messages.records))
+        table = letters.sparkSession.read.format("delta").load(BRONZE_QUARANTINE.path(self.tables_dir))
+        with cached(unseen(letters, table, _IDENTITY, "offset")) as new:
+            rows, count = redacted(new, ~_is_framed(F.col("value")))
+            if count:
+                rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before"))
+                append(rows.drop("redacted_before"), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
+                self.written(count)
 
 
 def letter_rows(messages: DataFrame) -> DataFrame:

@@ -11,9 +11,9 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.alert_events import keep_events
 from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter, labelled
-from cardwatch_detector.lakehouse.decode import RECORD
-from cardwatch_detector.lakehouse.duplicates import in_stretches, stretches
+from cardwatch_detector.lakehouse.decode import RECORD, Decoded
 from cardwatch_detector.lakehouse.merge import MergeWriter
+from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.write import affected, cached
 
 _ID: Final = "alert_id"
@@ -69,8 +69,8 @@ class AlertWriter(MergeWriter):
 
     events_written: Callable[[int], None]
 
-    def write(self, messages: DataFrame, batch_id: int) -> None:
-        self.events_written(keep_events(messages, self.tables_dir, batch_id))
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        self.events_written(keep_events(messages.records, self.tables_dir, batch_id))
         super().write(messages, batch_id)
 
     @property

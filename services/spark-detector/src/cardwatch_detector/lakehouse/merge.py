@@ -1,7 +1,6 @@
 """A table that is merged from a topic: what the writers of such tables have in common."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,38 +9,17 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame
 
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
-from cardwatch_detector.lakehouse.decode import Schemas, decoded
-from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
+from cardwatch_detector.lakehouse.decode import Decoded
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.write import once
 
 
 @dataclass(frozen=True)
-class MergeWriter(ABC):
-    """Merges the messages of micro-batches into a table; what cannot be decoded goes to quarantine.
+class MergeWriter(TopicWriter):
+    """Merges the messages of micro-batches into a table."""
 
-    Attributes:
-        tables_dir: where the tables are.
-        schemas: those that the topic's messages are written with.
-        written: called with the number of rows inserted or changed after each commit.
-        quarantined: called with the number of undecodable messages by reason after each commit.
-    """
-
-    tables_dir: str
-    schemas: Schemas
-    written: Callable[[int], None]
-    quarantined: Quarantined
-
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as messages:
-            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
-            if messages.good:
-                self.write(messages.records, batch_id)
-
-    def write(self, messages: DataFrame, batch_id: int) -> None:
-        """Merge the messages of a micro-batch that were decoded, at least one."""
-        rows = self.rows(messages)
-        self.written(self._merge_once(rows, batch_id))
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        self.written(self._merge_once(self.rows(messages.records), batch_id))
 
     @again_on_conflict
     def _merge_once(self, rows: DataFrame, batch_id: int) -> int:

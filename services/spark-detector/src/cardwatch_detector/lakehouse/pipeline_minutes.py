@@ -23,12 +23,11 @@ from cardwatch_lakehouse.tables import (
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.window import Window
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from cardwatch_detector.lakehouse.conflicts import CONFLICTS
-from cardwatch_detector.lakehouse.duplicates import Stretch, in_stretches, stretches
+from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.quarantine import LAKEHOUSE
 from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.stretches import EPOCH, LAST_US, Stretch, at, in_stretches, stretches
 from cardwatch_detector.lakehouse.write import replace
 
 PRODUCER: Final = "producer"
@@ -38,8 +37,6 @@ SERVICES: Final = (PRODUCER, ENRICHER, DETECTOR, LAKEHOUSE)
 """Those that have a row in every minute in which any service did something."""
 
 MINUTE_US: Final = 60_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST_US: Final = 253_402_300_800_000_000  # the year 10,000: SQL has no literal for what is later
 
 COUNTS: Final = ("rows", "refused", "late", "alerts_raised", "alerts_suppressed", "alerts_retracted")
 _PERCENTS: Final = (50, 95, 99)
@@ -120,7 +117,7 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
     """
     if dates is None:
         minutes = reduce(DataFrame.union, (arrivals(_table(session, tables_dir, table), table) for table in TABLES))
-        dates = {_at(minute).date() for minute in touched(minutes)}
+        dates = {at(minute).date() for minute in touched(minutes)}
     return sum(_put(session, tables_dir, [_whole(day)]) for day in sorted(set(dates)))
 
 
@@ -150,17 +147,11 @@ def arrivals(rows: DataFrame, table: Table) -> DataFrame:
 def touched(minutes: DataFrame) -> list[int]:
     """The different minutes of ``arrivals``, by when they begin in microseconds since 1970."""
     with configured(minutes.sparkSession, _SETTINGS):
-        found = minutes.where(F.col("minute_us").between(0, _LAST_US - 1)).distinct().collect()
+        found = minutes.where(F.col("minute_us").between(0, LAST_US - 1)).distinct().collect()
     return sorted(minute for (minute,) in found)
 
 
-@retry(
-    # Somebody compacted, or made the same minutes again: what was read may have changed, so all is done again.
-    retry=retry_if_exception_type(CONFLICTS),
-    wait=wait_random_exponential(max=10),
-    stop=stop_after_attempt(5),
-    reraise=True,
-)
+@again_on_conflict
 def _put(session: SparkSession, tables_dir: str, when: Sequence[Stretch], batch_id: int | None = None) -> int:
     with configured(session, _SETTINGS):
         rows = pipeline_minutes(observations(session, tables_dir, when)).repartition("minute_date")
@@ -239,9 +230,5 @@ def _minute_us(at: Column) -> Column:
 
 
 def _whole(day: date) -> Stretch:
-    first = (datetime(day.year, day.month, day.day, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+    first = (datetime(day.year, day.month, day.day, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
     return Stretch(first, first + timedelta(days=1) // timedelta(microseconds=1) - 1)
-
-
-def _at(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)

@@ -1,7 +1,7 @@
 """The streaming queries that write the tables: which topics, which writer, which checkpoint."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 
 from cardwatch_contracts.topics import (
     ALERTS,
@@ -24,8 +24,6 @@ from cardwatch_lakehouse.tables import (
 )
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze import BronzeWriter
@@ -34,63 +32,31 @@ from cardwatch_detector.lakehouse.decode import Schemas
 from cardwatch_detector.lakehouse.gold_alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.late import LateWriter
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
+from cardwatch_detector.lakehouse.query import LakehouseQuery, Writer
 from cardwatch_detector.lakehouse.silver import SilverWriter
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.silver_source import read_topic
 
-Writer = Callable[[DataFrame, int], None]
 
-
-@dataclass(frozen=True)
-class TableQuery:
-    """The streaming query that writes one table.
-
-    Attributes:
-        table: the table; query and checkpoint have its name.
-        topics: full names of the topics that it reads.
-        write: writes one micro-batch, in such a way that doing it again changes nothing.
-    """
-
-    table: Table
-    topics: Sequence[str]
-    write: Writer
-    service: ServiceSettings
-    settings: LakehouseSettings
-
-    @property
-    def name(self) -> str:
-        """The query's name in Spark, in metrics and in the checkpoint's path."""
-        return self.table.name
-
-    def start(self, session: SparkSession) -> StreamingQuery:
-        """Start, or go on from the checkpoint."""
-        return (
-            read_topic(session, self.service, self.topics, self.settings.max_offsets_per_trigger, headers=True)
-            .writeStream.queryName(self.name)
-            .option("checkpointLocation", f"{self.settings.checkpoint_dir.rstrip('/')}/{self.name}")
-            .trigger(processingTime=f"{parse_duration(self.settings.trigger)} microseconds")
-            .foreachBatch(self.write)
-            .start()
-        )
-
-    def failed(self, reason: str) -> None:
-        """Nothing to learn: what cannot be decoded fails no query, it goes to quarantine."""
-
-    def outdated(self) -> bool:
-        """Never: what it does does not change while it runs."""
-        return False
-
-
-def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics) -> list[TableQuery]:
-    """One query a table. They share nothing: a slow or failing one does not hold up the others."""
+def table_queries(
+    service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics
+) -> list[LakehouseQuery]:
+    """One query a table, of its name. They share nothing: a slow or failing one does not hold up the others."""
     prefix = service.topic_prefix
     registry = service.registry()
     tables_dir = settings.tables_dir
     json_topic = TRANSACTIONS_JSON.name(prefix)
     feedback_topic = ALERTS_FEEDBACK.name(prefix)
 
-    def query(table: Table, topics: Sequence[str], write: Writer) -> TableQuery:
-        return TableQuery(table, topics, write, service, settings)
+    def query(table: Table, topics: Sequence[str], write: Writer) -> LakehouseQuery:
+        source = partial(
+            read_topic,
+            settings=service,
+            topics=topics,
+            max_offsets_per_trigger=settings.max_offsets_per_trigger,
+            headers=True,
+        )
+        return LakehouseQuery(table.name, settings.checkpoint_dir, settings.trigger, source, lambda: write, topics)
 
     return [
         query(
@@ -104,9 +70,9 @@ def table_queries(service: ServiceSettings, settings: LakehouseSettings, metrics
             SilverWriter(
                 tables_dir,
                 Schemas("enriched_transaction", "transaction_id", registry),
-                parse_duration(settings.duplicates_within),
                 metrics.written(SILVER_TRANSACTIONS),
                 metrics.quarantined,
+                parse_duration(settings.duplicates_within),
             ),
         ),
         query(

@@ -11,11 +11,8 @@ from typing import Any, Final
 
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.tables import (
+    DERIVED_TABLES,
     GOLD_ALERTS,
-    GOLD_CARD_DAYS,
-    GOLD_CARD_PROFILE,
-    GOLD_PIPELINE_MINUTES,
-    GOLD_VELOCITY_5M,
     SILVER_TRANSACTIONS,
     Table,
 )
@@ -35,20 +32,18 @@ from cardwatch_detector.lakehouse.profile_calendar import kept_from, last_day, n
 from cardwatch_detector.lakehouse.velocity_5m import refresh_velocity
 from cardwatch_detector.object_stores import for_stores
 from cardwatch_detector.settings import LakehouseSettings, SparkSettings
-from cardwatch_detector.spark_session import JAVA_OPTIONS, STEADY_JVM, build_session
+from cardwatch_detector.spark_session import DELTA, JAVA_OPTIONS, STEADY_JVM, build_session
 
 CHANGED_BY: Final = "rebuild"
 _PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
 _OF_THE_RUN: Final = ("enriched_at", "silver_partition", "silver_offset", "silver_broker_time")
-_GOLD: Final = (GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_VELOCITY_5M, GOLD_PIPELINE_MINUTES)
 # What these are made of.
 SOURCES: Final = tuple({table.name: table for table in (SILVER_TRANSACTIONS, *OF_MINUTES)}.values())
 _MOST_ROWS_A_FILE: Final = 5_000_000
 
 # Few rows or very many: partitions are put together by size, also those that are written.
 _SPARK_CONFIG: Final = {
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    **DELTA,
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.shuffle.partitions": "64",
     "spark.databricks.delta.optimizeWrite.enabled": "true",
@@ -73,7 +68,7 @@ def run(tables_dir: str, to: str, *, staged: str = "", gold: bool = True, alerts
     configure("lakehouse", service.log_level, service.log_format)
     made = [
         *([SILVER_TRANSACTIONS] if staged else []),
-        *(_GOLD if gold else []),
+        *(DERIVED_TABLES if gold else []),
         *([GOLD_ALERTS] if alerts else []),
     ]
     session = build_session(
@@ -157,11 +152,11 @@ def _array_of(candidates: DataFrame) -> str:
 
 def _make_gold(session: SparkSession, tables_dir: str, to: str, settings: LakehouseSettings) -> None:
     with _borrowed(session, tables_dir, to):
-        create(session, to, _GOLD)
+        create(session, to, DERIVED_TABLES)
         make_profiles(session, to, parse_duration(settings.profiles_lateness), settings.profiles_days_kept)
         refresh_velocity(session, to)
         refresh_minutes(session, to)
-        for table in _GOLD:
+        for table in DERIVED_TABLES:
             _tell(session, table, to)
 
 

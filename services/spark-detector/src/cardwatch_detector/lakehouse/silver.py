@@ -1,6 +1,5 @@
 """``silver.transactions``: one row a transaction, from the silver topic."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,57 +8,41 @@ from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD, Schemas, decoded
-from cardwatch_detector.lakehouse.duplicates import (
-    EVENT_US,
-    ID,
-    OFFSET,
-    PARTITION,
-    in_stretches,
-    repeated,
-    stretches,
-)
-from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
+from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.duplicates import EVENT_US, ID, OFFSET, PARTITION, repeated
 from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.write import append, in_few_files
 
 
 @dataclass(frozen=True)
-class SilverWriter:
-    """Appends the transactions that the table does not have yet; what cannot be decoded goes to quarantine.
+class SilverWriter(TopicWriter):
+    """Appends the transactions that the table does not have yet.
 
     Not a MERGE: that would join with a part of the table for each row of it, where only the few that are there already
     have to be found. The table has this one writer, so that nothing comes in between looking and writing.
 
     Attributes:
-        tables_dir: where the tables are.
-        schemas: those that the topic's messages are written with.
         within_us: how far apart the event times of messages about one transaction may be, microseconds.
-        written: called with the number of rows after each commit.
-        quarantined: called with the number of undecodable messages by reason after each commit.
     """
 
-    tables_dir: str
-    schemas: Schemas
     within_us: int
-    written: Callable[[int], None]
-    quarantined: Quarantined
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with configured(batch.sparkSession, COMPILED), decoded(batch, self.schemas) as messages:
-            quarantine(messages, self.tables_dir, batch_id, self.quarantined)
-            if not messages.good:
-                return
-            rows = silver_rows(messages.records)
-            again = self._repeated(messages.records)
-            number = messages.good - again.num_rows
-            if again.num_rows:
-                places = F.broadcast(batch.sparkSession.createDataFrame(again))
-                rows = rows.join(places, ["silver_partition", "silver_offset"], "left_anti")
-            if number:
-                append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
-                self.written(number)
+        with configured(batch.sparkSession, COMPILED):
+            super().__call__(batch, batch_id)
+
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        rows = silver_rows(messages.records)
+        again = self._repeated(messages.records)
+        number = messages.good - again.num_rows
+        if again.num_rows:
+            places = F.broadcast(rows.sparkSession.createDataFrame(again))
+            rows = rows.join(places, ["silver_partition", "silver_offset"], "left_anti")
+        if number:
+            append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
+            self.written(number)
 
     def _repeated(self, records: DataFrame) -> pa.Table:
         """Where the messages are whose transaction there is already: ``silver_partition``, ``silver_offset``."""

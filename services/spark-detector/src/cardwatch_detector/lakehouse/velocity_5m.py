@@ -5,19 +5,19 @@ transaction is merged however late it is, a micro-batch may be done twice, and w
 order in which its transactions came (docs/decisions/0007-velocity-windows.md).
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, timedelta
 from typing import Final
 
+import polars as pl
 from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from cardwatch_detector.lakehouse.card_days import is_counted, one_of
-from cardwatch_detector.lakehouse.conflicts import CONFLICTS
+from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.stretches import LAST_US, at, stretches
 from cardwatch_detector.lakehouse.velocity_figures import (
     AMOUNT,
     COUNTED,
@@ -30,9 +30,6 @@ from cardwatch_detector.lakehouse.velocity_figures import (
 from cardwatch_detector.lakehouse.write import replace
 
 LENGTH_US: Final = 5 * 60 * 1_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# What the enricher lets pass is later than 2000; what others put into silver must still be a time that SQL can name.
-_LAST_US: Final = 253_402_300_800_000_000  # the year 10,000
 
 # Ranges of time that a filter is made of at most: a longer list would cost more than it lets skip.
 _RANGES: Final = 24
@@ -82,7 +79,7 @@ def refresh_windows(
         one of CONFLICTS: somebody else kept changing the table.
     """
     starts = sorted(windows)
-    days = {(_at(start)).date() for start in starts}
+    days = {at(start).date() for start in starts}
     of_windows = one_of("event_date", days) + " AND " + _within("event_time", ranges(starts, _RANGES))
     exactly = _window_us().isin(starts) if len(ranges(starts, len(starts))) > _RANGES else F.lit(True)
     listed = ", ".join(_literal(start) for start in starts)
@@ -90,13 +87,7 @@ def refresh_windows(
     return _put(session, tables_dir, F.expr(of_windows) & exactly, these, len(starts), batch_id)
 
 
-@retry(
-    # Somebody compacted, or made the same day again: what was read may have changed, so all is done again.
-    retry=retry_if_exception_type(CONFLICTS),
-    wait=wait_random_exponential(max=10),
-    stop=stop_after_attempt(5),
-    reraise=True,
-)
+@again_on_conflict
 def _put(
     session: SparkSession, tables_dir: str, of_silver: Column, these: str, windows: int, batch_id: int | None = None
 ) -> int:
@@ -117,7 +108,7 @@ def _settings(windows: int) -> Mapping[str, str]:
 
 def velocity(transactions: DataFrame) -> DataFrame:
     """Columns of GOLD_VELOCITY_5M from those of SILVER_TRANSACTIONS, of which it must hold whole windows."""
-    needed = transactions.where(F.unix_micros("event_time").between(0, _LAST_US - 1)).select(
+    needed = transactions.where(F.unix_micros("event_time").between(0, LAST_US - 1)).select(
         _window_us().alias(WINDOW_US),
         *DIMENSIONS.values(),
         AMOUNT,
@@ -136,7 +127,7 @@ def velocity(transactions: DataFrame) -> DataFrame:
 
 def transactions_by_window(transactions: DataFrame) -> Mapping[int, int]:
     """How many transactions there are in each window, by when it begins in microseconds since 1970."""
-    timely = transactions.where(F.unix_micros("event_time").between(0, _LAST_US - 1))
+    timely = transactions.where(F.unix_micros("event_time").between(0, LAST_US - 1))
     with configured(transactions.sparkSession, COMPILED):
         found = timely.groupBy(_window_us().alias(WINDOW_US)).count().collect()
     return {row[WINDOW_US]: row["count"] for row in found}
@@ -146,18 +137,12 @@ def ranges(starts: Iterable[int], at_most: int) -> list[tuple[int, int]]:
     """Ranges [from, to) of time, microseconds, that hold the windows: few rather than narrow.
 
     Args:
-        starts: when the windows begin, ascending.
+        starts: when the windows begin.
         at_most: how many ranges; the widest gaps stay open.
     """
-    ordered = list(starts)
-    gaps = [(after - before, before, after) for before, after in pairwise(ordered) if after - before > LENGTH_US]
-    open_gaps = sorted((before, after) for _, before, after in sorted(gaps, reverse=True)[: at_most - 1])
-    edges = [ordered[0], *(edge for before, after in open_gaps for edge in (before + LENGTH_US, after))]
-    return list(_pairs([*edges, ordered[-1] + LENGTH_US]))
-
-
-def _pairs(edges: list[int]) -> Iterator[tuple[int, int]]:
-    yield from zip(edges[::2], edges[1::2], strict=True)
+    half = LENGTH_US // 2  # around a window's middle
+    middles = pl.Series([start + half for start in starts], dtype=pl.Int64)
+    return [(first, last) for first, last in stretches(middles, half, at_most)]
 
 
 def _window_us() -> Column:
@@ -170,9 +155,5 @@ def _within(column: str, spans: Iterable[tuple[int, int]]) -> str:
     return f"({' OR '.join(alternatives)})"
 
 
-def _at(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
-
-
 def _literal(us: int) -> str:
-    return f"TIMESTAMP'{_at(us):%Y-%m-%d %H:%M:%S}+00:00'"
+    return f"TIMESTAMP'{at(us):%Y-%m-%d %H:%M:%S}+00:00'"
