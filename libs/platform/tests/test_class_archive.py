@@ -1,0 +1,164 @@
+"""The archives of Spark's classes: with a real Java and a jar of one class file, in place of Spark's three hundred."""
+
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from cardwatch_platform import class_archive
+from cardwatch_platform.class_archive import command, jars_of, make, merged, name_of
+from cardwatch_platform.java import java
+
+_SPARK = "org.apache.spark.deploy.SparkSubmit"
+_SHARED = "source: shared objects file"
+
+
+@pytest.fixture
+def few_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Java that does nothing has loaded enough of them."""
+    monkeypatch.setattr(class_archive, "_CLASSES_WANTED", 300)
+
+
+def _jar(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("note.txt", path.name)
+    return path
+
+
+def _run(directory: Path, class_path: object) -> str:
+    """Start Java as Spark would; there is no Spark in the jar, so that it ends at once. What it told of its classes."""
+    program = (
+        "import sys; from cardwatch_platform import class_archive as a; a._CLASSES_WANTED = 300; a.main(sys.argv[1:])"
+    )
+    log = directory.parent / "log"
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program,
+            java(),
+            directory,
+            "-cp",
+            str(class_path),
+            f"-Xlog:class+load:file={log}",
+            _SPARK,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"Could not find or load main class {_SPARK}" in result.stderr
+    assert "warning" not in (result.stdout + result.stderr).lower()  # of an archive that does not fit
+    return log.read_text()
+
+
+def _wait_for_archive(directory: Path) -> Path:
+    deadline = time.monotonic() + 60
+    while not (archives := list(directory.glob("*.jsa"))):
+        assert time.monotonic() < deadline, list(directory.iterdir())
+        time.sleep(0.05)
+    return archives[0]
+
+
+def test_third_start_shares_what_the_first_loaded_and_the_second_had_archived(tmp_path: Path) -> None:
+    jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
+    _run(directory, jar)
+    assert _SHARED not in _run(directory, jar)
+    archive = _wait_for_archive(directory)
+    assert _SHARED in _run(directory, jar)
+    # And one that does not fit is ignored, in silence.
+    archive.unlink()
+    archive.write_bytes(b"something else")
+    assert _SHARED not in _run(directory, jar)
+
+
+def test_directory_that_cannot_be_made_shares_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    jar = _jar(tmp_path / "a.jar")
+    assert command("java", tmp_path / "file" / "archives", ["-cp", str(jar), _SPARK]) == [
+        "java",
+        "-cp",
+        str(jar),
+        _SPARK,
+    ]
+
+
+def test_only_spark_itself_is_changed(tmp_path: Path) -> None:
+    launcher = ["-Xmx128m", "-cp", f"{tmp_path}/*", "org.apache.spark.launcher.Main", _SPARK, "a b"]
+    assert command("java", tmp_path / "archives", launcher) == ["java", *launcher]
+    without_class_path = [_SPARK, "-cp", str(tmp_path)]
+    assert command("java", tmp_path / "archives", without_class_path) == ["java", *without_class_path]
+    with_settings = ["-cp", str(tmp_path), "--add-modules=jdk.incubator.vector", _SPARK]
+    (tmp_path / "spark-defaults.conf").touch()
+    assert command("java", tmp_path / "archives", with_settings) == ["java", "-cp", str(tmp_path), _SPARK]
+    assert not (tmp_path / "archives").exists()
+
+
+def test_jars_are_in_one_order_and_none_twice(tmp_path: Path) -> None:
+    a, b, c = (_jar(tmp_path / name) for name in ("a.jar", "b.jar", "c.jar"))
+    (tmp_path / "conf").mkdir()
+    assert jars_of(f"{b}:{tmp_path}/conf/:{tmp_path}/absent:{tmp_path}/*") == [b, a, c]
+    assert jars_of(str(tmp_path)) is None  # a directory with something in it
+
+
+def test_name_changes_with_a_jar(tmp_path: Path) -> None:
+    jar = _jar(tmp_path / "a.jar")
+    before = name_of(java(), [jar])
+    assert name_of(java(), [jar]) == before
+    os.utime(jar, (1, 1))
+    assert name_of(java(), [jar]) != before
+
+
+def test_lists_are_merged_without_numbers_generated_classes_and_unfinished_lines(tmp_path: Path) -> None:
+    (tmp_path / "1").write_text(
+        "# note\njava/lang/Object id: 0\na/Made id: 1 super: 0 source: a.jar\n@lambda-proxy a b\n"
+    )
+    (tmp_path / "2").write_text("java/lang/String id: 0\njava/lang/Object id: 1\njava/lang/Thr")
+    assert merged([tmp_path / "1", tmp_path / "2"]) == ["java/lang/Object", "@lambda-proxy a b", "java/lang/String"]
+
+
+@pytest.mark.parametrize(("script", "tried_again"), [("exit 3", False), ("kill -9 $$", True)], ids=["fails", "killed"])
+def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
+    tmp_path: Path, few_classes: None, script: str, tried_again: bool
+) -> None:
+    jar = _jar(tmp_path / "a.jar")
+    broken = tmp_path / "java"
+    broken.write_text(f"#!/bin/sh\n{script}\n")
+    broken.chmod(0o755)
+    name = name_of(str(broken), [jar])
+    classes = tmp_path / f"{name}.1.classes"
+    classes.write_text("".join(f"class{number} id: {number}\n" for number in range(400)))
+    make(str(broken), tmp_path, name, [jar])
+    assert classes.exists() == tried_again
+    assert (tmp_path / f"{name}.jsa").exists() != tried_again
+    options = command(str(broken), tmp_path, ["-cp", str(jar), _SPARK])
+    assert any("LoadedClassList" in option for option in options) == tried_again
+    assert not any("SharedArchiveFile" in option for option in options)
+
+
+def test_lists_that_are_too_short_make_room_for_others(tmp_path: Path) -> None:
+    jar = _jar(tmp_path / "a.jar")
+    name = name_of(java(), [jar])
+    for number in range(9):
+        (tmp_path / f"{name}.{number}.classes").write_text("a/Class id: 0\n")
+        os.utime(tmp_path / f"{name}.{number}.classes", (number, number))
+    options = command(java(), tmp_path, ["-cp", str(jar), _SPARK])
+    assert f"-XX:DumpLoadedClassList={tmp_path}/{name}.{os.getpid()}.classes" in options
+    assert sorted(path.name.split(".")[1] for path in tmp_path.glob("*.classes")) == ["6", "7", "8"]
+    assert not list(tmp_path.glob("*.jsa"))
+
+
+def test_what_nobody_used_for_a_month_goes_with_the_next_archive(tmp_path: Path, few_classes: None) -> None:
+    jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
+    _run(directory, jar)
+    old, recent = directory / "old.jsa", directory / "recent.jsa"
+    old.touch()
+    recent.touch()
+    month = 31 * 24 * 3600
+    os.utime(old, (time.time() - month, time.time() - month))
+    make(java(), directory, name_of(java(), [jar]), [jar])
+    assert sorted(path.suffix for path in directory.iterdir()) == ["", ".jsa", ".jsa"]
+    assert not old.exists()
