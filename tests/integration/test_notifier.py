@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,7 @@ from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
+from postgres_server import PostgresServer, UnavailableError
 from prometheus_client.parser import text_string_to_metric_families
 from topic_reader import messages
 
@@ -34,11 +35,23 @@ COMMAND = Path(sys.executable).with_name("cardwatch-notifier")
 
 
 class Line:
-    """A deployment of its own on the shared platform: topics, outbox, and notifiers started one after another."""
+    """A deployment of its own on the shared platform: topics, outbox, and notifiers started one after another.
 
-    def __init__(self, platform: Any, directory: Path, webhook_url: str) -> None:
-        self.prefix = f"notifier-{uuid.uuid4().hex[:8]}-"
-        apply_all(platform.bootstrap_servers, platform.registry_url, self.prefix)
+    ``settings`` go to the notifiers; ``beside`` is another line on whose topics these work as well.
+    """
+
+    def __init__(
+        self,
+        platform: Any,
+        directory: Path,
+        webhook_url: str,
+        settings: Mapping[str, str] | None = None,
+        beside: "Line | None" = None,
+    ) -> None:
+        self.prefix = beside.prefix if beside else f"notifier-{uuid.uuid4().hex[:8]}-"
+        if beside is None:
+            apply_all(platform.bootstrap_servers, platform.registry_url, self.prefix)
+        directory.mkdir(exist_ok=True)
         self._platform = platform
         self._registry = ConfluentRegistry(platform.registry_url)
         self._encode = Encoder("alert", self._registry.id_of(ALERTS.subject(self.prefix), "alert"))
@@ -58,6 +71,7 @@ class Line:
             "CARDWATCH_NOTIFIER_WEBHOOK_URL": webhook_url,
             "CARDWATCH_NOTIFIER_WEBHOOK_SECRET": SECRET,
             "CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS": "0.2",
+            **(settings or {}),
         }
 
     def start(self) -> None:
@@ -65,6 +79,9 @@ class Line:
             self._process = subprocess.Popen(
                 [COMMAND, "run"], env=self._environment, cwd=self._directory, stdout=stdout, stderr=log
             )
+
+    def migrate(self) -> None:
+        subprocess.run([COMMAND, "outbox", "migrate"], env=self._environment, cwd=self._directory, check=True)
 
     def kill(self) -> None:
         assert self._process is not None
@@ -245,6 +262,73 @@ def test_the_working_day_of_a_notifier(line: Line, receiver: WebhookReceiver) ->
     line.send(alert("last"))
     until(lambda: identity("last") in receiver.unique_ids(), line)
     assert len(receiver.requests) == requests + 1
+
+
+@pytest.fixture
+def postgres() -> Iterator[PostgresServer]:
+    try:
+        with PostgresServer() as server:
+            yield server
+    except UnavailableError as error:
+        pytest.skip(f"PostgreSQL does not run here: {error}")
+
+
+def test_replicas_on_one_database_outlive_a_kill_and_its_absence(
+    platform: Any, tmp_path: Path, receiver: WebhookReceiver, postgres: PostgresServer
+) -> None:
+    """One of two notifiers is killed with messages in its hands, and the database with it."""
+    database = postgres.new_database()
+    settings = {
+        "CARDWATCH_NOTIFIER_OUTBOX_URL": postgres.url(database),
+        "CARDWATCH_NOTIFIER_OUTBOX_LEASE_SECONDS": "4",
+        "CARDWATCH_NOTIFIER_WEBHOOK_TIMEOUT_SECONDS": "2",
+        "CARDWATCH_NOTIFIER_STDOUT": "false",
+    }
+    survivor = Line(platform, tmp_path / "survivor", receiver.url, settings)
+    victim = Line(platform, tmp_path / "victim", receiver.url, settings, beside=survivor)
+    survivor.migrate()
+    try:
+        for line in (survivor, victim):
+            line.start()
+        for line in (survivor, victim):
+            until(line.ready, line)
+        receiver.delay_seconds = 0.2
+        names = [f"n{number}" for number in range(130)]
+        expected = {identity(name) for name in names}
+        for name in names[:100]:
+            survivor.send(alert(name))
+        until(lambda: postgres.execute("SELECT sum(next_offset) FROM positions", database) == [(100,)], survivor)
+        until(lambda: victim.sample("cardwatch_notifier_deliveries_total", outcome="delivered") > 0, victim)
+        victim.kill()
+        postgres.kill()
+        assert len(receiver.unique_ids()) < 100, "it was killed too late to prove anything"
+
+        # The partitions of the dead go to the survivor, which cannot ask the outbox where to go on: it waits.
+        until(lambda: "not reading yet" in survivor.log(), survivor)
+        for name in names[100:]:
+            survivor.send(alert(name))
+        for name in names[:2]:
+            survivor.send(alert(name))
+            survivor.send(alert(name, "retracted"))
+            expected.add(f"{identity(name)}-2")
+        assert not survivor.ready()
+        assert survivor.sample("cardwatch_notifier_outbox_available") == 0
+        postgres.start()
+        receiver.delay_seconds = 0.0
+        until(lambda: receiver.unique_ids() >= expected, survivor)
+        until(lambda: survivor.sample("cardwatch_notifier_outbox_messages") == 0, survivor)
+        until(survivor.ready, survivor)
+        assert survivor.sample("cardwatch_notifier_deliveries_total", outcome="delivered") > 0
+        assert survivor.stop() == 0, survivor.log()
+    finally:
+        survivor.end()
+        victim.end()
+    assert receiver.unique_ids() == expected
+    order = [request.webhook_id for request in receiver.accepted]
+    for name in names[:2]:
+        assert order.index(identity(name)) < order.index(f"{identity(name)}-2")
+    # Made again, under the same ids: at most what was in the hands of the killed one and of the one that waited.
+    assert len(order) - len(expected) <= 2 * 64
 
 
 def latency_seconds(request: Any) -> float:

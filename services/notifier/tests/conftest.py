@@ -1,18 +1,27 @@
 """Fakes and builders for the notifier's tests."""
 
+import contextlib
+import math
+import sqlite3
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
+from cardwatch_notifier import postgres_schema
 from cardwatch_notifier.alerts import Alert, alert_from_record
-from cardwatch_notifier.outbox import Arrival, Message, Partition
+from cardwatch_notifier.outbox import Arrival, Attempt, Message, Outbox, Partition
+from cardwatch_notifier.postgres import Database
+from cardwatch_notifier.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.receiver import Delivered, Outcome
 from cardwatch_notifier.sqlite_outbox import SqliteOutbox
+from postgres_server import PostgresServer, UnavailableError
 
 SECOND = 1_000_000
+FAR_AHEAD = 2**62
 
 
 class Clock:
@@ -116,12 +125,186 @@ def clock() -> Clock:
     return Clock()
 
 
+class Place(Protocol):
+    """Where an outbox is kept, whichever way: opened as often as a test likes."""
+
+    def open(self, lease_seconds: float = 30.0) -> Outbox:
+        """The outbox there, made if need be."""
+
+    def settings(self) -> dict[str, str]:
+        """What names it in the environment."""
+
+    def empty(self) -> None:
+        """A new one, in its place."""
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query finds in its tables."""
+
+    def run_leases_out(self) -> None:
+        """Let the leases of those that are gone run out."""
+
+
+class SqlitePlace:
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "outbox.db"
+
+    def open(self, lease_seconds: float = math.inf) -> SqliteOutbox:
+        return SqliteOutbox(self.path)
+
+    def settings(self) -> dict[str, str]:
+        return {"CARDWATCH_NOTIFIER_OUTBOX_PATH": str(self.path)}
+
+    def empty(self) -> None:
+        for path in self.path.parent.glob("outbox.db*"):
+            path.unlink()
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with contextlib.closing(sqlite3.connect(self.path)) as connection:
+            return connection.execute(query).fetchall()
+
+    def run_leases_out(self) -> None:
+        """They ended with the process."""
+
+
+class PostgresPlace:
+    def __init__(self, server: PostgresServer, name: str) -> None:
+        self.server = server
+        self.name = name
+        self.database = Database(server.url(name), lambda: "")
+
+    def open(self, lease_seconds: float = 30.0) -> PostgresOutbox:
+        return PostgresOutbox(self.database, lease_seconds)
+
+    def settings(self) -> dict[str, str]:
+        return {"CARDWATCH_NOTIFIER_OUTBOX_URL": self.server.url(self.name)}
+
+    def empty(self) -> None:
+        self.rows("TRUNCATE positions, alerts, messages, deliveries, receivers RESTART IDENTITY")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self.server.execute(query, self.name)
+
+    def run_leases_out(self) -> None:
+        self.rows("UPDATE deliveries SET leased_until = now()")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL server."""
+    try:
+        with PostgresServer() as server:
+            yield server
+    except UnavailableError as error:
+        pytest.skip(f"PostgreSQL does not run here: {error}")
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> PostgresPlace:
+    """A database with the schema in it, for all tests."""
+    place = PostgresPlace(postgres, postgres.new_database())
+    postgres_schema.migrate(place.database)
+    return place
+
+
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[SqliteOutbox]:
-    box = SqliteOutbox(tmp_path / "outbox.db")
+def shared(migrated: PostgresPlace) -> PostgresPlace:
+    """A place that several may open at once, empty."""
+    migrated.empty()
+    return migrated
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """An empty place of each kind."""
+    if request.param == "sqlite":
+        return SqlitePlace(tmp_path)
+    postgres_place: PostgresPlace = request.getfixturevalue("shared")
+    return postgres_place
+
+
+@pytest.fixture
+def outbox(place: Place) -> Iterator[Outbox]:
+    """An outbox of each kind, with one receiver."""
+    box = place.open()
     box.attach("webhook", "there", 0)
     yield box
     box.close()
+
+
+def keep(outbox: Outbox, *attempts: Attempt, receiver: str = "webhook") -> int:
+    """Lease what is due, record the attempts, and give back the rest."""
+    leased = {delivery.message.sequence for delivery in outbox.lease(receiver, FAR_AHEAD, 100)}
+    kept = outbox.record(receiver, attempts)
+    outbox.release(receiver, leased - {attempt.sequence for attempt in attempts})
+    return kept
+
+
+def due(outbox: Outbox, receiver: str = "webhook", now: int = 10) -> list[Any]:
+    """What is due, left as it is."""
+    deliveries = outbox.lease(receiver, now, 100)
+    outbox.release(receiver, [delivery.message.sequence for delivery in deliveries])
+    return deliveries
+
+
+class Statements:
+    """Stands before a database connection and counts its statements; at one of them the process dies."""
+
+    def __init__(self, connection: Any, passed: list[str], die_at: int | None, crash: type[BaseException]) -> None:
+        self._connection = connection
+        self._passed = passed
+        self._die_at = die_at
+        self._crash = crash
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *parameters: Any) -> Any:
+        if statement != "ROLLBACK":  # SQLite's answer to the crash, not a statement of the dead
+            self._next(statement)
+        return self._connection.execute(statement, *parameters)
+
+    def executemany(self, statement: str, *parameters: Any) -> Any:
+        self._next(statement)
+        return self._connection.executemany(statement, *parameters)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._connection.transaction():
+            yield
+            self._next("COMMIT")
+
+    def _next(self, statement: str) -> None:
+        if len(self._passed) == self._die_at:
+            if not isinstance(self._connection, sqlite3.Connection):
+                self._connection.close()  # without a word to the server about the transaction
+            raise self._crash(statement)
+        self._passed.append(statement)
+
+
+@contextlib.contextmanager
+def mortal(outbox: Any, die_at: int | None, crash: type[BaseException]) -> Iterator[list[str]]:
+    """Let an outbox die at a statement; gives those that it came to."""
+    passed: list[str] = []
+    if isinstance(outbox, SqliteOutbox):
+        outbox._connection = Statements(outbox._connection, passed, die_at, crash)  # type: ignore[assignment]
+        yield passed
+        return
+    inner = outbox._connection
+
+    @contextlib.contextmanager
+    def counted() -> Iterator[Any]:
+        with inner() as connection:
+            yield Statements(connection, passed, die_at, crash)
+
+    outbox._connection = counted
+    yield passed
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.002)
 
 
 @pytest.fixture
@@ -137,5 +320,9 @@ def kit() -> Any:
         alert=alert,
         alert_id=alert_id,
         arrival=arrival,
+        due=due,
+        keep=keep,
+        mortal=mortal,
+        wait_until=wait_until,
         record=record,
     )

@@ -7,9 +7,8 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_notifier import bootstrap
 from cardwatch_notifier.main import app
-from cardwatch_notifier.outbox import Attempt, DeliveryState
+from cardwatch_notifier.outbox import Attempt, DeliveryState, Outbox
 from cardwatch_notifier.settings import NotifierSettings
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
 from typer.testing import CliRunner
 
 
@@ -21,22 +20,19 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def used(path: Path, kit: Any) -> Path:
-    outbox = SqliteOutbox(path)
-    outbox.attach("webhook", "there", 0)
+def used(place: Any, outbox: Outbox, kit: Any, monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    for name, value in place.settings().items():
+        monkeypatch.setenv(name, value)
     outbox.accept([kit.arrival(offset, f"n{offset}") for offset in range(3)], ["webhook"], bootstrap.now_micros())
-    outbox.record(
-        "webhook",
-        [
-            Attempt(1, DeliveryState.DELIVERED, at=1),
-            Attempt(2, DeliveryState.FAILED, at=1, rejected=True, error="it answered 400"),
-        ],
+    kit.keep(
+        outbox,
+        Attempt(1, DeliveryState.DELIVERED, at=1),
+        Attempt(2, DeliveryState.FAILED, at=1, rejected=True, error="it answered 400"),
     )
-    outbox.close()
-    return path
+    return outbox
 
 
-def test_status_counts_by_receiver(used: Path) -> None:
+def test_status_counts_by_receiver(used: Outbox) -> None:
     result = CliRunner().invoke(app, ["outbox", "status"])
     assert result.exit_code == 0
     (head, row) = result.stdout.splitlines()
@@ -44,15 +40,13 @@ def test_status_counts_by_receiver(used: Path) -> None:
     assert row.split()[:4] == ["webhook", "1", "1", "1"]
 
 
-def test_retry_releases_what_was_given_up(used: Path) -> None:
+def test_retry_releases_what_was_given_up(used: Outbox) -> None:
     result = CliRunner().invoke(app, ["outbox", "retry"])
     assert result.stdout == "1 failed delivery is pending again\n"
-    outbox = SqliteOutbox(used, create=False)
-    assert (outbox.backlog()[0].pending, outbox.backlog()[0].failed) == (2, 0)
-    outbox.close()
+    assert (used.backlog()[0].pending, used.backlog()[0].failed) == (2, 0)
 
 
-def test_retry_names_the_receivers_there_are(used: Path) -> None:
+def test_retry_names_the_receivers_there_are(used: Outbox) -> None:
     result = CliRunner().invoke(app, ["outbox", "retry", "--receiver", "pigeon"])
     assert result.exit_code == 2
     assert "webhook" in result.stderr

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from cardwatch_notifier.courier import Courier
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
-from cardwatch_notifier.outbox import Message
+from cardwatch_notifier.outbox import Message, Outbox
 from cardwatch_notifier.policy import DeliveryPolicy
 from cardwatch_notifier.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
 from cardwatch_notifier.retry import RetrySchedule
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
 from cardwatch_service.metrics import Metrics
 
 POLICY = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), max_failures=5, max_rejections=2)
@@ -21,7 +20,7 @@ POLICY = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), max_failu
 class Bench:
     """A courier without threads: ``round`` sends what is due and keeps what came of it."""
 
-    def __init__(self, outbox: SqliteOutbox, receiver: Any, clock: Any, executor: Executor) -> None:
+    def __init__(self, outbox: Outbox, receiver: Any, clock: Any, executor: Executor) -> None:
         self.metrics = Metrics()
         self.courier = Courier(
             outbox, receiver, POLICY, executor, NotifierMetrics(self.metrics, "webhook"), clock, lambda: 0.5
@@ -42,11 +41,11 @@ def receiver(kit: Any) -> Any:
 
 
 @pytest.fixture
-def bench(outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any) -> Bench:
+def bench(outbox: Outbox, receiver: Any, clock: Any, kit: Any) -> Bench:
     return Bench(outbox, receiver, clock, kit.Inline())
 
 
-def test_a_message_is_delivered_once(bench: Bench, outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any) -> None:
+def test_a_message_is_delivered_once(bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
     bench.round()
     bench.round()
@@ -54,7 +53,7 @@ def test_a_message_is_delivered_once(bench: Bench, outbox: SqliteOutbox, receive
     assert bench.count("delivered") == 1
 
 
-def test_latencies_are_observed_from_each_start(bench: Bench, outbox: SqliteOutbox, clock: Any, kit: Any) -> None:
+def test_latencies_are_observed_from_each_start(bench: Bench, outbox: Outbox, clock: Any, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
     bench.round()
     sums = {
@@ -68,7 +67,7 @@ def test_latencies_are_observed_from_each_start(bench: Bench, outbox: SqliteOutb
 
 
 def test_a_failed_attempt_comes_back_after_its_pause_with_the_same_id(
-    bench: Bench, outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any
+    bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any
 ) -> None:
     receiver.outcomes = [TryAgain("503"), TryAgain("503")]
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
@@ -85,7 +84,7 @@ def test_a_failed_attempt_comes_back_after_its_pause_with_the_same_id(
 
 
 def test_a_retraction_waits_until_its_alert_was_delivered(
-    bench: Bench, outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any
+    bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any
 ) -> None:
     receiver.outcomes = [TryAgain("503")]
     outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], clock())
@@ -96,7 +95,7 @@ def test_a_retraction_waits_until_its_alert_was_delivered(
 
 
 def test_410_disables_the_receiver_and_keeps_what_is_due(
-    bench: Bench, outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any
+    bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any
 ) -> None:
     receiver.outcomes = [Gone("it answered 410 Gone")]
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
@@ -117,7 +116,7 @@ def test_410_disables_the_receiver_and_keeps_what_is_due(
 
 
 def test_a_refused_message_is_parked_and_released_by_hand(
-    bench: Bench, outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any
+    bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any
 ) -> None:
     receiver.outcomes = [Rejected("400"), Rejected("400")]
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
@@ -133,7 +132,7 @@ def test_a_refused_message_is_parked_and_released_by_hand(
 
 
 def test_a_defect_in_a_receiver_loses_nothing(
-    bench: Bench, outbox: SqliteOutbox, receiver: Any, clock: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(message: Message) -> Outcome:
         raise KeyError("a bug")
@@ -172,22 +171,15 @@ class SlowReceiver:
         """Nothing to let go of."""
 
 
-def wait_until(condition: Any, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.002)
-
-
 def test_a_running_courier_works_on_several_messages_at_once_and_stops_cleanly(
-    outbox: SqliteOutbox, clock: Any, kit: Any
+    outbox: Outbox, clock: Any, kit: Any
 ) -> None:
     receiver = SlowReceiver()
     bench = Bench(outbox, receiver, clock, ThreadPoolExecutor(receiver.concurrency))
     bench.courier.start()
     outbox.accept([kit.arrival(offset, f"n{offset}") for offset in range(200)], ["webhook"], clock())
     bench.courier.wake()
-    wait_until(lambda: outbox.backlog()[0].delivered >= 50)
+    kit.wait_until(lambda: outbox.backlog()[0].delivered >= 50)
     bench.courier.stop()
     (backlog,) = outbox.backlog()
     assert backlog.pending > 0, "it stops without waiting for all that is due"
@@ -195,12 +187,12 @@ def test_a_running_courier_works_on_several_messages_at_once_and_stops_cleanly(
     assert receiver.most == 3
     rest = Bench(outbox, receiver, clock, ThreadPoolExecutor(receiver.concurrency))
     rest.courier.start()
-    wait_until(lambda: outbox.backlog()[0].pending == 0)
+    kit.wait_until(lambda: outbox.backlog()[0].pending == 0)
     rest.courier.stop()
     assert sorted(receiver.ids) == sorted(kit.alert_id(f"n{offset}") for offset in range(200))
 
 
-def test_a_receiver_that_hangs_does_not_hold_up_another(outbox: SqliteOutbox, clock: Any, kit: Any) -> None:
+def test_a_receiver_that_hangs_does_not_hold_up_another(outbox: Outbox, clock: Any, kit: Any) -> None:
     released = threading.Event()
 
     class Hanging(SlowReceiver):
@@ -218,15 +210,15 @@ def test_a_receiver_that_hangs_does_not_hold_up_another(outbox: SqliteOutbox, cl
     outbox.accept([kit.arrival(offset, f"n{offset}") for offset in range(50)], ["stdout", "webhook"], clock())
     for bench in benches:
         bench.courier.wake()
-    wait_until(lambda: len(quick.ids) == 50)
+    kit.wait_until(lambda: len(quick.ids) == 50)
     assert hanging.ids == []
     released.set()
-    wait_until(lambda: len(hanging.ids) == 50)
+    kit.wait_until(lambda: len(hanging.ids) == 50)
     for bench in benches:
         bench.courier.stop()
 
 
-def test_a_courier_that_cannot_write_the_outbox_says_so_and_ends(outbox: SqliteOutbox, clock: Any, kit: Any) -> None:
+def test_a_courier_that_cannot_write_the_outbox_says_so_and_ends(outbox: Outbox, clock: Any, kit: Any) -> None:
     told = threading.Event()
     courier = Courier(
         outbox,

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +13,10 @@ from cardwatch_notifier.courier import Courier
 from cardwatch_notifier.dead_letters import DeadLetterError, Refused, dead_letter
 from cardwatch_notifier.intake import Intake
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.outbox import Partition
+from cardwatch_notifier.outbox import Outbox, OutboxBehindError, OutboxUnavailableError, Partition
 from cardwatch_notifier.policy import DeliveryPolicy
 from cardwatch_notifier.retry import RetrySchedule
 from cardwatch_notifier.source import RawMessage
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 from fastavro.validation import validate
@@ -84,6 +82,9 @@ class FakeSource:
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._world.committed = positions[self._world.partition]
 
+    def rewind(self) -> None:
+        self._next = 0
+
     def close(self) -> None:
         """Nothing to leave."""
 
@@ -100,9 +101,10 @@ class FakeDeadLetters:
         self._world.letters.extend(one.message.offset for one in refused)
 
 
-def live(path: Path, world: World, steps: Steps, kit: Any, clock: Any) -> Metrics:
-    """One life of the process, until it dies or has nothing left to do."""
-    outbox = SqliteOutbox(path)
+def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metrics:
+    """One life of the process, until it dies or has nothing left to do; begun when the leases of the last are over."""
+    place.run_leases_out()
+    outbox = place.open()
     try:
         outbox.attach("webhook", "there", clock())
         shared = Metrics()
@@ -124,7 +126,7 @@ def live(path: Path, world: World, steps: Steps, kit: Any, clock: Any) -> Metric
             messages = source.poll(0)
             if messages:
                 intake.take(messages)
-            idle = not messages and not outbox.due("webhook", clock(), 1)
+            idle = not messages and outbox.backlog()[0].pending == 0
             courier.send_due()
             courier.keep_outcomes()
         return shared
@@ -163,8 +165,8 @@ def expected_ids(kit: Any) -> list[str]:
     return sorted([a, b, f"{a}-2", c, f"{a}-3"])
 
 
-def test_without_a_crash_everything_happens_once(tmp_path: Path, world: World, kit: Any, clock: Any) -> None:
-    metrics = live(tmp_path / "o.db", world, Steps(None), kit, clock)
+def test_without_a_crash_everything_happens_once(place: Any, world: World, kit: Any, clock: Any) -> None:
+    metrics = live(place, world, Steps(None), kit, clock)
     assert sorted(world.receiver.ids) == expected_ids(kit)
     assert world.letters == [3]
     assert world.committed == len(LOG)
@@ -174,22 +176,20 @@ def test_without_a_crash_everything_happens_once(tmp_path: Path, world: World, k
     assert sample("cardwatch_notifier_transitions_total", {"verdict": "shadow"}) == 1
 
 
-def boundaries(kit: Any, clock: Any, path: Path) -> int:
+def boundaries(kit: Any, clock: Any, place: Any) -> int:
     steps = Steps(None)
-    live(path, World(LOG, kit.FakeReceiver(), kit.PARTITION), steps, kit, clock)
+    live(place, World(LOG, kit.FakeReceiver(), kit.PARTITION), steps, kit, clock)
     assert len(set(steps.passed)) == 12, "every step is under test, before and after"
     return len(steps.passed)
 
 
-def test_a_crash_between_any_two_steps_loses_nothing_and_tells_nothing_new(
-    tmp_path: Path, kit: Any, clock: Any
-) -> None:
-    for die_at in range(boundaries(kit, clock, tmp_path / "all.db")):
+def test_a_crash_between_any_two_steps_loses_nothing_and_tells_nothing_new(place: Any, kit: Any, clock: Any) -> None:
+    for die_at in range(boundaries(kit, clock, place)):
         world = World(LOG, kit.FakeReceiver(), kit.PARTITION)
-        path = tmp_path / f"{die_at}.db"
+        place.empty()
         with pytest.raises(Crash) as crash:
-            live(path, world, Steps(die_at), kit, clock)
-        live(path, world, Steps(None), kit, clock)
+            live(place, world, Steps(die_at), kit, clock)
+        live(place, world, Steps(None), kit, clock)
         where = f"died {crash.value}, step {die_at}"
         # A delivery whose outcome was not kept is repeated, under the same id: never another id, never none.
         assert sorted(set(world.receiver.ids)) == expected_ids(kit), where
@@ -205,21 +205,21 @@ def crashes() -> Iterator[tuple[str, int]]:
     yield from (("before", 0), ("after", 1))
 
 
-def test_a_delivery_is_repeated_only_if_the_process_died_before_it_was_kept(
-    tmp_path: Path, kit: Any, clock: Any
-) -> None:
+def test_a_delivery_is_repeated_only_if_the_process_died_before_it_was_kept(place: Any, kit: Any, clock: Any) -> None:
     for when, repeated in crashes():
         world = World([b"a raised"], kit.FakeReceiver(), kit.PARTITION)
         steps = Steps(None)
-        live(tmp_path / f"{when}-probe.db", World([b"a raised"], kit.FakeReceiver(), kit.PARTITION), steps, kit, clock)
+        place.empty()
+        live(place, World([b"a raised"], kit.FakeReceiver(), kit.PARTITION), steps, kit, clock)
+        place.empty()
         die_at = steps.passed.index("before record" if when == "before" else "after record")
         with pytest.raises(Crash):
-            live(tmp_path / f"{when}.db", world, Steps(die_at), kit, clock)
-        live(tmp_path / f"{when}.db", world, Steps(None), kit, clock)
+            live(place, world, Steps(die_at), kit, clock)
+        live(place, world, Steps(None), kit, clock)
         assert len(world.receiver.ids) == (2 if repeated == 0 else 1)
 
 
-def intake(outbox: SqliteOutbox, world: World, clock: Any, decoder: Any, letters: Any, shutdown: Shutdown) -> Intake:
+def intake(outbox: Outbox, world: World, clock: Any, decoder: Any, letters: Any, shutdown: Shutdown) -> Intake:
     source = FakeSource(world, {})
     metrics = NotifierMetrics(Metrics(), "webhook")
     return Intake(source, decoder, outbox, ["webhook"], letters, lambda: None, metrics, clock, shutdown)
@@ -240,7 +240,7 @@ class Hurry(Shutdown):
         return self.requested
 
 
-def test_a_registry_that_is_away_is_waited_for(outbox: SqliteOutbox, world: World, kit: Any, clock: Any) -> None:
+def test_a_registry_that_is_away_is_waited_for(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
     failures = 3
 
     def decoder(value: bytes | None) -> dict[str, Any]:
@@ -257,9 +257,7 @@ def test_a_registry_that_is_away_is_waited_for(outbox: SqliteOutbox, world: Worl
     assert world.letters == []
 
 
-def test_a_stop_while_the_registry_is_away_passes_nothing(
-    outbox: SqliteOutbox, world: World, kit: Any, clock: Any
-) -> None:
+def test_a_stop_while_the_registry_is_away_passes_nothing(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
     def decoder(value: bytes | None) -> dict[str, Any]:
         raise RegistryUnavailableError("the registry does not answer")
 
@@ -270,9 +268,52 @@ def test_a_stop_while_the_registry_is_away_passes_nothing(
     assert world.committed == 0
 
 
-def test_nothing_is_passed_before_the_dead_letter_is_safe(
-    outbox: SqliteOutbox, world: World, kit: Any, clock: Any
-) -> None:
+class AwayOutbox:
+    """Stands before an outbox; does not answer so many times."""
+
+    def __init__(self, outbox: Outbox, failures: int, error: Exception) -> None:
+        self._outbox = outbox
+        self._failures = failures
+        self._error = error
+
+    def accept(self, *arguments: Any) -> Any:
+        if self._failures > 0:
+            self._failures -= 1
+            raise self._error
+        return self._outbox.accept(*arguments)
+
+
+def test_an_outbox_that_is_away_is_waited_for(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    away: Any = AwayOutbox(outbox, 3, OutboxUnavailableError("the outbox does not answer"))
+    shutdown = Hurry(stop_after=100)
+    letters = FakeDeadLetters(world)
+    intake(away, world, clock, functools.partial(decode, kit), letters, shutdown).take(FakeSource(world, {}).poll(0))
+    assert shutdown.waits == 3
+    assert outbox.positions() == {kit.PARTITION: 3}
+
+
+def test_a_stop_while_the_outbox_is_away_passes_nothing(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    away: Any = AwayOutbox(outbox, 1000, OutboxUnavailableError("the outbox does not answer"))
+    letters = FakeDeadLetters(world)
+    intake(away, world, clock, functools.partial(decode, kit), letters, Hurry(2)).take(FakeSource(world, {}).poll(0))
+    assert outbox.positions() == {}
+    assert world.committed == 0
+
+
+def test_what_an_outbox_has_lost_is_read_again(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    away: Any = AwayOutbox(outbox, 1, OutboxBehindError("the outbox is at offset 0 and was at 3 before"))
+    source = FakeSource(world, {})
+    rewound = intake(away, world, clock, functools.partial(decode, kit), FakeDeadLetters(world), Hurry(100))
+    rewound._source = source
+    source.poll(0)
+    rewound.take(source.poll(0))
+    assert (outbox.positions(), world.committed) == ({}, 0)
+    while messages := source.poll(0):
+        rewound.take(messages)
+    assert outbox.positions() == {kit.PARTITION: len(LOG)}
+
+
+def test_nothing_is_passed_before_the_dead_letter_is_safe(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
     world.log = [b"garbage", b"a raised"]
     letters = FakeDeadLetters(world, failures=1000)
     messages = FakeSource(world, {}).poll(0)
@@ -285,7 +326,7 @@ def test_nothing_is_passed_before_the_dead_letter_is_safe(
 
 
 def test_a_defect_of_ours_becomes_a_dead_letter_not_a_crash_loop(
-    outbox: SqliteOutbox, world: World, kit: Any, clock: Any
+    outbox: Outbox, world: World, kit: Any, clock: Any
 ) -> None:
     def decoder(value: bytes | None) -> dict[str, Any]:
         record: dict[str, Any] = kit.record("a")

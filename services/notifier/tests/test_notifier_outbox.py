@@ -1,200 +1,257 @@
-"""The SQLite outbox keeps what the protocol promises."""
+"""An outbox keeps what the protocol promises, in SQLite and in PostgreSQL."""
 
-import sqlite3
-from pathlib import Path
+import dataclasses
 from typing import Any
 
 import pytest
-from cardwatch_contracts.errors import CardwatchError, ConfigurationError
-from cardwatch_notifier import sqlite_outbox, transitions
-from cardwatch_notifier.outbox import Arrival, Attempt, DeliveryState, Partition
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
+from cardwatch_notifier.outbox import Arrival, Attempt, Delivery, DeliveryState, Outbox, OutboxBehindError, Partition
 from cardwatch_notifier.transitions import Verdict
 
 
-def due_ids(outbox: SqliteOutbox, kit: Any, receiver: str = "webhook", now: int = 10) -> list[str]:
+def due_ids(outbox: Outbox, kit: Any, receiver: str = "webhook", now: int = 10) -> list[str]:
+    return ids(kit.due(outbox, receiver, now), kit)
+
+
+def ids(deliveries: list[Delivery], kit: Any) -> list[str]:
     names = {kit.alert_id(name): name for name in "abc"}
     return [
         delivery.message.message_id.replace(delivery.message.alert_id, names[delivery.message.alert_id])
-        for delivery in outbox.due(receiver, now, 100)
+        for delivery in deliveries
     ]
 
 
-def delivered(outbox: SqliteOutbox, sequence: int, receiver: str = "webhook") -> None:
-    outbox.record(receiver, [Attempt(sequence, DeliveryState.DELIVERED, at=10)])
+def delivered(outbox: Outbox, kit: Any, sequence: int, receiver: str = "webhook") -> None:
+    assert kit.keep(outbox, Attempt(sequence, DeliveryState.DELIVERED, at=10), receiver=receiver) == 1
 
 
-def test_an_alert_is_due_at_every_receiver(outbox: SqliteOutbox, kit: Any) -> None:
+def disabled_reason(outbox: Outbox) -> str:
+    return outbox.backlog()[0].disabled_reason
+
+
+def test_an_alert_is_due_at_every_receiver(outbox: Outbox, kit: Any) -> None:
     assert outbox.accept([kit.arrival(0, "a")], ["webhook", "stdout"], now=5) == [Verdict.RAISED]
-    delivered(outbox, 1, "stdout")
+    delivered(outbox, kit, 1, "stdout")
     assert due_ids(outbox, kit, "webhook") == ["a"]
     assert due_ids(outbox, kit, "stdout") == []
 
 
-def test_everything_survives_reopening(tmp_path: Path, kit: Any) -> None:
-    first = SqliteOutbox(tmp_path / "o.db")
+def test_everything_survives_reopening(place: Any, kit: Any) -> None:
+    first = place.open()
     first.attach("webhook", "there", 0)
     first.accept([kit.arrival(7, "a")], ["webhook"], now=5)
     identity = first.instance_id()
     first.close()
-    second = SqliteOutbox(tmp_path / "o.db")
+    second = place.open()
     assert second.positions() == {kit.PARTITION: 8}
     assert due_ids(second, kit) == ["a"]
     assert second.instance_id() == identity
     second.close()
 
 
-def test_every_commit_is_synced_to_the_disk(outbox: SqliteOutbox) -> None:
-    assert outbox._connection.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL
-    assert outbox._connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-
-
-def test_an_offset_is_accepted_once(outbox: SqliteOutbox, kit: Any) -> None:
+def test_an_offset_is_accepted_once(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=5)
     # Read again from the start after a crash: raising it anew would tell the receiver a third thing.
     assert outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=6) == []
-    delivered(outbox, 1)
-    delivered(outbox, 2)
+    delivered(outbox, kit, 1)
+    delivered(outbox, kit, 2)
     assert due_ids(outbox, kit) == []
 
 
-def test_a_topic_made_anew_starts_from_its_own_offset(outbox: SqliteOutbox, kit: Any) -> None:
+def test_a_topic_made_anew_starts_from_its_own_offset(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(500, "a")], ["webhook"], now=5)
     anew = Partition("alerts.v1", "another-id", 0)
     assert outbox.accept([Arrival(anew, 0, kit.alert("b"))], ["webhook"], now=6) == [Verdict.RAISED]
     assert outbox.positions() == {kit.PARTITION: 501, anew: 1}
 
 
-def test_a_refused_message_moves_the_position(outbox: SqliteOutbox, kit: Any) -> None:
+def test_a_refused_message_moves_the_position(outbox: Outbox, kit: Any) -> None:
     assert outbox.accept([Arrival(kit.PARTITION, 3, None)], ["webhook"], now=5) == []
     assert outbox.positions() == {kit.PARTITION: 4}
 
 
-def test_a_batch_is_taken_as_a_whole_or_not_at_all(
-    outbox: SqliteOutbox, kit: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The process dies between the first and the second alert of a transaction."""
-    calls = 0
-    decide = transitions.decide
-
-    def dying(*args: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise KeyboardInterrupt
-        return decide(*args)
-
-    monkeypatch.setattr(sqlite_outbox, "decide", dying)
-    batch = [kit.arrival(0, "a"), kit.arrival(1, "b")]
-    with pytest.raises(KeyboardInterrupt):
-        outbox.accept(batch, ["webhook"], now=5)
-    assert outbox.positions() == {}
-    assert due_ids(outbox, kit) == []
-    assert outbox.accept(batch, ["webhook"], now=6) == [Verdict.RAISED, Verdict.RAISED]
-    assert due_ids(outbox, kit) == ["a", "b"]
-
-
-def test_an_alerts_messages_wait_for_each_other(outbox: SqliteOutbox, kit: Any) -> None:
+def test_an_alerts_messages_wait_for_each_other(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted"), kit.arrival(2, "b")], ["webhook"], now=5)
     assert due_ids(outbox, kit) == ["a", "b"]
-    delivered(outbox, 1)
+    delivered(outbox, kit, 1)
     assert due_ids(outbox, kit) == ["a-2", "b"]
 
 
-def test_a_message_waits_behind_one_that_was_given_up(outbox: SqliteOutbox, kit: Any) -> None:
+def test_a_message_waits_behind_one_that_was_given_up(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=5)
-    outbox.record("webhook", [Attempt(1, DeliveryState.FAILED, at=6, rejected=True, error="it answered 400")])
+    kit.keep(outbox, Attempt(1, DeliveryState.FAILED, at=6, rejected=True, error="it answered 400"))
     assert due_ids(outbox, kit) == []
     assert outbox.retry("webhook", now=7) == 1
     assert due_ids(outbox, kit) == ["a"]
-    assert outbox.due("webhook", 10, 1)[0].rejections == 0
+    assert kit.due(outbox)[0].rejections == 0
 
 
-def test_retry_leaves_other_receivers_alone(outbox: SqliteOutbox, kit: Any) -> None:
+def test_retry_leaves_other_receivers_alone(outbox: Outbox, kit: Any) -> None:
     outbox.attach("stdout", "stdout", 0)
     outbox.accept([kit.arrival(0, "a")], ["webhook", "stdout"], now=5)
     for receiver in ("webhook", "stdout"):
-        outbox.record(receiver, [Attempt(1, DeliveryState.FAILED, at=6)])
+        kit.keep(outbox, Attempt(1, DeliveryState.FAILED, at=6), receiver=receiver)
     assert outbox.retry("stdout", now=7) == 1
     assert [backlog.failed for backlog in outbox.backlog()] == [0, 1]  # stdout, webhook
     assert outbox.retry(None, now=7) == 1
 
 
-def test_a_retry_waits_for_its_time(outbox: SqliteOutbox, kit: Any) -> None:
+def test_a_retry_waits_for_its_time(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
-    outbox.record("webhook", [Attempt(1, DeliveryState.PENDING, at=6, next_attempt_at=100)])
+    kit.keep(outbox, Attempt(1, DeliveryState.PENDING, at=6, next_attempt_at=100))
     assert due_ids(outbox, kit, now=99) == []
     assert outbox.next_due_at("webhook", 99) == 100
     assert due_ids(outbox, kit, now=100) == ["a"]
-    assert outbox.due("webhook", 100, 1)[0].attempts == 1
+    assert kit.due(outbox, now=100)[0].attempts == 1
 
 
-def test_a_shadow_alert_is_remembered_but_due_nowhere(outbox: SqliteOutbox, kit: Any) -> None:
+def test_a_shadow_alert_is_remembered_but_due_nowhere(outbox: Outbox, place: Any, kit: Any) -> None:
     assert outbox.accept([kit.arrival(0, "a", "raised", "shadow")], ["webhook"], now=5) == [Verdict.SHADOW]
     assert due_ids(outbox, kit) == []
-    assert outbox._connection.execute("SELECT status, mode, told FROM alerts").fetchall() == [
-        ("raised", "shadow", None)
-    ]
+    assert place.rows("SELECT status, mode, told FROM alerts") == [("raised", "shadow", None)]
 
 
-def test_a_disabled_receiver_is_enabled_by_another_address_or_by_retry(outbox: SqliteOutbox) -> None:
+def test_a_disabled_receiver_is_enabled_by_another_address_or_by_retry(outbox: Outbox) -> None:
     outbox.disable("webhook", "it answered 410 Gone", now=5)
     outbox.attach("webhook", "there", now=6)
-    assert outbox.disabled_reason("webhook") == "it answered 410 Gone"
+    assert disabled_reason(outbox) == "it answered 410 Gone"
     outbox.attach("webhook", "elsewhere", now=7)
-    assert outbox.disabled_reason("webhook") == ""
+    assert disabled_reason(outbox) == ""
     outbox.disable("webhook", "it answered 410 Gone", now=8)
     outbox.retry(None, now=9)
-    assert outbox.disabled_reason("webhook") == ""
+    assert disabled_reason(outbox) == ""
 
 
-def test_pruning_removes_what_everybody_has_and_keeps_what_is_known(outbox: SqliteOutbox, kit: Any) -> None:
+def test_pruning_removes_what_everybody_has_and_keeps_what_is_known(outbox: Outbox, kit: Any) -> None:
     batch = [kit.arrival(0, "a"), kit.arrival(1, "b")]
     outbox.accept(batch, ["webhook", "stdout"], now=5)
-    delivered(outbox, 1)
-    delivered(outbox, 1, "stdout")
-    delivered(outbox, 2)  # b is still due at stdout
+    delivered(outbox, kit, 1)
+    delivered(outbox, kit, 1, "stdout")
+    delivered(outbox, kit, 2)  # b is still due at stdout
     assert outbox.prune(before=5) == 0
     assert outbox.prune(before=6) == 1
     assert due_ids(outbox, kit, "stdout") == ["b"]
     assert outbox.accept([kit.arrival(2, "a")], ["webhook"], now=7) == [Verdict.REPEATED]
 
 
-def test_the_backlog_counts(outbox: SqliteOutbox, kit: Any) -> None:
+def test_the_backlog_counts(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
     outbox.accept([kit.arrival(1, "b"), kit.arrival(2, "c")], ["webhook"], now=8)
-    delivered(outbox, 1)
+    delivered(outbox, kit, 1)
     (backlog,) = outbox.backlog()
     assert (backlog.pending, backlog.delivered, backlog.failed, backlog.oldest_pending_at) == (2, 1, 0, 8)
 
 
-def test_a_full_disk_ends_in_a_sentence(outbox: SqliteOutbox, kit: Any) -> None:
-    pages = outbox._connection.execute("PRAGMA page_count").fetchone()[0]
-    outbox._connection.execute(f"PRAGMA max_page_count = {pages}")
-    many = [kit.arrival(offset, f"n{offset}") for offset in range(200)]
-    with pytest.raises(CardwatchError, match=r"cannot be written: database or disk is full"):
-        outbox.accept(many, ["webhook"], now=5)
-    assert outbox.positions() == {}
+def test_what_is_leased_is_not_given_again(outbox: Outbox, kit: Any) -> None:
+    outbox.accept([kit.arrival(offset, name) for offset, name in enumerate("abc")], ["webhook"], now=5)
+    assert ids(outbox.lease("webhook", 10, 2), kit) == ["a", "b"]
+    assert ids(outbox.lease("webhook", 10, 2), kit) == ["c"]
+    assert outbox.lease("webhook", 10, 2) == []
+    assert outbox.renew("webhook", [1, 3, 99]) == {1, 3}
+    assert outbox.release("webhook", [2]) == 1
+    assert ids(outbox.lease("webhook", 10, 2), kit) == ["b"]
 
 
-def test_another_layout_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "o.db"
-    SqliteOutbox(path).close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    connection.close()
-    with pytest.raises(ConfigurationError, match="layout 99 of a newer Cardwatch"):
-        SqliteOutbox(path)
+def test_an_alerts_second_message_is_not_leased_while_the_first_is(outbox: Outbox, kit: Any) -> None:
+    outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=5)
+    (first,) = outbox.lease("webhook", 10, 100)
+    assert outbox.lease("webhook", 10, 100) == []
+    retry = Attempt(first.message.sequence, DeliveryState.PENDING, at=11, next_attempt_at=20, error="503")
+    assert outbox.record("webhook", [retry]) == 1
+    assert outbox.lease("webhook", 19, 100) == []
+    assert ids(outbox.lease("webhook", 20, 100), kit) == ["a"]
 
 
-def test_looking_at_an_outbox_does_not_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="there is no outbox at"):
-        SqliteOutbox(tmp_path / "o.db", create=False)
-    assert list(tmp_path.iterdir()) == []
+def test_what_is_not_leased_is_not_recorded(outbox: Outbox, kit: Any) -> None:
+    outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
+    done = Attempt(1, DeliveryState.DELIVERED, at=10)
+    assert outbox.record("webhook", [done]) == 0
+    outbox.lease("webhook", 10, 1)
+    assert [outbox.record("webhook", [done]) for _ in range(2)] == [1, 0], "repeated after an answer that was lost"
+    assert outbox.backlog()[0].delivered == 1
 
 
-def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    path = tmp_path / "o.db"
-    path.write_text("these are my notes, not a database; " * 100)
-    with pytest.raises(ConfigurationError, match="cannot be opened"):
-        SqliteOutbox(path)
+def test_nothing_is_leased_for_a_disabled_receiver(outbox: Outbox, kit: Any) -> None:
+    outbox.accept([kit.arrival(0, "a")], ["webhook", "stdout"], now=5)
+    assert outbox.disable("webhook", "it answered 410 Gone", now=6) is True
+    assert outbox.disable("webhook", "it answered 410 Gone", now=7) is False
+    assert outbox.lease("webhook", 10, 100) == []
+    assert due_ids(outbox, kit, "stdout") == ["a"]
+
+
+def test_an_outbox_that_went_back_takes_nothing_but_what_it_misses(outbox: Outbox, kit: Any) -> None:
+    """It was restored from a backup, or failed over without its last commits, under a reader that is further on."""
+    outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
+    later = dataclasses.replace(kit.arrival(7, "c"), follows=5)
+    with pytest.raises(OutboxBehindError, match=r"at offset 1 of alerts\.v1-0 and was at 5"):
+        outbox.accept([later], ["webhook"], now=6)
+    assert outbox.positions() == {kit.PARTITION: 1}
+    assert due_ids(outbox, kit) == ["a"]
+    missed = dataclasses.replace(kit.arrival(3, "b"), follows=1)  # compacted, or a transaction's marker: no 1 and 2
+    linked = dataclasses.replace(later, follows=4)
+    assert outbox.accept([missed, linked], ["webhook"], now=7) == [Verdict.RAISED, Verdict.RAISED]
+    assert outbox.positions() == {kit.PARTITION: 8}
+
+
+def test_messages_of_one_batch_keep_the_order_of_their_events(outbox: Outbox, kit: Any) -> None:
+    batch = [
+        kit.arrival(offset, name, status)
+        for offset, (name, status) in enumerate(
+            [("b", "raised"), ("a", "raised"), ("a", "retracted"), ("b", "retracted"), ("a", "raised")]
+        )
+    ]
+    outbox.accept(batch, ["webhook", "stdout"], now=5)
+    seen: list[str] = []
+    for _ in range(3):
+        deliveries = outbox.lease("webhook", 10, 100)
+        seen.extend(ids(deliveries, kit))
+        outbox.record(
+            "webhook", [Attempt(one.message.sequence, DeliveryState.DELIVERED, at=11) for one in reversed(deliveries)]
+        )
+    assert seen == ["b", "a", "a-2", "b-2", "a-3"]
+
+
+def test_a_message_keeps_what_it_was_made_of(outbox: Outbox, kit: Any) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced = dataclasses.replace(kit.alert("a"), trace_context=trace)
+    outbox.accept([Arrival(kit.PARTITION, 0, traced), kit.arrival(1, "b")], ["webhook"], now=5)
+    (first, second) = (delivery.message for delivery in kit.due(outbox))
+    fields = ("alert_id", "body", "event_time", "raw_broker_time", "detected_at", "trace_context")
+    assert [getattr(first, field) for field in fields] == [getattr(traced, field) for field in fields]
+    assert (first.message_id, first.created_at, second.trace_context) == (traced.alert_id, 5, None)
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+def test_a_crash_between_any_two_statements_leaves_all_or_nothing(place: Any, kit: Any) -> None:
+    batch = [kit.arrival(0, "a"), kit.arrival(1, "b"), kit.arrival(2, "a", "retracted"), kit.arrival(3, "c")]
+    done = [Attempt(1, DeliveryState.DELIVERED, at=11), Attempt(2, DeliveryState.DELIVERED, at=11)]
+
+    def life(die_at: int | None) -> int:
+        """Take the batch in and deliver two of it; returns how many statements that took."""
+        box = place.open()
+        box.attach("webhook", "there", 0)
+        with kit.mortal(box, die_at, Crash) as statements:
+            box.accept(batch, ["webhook", "stdout"], now=5)
+            box.lease("webhook", 10, 2)
+            box.record("webhook", done)
+        box.close()
+        return len(statements)
+
+    statements = life(None)
+    assert statements >= 8
+    for die_at in range(statements):
+        place.empty()
+        with pytest.raises(Crash):
+            life(die_at)
+        place.run_leases_out()
+        box = place.open()
+        (webhook,) = box.backlog()
+        taken = box.positions() == {kit.PARTITION: 4}
+        counts = (webhook.pending, webhook.delivered)
+        assert counts in ([(4, 0), (2, 2)] if taken else [(0, 0)]), f"died at statement {die_at}"
+        assert due_ids(box, kit, "stdout") == (["a", "b", "c"] if taken else []), f"died at statement {die_at}"
+        box.close()
+        life(None)
+        assert place.rows("SELECT count(*) FROM messages") == [(4,)], f"died at statement {die_at}"

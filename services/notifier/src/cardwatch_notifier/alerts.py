@@ -41,6 +41,7 @@ class Alert:
         alert_id: a UUID in its canonical form (no full stop in it, so it is fit to be signed as a webhook-id).
         event_time, raw_broker_time, detected_at: microseconds since 1970-01-01 UTC.
         body: what a receiver gets, JSON text; see ``webhook_body``.
+        trace_context: the trace that the event belongs to, W3C ``traceparent``, or None.
     """
 
     alert_id: str
@@ -51,6 +52,7 @@ class Alert:
     raw_broker_time: int
     detected_at: int
     body: str
+    trace_context: str | None = None
 
 
 def alert_from_record(record: Record) -> Alert:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httpx
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
@@ -20,15 +21,17 @@ from cardwatch_service.logs import get as get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_service.tracing import tracing
 from confluent_kafka import Producer
 from filelock import FileLock, Timeout
 
 from cardwatch_notifier.courier import Courier
 from cardwatch_notifier.dead_letters import KafkaDeadLetters
 from cardwatch_notifier.housekeeping import Housekeeping
-from cardwatch_notifier.intake import Intake, patiently
+from cardwatch_notifier.intake import Intake
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox import Outbox
+from cardwatch_notifier.patience import patiently
 from cardwatch_notifier.policy import DeliveryPolicy
 from cardwatch_notifier.receiver import Receiver
 from cardwatch_notifier.retry import RetrySchedule
@@ -36,7 +39,11 @@ from cardwatch_notifier.settings import NotifierSettings
 from cardwatch_notifier.source import KafkaSource, topic_identity
 from cardwatch_notifier.sqlite_outbox import SqliteOutbox
 from cardwatch_notifier.standard_output import StandardOutput
+from cardwatch_notifier.traced import TracedReceiver
 from cardwatch_notifier.webhook import WebhookReceiver
+
+if TYPE_CHECKING:
+    from cardwatch_notifier.postgres import Database
 
 log = get_logger(__name__)
 
@@ -53,33 +60,48 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
     receivers = make_receivers(own)
     policy = make_policy(own)
     names = [receiver.name for receiver in receivers]
+    check_lease(own)
     with ExitStack() as stack:
-        stack.enter_context(only_one(own.outbox_path))
-        outbox = SqliteOutbox(own.outbox_path)
-        stack.callback(outbox.close)
+        if not own.outbox_url:
+            stack.enter_context(only_one(own.outbox_path))
         shared = Metrics()
         # The last one is the webhook, where there is one.
         metrics = NotifierMetrics(shared, clocked_receiver=names[-1])
-        shared.registry.register(OutboxCollector(outbox, now_micros))
-        couriers = [_courier(outbox, receiver, policy, metrics, shutdown) for receiver in receivers]
+        tracer = stack.enter_context(tracing("cardwatch-notifier", shared))
+        if tracer is not None:
+            receivers = [TracedReceiver(receiver, tracer) for receiver in receivers]
+        outbox: Outbox | None = None
+        couriers: list[Courier] = []
         source: KafkaSource | None = None
         endpoint = HealthEndpoint(
             shared.registry,
             healthy=lambda: _unhealthy(couriers),
-            ready=lambda: _unhealthy(couriers) or _not_assigned(source),
+            ready=lambda: _unhealthy(couriers) or _unavailable(outbox) or _not_assigned(source),
             host=service.metrics_host,
             port=service.metrics_port,
         )
         endpoint.start()
         stack.callback(endpoint.stop)
+        log.info("notifier starts", metrics_port=endpoint.port, receivers=names, outbox=outbox_name(own))
+        outbox = patiently(shutdown, metrics, "outbox", lambda: open_outbox(own))
+        if outbox is None:
+            return
+        stack.callback(outbox.close)
+        shared.registry.register(OutboxCollector(outbox, now_micros))
+        instance_id = patiently(shutdown, metrics, "outbox", partial(_attach, outbox, receivers))
+        if instance_id is None:
+            return
+        couriers.extend(_courier(outbox, receiver, policy, metrics, shutdown) for receiver in receivers)
         for courier in couriers:
             # What an earlier run left is delivered at once, whether the broker is there or not.
             courier.start()
             stack.callback(courier.stop)
+        for courier in couriers:
+            stack.callback(courier.begin_stop)  # all of them, before any is waited for
         housekeeping = Housekeeping(outbox, own.retention_days, now_micros)
         housekeeping.start()
         stack.callback(housekeeping.stop)
-        log.info("notifier started", metrics_port=endpoint.port, receivers=names, outbox=str(own.outbox_path))
+        log.info("notifier started", outbox_id=instance_id)
 
         topic = ALERTS.name(service.topic_prefix)
         kafka = service.kafka_config()
@@ -94,7 +116,7 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
                 topic,
                 topic_id,
                 service.consumer_group("notifier"),
-                outbox.instance_id(),
+                None if own.outbox_url else instance_id,
                 outbox.positions,
                 shared,
             )
@@ -150,6 +172,89 @@ def make_receivers(own: NotifierSettings) -> list[Receiver]:
             "there is nobody to notify: set CARDWATCH_NOTIFIER_WEBHOOK_URL, or leave standard output on (--stdout)"
         )
     return receivers
+
+
+def open_outbox(own: NotifierSettings, *, create: bool = True) -> Outbox:
+    """The outbox that the settings name.
+
+    Args:
+        create: make a SQLite file that is not there; a database's schema is made by ``migrate_outbox`` only.
+
+    Raises:
+        ConfigurationError: it is not there, another version of Cardwatch made it, or the settings do not fit together.
+        OutboxUnavailableError: its database does not answer.
+    """
+    if not own.outbox_url:
+        return SqliteOutbox(own.outbox_path, create=create)
+    # Not needed with SQLite, and not small.
+    from cardwatch_notifier.postgres_outbox import PostgresOutbox
+
+    return PostgresOutbox(_database(own), own.outbox_lease_seconds)
+
+
+def migrate_outbox(own: NotifierSettings) -> str:
+    """Bring the schema of the outbox's database up to date. Returns what was done, one sentence.
+
+    Raises:
+        ConfigurationError: a newer version made it, or the settings do not fit together.
+        CardwatchError: the database does not answer, or the role may not.
+    """
+    if not own.outbox_url:
+        return (
+            f"nothing to do for the SQLite outbox {own.outbox_path}: `cardwatch-notifier run` brings it up to date; "
+            "CARDWATCH_NOTIFIER_OUTBOX_URL names a PostgreSQL one"
+        )
+    from cardwatch_notifier.postgres_schema import migrate
+
+    database = _database(own)
+    (before, after) = migrate(database)
+    if before == after:
+        return f"the outbox at {database.name} is up to date: schema {after}"
+    was = f"schema {before}" if before else "nothing"
+    return f"the outbox at {database.name} was brought from {was} to schema {after}"
+
+
+def outbox_name(own: NotifierSettings) -> str:
+    """Where the outbox is, without any secret."""
+    return _database(own).name if own.outbox_url else str(own.outbox_path)
+
+
+def _database(own: NotifierSettings) -> "Database":
+    from cardwatch_notifier.postgres import Database
+
+    file = own.outbox_password_file
+    if file is not None and own.outbox_password.get_secret_value():
+        raise ConfigurationError(
+            "CARDWATCH_NOTIFIER_OUTBOX_PASSWORD and CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE are both set; "
+            "one of them would be right"
+        )
+
+    def password() -> str:
+        if file is None:
+            return own.outbox_password.get_secret_value()
+        try:
+            return file.read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"the password file {file} cannot be read: {error.strerror}; "
+                "CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE must name one that the notifier may read"
+            ) from error
+
+    return Database(own.outbox_url, password)
+
+
+def check_lease(own: NotifierSettings) -> None:
+    """Check that an attempt to deliver ends before its lease does.
+
+    Raises:
+        ConfigurationError: it might not.
+    """
+    if own.outbox_url and own.webhook_url and own.outbox_lease_seconds < 2 * own.webhook_timeout_seconds:
+        raise ConfigurationError(
+            f"CARDWATCH_NOTIFIER_OUTBOX_LEASE_SECONDS={own.outbox_lease_seconds:g} is less than twice "
+            f"CARDWATCH_NOTIFIER_WEBHOOK_TIMEOUT_SECONDS={own.webhook_timeout_seconds:g}; "
+            f"{2 * own.webhook_timeout_seconds:g} or more would be right"
+        )
 
 
 def make_policy(own: NotifierSettings) -> DeliveryPolicy:
@@ -253,10 +358,16 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
+def _attach(outbox: Outbox, receivers: list[Receiver]) -> str:
+    """Make the receivers known to the outbox; returns its identity."""
+    for receiver in receivers:
+        outbox.attach(receiver.name, receiver.target, now_micros())
+    return outbox.instance_id()
+
+
 def _courier(
     outbox: Outbox, receiver: Receiver, policy: DeliveryPolicy, metrics: NotifierMetrics, shutdown: Shutdown
 ) -> Courier:
-    outbox.attach(receiver.name, receiver.target, now_micros())
     executor = ThreadPoolExecutor(receiver.concurrency, thread_name_prefix=receiver.name)
     jitter = random.SystemRandom()
     return Courier(outbox, receiver, policy, executor, metrics, now_micros, jitter.random, on_failure=shutdown.request)
@@ -269,6 +380,10 @@ def _wake(couriers: list[Courier]) -> None:
 
 def _unhealthy(couriers: list[Courier]) -> str:
     return "" if all(courier.alive for courier in couriers) else "a receiver's courier has ended"
+
+
+def _unavailable(outbox: Outbox | None) -> str:
+    return "waiting for the outbox" if outbox is None else outbox.problem()
 
 
 def _not_assigned(source: KafkaSource | None) -> str:

@@ -1,25 +1,24 @@
 """Takes alerts from Kafka into the outbox: decode, dead letters, outbox, then the Kafka offset, in this order."""
 
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from dataclasses import replace
+from typing import Final
 
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.shutdown import Shutdown
-from confluent_kafka import KafkaException
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from cardwatch_service.trace_context import carried
 
 from cardwatch_notifier.alerts import Alert, alert_from_record
-from cardwatch_notifier.dead_letters import DeadLetterError, DeadLetters, Refused
+from cardwatch_notifier.dead_letters import DeadLetters, Refused
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.outbox import Arrival, Outbox
+from cardwatch_notifier.outbox import Arrival, Outbox, OutboxBehindError
+from cardwatch_notifier.patience import patiently
 from cardwatch_notifier.source import RawMessage, Source
 
 log = get_logger(__name__)
-
-T = TypeVar("T")
 
 # Also how long a stop may take to be noticed.
 _POLL_SECONDS: Final = 0.2
@@ -69,10 +68,23 @@ class Intake:
         if refused and patiently(self._shutdown, self._metrics, "dead_letter", lambda: self._bury(refused)) is None:
             return
         arrivals = [
-            Arrival(raw.partition, raw.offset, outcome if isinstance(outcome, Alert) else None)
+            Arrival(raw.partition, raw.offset, outcome if isinstance(outcome, Alert) else None, raw.follows)
             for raw, outcome in zip(messages, decoded, strict=True)
         ]
-        verdicts = self._outbox.accept(arrivals, self._receivers, self._clock())
+        try:
+            verdicts = patiently(
+                self._shutdown,
+                self._metrics,
+                "outbox",
+                lambda: self._outbox.accept(arrivals, self._receivers, self._clock()),
+            )
+        except OutboxBehindError as error:
+            self._metrics.shared.errors.labels("outbox_behind").inc()
+            log.error("reading again what the outbox has lost", reason=str(error))  # noqa: TRY400 - no defect of ours
+            self._source.rewind()
+            return
+        if verdicts is None:
+            return
         self._wake()
         self._source.commit({raw.partition: raw.offset + 1 for raw in messages})
         self._metrics.accepted(verdicts)
@@ -81,7 +93,7 @@ class Intake:
 
     def _alert(self, raw: RawMessage) -> Alert | Refused:
         try:
-            return alert_from_record(self._decode(raw.value))
+            return replace(alert_from_record(self._decode(raw.value)), trace_context=carried(raw.headers))
         except RegistryUnavailableError:
             raise
         except RefusedError as error:
@@ -102,25 +114,3 @@ class Intake:
                 offset=one.message.offset,
             )
         return True
-
-
-def patiently(shutdown: Shutdown, metrics: NotifierMetrics, kind: str, do: Callable[[], T]) -> T | None:
-    """Do something that needs the registry or the broker; wait for them as long as it takes. None: asked to stop."""
-
-    def sleep(seconds: float) -> None:
-        shutdown.wait(seconds)
-
-    def tell(state: RetryCallState) -> None:
-        metrics.shared.errors.labels(kind).inc()
-        error = state.outcome.exception() if state.outcome else None
-        log.warning("waiting", reason=str(error), attempts=state.attempt_number)
-
-    retrying = Retrying(
-        retry=retry_if_exception_type((RegistryUnavailableError, DeadLetterError, KafkaException)),
-        wait=wait_exponential_jitter(multiplier=0.2, max=5.0, jitter=0.2),
-        stop=lambda _: shutdown.requested,
-        sleep=sleep,
-        before_sleep=tell,
-        retry_error_callback=lambda _: None,
-    )
-    return retrying(do)

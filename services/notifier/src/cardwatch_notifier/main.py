@@ -12,11 +12,11 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_notifier import bootstrap
 from cardwatch_notifier.outbox import Backlog
 from cardwatch_notifier.settings import NotifierSettings
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
 
 app = typer.Typer(
     help="Delivers alerts to people and machines. Settings come from the environment, CARDWATCH_… and "
-    "CARDWATCH_NOTIFIER_…; services/notifier/README.md lists them.",
+    "CARDWATCH_NOTIFIER_…; services/notifier/README.md lists them. OTEL_EXPORTER_OTLP_ENDPOINT names a collector for "
+    "traces, which are off without.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -38,8 +38,9 @@ def run(
     """Take alerts from Kafka and deliver them until stopped (SIGTERM or Ctrl-C).
 
     Alerts go to standard output and, when CARDWATCH_NOTIFIER_WEBHOOK_URL and CARDWATCH_NOTIFIER_WEBHOOK_SECRET are
-    set, to that webhook, signed. What a receiver does not take now stays in the outbox
-    (CARDWATCH_NOTIFIER_OUTBOX_PATH) and is tried again, over restarts too. One process an outbox.
+    set, to that webhook, signed. What a receiver does not take now stays in the outbox and is tried again, over
+    restarts too. The outbox is a SQLite file (CARDWATCH_NOTIFIER_OUTBOX_PATH) of one process, or a PostgreSQL database
+    (CARDWATCH_NOTIFIER_OUTBOX_URL) that any number of processes share; `outbox migrate` makes its schema.
     """
     with one_sentence_errors():
         service = load(ServiceSettings)
@@ -54,10 +55,21 @@ def run(
 
 
 @outbox_app.command()
+def migrate() -> None:
+    """Bring the schema of an outbox on PostgreSQL up to this version: before the first start, and at each upgrade.
+
+    Needs CARDWATCH_NOTIFIER_OUTBOX_URL, with CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE or …_PASSWORD, and no broker.
+    All of it or nothing; several at once wait for each other; one that finds nothing to do changes nothing.
+    """
+    with one_sentence_errors():
+        typer.echo(bootstrap.migrate_outbox(load(NotifierSettings)))
+
+
+@outbox_app.command()
 def status() -> None:
     """Show how many messages each receiver has had, has coming, and was given up on."""
     with one_sentence_errors():
-        outbox = SqliteOutbox(load(NotifierSettings).outbox_path, create=False)
+        outbox = bootstrap.open_outbox(load(NotifierSettings), create=False)
         try:
             typer.echo(_table(outbox.backlog(), bootstrap.now_micros()))
         finally:
@@ -73,7 +85,7 @@ def retry(
     A notifier that is running sends them within seconds; otherwise they go out when it is started.
     """
     with one_sentence_errors():
-        outbox = SqliteOutbox(load(NotifierSettings).outbox_path, create=False)
+        outbox = bootstrap.open_outbox(load(NotifierSettings), create=False)
         try:
             known = [backlog.receiver for backlog in outbox.backlog()]
             if receiver is not None and receiver not in known:

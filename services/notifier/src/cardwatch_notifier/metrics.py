@@ -8,7 +8,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from cardwatch_notifier.outbox import Message, Outbox
+from cardwatch_notifier.outbox import Message, Outbox, OutboxUnavailableError
 from cardwatch_notifier.transitions import Verdict
 
 TRANSITIONS_TOTAL: Final = "cardwatch_notifier_transitions_total"
@@ -17,6 +17,7 @@ DELIVERY_LATENCY_SECONDS: Final = "cardwatch_notifier_delivery_latency_seconds"
 OUTBOX_MESSAGES: Final = "cardwatch_notifier_outbox_messages"
 OLDEST_PENDING_SECONDS: Final = "cardwatch_notifier_outbox_oldest_pending_seconds"
 RECEIVER_DISABLED: Final = "cardwatch_notifier_receiver_disabled"
+OUTBOX_AVAILABLE: Final = "cardwatch_notifier_outbox_available"
 
 _MICROS: Final = 1_000_000
 # An alert reaches an idle receiver within milliseconds.
@@ -78,7 +79,7 @@ class NotifierMetrics:
 
 
 class OutboxCollector(Collector):
-    """Reads the outbox when it is scraped."""
+    """Reads the outbox when it is scraped. Notifiers that share one show the same: take the maximum, not the sum."""
 
     def __init__(self, outbox: Outbox, clock: Callable[[], int]) -> None:
         self._outbox = outbox
@@ -92,11 +93,21 @@ class OutboxCollector(Collector):
         disabled = GaugeMetricFamily(
             RECEIVER_DISABLED, "1 where nothing is sent because the receiver answered 410 Gone.", labels=["receiver"]
         )
+        available = GaugeMetricFamily(OUTBOX_AVAILABLE, "1 where the outbox answers, 0 where it does not.")
+        try:
+            # Not asked where others are waiting for it: a scrape must not hang.
+            backlogs = None if self._outbox.problem() else self._outbox.backlog()
+        except OutboxUnavailableError:
+            backlogs = None
+        if backlogs is None:
+            available.add_metric([], 0)
+            return [available]
+        available.add_metric([], 1)
         now = self._clock()
-        for backlog in self._outbox.backlog():
+        for backlog in backlogs:
             since = now if backlog.oldest_pending_at is None else backlog.oldest_pending_at
             messages.add_metric([backlog.receiver, "pending"], backlog.pending)
             messages.add_metric([backlog.receiver, "failed"], backlog.failed)
             oldest.add_metric([backlog.receiver], max(0, now - since) / _MICROS)
             disabled.add_metric([backlog.receiver], 1 if backlog.disabled_reason else 0)
-        return [messages, oldest, disabled]
+        return [available, messages, oldest, disabled]

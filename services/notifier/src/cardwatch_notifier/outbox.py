@@ -1,12 +1,28 @@
 """The outbox: where alerts are kept between Kafka and the receivers. What it promises, without how."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from cardwatch_contracts.errors import CardwatchError
+
 from cardwatch_notifier.alerts import Alert
 from cardwatch_notifier.transitions import Verdict
+
+
+class OutboxUnavailableError(CardwatchError):
+    """The outbox does not answer at this moment. Nothing was lost: the same call is right again later.
+
+    Whether the call took place is not known, and does not matter: repeating any of them changes nothing more.
+    """
+
+
+class OutboxBehindError(CardwatchError):
+    """The outbox is behind what it had: it was restored, or its database failed over and lost its last commits.
+
+    Nothing of the batch was taken. What it misses is still in Kafka: read on from ``positions``.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +41,17 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One message from Kafka: an alert, or None where the message was refused and only its offset counts."""
+    """One message from Kafka: an alert, or None where the message was refused and only its offset counts.
+
+    Attributes:
+        follows: the offset up to which its reader had read before it, or 0 where it began without one. Up to there
+            the outbox must have everything; between there and ``offset`` the topic has no message.
+    """
 
     partition: Partition
     offset: int
     alert: Alert | None
+    follows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +62,7 @@ class Message:
         sequence: grows with each message; the order in which an alert's messages are delivered.
         body: JSON text, the same on every retry.
         created_at, event_time, raw_broker_time, detected_at: microseconds since 1970-01-01 UTC.
+        trace_context: the trace that the alert's event belongs to, W3C ``traceparent``, or None.
     """
 
     sequence: int
@@ -50,6 +73,7 @@ class Message:
     event_time: int
     raw_broker_time: int
     detected_at: int
+    trace_context: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +143,26 @@ class Backlog:
 
 
 class Outbox(Protocol):
-    """What the notifier needs of an outbox. Every method is atomic and durable when it returns, and thread-safe."""
+    """What the notifier needs of an outbox. Every method is atomic and durable when it returns, and thread-safe.
+
+    Several notifiers may share one, if its implementation says so. Each takes in the alerts of its own partitions, and
+    any of them delivers. What one of them is delivering is *leased* to it: nobody else gets it until the outcome is
+    recorded, the lease is given back, or it has run out because its holder is gone.
+
+    Raises:
+        OutboxUnavailableError: from any method but ``lease_seconds``, ``problem`` and ``close``, where the outbox is a
+            server that does not answer.
+    """
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a lease lasts unless it is renewed; infinite where nobody else could take over."""
+
+    def problem(self) -> str:
+        """Why it could not be used the last time, one sentence; empty where it could. Does not look again."""
 
     def instance_id(self) -> str:
-        """An identity that stays with this outbox over restarts."""
+        """An identity that stays with this outbox over restarts; notifiers that share it see the same."""
 
     def positions(self) -> Mapping[Partition, int]:
         """The next offset of each partition that has not been accepted yet."""
@@ -130,26 +170,43 @@ class Outbox(Protocol):
     def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
         """Take alerts in: their state, a delivery to each receiver where they are news, and the next offsets.
 
-        All of it or nothing. Arrivals whose offset was accepted before are left out.
+        All of it or nothing. Arrivals whose offset was accepted before, by whomever, are left out.
 
         Returns:
             What each newly accepted alert amounts to.
+
+        Raises:
+            OutboxBehindError: an arrival follows an offset that the outbox has not reached.
         """
 
-    def due(self, receiver: str, now: int, limit: int) -> list[Delivery]:
-        """Deliveries whose time has come, earliest first, at most one an alert: its first undelivered message."""
+    def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
+        """Take deliveries whose time has come, earliest first, at most one an alert: its first undelivered message.
+
+        They are this outbox object's until ``record`` or ``release``, or until the lease runs out. None for a receiver
+        that is disabled.
+        """
+
+    def renew(self, receiver: str, sequences: Collection[int]) -> set[int]:
+        """Let leases last ``lease_seconds`` from now. Returns those that are still held: others were taken over."""
+
+    def release(self, receiver: str, sequences: Collection[int]) -> int:
+        """Give leases back without an attempt: the deliveries are due at once. Returns how many were still held."""
 
     def next_due_at(self, receiver: str, now: int) -> int | None:
         """The earliest time after ``now`` at which a delivery of the receiver is due, or None."""
 
-    def record(self, receiver: str, attempts: Sequence[Attempt]) -> None:
-        """Keep what came of deliveries."""
+    def record(self, receiver: str, attempts: Sequence[Attempt]) -> int:
+        """Keep what came of leased deliveries, and end their leases.
 
-    def disable(self, receiver: str, reason: str, now: int) -> None:
-        """Send nothing more to a receiver until it is enabled; what is due to it stays pending."""
+        Attempts whose lease was taken over are left out: what comes of the delivery is its new holder's to say.
+        Returns how many were kept.
+        """
 
-    def disabled_reason(self, receiver: str) -> str:
-        """Why a receiver is disabled, or empty."""
+    def disable(self, receiver: str, reason: str, now: int) -> bool:
+        """Send nothing more to a receiver until it is enabled; what is due to it stays pending.
+
+        Returns whether that is new: False where it was disabled already.
+        """
 
     def attach(self, receiver: str, target: str, now: int) -> None:
         """Say where a receiver's messages go (a fingerprint). Another target than before enables it again."""
@@ -161,7 +218,10 @@ class Outbox(Protocol):
         """Every receiver's deliveries by state."""
 
     def prune(self, before: int) -> int:
-        """Remove messages from before a time that every receiver has; what is known of alerts stays. How many."""
+        """Remove messages from before a time that every receiver has; what is known of alerts stays.
+
+        Returns how many; 0 where another notifier is at it at this moment.
+        """
 
     def close(self) -> None:
-        """Close it."""
+        """Close it. Leases stay until they run out."""

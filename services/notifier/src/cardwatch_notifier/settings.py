@@ -12,9 +12,19 @@ class NotifierSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CARDWATCH_NOTIFIER_", extra="ignore", frozen=True)
 
-    outbox_path: Annotated[Path, Field(description="SQLite file, on a local disk")] = Path(
-        ".cardwatch/notifier/outbox.db"
+    outbox_path: Annotated[Path, Field(description="SQLite file, on a local disk; unless there is an outbox_url")] = (
+        Path(".cardwatch/notifier/outbox.db")
     )
+    outbox_url: Annotated[
+        str, Field(description="postgresql://user@host:5432/database, shared by replicas; empty for SQLite")
+    ] = ""
+    outbox_password: Annotated[SecretStr, Field(description="password of the outbox's role")] = SecretStr("")
+    outbox_password_file: Annotated[
+        Path | None, Field(description="file that holds it instead, read at every connection")
+    ] = None
+    outbox_lease_seconds: Annotated[
+        float, Field(ge=1, le=3600, description="after so long a replica's deliveries go to another if it is gone")
+    ] = 30.0
     retention_days: Annotated[float, Field(gt=0, description="delivered messages are removed after so long")] = 30.0
 
     stdout: Annotated[bool, Field(description="write a line an alert to standard output")] = True

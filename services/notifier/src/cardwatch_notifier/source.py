@@ -22,7 +22,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from cardwatch_notifier.outbox import Partition
+from cardwatch_notifier.outbox import OutboxUnavailableError, Partition
 
 log = get_logger(__name__)
 
@@ -38,6 +38,8 @@ class RawMessage:
 
     Attributes:
         broker_time: when the broker appended it, microseconds since 1970-01-01 UTC, or None.
+        follows: the offset after the message that was read before it, or that reading began at by the outbox; 0 where
+            the outbox knew none.
     """
 
     partition: Partition
@@ -46,6 +48,7 @@ class RawMessage:
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
     broker_time: int | None
+    follows: int = 0
 
 
 class Source(Protocol):
@@ -53,13 +56,16 @@ class Source(Protocol):
 
     @property
     def assigned(self) -> bool:
-        """Whether it has been given its partitions."""
+        """Whether it has been given its partitions, be it none, and knows where to begin."""
 
     def poll(self, timeout_seconds: float) -> list[RawMessage]:
         """The next messages: as soon as there is one, all that are there; empty after the timeout."""
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Tell the broker the next offsets. For its own and other tools' eyes: the outbox is what counts."""
+
+    def rewind(self) -> None:
+        """Read on from the outbox's positions, whatever was read before."""
 
     def close(self) -> None:
         """Leave."""
@@ -69,9 +75,10 @@ class KafkaSource:
     """Reads one topic in a consumer group, with the offsets of the outbox.
 
     Args:
-        instance_id: of the outbox. As a static member of the group, a notifier that was killed takes its partitions
-            back as soon as it is there again, without waiting for the session of its former self to time out.
-        positions: the outbox's next offsets, asked at every assignment.
+        member: for a notifier that has the outbox to itself, the outbox's identity. As a static member of the group it
+            takes its partitions back as soon as it is there again after a kill, without waiting for the session of its
+            former self to time out. None for those that share an outbox: the partitions go to the others then.
+        positions: the outbox's next offsets, asked at every assignment. Nothing is read while they are not to be had.
     """
 
     def __init__(
@@ -80,7 +87,7 @@ class KafkaSource:
         topic: str,
         topic_id: str,
         group: str,
-        instance_id: str,
+        member: str | None,
         positions: Callable[[], Mapping[Partition, int]],
         metrics: Metrics,
     ) -> None:
@@ -89,13 +96,14 @@ class KafkaSource:
         self._positions = positions
         self._metrics = metrics
         self._next: dict[Partition, int] = {}
+        self._read: dict[Partition, int] = {}  # of the partitions that are being read: RawMessage.follows of the next
+        self._unplaced: list[TopicPartition] = []  # assigned, but where to begin is not known yet
         self._lag_at = 0.0
         self._assigned = False
         self._unobserved: list[TopicPartition] = []
         config: dict[str, Any] = {
             **kafka_config,
             "group.id": group,
-            "group.instance.id": f"{group}-{instance_id}",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
@@ -109,14 +117,18 @@ class KafkaSource:
             "reconnect.backoff.max.ms": 2000,
             "error_cb": self._on_error,
         }
+        if member is not None:
+            config["group.instance.id"] = f"{group}-{member}"
         self._consumer = Consumer(config, logger=logging.getLogger("librdkafka"))
         self._consumer.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     @property
     def assigned(self) -> bool:
-        return self._assigned
+        return self._assigned and not self._unplaced
 
     def poll(self, timeout_seconds: float) -> list[RawMessage]:
+        if self._unplaced:
+            self._place()
         first = self._consumer.poll(timeout_seconds)
         messages: list[Message] = []
         if first is not None:
@@ -126,11 +138,19 @@ class KafkaSource:
         return [raw for message in messages if (raw := self._raw(message)) is not None]
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
+        # One that was taken away while its messages were under way is another reader's to speak of.
+        positions = {partition: offset for partition, offset in positions.items() if partition in self._read}
         self._next.update(positions)
         for partition, offset in positions.items():
             self._metrics.position.labels(partition.topic, str(partition.number)).set(offset)
         self._commit(positions)
         self._observe_lag()
+
+    def rewind(self) -> None:
+        self._unplaced = self._consumer.assignment()
+        self._read.clear()
+        self._next.clear()
+        self._consumer.assign([])
 
     def close(self) -> None:
         self._commit(self._next, wait=True)
@@ -163,21 +183,40 @@ class KafkaSource:
         partition, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
         assert partition is not None
         assert offset is not None
+        place = Partition(self._topic, self._topic_id, partition)
+        follows = self._read.get(place, 0)
+        self._read[place] = offset + 1
         return RawMessage(
-            partition=Partition(self._topic, self._topic_id, partition),
+            partition=place,
             offset=offset,
             key=_bytes(key),
             value=_bytes(value),
             headers=[(str(name), _bytes(content)) for name, content in headers],
             broker_time=None if kind == TIMESTAMP_NOT_AVAILABLE else millis * 1000,
+            follows=follows,
         )
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        stored = self._positions()
-        for partition in partitions:
-            partition.offset = stored.get(self._partition(partition), OFFSET_INVALID)
-        consumer.assign(partitions)
         self._assigned = True
+        self._unplaced = list(partitions)
+        self._place()
+        if self._unplaced:
+            consumer.assign([])  # or librdkafka would begin where the group has committed
+
+    def _place(self) -> None:
+        """Begin to read the assigned partitions, unless the outbox does not say where: then not yet."""
+        try:
+            stored = self._positions()
+        except OutboxUnavailableError as error:
+            self._metrics.errors.labels("outbox").inc()
+            log.warning("not reading yet", reason=str(error))
+            return
+        partitions, self._unplaced = self._unplaced, []
+        for partition in partitions:
+            position = stored.get(self._partition(partition))
+            partition.offset = OFFSET_INVALID if position is None else position
+            self._read[self._partition(partition)] = position or 0
+        self._consumer.assign(partitions)
         self._unobserved = list(partitions)
         self._observe_start()
         log.info("partitions assigned", topic=self._topic, partitions=[partition.partition for partition in partitions])
@@ -185,8 +224,13 @@ class KafkaSource:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._assigned = False
         self._unobserved = []
+        self._unplaced = []
         for partition in partitions:
+            self._read.pop(self._partition(partition), None)
             self._next.pop(self._partition(partition), None)
+            for gauge in (self._metrics.position, self._metrics.lag):
+                # Another replica shows them from now on.
+                gauge.remove(partition.topic, str(partition.partition))
 
     def _observe_start(self) -> None:
         """Show the position before the first message: the outbox's, else the group's, else the topic's start."""

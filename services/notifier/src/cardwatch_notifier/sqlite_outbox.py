@@ -1,11 +1,16 @@
 """The outbox in a SQLite file: write-ahead log, every commit synced to the disk before it returns.
 
+One process works on it at a time, so leases are kept in memory: nobody else could take a delivery over, and they end
+with the process.
+
 The layout is versioned by ``PRAGMA user_version``; ``_MIGRATIONS`` leads from each version to the next.
 """
 
+import math
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,9 +18,10 @@ from uuid import uuid4
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
+from cardwatch_notifier.acceptance import fresh, settle
 from cardwatch_notifier.alerts import Status
 from cardwatch_notifier.outbox import Arrival, Attempt, Backlog, Delivery, DeliveryState, Message, Partition
-from cardwatch_notifier.transitions import Known, Verdict, decide
+from cardwatch_notifier.transitions import Known, Verdict
 
 _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -49,6 +55,7 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             disabled_at INTEGER, disabled_reason TEXT NOT NULL DEFAULT ''
         ) WITHOUT ROWID""",
     ),
+    ("ALTER TABLE messages ADD COLUMN trace_context TEXT",),
 )
 _VERSION: Final = len(_MIGRATIONS)
 _BUSY_TIMEOUT_SECONDS: Final = 10.0
@@ -56,13 +63,14 @@ _PRUNE_AT_ONCE: Final = 1000
 
 _DUE: Final = """
     SELECT m.sequence, m.message_id, m.alert_id, m.body, m.created_at, m.event_time, m.raw_broker_time, m.detected_at,
-           d.attempts, d.rejections
+           m.trace_context, d.attempts, d.rejections
     FROM deliveries d JOIN messages m USING (sequence)
     WHERE d.receiver = ? AND d.state = 'pending' AND d.next_attempt_at <= ?
       AND NOT EXISTS (
           SELECT 1 FROM deliveries earlier
           WHERE earlier.receiver = d.receiver AND earlier.alert_id = d.alert_id AND earlier.sequence < d.sequence
             AND earlier.state <> 'delivered')
+      AND NOT EXISTS (SELECT 1 FROM receivers WHERE name = d.receiver AND disabled_at IS NOT NULL)
     ORDER BY d.next_attempt_at, d.sequence LIMIT ?
 """
 # Counts what is left to do by index; delivered ones, which are many, are counted as they happen.
@@ -90,6 +98,7 @@ class SqliteOutbox:
         """
         self._path = path
         self._lock = threading.RLock()
+        self._leased: defaultdict[str, set[int]] = defaultdict(set)  # sequences by receiver
         if not create and not path.is_file():
             raise ConfigurationError(
                 f"there is no outbox at {path}: `cardwatch-notifier run` makes one, "
@@ -110,6 +119,13 @@ class SqliteOutbox:
                 "that the notifier may write, on a local disk"
             ) from error
 
+    @property
+    def lease_seconds(self) -> float:
+        return math.inf
+
+    def problem(self) -> str:
+        return ""
+
     def instance_id(self) -> str:
         with self._lock:
             return str(self._connection.execute("SELECT instance_id FROM outbox").fetchone()[0])
@@ -121,59 +137,69 @@ class SqliteOutbox:
 
     def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
         receivers = tuple(receivers)
-        verdicts: list[Verdict] = []
         with self._transaction() as db:
-            positions = dict(self.positions())
-            for arrival in arrivals:
-                if arrival.offset < positions.get(arrival.partition, 0):
-                    continue
-                positions[arrival.partition] = arrival.offset + 1
-                if arrival.alert is not None:
-                    verdicts.append(self._accept_one(db, arrival, receivers, now))
-            for partition in {arrival.partition for arrival in arrivals}:
-                db.execute(
-                    "INSERT INTO positions VALUES (?, ?, ?, ?) "
-                    "ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
-                    (partition.topic, partition.topic_id, partition.number, positions[partition]),
-                )
-        return verdicts
-
-    def _accept_one(self, db: sqlite3.Connection, arrival: Arrival, receivers: tuple[str, ...], now: int) -> Verdict:
-        alert = arrival.alert
-        assert alert is not None
-        row = db.execute("SELECT told, transitions FROM alerts WHERE alert_id = ?", (alert.alert_id,)).fetchone()
-        known = Known(Status(row[0]) if row[0] else None, row[1]) if row else Known()
-        transition = decide(known, alert)
-        db.execute(
-            """INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-               status = excluded.status, mode = excluded.mode, told = excluded.told,
-               transitions = excluded.transitions, last_seen_at = excluded.last_seen_at""",
-            (
-                alert.alert_id, alert.rule_id, alert.status, alert.mode,
-                transition.known.told, transition.known.transitions, now, now,
-            ),
-        )  # fmt: skip
-        if transition.message_id is not None:
-            sequence = db.execute(
-                """INSERT INTO messages
-                   (message_id, alert_id, body, created_at, event_time, raw_broker_time, detected_at)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)""",
-                (
-                    transition.message_id, alert.alert_id, alert.body, now,
-                    alert.event_time, alert.raw_broker_time, alert.detected_at,
-                ),
-            ).lastrowid  # fmt: skip
+            news = fresh(arrivals, self.positions())
+            settled = settle(news.alerts, self._known(db, {alert.alert_id for alert in news.alerts}))
             db.executemany(
-                "INSERT INTO deliveries (sequence, receiver, alert_id, state, next_attempt_at) "
-                "VALUES (?, ?, ?, 'pending', ?)",
-                [(sequence, receiver, alert.alert_id, now) for receiver in receivers],
+                "INSERT INTO positions VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
+                [(one.topic, one.topic_id, one.number, offset) for one, offset in news.positions.items()],
             )
-        return transition.verdict
+            db.executemany(
+                """INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+                   status = excluded.status, mode = excluded.mode, told = excluded.told,
+                   transitions = excluded.transitions, last_seen_at = excluded.last_seen_at""",
+                [
+                    (alert.alert_id, alert.rule_id, alert.status, alert.mode, known.told, known.transitions, now, now)
+                    for alert, known in settled.states
+                ],
+            )
+            for message_id, alert in settled.messages:
+                sequence = db.execute(
+                    """INSERT INTO messages
+                       (message_id, alert_id, body, created_at, event_time, raw_broker_time, detected_at, trace_context)
+                       VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+                    (
+                        message_id, alert.alert_id, alert.body, now,
+                        alert.event_time, alert.raw_broker_time, alert.detected_at, alert.trace_context,
+                    ),
+                ).lastrowid  # fmt: skip
+                db.executemany(
+                    "INSERT INTO deliveries (sequence, receiver, alert_id, state, next_attempt_at) "
+                    "VALUES (?, ?, ?, 'pending', ?)",
+                    [(sequence, receiver, alert.alert_id, now) for receiver in receivers],
+                )
+        return list(settled.verdicts)
 
-    def due(self, receiver: str, now: int, limit: int) -> list[Delivery]:
+    @staticmethod
+    def _known(db: sqlite3.Connection, alert_ids: Iterable[str]) -> dict[str, Known]:
+        known: dict[str, Known] = {}
+        for alert_id in alert_ids:
+            row = db.execute("SELECT told, transitions FROM alerts WHERE alert_id = ?", (alert_id,)).fetchone()
+            if row is not None:
+                known[alert_id] = Known(Status(row[0]) if row[0] else None, row[1])
+        return known
+
+    def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
         with self._lock:
-            rows = self._connection.execute(_DUE, (receiver, now, limit)).fetchall()
-        return [Delivery(Message(*row[:8]), attempts=row[8], rejections=row[9]) for row in rows]
+            leased = self._leased[receiver]
+            # What is leased comes with the rest: it is pending as well.
+            rows = self._connection.execute(_DUE, (receiver, now, limit + len(leased))).fetchall()
+            deliveries = [
+                Delivery(Message(*row[:9]), attempts=row[9], rejections=row[10]) for row in rows if row[0] not in leased
+            ][:limit]
+            leased.update(delivery.message.sequence for delivery in deliveries)
+        return deliveries
+
+    def renew(self, receiver: str, sequences: Collection[int]) -> set[int]:
+        with self._lock:
+            return self._leased[receiver].intersection(sequences)
+
+    def release(self, receiver: str, sequences: Collection[int]) -> int:
+        with self._lock:
+            held = self.renew(receiver, sequences)
+            self._leased[receiver] -= held
+        return len(held)
 
     def next_due_at(self, receiver: str, now: int) -> int | None:
         with self._lock:
@@ -184,8 +210,10 @@ class SqliteOutbox:
             ).fetchone()
         return None if row[0] is None else int(row[0])
 
-    def record(self, receiver: str, attempts: Sequence[Attempt]) -> None:
+    def record(self, receiver: str, attempts: Sequence[Attempt]) -> int:
         with self._transaction() as db:
+            held = self.renew(receiver, [attempt.sequence for attempt in attempts])
+            kept = [attempt for attempt in attempts if attempt.sequence in held]
             db.executemany(
                 """UPDATE deliveries SET state = ?, attempts = attempts + ?, rejections = rejections + ?,
                    next_attempt_at = ?, last_attempt_at = ?, last_error = ? WHERE receiver = ? AND sequence = ?""",
@@ -194,24 +222,21 @@ class SqliteOutbox:
                         attempt.state, attempt.counted, attempt.rejected, attempt.next_attempt_at or attempt.at,
                         attempt.at, attempt.error, receiver, attempt.sequence,
                     )
-                    for attempt in attempts
+                    for attempt in kept
                 ],
             )  # fmt: skip
-            delivered = sum(attempt.state is DeliveryState.DELIVERED for attempt in attempts)
+            delivered = sum(attempt.state is DeliveryState.DELIVERED for attempt in kept)
             db.execute("UPDATE receivers SET delivered = delivered + ? WHERE name = ?", (delivered, receiver))
+        self.release(receiver, held)
+        return len(kept)
 
-    def disable(self, receiver: str, reason: str, now: int) -> None:
+    def disable(self, receiver: str, reason: str, now: int) -> bool:
         with self._transaction() as db:
-            db.execute(
-                "UPDATE receivers SET disabled_at = ?, disabled_reason = ? WHERE name = ?", (now, reason, receiver)
-            )
-
-    def disabled_reason(self, receiver: str) -> str:
-        with self._lock:
-            row = self._connection.execute(
-                "SELECT disabled_reason FROM receivers WHERE name = ?", (receiver,)
-            ).fetchone()
-        return str(row[0]) if row else ""
+            changed = db.execute(
+                "UPDATE receivers SET disabled_at = ?, disabled_reason = ? WHERE name = ? AND disabled_at IS NULL",
+                (now, reason, receiver),
+            ).rowcount
+        return changed > 0
 
     def attach(self, receiver: str, target: str, now: int) -> None:
         with self._transaction() as db:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 import httpx
+from cardwatch_service.trace_context import as_text_headers
 from standardwebhooks import Webhook
 
 from cardwatch_notifier.outbox import Message
@@ -66,6 +67,7 @@ class WebhookReceiver:
                     "webhook-id": message.message_id,
                     "webhook-timestamp": str(int(now.timestamp())),
                     "webhook-signature": self._signer.sign(message.message_id, now, message.body),
+                    **({} if message.trace_context is None else as_text_headers(message.trace_context)),
                 },
             )
         except httpx.HTTPError as error:

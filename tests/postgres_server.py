@@ -1,0 +1,167 @@
+"""A PostgreSQL server for tests: the binaries of the ``pgserver`` wheel, a data directory that is thrown away.
+
+It listens on a Unix socket in that directory and on nothing else. PostgreSQL refuses to run as root: there it runs as
+``nobody``.
+"""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+
+_START_SECONDS: Final = 30.0
+_OWNER: Final = "postgres"
+# Everything is thrown away, so a crash of the machine is no concern; a crash of the server is, and needs none of these.
+_OPTIONS: Final = (
+    "fsync=off",
+    "full_page_writes=off",
+    "listen_addresses=",
+    "max_connections=60",
+    "shared_buffers=16MB",
+)
+
+
+class UnavailableError(Exception):
+    """PostgreSQL cannot run here; one sentence that says why."""
+
+
+class PostgresServer:
+    """A running server; a context manager. ``stop``, ``kill`` and ``start`` play a server that goes and comes back."""
+
+    def __init__(self) -> None:
+        self._user: Final = "nobody" if os.geteuid() == 0 else None
+        self._directory: Final = Path(tempfile.mkdtemp(prefix="cardwatch-pg-", dir="/tmp"))  # a socket's path is short
+        self._data: Final = self._directory / "data"
+        self._binaries = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._binaries = self._reachable_binaries()
+            if self._user is not None:
+                os.chown(self._directory, pwd.getpwnam(self._user).pw_uid, -1)
+            self._run("initdb", "-D", self._data, "-U", _OWNER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-N")
+            self.start()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = [part for option in _OPTIONS for part in ("-c", option)]
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._binaries / "postgres", "-D", self._data, "-k", self._directory, *options],
+                stdout=log, stderr=log, user=self._user, cwd=self._directory,
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                psycopg.connect(self.url("postgres")).close()
+                return
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise UnavailableError(f"the server does not start: {self.log()[-500:]}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it, ending its connections (``fast``)."""
+        self._signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Stop it as a crash does: nothing is written any more, the next start recovers (``immediate``)."""
+        self._signal(signal.SIGQUIT)
+
+    def pause(self) -> None:
+        """Freeze it: connections stay, nothing answers."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def url(self, database: str, user: str = _OWNER) -> str:
+        """Where a database is."""
+        return f"postgresql://{user}@/{database}?host={self._directory}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+        """Run one statement as the superuser; its rows, if it has any."""
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def new_database(self, template: str = "template1") -> str:
+        """The name of a new database, a copy of another that nobody is connected to."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return name
+
+    def ask_for_password(self, role: str) -> None:
+        """Let a role in with its password only; the others need none."""
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        self.execute("SELECT pg_reload_conf()")
+
+    def log(self) -> str:
+        """What the server said."""
+        path = self._directory / "log"
+        return path.read_text(errors="replace") if path.is_file() else ""
+
+    def _pids(self) -> list[int]:
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [self._process.pid, *map(int, children.split())]
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+            self._process.wait(_START_SECONDS)
+        self._process = None
+
+    def _end(self) -> None:
+        self._signal(signal.SIGQUIT)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run(
+            [self._binaries / program, *arguments],
+            user=self._user, cwd=self._directory, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise UnavailableError(f"{program} failed: {done.stderr.strip()[-500:]}")
+
+    def _reachable_binaries(self) -> Path:
+        """The directory of the programs; a copy where ``nobody`` may not go where they are installed."""
+        package = find_spec("pgserver")
+        if package is None or package.origin is None:
+            raise UnavailableError("pgserver, which has the PostgreSQL binaries, is not installed")
+        installed = Path(package.origin).parent / "pginstall"
+        if not (installed / "bin" / "postgres").is_file():
+            raise UnavailableError(f"pgserver has no PostgreSQL binaries for this machine in {installed}")
+        if self._user is not None and not all(path.stat().st_mode & 0o001 for path in (installed, *installed.parents)):
+            # The libraries are found by their place beside the package.
+            packages, copies = installed.parent.parent, self._directory / "packages"
+            self._directory.chmod(0o755)
+            shutil.copytree(installed, copies / "pgserver" / "pginstall")
+            if (packages / "pgserver.libs").is_dir():
+                shutil.copytree(packages / "pgserver.libs", copies / "pgserver.libs")
+            installed = copies / "pgserver" / "pginstall"
+        return installed / "bin"
