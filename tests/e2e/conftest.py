@@ -8,10 +8,18 @@ from typing import Any, Final
 
 import pytest
 from cardwatch_cli.demo.line import Line, LineOptions
+from otlp_collector import Collector, collector
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
 MakeLine = Callable[..., Line]
+
+
+@pytest.fixture
+def traces() -> Iterator[Collector]:
+    """An OpenTelemetry collector."""
+    with collector() as found:
+        yield found
 
 
 @pytest.fixture

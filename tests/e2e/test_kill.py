@@ -5,6 +5,8 @@ enricher          ✗     ↻
 detector                         ✗     ↻
 notifier                                        ✗     ↻
 then                                                    drain, compare with the oracle and with the webhook
+
+Traces are on meanwhile: each alert's leads from the producer through all of them to the webhook.
 """
 
 import time
@@ -14,6 +16,10 @@ import pytest
 from cardwatch_cli.demo.line import Line
 from cardwatch_cli.demo.report import build_report
 from cardwatch_cli.demo.stages import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER
+from cardwatch_contracts.cards import find_card_numbers
+from otlp_collector import Collector
+from short_lived import QUICK
+from whole_traces import EVERYTHING, whole_traces
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -25,8 +31,9 @@ SIMULATION = (
 
 
 @pytest.mark.timeout(600)
-def test_killed_services_lose_and_repeat_nothing(make_line: Callable[..., Line]) -> None:
-    line = make_line(without=frozenset({LAKEHOUSE}))
+def test_killed_services_lose_and_repeat_nothing(make_line: Callable[..., Line], traces: Collector) -> None:
+    env = {**QUICK, **EVERYTHING, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint}
+    line = make_line(without=frozenset({LAKEHOUSE}), env=env)
     line.start_producer(*SIMULATION)
     told = _wait_for_alerts(line, 5)
     for victim in (ENRICHER, DETECTOR, NOTIFIER):
@@ -47,6 +54,41 @@ def test_killed_services_lose_and_repeat_nothing(make_line: Callable[..., Line])
     # A receiver tells a retry by its id: so many different ids of raised alerts as there are alerts.
     raised_ids = {delivery.webhook_id for delivery in line.deliveries() if delivery.status == "raised"}
     assert len(raised_ids) == report.alerts_raised == report.delivered
+    _check_traces(line, traces)
+
+
+def _check_traces(line: Line, traces: Collector) -> None:
+    """Each alert's leads to its request. A killed service takes along the steps that it has not told yet."""
+    prefix = line.options.topic_prefix
+    requests = {request.traceparent: request for request in line.receiver.accepted if request.traceparent is not None}
+    found = whole_traces(requests, traces.spans)
+    assert len(found) >= 5
+    of_their_own = 0
+    for traceparent, trace in found.items():
+        assert [(step.service, step.name, step.kind) for step in trace.steps] == [
+            ("cardwatch-producer", trace.sent.name, "PRODUCER"),
+            ("cardwatch-enricher", trace.sent.name.replace("send", "process"), "CONSUMER"),
+            ("cardwatch-detector", f"process {prefix}transactions.silver.v1", "CONSUMER"),
+            ("cardwatch-notifier", "deliver webhook", "CLIENT"),
+        ]
+        request = requests[traceparent]
+        alert = request.body["data"]
+        assert trace.delivered.attributes["cardwatch.message_id"] == request.webhook_id
+        assert trace.raised.attributes["cardwatch.alert_id"] == alert["alert_id"]
+        assert trace.sent.attributes["messaging.kafka.offset"] == trace.enriched.attributes["messaging.kafka.offset"]
+        # One machine, one clock: each begins after the one before it.
+        starts = [step.start_ns for step in trace.steps]
+        assert starts == sorted(starts)
+        assert all(step.start_ns <= step.end_ns and not step.error for step in trace.steps)
+        of_their_own += trace.enriched.attributes["cardwatch.transaction_id"] == alert["transaction_id"]
+    assert of_their_own >= 5, "few are raised by a late transaction in place of the one that they are about"
+    # However often a message was sent or a micro-batch done: what receivers are told is in one trace.
+    assert len({(request.webhook_id, traceparent[3:35]) for traceparent, request in requests.items()}) == len(
+        {request.webhook_id for request in requests.values()}
+    )
+    told = " ".join(str(span.attributes) for span in traces.spans)
+    assert find_card_numbers(told) == []
+    assert [card for card in {one["card_token"] for one in line.recorded().transactions} if card in told] == []
 
 
 def _wait_for_alerts(line: Line, least: int, timeout: float = 120.0) -> int:

@@ -1,4 +1,4 @@
-"""A webhook receiver for the demo and the tests: takes signed alerts on a free local port and remembers them."""
+"""A webhook receiver for the demo and the tests: takes signed alerts on a local port and remembers them."""
 
 import threading
 import time
@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+HEALTH_PATH: Final = "/healthz"
 
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 _NOTICE_STOP_SECONDS: Final = 0.05
@@ -24,12 +26,14 @@ class ReceivedRequest:
         received_at: when its body had been read, microseconds since 1970-01-01 UTC.
         body: the JSON, parsed.
         status: what it was answered.
+        traceparent: the trace that it says to belong to (W3C Trace Context), if any.
     """
 
     webhook_id: str
     received_at: int
     body: dict[str, Any]
     status: int
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +43,31 @@ class _Failure:
 
 
 class WebhookReceiver:
-    """An HTTP server on 127.0.0.1 that verifies and records webhooks; a context manager.
+    """An HTTP server that verifies and records webhooks; a context manager.
 
     ``on_alert`` is called for each accepted request, from the server's threads, before it is answered.
     """
 
     def __init__(
-        self, secret: str, on_alert: Callable[[ReceivedRequest], None] | None = None, *, port: int = 0
+        self,
+        secret: str,
+        on_alert: Callable[[ReceivedRequest], None] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        remember: bool = True,
     ) -> None:
-        """``secret`` is ``whsec_`` and base64; ``port`` 0 takes a free one."""
+        """``secret`` is ``whsec_`` and base64; ``port`` 0 takes a free one; without ``remember`` nothing is kept."""
         self._verifier: Final = Webhook(secret)
         self._on_alert: Final = on_alert
+        self._remember: Final = remember
         self._lock: Final = threading.Lock()
         self._requests: list[ReceivedRequest] = []
         self._failures: deque[_Failure] = deque()
         self._bad_signatures = 0
         self.delay_seconds: float = 0.0
         """How long to wait before each answer."""
-        self._server: Final = _Server(("127.0.0.1", port), _handler(self))
+        self._server: Final = _Server((host, port), _handler(self))
         self._thread: Final = threading.Thread(
             target=self._server.serve_forever, args=(_NOTICE_STOP_SECONDS,), name="webhook-receiver", daemon=True
         )
@@ -75,7 +86,7 @@ class WebhookReceiver:
     @property
     def url(self) -> str:
         """Where to post to."""
-        return f"http://127.0.0.1:{self._server.server_port}/alerts"
+        return f"http://{self._server.server_address[0]!s}:{self._server.server_port}/alerts"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -118,8 +129,9 @@ class WebhookReceiver:
         with self._lock:
             failure = self._failures.popleft() if self._failures else None
             status = failure.status if failure else 204
-            request = ReceivedRequest(headers["webhook-id"], received_at, parsed, status)
-            self._requests.append(request)
+            request = ReceivedRequest(headers["webhook-id"], received_at, parsed, status, headers.get("traceparent"))
+            if self._remember:
+                self._requests.append(request)
         if failure is not None:
             return failure.status, failure.retry_after
         if self._on_alert is not None:
@@ -141,6 +153,9 @@ def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
         timeout = 300
+
+        def do_GET(self) -> None:
+            self._answer(200 if self.path == HEALTH_PATH else 404, None)
 
         def do_POST(self) -> None:
             length = self.headers.get("content-length", "")

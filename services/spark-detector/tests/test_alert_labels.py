@@ -1,6 +1,7 @@
 """Labels, alerts and dead letters in whatever order they come, written twice, without a broker."""
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cardwatch_detector.lakehouse.create import create
 from cardwatch_detector.lakehouse.dead_letters import DeadLetterWriter
 from cardwatch_detector.lakehouse.decode import Schemas
 from cardwatch_detector.lakehouse.gold_alerts import AlertAndFeedbackWriter, AlertWriter
+from cardwatch_detector.lakehouse.verdicts import Verdicts
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_QUARANTINE,
@@ -42,6 +44,8 @@ class Lake:
     def __init__(self, spark: SparkSession, directory: Path) -> None:
         self._spark, self._dir = spark, str(directory)
         self.offset = 0
+        self.now = datetime(1970, 1, 15, tzinfo=UTC)
+        self.verdicts: list[dict[tuple[str, str], int]] = []
         create(spark, self._dir, [GOLD_ALERTS, GOLD_ALERT_LABELS, BRONZE_ALERT_EVENTS, BRONZE_QUARANTINE])
 
         def arguments(schema: str, identity: str) -> tuple[Any, ...]:
@@ -51,8 +55,12 @@ class Lake:
             "feedback",
             AlertWriter(*arguments("alert", "alert_id"), lambda n: None),
             FeedbackWriter(*arguments("alert_feedback", "alert_id"), lambda n: None),
+            Verdicts(self._dir, self._count, lambda: self.now),
         )
         self._letters = DeadLetterWriter(*arguments("dead_letter", "dead_letter_id"))
+
+    def _count(self, verdicts: Mapping[tuple[str, str], int]) -> None:
+        self.verdicts.append(dict(verdicts))
 
     def write(self, batch_id: int, *messages: tuple[str, dict[str, Any]], times: int = 1) -> None:
         rows = []
@@ -134,6 +142,19 @@ def test_the_last_label_holds_whichever_comes_first(lake: Lake) -> None:
     assert lake.labels() == {"a": "fraud", "b": "fraud", "c": "unclear"}
     events = [(row["alert_id"], row["status"]) for row in lake.rows("bronze/alert_events")]
     assert sorted(events) == [("a", "raised"), ("b", "raised"), ("b", "retracted"), ("c", "raised")]
+
+
+def test_labels_are_counted_by_rule_when_they_may_have_changed(lake: Lake) -> None:
+    lake.write(0, alert("a"), alert("b"), alert("c"))
+    lake.write(1, label("a", "fraud", 1), label("b", "fraud", 1), label("c", "legitimate", 1))
+    lake.write(2, label("b", "unclear", 2), times=2)
+    lake.write(3, alert("a", "retracted", 2))
+    counted = {("x", "fraud"): 1, ("x", "legitimate"): 1, ("x", "unclear"): 1}
+    assert lake.verdicts == [{}, {("x", "fraud"): 2, ("x", "legitimate"): 1}, counted, counted]
+    # What was labelled more than 30 days ago says little of the rule as it is now.
+    lake.now += timedelta(days=20)
+    lake.write(4, label("a", "fraud", 20 * 86_400_000_000))
+    assert lake.verdicts[-1] == {("x", "fraud"): 1}
 
 
 def test_a_dead_letter_is_kept_once(lake: Lake) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from cardwatch_detector.lakehouse import pipeline_minutes
 from cardwatch_detector.lakehouse.create import create
 from cardwatch_detector.lakehouse.minutes_query import minutes_query
 from cardwatch_detector.lakehouse.pipeline_minutes import refresh_minutes
@@ -138,6 +139,13 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
     assert lake.table(GOLD_PIPELINE_MINUTES).version() == version
 
 
+@pytest.fixture
+def for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the settings for many rows, which have a plan made over and over while it runs."""
+    monkeypatch.setattr(pipeline_minutes, "_SETTINGS", {})
+
+
+@pytest.mark.usefixtures("for_few_rows")
 def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     spark: SparkSession, lake: Lake, catch_up: Callable[[], int]
 ) -> None:

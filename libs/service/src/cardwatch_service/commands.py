@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cardwatch_contracts.errors import CardwatchError
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
 
 @contextmanager
@@ -15,3 +15,21 @@ def one_sentence_errors() -> Iterator[None]:
     except CardwatchError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Around the imports of a command that needs more than its package installs by default.
+
+    Args:
+        extra: what to install, as pip is told: ``cardwatch-enricher[bronze]``.
+
+    Raises:
+        ConfigurationError: a module is not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{error.name} is not installed here, which this command needs; an environment with {extra} would be right"
+        ) from error

@@ -1,6 +1,8 @@
 """Settings from the environment (12-factor), with defaults for a local platform."""
 
-from typing import Annotated, Literal, TypeVar
+import os
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar
 
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
@@ -11,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 S = TypeVar("S", bound=BaseSettings)
 
 ENV_PREFIX = "CARDWATCH_"
+SECRETS_DIR: Final = "CARDWATCH_SECRETS_DIR"
 
 
 class ServiceSettings(BaseSettings):
@@ -65,18 +68,32 @@ class ServiceSettings(BaseSettings):
 
 
 def load(settings_type: type[S]) -> S:
-    """Read settings from the environment.
+    """Read settings from the environment, and what is not there from the directory of secrets, if there is one.
+
+    ``CARDWATCH_SECRETS_DIR`` names it: a file for each secret, called like its variable in lower case, as container
+    platforms mount them (``/run/secrets/cardwatch_token_key``).
 
     Raises:
-        ConfigurationError: a variable has a wrong value; names each such variable and what is wrong with it.
+        ConfigurationError: a variable has a wrong value; names each such variable and what is wrong with it. Or there
+            is no such directory.
     """
+    secrets = os.environ.get(SECRETS_DIR) or None
+    if secrets is not None and not Path(secrets).is_dir():
+        raise ConfigurationError(f"{SECRETS_DIR}={secrets} is no directory; one with a file a secret would be right")
     try:
-        return settings_type()
+        return settings_type(_secrets_dir=secrets)
     except ValidationError as error:
         prefix = str(settings_type.model_config.get("env_prefix", ""))
         problems = "; ".join(
             f"{prefix}{'_'.join(str(part) for part in problem['loc'])}".upper()
-            + f"={problem.get('input')!r}: {problem['msg']}"
+            + ("" if _is_secret(settings_type, problem["loc"]) else f"={problem.get('input')!r}")
+            + f": {problem['msg']}"
             for problem in error.errors(include_url=False)
         )
         raise ConfigurationError(f"wrong settings: {problems}") from error
+
+
+def _is_secret(settings_type: type[BaseSettings], location: tuple[int | str, ...]) -> bool:
+    """Whether a value must not be quoted."""
+    field = settings_type.model_fields.get(str(location[0])) if location else None
+    return field is not None and field.annotation is SecretStr

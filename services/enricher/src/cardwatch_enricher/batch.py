@@ -1,8 +1,9 @@
 """A batch: each message through the pipeline, all outcomes published; done only when every one of them is safe."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
 from cardwatch_contracts.errors import RegistryUnavailableError
@@ -13,8 +14,9 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exp
 
 from cardwatch_enricher.message import Enriched, Outcome, RawMessage, Refused
 from cardwatch_enricher.pipeline import Pipeline
-from cardwatch_enricher.publish import Outgoing, PublicationFailedError, Publisher, StoppedError
+from cardwatch_enricher.publish import Headers, Outgoing, PublicationFailedError, Publisher, StoppedError
 from cardwatch_enricher.refuse import truncated
+from cardwatch_enricher.traces import Traces
 
 log = logs.get(__name__)
 
@@ -41,10 +43,16 @@ class BatchProcessor:
         dead_letters: Target,
         metrics: Metrics,
         *,
+        traces: Traces | None = None,
         stopped: Callable[[], bool] = lambda: False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """``stopped`` says whether to give up waiting for the registry."""
+        """
+        Args:
+            traces: None where traces are off.
+            stopped: whether to give up waiting for the registry.
+        """
+        self._traces = traces
         self._pipeline = pipeline
         self._publisher = publisher
         self._silver = silver
@@ -69,8 +77,16 @@ class BatchProcessor:
         """
         for message in messages:
             self._metrics.consumed.labels(message.topic).inc()
+        if self._traces is None:
+            self._process(messages, repeat(()))
+            return
+        with self._traces.of(messages) as steps:
+            steps.tell(self._process(messages, steps.headers))
+
+    def _process(self, messages: Sequence[RawMessage], headers: Iterable[Headers]) -> list[Outcome]:
+        """What became of each message, once it is safe. ``headers`` go with what is published for it."""
         outcomes = [self._outcome(message) for message in messages]
-        self._publish([self._encoded(outcome) for outcome in outcomes])
+        return self._publish([self._encoded(outcome, some) for outcome, some in zip(outcomes, headers, strict=False)])
 
     def _outcome(self, message: RawMessage) -> Outcome:
         try:
@@ -86,31 +102,35 @@ class BatchProcessor:
         self._metrics.errors.labels("registry_unavailable").inc()
         log.warning("waiting for the schema registry", attempt=state.attempt_number)
 
-    def _encoded(self, outcome: Outcome) -> tuple[Outcome, Outgoing]:
+    def _encoded(self, outcome: Outcome, headers: Headers) -> tuple[Outcome, Outgoing]:
         if isinstance(outcome, Enriched):
             try:
-                return outcome, Outgoing(self._silver.topic, outcome.key, self._silver.encode(outcome.record))
+                return outcome, Outgoing(self._silver.topic, outcome.key, self._silver.encode(outcome.record), headers)
             except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most
                 outcome = self._pipeline.defect(outcome.source, error)
-        return outcome, Outgoing(self._dead_letters.topic, outcome.key, self._dead_letters.encode(outcome.record))
+        value = self._dead_letters.encode(outcome.record)
+        return outcome, Outgoing(self._dead_letters.topic, outcome.key, value, headers)
 
-    def _publish(self, work: list[tuple[Outcome, Outgoing]]) -> None:
+    def _publish(self, work: list[tuple[Outcome, Outgoing]]) -> list[Outcome]:
         rejected = set(self._publisher.publish([outgoing for _, outgoing in work]))
-        self._count([outcome for index, (outcome, _) in enumerate(work) if index not in rejected])
+        final = [outcome for outcome, _ in work]
+        self._count([outcome for index, outcome in enumerate(final) if index not in rejected])
         if not rejected:
-            return
+            return final
         letters = []
         for index in sorted(rejected):
-            outcome, _ = work[index]
+            outcome, outgoing = work[index]
             if isinstance(outcome, Enriched):
                 outcome = self._pipeline.defect(outcome.source, ValueError("the broker rejects the silver record"))
-            letters.append(self._encoded(truncated(outcome)))
+            final[index] = letter = truncated(outcome)
+            letters.append(self._encoded(letter, outgoing.headers))
         if self._publisher.publish([outgoing for _, outgoing in letters]):
             raise PublicationFailedError(
                 f"the broker takes no dead letter of {self._dead_letters.topic}, not even a short one; "
                 "a max.message.bytes of 1 MB for it would be right"
             )
         self._count([outcome for outcome, _ in letters])
+        return final
 
     def _count(self, outcomes: list[Outcome]) -> None:
         now = time.time()

@@ -13,11 +13,13 @@ from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
 from cardwatch_service import logs
+from cardwatch_service.commands import needs
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.tracing import tracing
 
 from cardwatch_enricher.app import StreamApp
 from cardwatch_enricher.batch import BatchProcessor, Target
@@ -30,6 +32,7 @@ from cardwatch_enricher.publish import KafkaPublisher, StoppedError
 from cardwatch_enricher.refuse import Refusal
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.tokenise import Tokeniser
+from cardwatch_enricher.traces import Traces
 from cardwatch_enricher.validate import Validator
 
 log = logs.get(__name__)
@@ -112,14 +115,19 @@ def run() -> None:
             stopped=give_up,
             count_error=lambda kind: metrics.errors.labels(kind).inc(),
         )
-        process = BatchProcessor(pipeline, publisher, silver, letters, metrics, stopped=give_up)
         topics = [topic.name(service.topic_prefix) for topic in (TRANSACTIONS_RAW, TRANSACTIONS_JSON)]
 
-        def stream_app(data_dir: Path) -> StreamApp:
-            return StreamApp(service, settings, topics, process, metrics, data_dir)
+        with (
+            tracing("cardwatch-enricher", metrics) as tracer,
+            tempfile.TemporaryDirectory(prefix="cardwatch-enricher-") as data_dir,
+        ):
+            traces = None if tracer is None else Traces(tracer, service.consumer_group("enricher"))
+            process = BatchProcessor(pipeline, publisher, silver, letters, metrics, traces=traces, stopped=give_up)
 
-        with tempfile.TemporaryDirectory(prefix="cardwatch-enricher-") as data_dir:
-            uvloop.run(consume(lambda: stream_app(Path(data_dir)), shutdown, state, metrics))
+            def stream_app() -> StreamApp:
+                return StreamApp(service, settings, topics, process, metrics, Path(data_dir))
+
+            uvloop.run(consume(stream_app, shutdown, state, metrics))
         log.info("stopped")
     except StoppedError as error:
         log.info(str(error))
@@ -133,9 +141,10 @@ def run_from_bronze(tables_dir: str, to: str) -> None:
     Raises:
         CardwatchError: a setting, a table, or the registry's schemas are wrong, or bronze cannot be read.
     """
-    from cardwatch_enricher.bronze_source import BronzeMessages
-    from cardwatch_enricher.from_bronze import FromBronze
-    from cardwatch_enricher.staging import write_staged
+    with needs("cardwatch-enricher[bronze]"):
+        from cardwatch_enricher.bronze_source import BronzeMessages
+        from cardwatch_enricher.from_bronze import FromBronze
+        from cardwatch_enricher.staging import write_staged
 
     service, settings, tokens = load(ServiceSettings), load(EnricherSettings), load(TokenSettings)
     configure_logs(service)

@@ -16,6 +16,9 @@ log = logs.get(__name__)
 _client_log: Final = logging.getLogger("librdkafka")
 
 
+Headers = Sequence[tuple[str, bytes]]
+
+
 class PublicationFailedError(CardwatchError):
     """The broker refuses to take what must be taken: a topic is missing, or may not be written to."""
 
@@ -31,6 +34,7 @@ class Outgoing:
     topic: str
     key: bytes | None
     value: bytes
+    headers: Headers = ()
 
 
 class Publisher(Protocol):
@@ -137,7 +141,11 @@ class KafkaPublisher:
         while True:
             try:
                 self._producer.produce(
-                    message.topic, value=message.value, key=message.key, on_delivery=partial(_report, reports, index)
+                    message.topic,
+                    value=message.value,
+                    key=message.key,
+                    headers=list(message.headers) or None,
+                    on_delivery=partial(_report, reports, index),
                 )
             except BufferError:  # librdkafka's queue is full: let it drain
                 self._check_stopped()

@@ -13,6 +13,7 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.tracing import tracing
 
 from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.settings import ProducerSettings
@@ -51,33 +52,36 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
     logs.configure("producer", settings.log_level, settings.log_format)
     shutdown = Shutdown().install()
     metrics = Metrics()
-    sink = KafkaSink(settings.kafka_config(), load(ProducerSettings), metrics, settings.topic_prefix)
-    topics = (TRANSACTIONS_RAW, TRANSACTIONS_LABELS, *([TRANSACTIONS_JSON] if json_topic else []))
-    sink.check(topics)
-    registry = settings.registry()
+    with tracing("cardwatch-producer", metrics) as tracer:
+        sink = KafkaSink(settings.kafka_config(), load(ProducerSettings), metrics, settings.topic_prefix, tracer)
+        topics = (TRANSACTIONS_RAW, TRANSACTIONS_LABELS, *([TRANSACTIONS_JSON] if json_topic else []))
+        sink.check(topics)
+        registry = settings.registry()
 
-    def encoder(topic: Topic) -> Encoder:
-        name = str(topic.schema)
-        return Encoder(name, registry.id_of(topic.subject(settings.topic_prefix), name))
+        def encoder(topic: Topic) -> Encoder:
+            name = str(topic.schema)
+            return Encoder(name, registry.id_of(topic.subject(settings.topic_prefix), name))
 
-    parts = Producer(
-        topic_prefix=settings.topic_prefix,
-        tokens=load(TokenSettings),
-        sink=sink,
-        shutdown=shutdown,
-        transaction_encoder=encoder(TRANSACTIONS_RAW),
-        label_encoder=encoder(TRANSACTIONS_LABELS),
-    )
-    endpoint = HealthEndpoint(
-        metrics.registry,
-        ready=lambda: "it was asked to stop" if shutdown.requested else "",
-        host=settings.metrics_host,
-        port=settings.metrics_port,
-    )
-    endpoint.start()
-    log.info("producer is ready", metrics_port=endpoint.port, topics=[t.name(settings.topic_prefix) for t in topics])
-    try:
-        yield parts
-    finally:
-        endpoint.stop()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        parts = Producer(
+            topic_prefix=settings.topic_prefix,
+            tokens=load(TokenSettings),
+            sink=sink,
+            shutdown=shutdown,
+            transaction_encoder=encoder(TRANSACTIONS_RAW),
+            label_encoder=encoder(TRANSACTIONS_LABELS),
+        )
+        endpoint = HealthEndpoint(
+            metrics.registry,
+            ready=lambda: "it was asked to stop" if shutdown.requested else "",
+            host=settings.metrics_host,
+            port=settings.metrics_port,
+        )
+        endpoint.start()
+        log.info(
+            "producer is ready", metrics_port=endpoint.port, topics=[t.name(settings.topic_prefix) for t in topics]
+        )
+        try:
+            yield parts
+        finally:
+            endpoint.stop()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

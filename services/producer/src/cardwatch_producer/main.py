@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from cardwatch_mapping.mapping import load_mapping
-from cardwatch_mapping.rows import RowReader
-from cardwatch_mapping.tables import open_table
-from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.commands import needs, one_sentence_errors
 from cardwatch_service.logs import get
 from cardwatch_service.settings import load
 from cardwatch_service.token_settings import TokenSettings
@@ -22,13 +19,14 @@ from cardwatch_producer.bootstrap import Producer, producer
 from cardwatch_producer.messages import MessageEncoder
 from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.progress import SendingProgress
-from cardwatch_producer.replay import Replayed, ReplayEncoder, event_time_span, shift_to_now
-from cardwatch_producer.replay import replay as replayed
 from cardwatch_producer.sending import send_all
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population
 from cardwatch_producer.simulation import simulate as simulated
 from cardwatch_producer.summary import Summary
 from cardwatch_producer.units import parse_duration, parse_speed, parse_time
+
+if TYPE_CHECKING:
+    from cardwatch_producer.replay import Replayed
 
 app = typer.Typer(
     name="cardwatch-producer",
@@ -45,7 +43,8 @@ def main() -> None:
     """Send card transactions to Kafka: simulated ones, or those of a file.
 
     Where to is in the environment: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, CARDWATCH_SCHEMA_REGISTRY_URL,
-    CARDWATCH_TOPIC_PREFIX; the key of the card tokens in CARDWATCH_TOKEN_KEY.
+    CARDWATCH_TOPIC_PREFIX; the key of the card tokens in CARDWATCH_TOKEN_KEY. OTEL_EXPORTER_OTLP_ENDPOINT names a
+    collector for traces, which are off without.
 
     Ends with one line of JSON on standard output that counts what was sent, and with exit code 0 only if the broker
     acknowledged every message. SIGTERM or Ctrl-C stops it cleanly: what was begun is acknowledged first.
@@ -176,6 +175,13 @@ def replay(
     larger than the memory. Rows that the mapping calls fraud are told on the topic transactions.labels.v1.
     """
     with one_sentence_errors():
+        with needs("cardwatch-producer[replay]"):
+            from cardwatch_mapping.mapping import load_mapping
+            from cardwatch_mapping.rows import RowReader
+            from cardwatch_mapping.tables import open_table
+
+            from cardwatch_producer.replay import event_time_span, shift_to_now
+            from cardwatch_producer.replay import replay as replayed
         factor = parse_speed(speed)
         columns = load_mapping(mapping)
         table = open_table(file)
@@ -190,12 +196,14 @@ def replay(
     sys.exit(0 if ok else 1)
 
 
-def _replay(parts: Producer, rows: Iterator[Replayed], expected: int | None) -> bool:
+def _replay(parts: Producer, rows: "Iterator[Replayed]", expected: int | None) -> bool:
+    from cardwatch_producer.replay import ReplayEncoder
+
     summary = Summary()
     pacer = parts.pacer()
     with SendingProgress(parts.sink, expected) as progress:
 
-        def sent(row: Replayed) -> None:
+        def sent(row: "Replayed") -> None:
             if row.label is not None:
                 summary.add_fraud(None)
             progress.advance()

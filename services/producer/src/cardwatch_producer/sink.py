@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.setup import KafkaConfig
-from cardwatch_contracts.topics import Topic
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
+from cardwatch_service.trace_context import as_headers
+from cardwatch_service.tracing import Span, Tracer
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cardwatch_producer.messages import Headers
@@ -18,6 +20,9 @@ from cardwatch_producer.settings import ProducerSettings
 _BUFFER_FULL_POLL_SECONDS: Final = 0.1
 _REPORT_SECONDS: Final = 5.0
 _POLL_EVERY: Final = 200
+
+# A trace is one of a transaction; a label goes no further.
+_TRACED: Final = frozenset({TRANSACTIONS_RAW.base_name, TRANSACTIONS_JSON.base_name})
 
 log = get(__name__)
 
@@ -47,9 +52,15 @@ class KafkaSink:
     """Sends messages and counts what the broker acknowledged."""
 
     def __init__(
-        self, kafka: KafkaConfig, settings: ProducerSettings, metrics: Metrics, topic_prefix: str = ""
+        self,
+        kafka: KafkaConfig,
+        settings: ProducerSettings,
+        metrics: Metrics,
+        topic_prefix: str = "",
+        tracer: Tracer | None = None,
     ) -> None:
         """Does not connect yet; see ``check``."""
+        self._tracer = tracer
         self._prefix = topic_prefix
         self._servers = str(kafka.get("bootstrap.servers"))
         self._startup_timeout = settings.startup_timeout_seconds
@@ -104,10 +115,16 @@ class KafkaSink:
             CardwatchError: the client can never send again.
         """
         channel = self._channels.get(topic.base_name) or self._channel(topic)
+        report = channel.report
+        if self._tracer is not None and topic.base_name in _TRACED:
+            span = self._tracer.sending(channel.name)
+            headers = [*(headers or ()), *as_headers(span.context)]
+            if span.recording:
+                report = channel.ending(span)
         arguments: dict[str, Any] = {"headers": headers} if headers else {}
         while True:
             try:
-                self._producer.produce(channel.name, value, key, on_delivery=channel.report, **arguments)
+                self._producer.produce(channel.name, value, key, on_delivery=report, **arguments)
             except BufferError:
                 self.poll(_BUFFER_FULL_POLL_SECONDS)
                 continue
@@ -160,6 +177,9 @@ class KafkaSink:
             log.warning("the broker is in trouble, messages wait", error=error.str(), waiting=self.outstanding)
 
 
+_Report = Callable[[KafkaError | None, Message], None]
+
+
 class _Channel:
     """Counts of one topic. Its ``report`` runs once a message: it only counts."""
 
@@ -168,7 +188,19 @@ class _Channel:
         self.acknowledged = 0
         self.failed = 0
         self._counted = 0
-        self.report: Final[Callable[[KafkaError | None, Message], None]] = self._report
+        self.report: Final[_Report] = self._report
+
+    def ending(self, span: Span) -> "_Report":
+        """A report that also ends the span of its message."""
+
+        def report(error: KafkaError | None, message: Message) -> None:
+            self._report(error, message)
+            partition, offset = message.partition(), message.offset()
+            if error is None and partition is not None and offset is not None:
+                span.placed(partition, offset)
+            span.end("" if error is None else error.name())
+
+        return report
 
     def _report(self, error: KafkaError | None, message: Message) -> None:
         if error is None:

@@ -14,7 +14,9 @@ from cardwatch_service.logs import configure, get
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_service.tracing import Tracer, tracing
 
+from cardwatch_detector.alert_traces import AlertTraces
 from cardwatch_detector.event_times import EventTimes
 from cardwatch_detector.late import LateSearch
 from cardwatch_detector.late_keeper import LateKeeper, LateMetrics
@@ -37,6 +39,8 @@ _INTERPRET: Final = {
 }
 _COMPILE: Final = {JAVA_OPTIONS: PEAK_JVM}
 _RULES_WAIT_SECONDS: Final = 60.0
+# Alerts wait for it.
+_TRACES_WAIT_SECONDS: Final = 2.0
 
 
 def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
@@ -80,9 +84,20 @@ def run_velocity(shutdown: Shutdown) -> None:
     publisher = KafkaPublisher(service.kafka_config(), topic)
     alert_metrics = AlertMetrics(metrics, topic)
     late = _late_keeper(scopes, service, settings, metrics)
-    with _rule_keeper(scopes, service, settings, metrics) as keeper:
+    with (
+        tracing("cardwatch-detector", metrics) as tracer,
+        _rule_keeper(scopes, service, settings, metrics) as keeper,
+    ):
         query = VelocityQuery(
-            tuple(scopes), keeper, service, settings, publisher, late, alert_metrics, lambda: time.time_ns() // 1000
+            tuple(scopes),
+            keeper,
+            service,
+            settings,
+            publisher,
+            late,
+            alert_metrics,
+            lambda: time.time_ns() // 1000,
+            None if tracer is None else _traces(tracer, service),
         )
         run_queries(
             "cardwatch-velocity",
@@ -112,6 +127,17 @@ def _late_keeper(
         ),
         KafkaPublisher(kafka, TRANSACTIONS_LATE.name(prefix)),
         LateMetrics(metrics, prefix),
+    )
+
+
+def _traces(tracer: Tracer, service: ServiceSettings) -> AlertTraces:
+    silver, registry = TRANSACTIONS_SILVER.name(service.topic_prefix), service.registry()
+    return AlertTraces(
+        tracer,
+        silver,
+        KafkaSilverReader(service.kafka_config(), silver, headers=True, silence_seconds=_TRACES_WAIT_SECONDS),
+        Decoder("enriched_transaction", registry),
+        Decoder("alert", registry),
     )
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 
-from cardwatch_detector.progress import Offsets, offsets_of
+from cardwatch_detector.progress import Offsets
+from cardwatch_detector.running_batch import RunningBatch
 
-# Spark's names. Its progress reports have the number too, but only after the micro-batch is committed.
+# Spark's name. Its progress reports have the number too, but only after the micro-batch is committed.
 _DROPPED_ROWS: Final = "numRowsDroppedByWatermark"
-_QUERY_ID: Final = "sql.streaming.queryId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +33,18 @@ class Dropped:
 class DroppedRows:
     """Asks one query, from its first micro-batch on. For each start of the query another one."""
 
-    def __init__(self, session: SparkSession) -> None:
-        self._session: Final = session
-        self._execution: Any = None
+    def __init__(self, running: RunningBatch) -> None:
+        self._running: Final = running
         self._number = 0  # of the operator that keeps the state, from the top of the plan
 
     def of(self, batch: DataFrame) -> Dropped | None:
-        """What was dropped of a micro-batch that has run and is not committed yet; None if nothing was.
-
-        Args:
-            batch: as ``foreachBatch`` gets it. Its own plan is of no use: it begins behind the state.
-        """
-        if self._execution is None:
-            # By its id, as the first micro-batch may come before ``start()`` has returned the query.
-            query = self._session.streams.get(str(batch.sparkSession.sparkContext.getLocalProperty(_QUERY_ID)))
-            if query is None:
-                raise RuntimeError("a micro-batch runs outside its streaming query")
-            self._execution = query._jsq.streamingQuery()
-        context = self._execution.getLatestExecutionContext()
-        operator, metric = self._state_operator(context.executionPlan().executedPlan())
+        """What was dropped of a micro-batch that has run and is not committed yet; None if nothing was."""
+        operator, metric = self._state_operator(self._running.context(batch).executionPlan().executedPlan())
         rows = int(metric.value())
         if not rows:
             return None
-        return Dropped(
-            rows,
-            int(operator.eventTimeWatermarkForLateEvents().get()) * 1000,
-            offsets_of(context.startOffsets()),
-            offsets_of(context.endOffsets()),
-        )
+        watermark_us = int(operator.eventTimeWatermarkForLateEvents().get()) * 1000
+        return Dropped(rows, watermark_us, *self._running.stretch(batch))
 
     def _state_operator(self, plan: Any) -> tuple[Any, Any]:
         """The operator, of which a plan has one, and its metric.

@@ -1,6 +1,5 @@
 """Keeps what came too late: on a topic of its own, counted, before the micro-batch is committed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +12,7 @@ from cardwatch_detector.dropped import Dropped
 from cardwatch_detector.late import Found, LateSearch, LateTransaction
 from cardwatch_detector.late_headers import DETECTOR, QUERY, SCOPES, SILVER_OFFSET, SILVER_PARTITION, WATERMARK_US
 from cardwatch_detector.publish import Outgoing, Publisher
-from cardwatch_detector.silver_range import SilverReader
+from cardwatch_detector.silver_range import SilverReader, of_partition
 
 LATE_TOTAL: Final = "cardwatch_late_transactions_total"
 
@@ -61,7 +60,7 @@ class LateKeeper:
         Raises:
             CardwatchError: broker or registry do not answer; the micro-batch has to be done again.
         """
-        start, end = (_of_partition(offsets.get(self.topic, {})) for offsets in (dropped.start, dropped.end))
+        start, end = (of_partition(offsets, self.topic) for offsets in (dropped.start, dropped.end))
         found = self.search(self.reader.read(start, end), dropped.watermark_us)
         self.publisher.publish(self._outgoing(query, late, dropped.watermark_us) for late in found.transactions)
         self.metrics.kept(found.transactions)
@@ -106,7 +105,3 @@ class LateKeeper:
 def _by_scope(late: list[LateTransaction]) -> dict[str, int]:
     scopes = [scope for transaction in late for scope in transaction.scopes]
     return {scope: scopes.count(scope) for scope in dict.fromkeys(scopes)}
-
-
-def _of_partition(offsets: Mapping[str, int]) -> dict[int, int]:
-    return {int(partition): offset for partition, offset in offsets.items()}

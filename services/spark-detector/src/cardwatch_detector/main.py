@@ -12,7 +12,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="""
     Cardwatch's Spark service. Settings come from the environment: CARDWATCH_* (Kafka, registry, metrics),
-    CARDWATCH_SPARK_* (Spark), CARDWATCH_DETECTOR_* (velocity), CARDWATCH_LAKEHOUSE_* (tables).
+    CARDWATCH_SPARK_* (Spark), CARDWATCH_DETECTOR_* (velocity), CARDWATCH_LAKEHOUSE_* (tables);
+    OTEL_EXPORTER_OTLP_ENDPOINT names a collector for traces (velocity), which are off without.
     """,
 )
 

@@ -12,7 +12,14 @@ from pyspark.sql.streaming.listener import StreamingQueryListener
 
 Offsets = dict[str, dict[str, int]]
 
+BATCHES_TOTAL: Final = "cardwatch_spark_batches_total"
+INPUT_ROWS_TOTAL: Final = "cardwatch_spark_input_rows_total"
 BATCH_SECONDS: Final = "cardwatch_spark_batch_duration_seconds"
+STATE_ROWS: Final = "cardwatch_spark_state_rows"
+STATE_BYTES: Final = "cardwatch_spark_state_bytes"
+LATE_ROWS_TOTAL: Final = "cardwatch_spark_late_rows_total"
+WATERMARK_SECONDS: Final = "cardwatch_spark_watermark_timestamp_seconds"
+RESTARTS_TOTAL: Final = "cardwatch_spark_query_restarts_total"
 
 
 class QueryMetrics:
@@ -29,37 +36,26 @@ class QueryMetrics:
         }
         self._lags: Final[dict[tuple[str, str], dict[str, int]]] = {}
         registry = metrics.registry
-        self.batches: Final = Counter(
-            "cardwatch_spark_batches_total", "Micro-batches committed.", ["query"], registry=registry
-        )
-        self.rows: Final = Counter(
-            "cardwatch_spark_input_rows_total", "Rows that micro-batches took in.", ["query"], registry=registry
-        )
+        self.batches: Final = Counter(BATCHES_TOTAL, "Micro-batches committed.", ["query"], registry=registry)
+        self.rows: Final = Counter(INPUT_ROWS_TOTAL, "Rows that micro-batches took in.", ["query"], registry=registry)
         self.batch_seconds: Final = Gauge(
             BATCH_SECONDS,
             "Duration of the last micro-batch, by phase as Spark names it.",
             ["query", "phase"],
             registry=registry,
         )
-        self.state_rows: Final = Gauge(
-            "cardwatch_spark_state_rows", "Groups in the state.", ["query"], registry=registry
-        )
-        self.state_bytes: Final = Gauge(
-            "cardwatch_spark_state_bytes", "Memory that the state store uses.", ["query"], registry=registry
-        )
+        self.state_rows: Final = Gauge(STATE_ROWS, "Groups in the state.", ["query"], registry=registry)
+        self.state_bytes: Final = Gauge(STATE_BYTES, "Memory that the state store uses.", ["query"], registry=registry)
         self.late_rows: Final = Counter(
-            "cardwatch_spark_late_rows_total",
+            LATE_ROWS_TOTAL,
             "Rows that came after the watermark had passed their group (a row counts once a group, at most twice).",
             ["query"],
             registry=registry,
         )
-        self.watermark: Final = Gauge(
-            "cardwatch_spark_watermark_timestamp_seconds", "Event time of the watermark.", ["query"], registry=registry
-        )
+        self.watermark: Final = Gauge(WATERMARK_SECONDS, "Event time of the watermark.", ["query"], registry=registry)
         self.restarts: Final = Counter(
-            "cardwatch_spark_query_restarts_total", "Times a failed query was started again.", ["query"],
-            registry=registry,
-        )  # fmt: skip
+            RESTARTS_TOTAL, "Times a failed query was started again.", ["query"], registry=registry
+        )
 
     def set_position(self, query: str, committed: Offsets) -> None:
         """The offsets up to which a query has committed everything."""

@@ -21,6 +21,9 @@ from prometheus_client import Counter, Gauge
 
 from cardwatch_detector.ruling import Ruling
 
+RULES: Final = "cardwatch_rules"
+RULES_SET_ASIDE_TOTAL: Final = "cardwatch_rules_set_aside_total"
+
 _log = get(__name__)
 
 # Micro-batches in a row that a rule may cost too much in.
@@ -65,13 +68,13 @@ class RuleMetrics:
 
     def __init__(self, metrics: Metrics) -> None:
         self.rules: Final = Gauge(
-            "cardwatch_rules",
+            RULES,
             "Rules of this detector's scopes by state: live, shadow, paused or set_aside.",
             ["state"],
             registry=metrics.registry,
         )
         self.set_aside: Final = Counter(
-            "cardwatch_rules_set_aside_total",
+            RULES_SET_ASIDE_TOTAL,
             "Times a rule was set aside, because it is broken, failed or cost too much.",
             ["reason"],
             registry=metrics.registry,

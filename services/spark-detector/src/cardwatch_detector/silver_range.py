@@ -9,6 +9,8 @@ from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.setup import KafkaConfig
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
+from cardwatch_detector.progress import Offsets
+
 _SILENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.5
 _CONSUMER: Final[KafkaConfig] = {
@@ -25,11 +27,16 @@ _CONSUMER: Final[KafkaConfig] = {
 
 @dataclass(frozen=True, slots=True)
 class SilverMessage:
-    """A message of the silver topic, as it came, and where it is."""
+    """A message of the silver topic, as it came, and where it is.
+
+    Attributes:
+        headers: if they were asked for.
+    """
 
     partition: int
     offset: int
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class SilverReader(Protocol):
@@ -48,9 +55,18 @@ class SilverReader(Protocol):
 class KafkaSilverReader:
     """Reads with a consumer that is made when it is first needed, and kept. Not for use from several threads."""
 
-    def __init__(self, kafka: KafkaConfig, topic: str) -> None:
+    def __init__(
+        self, kafka: KafkaConfig, topic: str, *, headers: bool = False, silence_seconds: float = _SILENCE_SECONDS
+    ) -> None:
+        """
+        Args:
+            headers: whether they are wanted.
+            silence_seconds: after so long without an answer the broker counts as away.
+        """
         self._kafka: Final = kafka
         self._topic: Final = topic
+        self._headers: Final = headers
+        self._silence_seconds: Final = silence_seconds
         self._consumer: Consumer | None = None
 
     def read(self, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[SilverMessage]:
@@ -73,7 +89,7 @@ class KafkaSilverReader:
             at_end = error and error.code() == KafkaError._PARTITION_EOF
             if message is None or (error and not at_end):
                 why = error.str() if error else why
-                if time.monotonic() - heard > _SILENCE_SECONDS:
+                if time.monotonic() - heard > self._silence_seconds:
                     raise CardwatchError(f"the broker does not give messages of {self._topic} a second time: {why}")
                 continue
             heard = time.monotonic()
@@ -82,4 +98,10 @@ class KafkaSilverReader:
             if at_end or offset >= end[partition] - 1:
                 unread.discard(partition)
             if not at_end and offset < end[partition]:
-                yield SilverMessage(partition, offset, message.value())
+                headers = tuple(message.headers() or ()) if self._headers else ()
+                yield SilverMessage(partition, offset, message.value(), headers)
+
+
+def of_partition(offsets: Offsets, topic: str) -> dict[int, int]:
+    """A topic's offsets by the numbers of its partitions."""
+    return {int(partition): offset for partition, offset in offsets.get(topic, {}).items()}

@@ -24,12 +24,15 @@ _AVRO_LIMITS: Final = " ".join(
 _log = get(__name__)
 
 JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
+# A heap that has at once the size that it may have (or half of the machine, if that is less), and 256 MB for classes.
+# Java begins with much less and collects garbage whenever that is full: a hundred times in its first minute.
+_ROOM: Final = "-XX:InitialRAMPercentage=50 -XX:MetaspaceSize=256m"
 # A concurrent collector has no core of its own on a small machine. The optimising compiler pays for what runs several
 # times a second, and not for what runs every ten seconds.
-STEADY_JVM: Final = "-XX:+UseSerialGC"
+STEADY_JVM: Final = f"-XX:+UseSerialGC {_ROOM}"
 # Without that compiler Java keeps room for 48 MB of compiled code only, which the lakehouse's queries fill within a
 # minute; Java then interprets whatever comes new, ten times slower, for as long as the process lives.
-QUICK_JVM: Final = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+QUICK_JVM: Final = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {STEADY_JVM}"
 PEAK_JVM: Final = "-XX:+UseParallelGC -XX:NewRatio=1"
 
 # A session that reads and writes Delta tables.
@@ -83,7 +86,14 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
     if settings.java_home:
         os.environ["JAVA_HOME"] = settings.java_home
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    config = {"spark.app.name": app_name, "spark.driver.memory": settings.driver_memory, **_COMMON, **extra}
+    config = {
+        "spark.app.name": app_name,
+        "spark.driver.memory": settings.driver_memory,
+        # Of each job Spark describes the plan for a web page that is off: in as few words as it can.
+        "spark.sql.ui.explainMode": "simple",
+        **_COMMON,
+        **extra,
+    }
     if settings.master:
         config["spark.master"] = settings.master
     if settings.master.startswith("local"):

@@ -1,10 +1,10 @@
 """Keeps streaming queries running: a query that fails starts again from its checkpoint, the others go on."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_service.logs import get
@@ -12,6 +12,7 @@ from cardwatch_service.shutdown import Shutdown
 from py4j.protocol import Py4JError
 from pyspark.sql.streaming.query import StreamingQuery
 
+from cardwatch_detector.failures import innermost_cause
 from cardwatch_detector.progress import Offsets, QueryMetrics, offsets_of
 
 _log = get(__name__)
@@ -65,8 +66,37 @@ class Supervisor:
                     watched.keep_going(self._metrics)
                 self._shutdown.wait(_POLL_SECONDS)
         finally:
-            for watched in self._watched.values():
-                watched.stop()
+            stop_all(list(self._watched.values()))
+
+
+class Stoppable(Protocol):
+    """A query, to ``stop_all``."""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is something to stop."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is between two micro-batches."""
+
+    def stop_now(self) -> None:
+        """Stop it, whatever it is doing."""
+
+
+def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> None:
+    """Stop each query as soon as its running micro-batch ends.
+
+    All of them together get ``seconds``, not each: who asks a process with a dozen queries to stop waits for a minute
+    or less. A micro-batch that takes longer is broken off, and done again from the checkpoint.
+    """
+    deadline = time.monotonic() + seconds
+    while going := [query for query in queries if query.running]:
+        late = time.monotonic() >= deadline
+        for query in going:
+            if late or query.idle:
+                query.stop_now()
+        time.sleep(0.02)
 
 
 class _Watched:
@@ -92,7 +122,7 @@ class _Watched:
             metrics.set_position(self._name, committed_offsets(self._query))
             if self._starter.outdated():
                 _log.info("query starts again with a plan that has room for new rules", query=self._name)
-                self.stop()
+                stop_all([self])
                 self._begin(metrics)
         else:
             reason = _reason(self._query)
@@ -110,15 +140,15 @@ class _Watched:
         else:
             _log.info("query started", query=self._name)
 
-    def stop(self) -> None:
-        """Let the running micro-batch end, then stop the query."""
-        if self._query is None or not self._query.isActive:
-            return
-        deadline = time.monotonic() + _STOP_SECONDS
-        while self._query.status["isTriggerActive"] and time.monotonic() < deadline:
-            time.sleep(0.02)
-        self._query.stop()
-        _log.info("query stopped", query=self._name)
+    @property
+    def idle(self) -> bool:
+        return self._query is None or not self._query.status["isTriggerActive"]
+
+    def stop_now(self) -> None:
+        if self._query is not None:
+            broken_off = not self.idle
+            self._query.stop()
+            _log.info("query stopped", query=self._name, micro_batch_broken_off=broken_off)
 
     def _failed(self, metrics: QueryMetrics, reason: str) -> None:
         if time.monotonic() - self._started_at > _RECOVERED_AFTER_SECONDS:
@@ -150,7 +180,4 @@ def _reason(query: StreamingQuery) -> str:
     error = query.exception()
     if error is None:
         return "it ended without an error"
-    text = str(error)
-    causes = [line.strip() for line in text.splitlines() if "Error: " in line or "Exception: " in line]
-    cause = next((line for line in reversed(causes) if not line.startswith("Suppressed: ")), text)
-    return cause.strip()[:2000]
+    return innermost_cause(str(error))

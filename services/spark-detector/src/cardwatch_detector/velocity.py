@@ -1,7 +1,8 @@
 """The velocity query over the scopes of this process: silver in, alerts out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final
 
 import pyarrow.compute as pc
@@ -15,13 +16,16 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
+from cardwatch_detector.alert_traces import AlertTraces, Headers
 from cardwatch_detector.dropped import DroppedRows
 from cardwatch_detector.evaluation import RESULT_SCHEMA, Evaluation
+from cardwatch_detector.failures import failing_briefly
 from cardwatch_detector.late_keeper import LateKeeper
 from cardwatch_detector.plan_shape import PlanShape, shape_for
 from cardwatch_detector.publish import Outgoing, Publisher
 from cardwatch_detector.rule_keeper import RuleKeeper
 from cardwatch_detector.ruling import TaskRuling, instruct
+from cardwatch_detector.running_batch import RunningBatch
 from cardwatch_detector.settings import VelocitySettings
 from cardwatch_detector.silver_source import UnknownIds, decode, projection, read_topic, writer_schemas
 from cardwatch_detector.state import EVENT_TIME, PROFILE, TRANSACTION, keep_events, relevant
@@ -66,6 +70,7 @@ class VelocityQuery:
     late: LateKeeper
     metrics: AlertMetrics
     clock_us: Callable[[], int]
+    traces: AlertTraces | None = None
     _unknown_ids: UnknownIds = field(default_factory=lambda: UnknownIds("enriched_transaction"))
     _unknown_profile_ids: UnknownIds = field(default_factory=lambda: UnknownIds("card_profile"))
     _shape: PlanShape | None = None
@@ -96,14 +101,15 @@ class VelocityQuery:
         if self.settings.tuned_for == "latency":
             # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
             messages = messages.coalesce(self.settings.partitions)
-        dropped = DroppedRows(session)
+        running = RunningBatch(session)
+        dropped = DroppedRows(running)
         return (
             self.alerts_of(messages)
             .writeStream.queryName(self.name)
             .outputMode("update")
             .option("checkpointLocation", f"{self.settings.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
-            .foreachBatch(lambda batch, _: self._run(batch, dropped))
+            .foreachBatch(failing_briefly(self.name, lambda batch, _: self._run(batch, running, dropped)))
             .start()
         )
 
@@ -169,14 +175,20 @@ class VelocityQuery:
         needed = relevant(groups, self._shape.reach_us, self._shape.fields, profiled=self.profiled)
         return needed.mapInArrow(evaluation.function(), RESULT_SCHEMA)
 
-    def _run(self, batch: DataFrame, rows: DroppedRows) -> None:
+    def _run(self, batch: DataFrame, running: RunningBatch, rows: DroppedRows) -> None:
         """Before Spark commits the micro-batch: a crash in between publishes the same ids again."""
-        self._publish(self.evaluated(batch))
+        began_us = self.clock_us()
+        alerts = self.evaluated(batch)
+        if alerts.num_rows:
+            if self.traces is None:
+                self._publish(alerts, repeat(()))
+            else:
+                with self.traces.of(alerts["value"].to_pylist(), *running.stretch(batch), began_us) as headers:
+                    self._publish(alerts, headers)
+            self.metrics.published(alerts, self.clock_us())
         dropped = rows.of(batch)
         if dropped is not None:
             self.late.keep(self.name, dropped)
 
-    def _publish(self, alerts: Any) -> None:
-        if alerts.num_rows:
-            self.publisher.publish(map(Outgoing, alerts["key"].to_pylist(), alerts["value"].to_pylist()))
-            self.metrics.published(alerts, self.clock_us())
+    def _publish(self, alerts: Any, headers: Iterable[Headers]) -> None:
+        self.publisher.publish(map(Outgoing, alerts["key"].to_pylist(), alerts["value"].to_pylist(), headers))

@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
+from cardwatch_detector.failures import failing_briefly
 from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
 from cardwatch_detector.velocity import VelocityQuery
@@ -75,7 +76,7 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
             .writeStream.queryName(f"{query.name}-warm-up")
             .outputMode("update")
             .option("checkpointLocation", scratch)
-            .foreachBatch(count)
+            .foreachBatch(failing_briefly(query.name, count))
             .start()
         )
         try:

@@ -14,6 +14,7 @@ from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter, labelled
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
 from cardwatch_detector.lakehouse.merge import MergeWriter
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
+from cardwatch_detector.lakehouse.verdicts import Verdicts
 from cardwatch_detector.lakehouse.write import affected, cached
 
 _ID: Final = "alert_id"
@@ -42,11 +43,13 @@ class AlertAndFeedbackWriter:
 
     Attributes:
         feedback_topic: full name; every other message is an alert.
+        verdicts: counts the labels that hold.
     """
 
     feedback_topic: str
     alerts: "AlertWriter"
     feedback: FeedbackWriter
+    verdicts: Verdicts
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
@@ -57,6 +60,7 @@ class AlertAndFeedbackWriter:
                 self.alerts(messages.where(~is_feedback), batch_id)
             if True in present:
                 self.feedback(messages.where(is_feedback), batch_id)
+        self.verdicts.after(batch.sparkSession, labels_came=True in present)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,10 @@ from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_
 from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
 from cardwatch_detector.lakehouse.write import query_id
 
+PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
+NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"
+PROFILE_REFRESH_SECONDS: Final = "cardwatch_lakehouse_profile_refresh_seconds"
+
 _log = get(__name__)
 
 # Late transactions up to which only their cards' profiles are made again.
@@ -41,15 +45,15 @@ class ProfileMetrics:
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry
         self.published: Final = Counter(
-            "cardwatch_lakehouse_profiles_published_total", "Profiles acknowledged by the broker.", registry=registry
+            PROFILES_PUBLISHED_TOTAL, "Profiles acknowledged by the broker.", registry=registry
         )
         self.newest: Final = Gauge(
-            "cardwatch_lakehouse_newest_profile_timestamp_seconds",
+            NEWEST_PROFILE_SECONDS,
             "Beginning of the newest day that there are profiles for.",
             registry=registry,
         )
         self.seconds: Final = Gauge(
-            "cardwatch_lakehouse_profile_refresh_seconds", "What the last refresh of profiles took.", registry=registry
+            PROFILE_REFRESH_SECONDS, "What the last refresh of profiles took.", registry=registry
         )
 
 

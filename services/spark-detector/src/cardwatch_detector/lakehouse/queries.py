@@ -25,6 +25,7 @@ from cardwatch_lakehouse.tables import (
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
 
+from cardwatch_detector.failures import Writer
 from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze import BronzeWriter
 from cardwatch_detector.lakehouse.dead_letters import DeadLetterWriter
@@ -32,8 +33,9 @@ from cardwatch_detector.lakehouse.decode import Schemas
 from cardwatch_detector.lakehouse.gold_alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.late import LateWriter
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
-from cardwatch_detector.lakehouse.query import LakehouseQuery, Writer
+from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.silver import SilverWriter
+from cardwatch_detector.lakehouse.verdicts import Verdicts
 from cardwatch_detector.settings import LakehouseSettings
 from cardwatch_detector.silver_source import read_topic
 
@@ -104,6 +106,7 @@ def table_queries(
                     metrics.quarantined,
                     metrics.written(GOLD_ALERTS),
                 ),
+                Verdicts(tables_dir, metrics.labelled),
             ),
         ),
         query(

@@ -9,8 +9,7 @@ from cardwatch_rules.parse import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-Writer = Callable[[DataFrame, int], None]
-"""Writes one micro-batch, in such a way that doing it again changes nothing."""
+from cardwatch_detector.failures import Writer, failing_briefly
 
 _POOL: Final = "spark.scheduler.pool"
 
@@ -49,7 +48,7 @@ class LakehouseQuery:
             .writeStream.queryName(self.name)
             .option("checkpointLocation", f"{self.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{parse_duration(self.trigger)} microseconds")
-            .foreachBatch(self.writer())
+            .foreachBatch(failing_briefly(self.name, self.writer()))
         )
         context = session.sparkContext
         context.setLocalProperty(_POOL, self.pool)  # type: ignore[arg-type]  # None: as its documentation says

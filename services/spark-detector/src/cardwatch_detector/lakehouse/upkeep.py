@@ -24,6 +24,13 @@ from cardwatch_detector.settings import OFF, LakehouseSettings
 _log = get(__name__)
 
 LIVE_FILES: Final = "cardwatch_lakehouse_live_files"
+LIVE_BYTES: Final = "cardwatch_lakehouse_live_bytes"
+SMALL_FILES: Final = "cardwatch_lakehouse_small_files"
+PARTITION_FILES_MAX: Final = "cardwatch_lakehouse_partition_files_max"
+UPKEEP_TIMESTAMP_SECONDS: Final = "cardwatch_lakehouse_upkeep_timestamp_seconds"
+UPKEEP_SECONDS: Final = "cardwatch_lakehouse_upkeep_seconds"
+UPKEEP_FAILURES_TOTAL: Final = "cardwatch_lakehouse_upkeep_failures_total"
+UPKEEP_PARTITIONS_TOTAL: Final = "cardwatch_lakehouse_upkeep_partitions_total"
 
 _VACUUM_EVERY_SECONDS: Final = 24 * 3600.0
 # Figures of the files cost a look at the log.
@@ -41,23 +48,19 @@ class UpkeepMetrics:
             return Gauge(name, text, labels, registry=metrics.registry)
 
         self.files: Final = gauge(LIVE_FILES, "Files of the current version.")
-        self.size: Final = gauge("cardwatch_lakehouse_live_bytes", "Bytes of the files of the current version.")
-        self.small: Final = gauge("cardwatch_lakehouse_small_files", "Files of the current version below 32 MiB.")
-        self.most: Final = gauge(
-            "cardwatch_lakehouse_partition_files_max", "Files of the partition (day) that has the most."
-        )
-        self.finished: Final = gauge(
-            "cardwatch_lakehouse_upkeep_timestamp_seconds", "When upkeep last got through all tables.", ()
-        )
-        self.seconds: Final = gauge("cardwatch_lakehouse_upkeep_seconds", "What upkeep last took.", ())
+        self.size: Final = gauge(LIVE_BYTES, "Bytes of the files of the current version.")
+        self.small: Final = gauge(SMALL_FILES, "Files of the current version below 32 MiB.")
+        self.most: Final = gauge(PARTITION_FILES_MAX, "Files of the partition (day) that has the most.")
+        self.finished: Final = gauge(UPKEEP_TIMESTAMP_SECONDS, "When upkeep last got through all tables.", ())
+        self.seconds: Final = gauge(UPKEEP_SECONDS, "What upkeep last took.", ())
         self.failures: Final = Counter(
-            "cardwatch_lakehouse_upkeep_failures_total",
+            UPKEEP_FAILURES_TOTAL,
             "Tables that upkeep could not see to; it tries again the next time.",
             ["table"],
             registry=metrics.registry,
         )
         self.rewritten: Final = Counter(
-            "cardwatch_lakehouse_upkeep_partitions_total",
+            UPKEEP_PARTITIONS_TOTAL,
             "Partitions that upkeep wrote anew.",
             ["table", "action"],
             registry=metrics.registry,

@@ -96,10 +96,10 @@ def replace(
     """
     session, path = rows.sparkSession, table.path(tables_dir)
     identity = {} if batch_id is None else _identity(session, table, batch_id, part)
-    before = _last_commit(session, path)
+    before = _last_commit(session, path)["version"] if identity else None
     rows.write.format("delta").mode("overwrite").option("replaceWhere", these).options(**identity).save(path)
     commit = _last_commit(session, path)
-    return 0 if commit["version"] == before["version"] else int(commit["operationMetrics"].get("numOutputRows", 0))
+    return 0 if commit["version"] == before else int(commit["operationMetrics"].get("numOutputRows", 0))
 
 
 def _last_commit(session: SparkSession, path: str) -> Row:

@@ -1,0 +1,66 @@
+"""Traces of the enricher: a step for each message, from taking up its batch until the broker has what became of it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from cardwatch_service.trace_context import as_headers, carried
+from cardwatch_service.tracing import OUTCOME, REASON, TRANSACTION_ID, Span, Tracer
+
+from cardwatch_enricher.message import Enriched, Outcome, RawMessage
+from cardwatch_enricher.publish import Headers
+
+
+class Traces:
+    """Begins and ends the steps of a batch. A message without a trace begins one: not every producer is ours."""
+
+    def __init__(self, tracer: Tracer, group: str) -> None:
+        """``group`` is the consumer group."""
+        self._tracer: Final = tracer
+        self._group: Final = group
+
+    @contextmanager
+    def of(self, messages: Sequence[RawMessage]) -> Iterator["Steps"]:
+        """The steps of a batch, which is done, or has failed, at the end of the ``with``."""
+        now_ns = time.time_ns()
+        spans = [
+            self._tracer.processing(
+                message.topic,
+                message.partition,
+                message.offset,
+                context=carried(message.headers),
+                group=self._group,
+                start_ns=now_ns,
+            )
+            for message in messages
+        ]
+        error = ""
+        try:
+            yield Steps(spans)
+        except BaseException as raised:
+            error = type(raised).__name__
+            raise
+        finally:
+            for span in spans:
+                if span.recording:
+                    span.end(error)
+
+
+class Steps:
+    """The steps of one batch, one a message."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans: Final = spans
+        self.headers: Final[list[Headers]] = [as_headers(span.context) for span in spans]
+
+    def tell(self, outcomes: Sequence[Outcome]) -> None:
+        """What became of each message."""
+        for span, outcome in zip(self._spans, outcomes, strict=True):
+            if not span.recording:
+                continue
+            if isinstance(outcome, Enriched):
+                # Accepted, so it was searched: no card number is in it.
+                span.note({OUTCOME: "enriched", TRANSACTION_ID: outcome.record["transaction_id"]})
+            else:
+                span.note({OUTCOME: "refused", REASON: outcome.reason.value})

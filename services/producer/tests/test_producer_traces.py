@@ -1,0 +1,101 @@
+"""Where traces begin: with the message that the producer sends."""
+
+from typing import Any
+
+import pytest
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW
+from cardwatch_producer import sink
+from cardwatch_producer.settings import ProducerSettings
+from cardwatch_producer.sink import KafkaSink
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.trace_context import carried, is_sampled
+from cardwatch_service.tracing import Tracer
+from recorded_spans import Recorded, id_of, parent_of
+
+
+class Sent:
+    """A message that the broker has, or has not, taken."""
+
+    def partition(self) -> int:
+        return 2
+
+    def offset(self) -> int:
+        return 41
+
+
+class Refusal:
+    def name(self) -> str:
+        return "MSG_SIZE_TOO_LARGE"
+
+    def str(self) -> str:
+        return "too large"
+
+
+class FakeProducer:
+    """A client that keeps what it is given until it is told what the broker says."""
+
+    def __init__(self, config: Any, **_: Any) -> None:
+        self.given: list[dict[str, Any]] = []
+
+    def produce(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> None:
+        self.given.append({"topic": topic, **options})
+
+    def poll(self, seconds: float) -> None:
+        """Reports come when the test says so."""
+
+
+@pytest.fixture(autouse=True)
+def fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink, "Producer", FakeProducer)
+
+
+def made(tracer: Tracer | None) -> tuple[KafkaSink, list[dict[str, Any]]]:
+    made = KafkaSink({}, ProducerSettings(), Metrics(), "p.", tracer)
+    return made, made._producer.given  # type: ignore[attr-defined]
+
+
+def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
+    recorded = Recorded()
+    out, given = made(recorded.tracer)
+    out.send(TRANSACTIONS_RAW, b"k", b"v", [("simulated-transaction-id", b"t-1")])
+    out.send(TRANSACTIONS_JSON, b"k", b"v")
+    assert [name for name, _ in given[0]["headers"]] == ["simulated-transaction-id", "traceparent"]
+    contexts = [carried(message["headers"]) or "" for message in given]
+    given[0]["on_delivery"](None, Sent())
+    given[1]["on_delivery"](Refusal(), Sent())
+    first, second = recorded.spans()
+    assert [span.name for span in (first, second)] == ["send p.transactions.raw.v1", "send p.transactions.json.v1"]
+    assert [id_of(first), id_of(second)] == [parent_of(context) for context in contexts]
+    assert first.context.trace_id != second.context.trace_id, "a transaction, a trace"
+    assert first.attributes["messaging.destination.partition.id"] == "2"
+    assert first.attributes["messaging.kafka.offset"] == 41
+    assert second.attributes["error.type"] == "MSG_SIZE_TOO_LARGE"
+    assert (out.acknowledged, out.failed) == ({"p.transactions.raw.v1": 1, "p.transactions.json.v1": 0}, 1)
+
+
+def test_a_label_goes_without() -> None:
+    recorded = Recorded()
+    out, given = made(recorded.tracer)
+    out.send(TRANSACTIONS_LABELS, b"k", b"v")
+    assert "headers" not in given[0]
+    given[0]["on_delivery"](None, Sent())
+    assert recorded.spans() == ()
+
+
+def test_what_is_not_recorded_says_so() -> None:
+    recorded = Recorded(traces_sampler_arg=0.0)
+    out, given = made(recorded.tracer)
+    out.send(TRANSACTIONS_RAW, b"k", b"v")
+    context = carried(given[0]["headers"])
+    assert context is not None
+    assert not is_sampled(context), "or the enricher would decide anew"
+    given[0]["on_delivery"](None, Sent())
+    assert recorded.spans() == ()
+
+
+def test_without_a_tracer_a_message_is_what_it_was() -> None:
+    out, given = made(None)
+    out.send(TRANSACTIONS_RAW, b"k", b"v")
+    out.send(TRANSACTIONS_RAW, b"k", b"v", [("simulated-transaction-id", b"t-1")])
+    assert "headers" not in given[0]
+    assert given[1]["headers"] == [("simulated-transaction-id", b"t-1")]

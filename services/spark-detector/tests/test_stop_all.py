@@ -1,0 +1,42 @@
+"""How queries are stopped: each when its micro-batch is done, all of them within one time."""
+
+import time
+
+from cardwatch_detector.supervise import stop_all
+
+
+class Query:
+    """Works for some seconds from now on, and takes up its next micro-batch at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self.running = True
+        self.broken_off = False
+        self._done_at = time.monotonic() + seconds
+
+    @property
+    def idle(self) -> bool:
+        return time.monotonic() >= self._done_at
+
+    def stop_now(self) -> None:
+        self.running, self.broken_off = False, not self.idle
+
+
+def test_a_query_is_stopped_when_its_micro_batch_is_done() -> None:
+    queries = [Query(0.0), Query(0.1)]
+    stop_all(queries, 5.0)
+    assert [query.running or query.broken_off for query in queries] == [False, False]
+
+
+def test_all_of_them_together_get_the_time() -> None:
+    queries = [Query(60.0) for _ in range(9)]
+    began = time.monotonic()
+    stop_all(queries, 0.2)
+    assert time.monotonic() - began < 2.0
+    assert all(query.broken_off and not query.running for query in queries)
+
+
+def test_a_query_that_has_ended_is_left_alone() -> None:
+    ended = Query(60.0)
+    ended.running = False
+    stop_all([ended], 5.0)
+    assert not ended.broken_off

@@ -1,0 +1,44 @@
+"""Traces from one end of the line to the other, as a collector received them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from otlp_collector import ReceivedSpan
+
+# Every trace is recorded and told at once.
+EVERYTHING: Final = {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "200", "NO_PROXY": "127.0.0.1"}
+
+
+@dataclass(frozen=True)
+class WholeTrace:
+    """A transaction's way to a webhook: each step the parent of the next one."""
+
+    sent: ReceivedSpan
+    enriched: ReceivedSpan
+    raised: ReceivedSpan
+    delivered: ReceivedSpan
+
+    @property
+    def steps(self) -> tuple[ReceivedSpan, ...]:
+        """In order."""
+        return self.sent, self.enriched, self.raised, self.delivered
+
+
+def whole_traces(traceparents: Iterable[str], spans: Iterable[ReceivedSpan]) -> dict[str, WholeTrace]:
+    """For the ``traceparent`` of each request to the webhook the trace that ends there.
+
+    Left out are traces of which a step is missing: a service that was killed took it along.
+    """
+    by_id = {span.span_id: span for span in spans}
+    found = {}
+    for traceparent in traceparents:
+        _, trace_id, step, _ = traceparent.split("-")
+        steps = []
+        while (span := by_id.get(step)) is not None:
+            assert span.trace_id == trace_id, "a step's parent is in the same trace"
+            steps.append(span)
+            step = span.parent_id
+        if not step:
+            found[traceparent] = WholeTrace(*reversed(steps))
+    return found
