@@ -3,7 +3,7 @@
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -184,9 +184,19 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def new_topic_prefix(platform: Platform) -> Callable[[], str]:
+    """Makes prefixes, each with its topics made and its schemas registered: for CARDWATCH_TOPIC_PREFIX."""
+
+    def new() -> str:
+        prefix = f"t{uuid.uuid4().hex[:8]}."
+        apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
+        return prefix
+
+    return new
+
+
 @pytest.fixture
-def topic_prefix(platform: Platform) -> str:
-    """A prefix of this test's own, with its topics made and its schemas registered: for CARDWATCH_TOPIC_PREFIX."""
-    prefix = f"t{uuid.uuid4().hex[:8]}."
-    apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
-    return prefix
+def topic_prefix(new_topic_prefix: Callable[[], str]) -> str:
+    """A prefix of this test's own."""
+    return new_topic_prefix()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.warm_up import made_up_transaction
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
+from short_lived import QUICK
 from topic_reader import messages
 
 MINUTE = 60_000_000
@@ -26,11 +27,16 @@ WAIT_SECONDS = 180.0
 
 
 class Detector:
-    """A velocity process with topics of its own."""
+    """A velocity process with topics of its own.
+
+    Attributes:
+        sent: messages to it so far.
+    """
 
     def __init__(self, platform: Any, prefix: str, directory: Path, environment: Mapping[str, str]) -> None:
         self._platform = platform
-        self._prefix = prefix
+        self.prefix = prefix
+        self.sent = 0
         self._log = directory / "detector.log"
         registry = ConfluentRegistry(platform.registry_url)
         self.schema_id = registry.id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
@@ -41,11 +47,11 @@ class Detector:
         everything = {
             **os.environ,
             **platform.environment(),
+            **QUICK,
             "CARDWATCH_TOPIC_PREFIX": prefix,
             "CARDWATCH_METRICS_PORT": "0",
             "CARDWATCH_LOG_FORMAT": "json",
             "CARDWATCH_DETECTOR_CHECKPOINT_DIR": str(directory / "checkpoint"),
-            "CARDWATCH_DETECTOR_WARM_UP": "false",
             **environment,
         }
         command = [str(Path(sys.executable).with_name("cardwatch-detector")), "velocity"]
@@ -54,7 +60,8 @@ class Detector:
 
     def send(self, *values: bytes) -> None:
         for value in values:
-            self._producer.produce(TRANSACTIONS_SILVER.name(self._prefix), value, b"k")
+            self._producer.produce(TRANSACTIONS_SILVER.name(self.prefix), value, b"k")
+            self.sent += 1
         assert self._producer.flush(30) == 0
 
     start_us = START
@@ -83,7 +90,8 @@ class Detector:
             "countries_90d": ["AT", "DE"],
             "hours_90d": [9, 10, 12],
         }
-        self._producer.produce(CARD_PROFILES.name(self._prefix), self._encode_profile(record), b"k")
+        self._producer.produce(CARD_PROFILES.name(self.prefix), self._encode_profile(record), b"k")
+        self.sent += 1
         assert self._producer.flush(30) == 0
 
     def alerts(self) -> list[dict[str, Any]]:
@@ -92,7 +100,7 @@ class Detector:
 
     def messages(self, topic: Topic) -> list[Any]:
         """All messages of a topic so far, in the order of its partitions."""
-        return messages(self._platform.bootstrap_servers, topic.name(self._prefix))
+        return messages(self._platform.bootstrap_servers, topic.name(self.prefix))
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + WAIT_SECONDS
@@ -125,14 +133,14 @@ class Detector:
             self.process.wait()
 
 
-@pytest.fixture
-def start_detector(platform: Any, topic_prefix: str, tmp_path: Path) -> Iterator[Callable[..., Detector]]:
-    """Starts a detector with settings of the test's; it is stopped, and has to stop cleanly, when the test ends."""
+@contextmanager
+def detectors(platform: Any, prefix: str, directory: Path) -> Iterator[Callable[..., Detector]]:
+    """Starts detectors with given settings; they are stopped, and have to stop cleanly, in the end."""
     with ExitStack() as stack:
         started: list[Detector] = []
 
         def start(**environment: str) -> Detector:
-            running = Detector(platform, topic_prefix, tmp_path, environment)
+            running = Detector(platform, prefix, directory, environment)
             stack.callback(running.kill)
             started.append(running)
             return running
@@ -140,6 +148,22 @@ def start_detector(platform: Any, topic_prefix: str, tmp_path: Path) -> Iterator
         yield start
         for running in started:
             running.stop()
+
+
+@pytest.fixture
+def start_detector(platform: Any, topic_prefix: str, tmp_path: Path) -> Iterator[Callable[..., Detector]]:
+    """Starts a detector of the test's own."""
+    with detectors(platform, topic_prefix, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_shared_detector(
+    platform: Any, new_topic_prefix: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Detector]]:
+    """Starts a detector for all tests of a module: to start takes it as long as most of what it is tested with."""
+    with detectors(platform, new_topic_prefix(), tmp_path_factory.mktemp("detector")) as start:
+        yield start
 
 
 def transaction(number: int, minute: float, card: str, **fields: Any) -> dict[str, Any]:

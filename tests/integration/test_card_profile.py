@@ -34,7 +34,7 @@ def day(number: int) -> date:
 
 
 class Lakehouse:
-    """A lakehouse process of the test's own; silver is written by the test, as if the topic had brought it."""
+    """A lakehouse process of the test's own, that makes profiles; silver is written by the test, as if by the topic."""
 
     def __init__(self, platform: Any, prefix: str, directory: Path) -> None:
         self._directory = directory
@@ -48,14 +48,13 @@ class Lakehouse:
             "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(directory / "tables"),
             "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(directory / "checkpoints"),
             "CARDWATCH_LAKEHOUSE_PROFILES_TRIGGER": "1s",
-            # What follows silver as well, and would take the processor.
-            "CARDWATCH_LAKEHOUSE_VELOCITY": "false",
-            "CARDWATCH_LAKEHOUSE_MINUTES": "false",
             "CARDWATCH_LAKEHOUSE_PROFILES_DAYS_KEPT": str(DAYS_KEPT),
         }
 
     def start(self) -> None:
-        command = [str(Path(sys.executable).with_name("cardwatch-detector")), "lakehouse"]
+        # What follows silver as well would take the processor.
+        command = [sys.executable, str(Path(__file__).with_name("partial_lakehouse.py")), GOLD_CARD_PROFILE.name]
+        command += ["--make", SILVER_TRANSACTIONS.name, GOLD_CARD_DAYS.name, "--few-rows"]
         with (self._directory / "lakehouse.log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, env=self._environment, stdout=log, stderr=log, start_new_session=True

@@ -1,8 +1,7 @@
 """Rules that change while the detector runs: each change acts at once, on the whole window behind it."""
 
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -65,103 +64,109 @@ SHARED = """
   when: cards >= 5
 """
 ANALYST = Author("test")
+ROWS = "cardwatch_spark_input_rows_total"
 
 
-@pytest.mark.timeout(400)
-def test_a_change_acts_at_once(platform: Any, topic_prefix: str, start_detector: Callable[..., Any]) -> None:
-    detector = start_detector(CARDWATCH_DETECTOR_NAME="live", CARDWATCH_DETECTOR_SCOPES="card,merchant,device,ip,bin")
+@pytest.fixture(scope="module")
+def detector(start_shared_detector: Callable[..., Any]) -> Any:
+    return start_shared_detector(
+        CARDWATCH_DETECTOR_NAME="live", CARDWATCH_DETECTOR_SCOPES="card,merchant,device,ip,bin"
+    )
+
+
+@pytest.fixture(scope="module")
+def stores(platform: Any, detector: Any) -> Iterator[Stores]:
     settings = ServiceSettings(
         kafka_bootstrap_servers=platform.bootstrap_servers,
         schema_registry_url=platform.registry_url,
-        topic_prefix=topic_prefix,
+        topic_prefix=detector.prefix,
     )
-    with open_stores(settings) as stores:
-        # No rule yet; what comes is kept all the same.
-        for number in (1, 2, 3):
-            detector.pay(number, number, card="a", merchant="x")
-        rows = "cardwatch_spark_input_rows_total"
-        detector.wait_for(lambda: "metrics_port" in detector.log() and detector.metric(rows) == 3, "transactions")
-
-        # A new rule has its whole window behind it.
-        apply(stores, THREE)
-        detector.wait_for(lambda: state(stores, "three") == "active", "state of the rule")
-        took = seconds_until(detector, lambda: detector.pay(4, 4, card="a", merchant="x"), ("three", "t4", "raised"))
-        assert took < 10, "usually a second; a micro-batch on a busy machine"
-        assert [alert["evidence_count"] for alert in detector.alerts()] == [4]
-
-        # One that looks further back than the running plan has room for: the query starts again by itself.
-        apply(stores, MERCHANT)
-        detector.wait_for(lambda: "plan that has room" in detector.log(), "another plan")
-        detector.wait_for(lambda: detector.log().count('"query started"') >= 2, "start")
-        seconds_until(detector, lambda: detector.pay(5, 5, card="b", merchant="x"), ("merchant-hour", "t5", "raised"))
-        (found,) = [alert for alert in detector.alerts() if alert["rule_id"] == "merchant-hour"]
-        texts = {measure["name"]: (measure["value"], measure["text"]) for measure in found["measures"]}
-        assert texts == {"payments": (5, None), "last_but_one": (None, "DE")}
-        assert detector.metric("cardwatch_spark_query_restarts_total") == 0, "nothing has failed"
-
-        # A broken rule is set aside, and says so; the others go on.
-        apply(stores, TOO_LONG)
-        detector.wait_for(lambda: state(stores, "too-long") == "set_aside", "state of the broken rule")
-        assert "the scope card keeps 30h" in stores.statuses.read()["too-long"]["live"].error
-        seconds_until(detector, lambda: detector.pay(6, 6, card="a", merchant="y"), ("three", "t6", "raised"))
-
-        # Another version is another alert; a paused rule is silent; a list is looked into as it is now.
-        apply(stores, THREE.replace(">= 3", ">= 6"))
-        stores.rules.carry_out([planning.pause("merchant-hour", ANALYST)])
-        apply(stores, DENIED)
-        stores.lists.append(
-            [ListEntry("denied-merchants", Kind.MERCHANT, "y", True, "", "test", time.time_ns() // 1000)]
-        )
-        detector.wait_for(lambda: state(stores, "merchant-hour") == "paused", "pause")
-        detector.wait_for(lambda: state(stores, "denied") == "active", "rule with a list")
-        seconds_until(detector, lambda: detector.pay(7, 7, card="a", merchant="y"), ("three", "t7", "raised"))
-        detector.wait_for(lambda: ("denied", "t7", "raised") in said(detector), "alert of a listed merchant")
-        of_t7 = {alert["rule_id"]: alert for alert in detector.alerts() if alert["transaction_id"] == "t7"}
-        assert (of_t7["three"]["rule_version"], of_t7["three"]["mode"]) == (2, "live")
-        assert of_t7["denied"]["mode"] == "shadow"
-        assert detector.metric("cardwatch_rules_set_aside_total") == 1
-
-        # Scopes whose key a transaction may lack: most of those above have neither device nor address.
-        apply(stores, SHARED)
-        detector.wait_for(lambda: state(stores, "shared-address") == "active", "rules of other scopes")
-        detector.pay(8, 8, card="c", merchant="z", device_id="d1", ip_address="192.0.2.1")
-        detector.pay(9, 9, card="d", merchant="z", ip_address="192.0.2.1")
-        detector.pay(10, 10, card="e", merchant="z", device_id="d1")
-        shared = {("shared-address", "t9", "raised"), ("shared-device", "t10", "raised")}
-        detector.wait_for(lambda: shared <= set(said(detector)), "alerts of device and address")
-        of_others = [alert for alert in detector.alerts() if alert["rule_id"] in {"shared-device", "shared-address"}]
-        assert {(alert["scope"], alert["key"]) for alert in of_others} == {("device", "d1"), ("ip", "192.0.2.1")}
-        devices = {measure["text"] for alert in of_others for measure in alert["measures"] if measure["name"] == "its"}
-        assert devices == {"d1"}, "the key of a group is a field of its transactions"
-        assert ("bin-cards", "t10", "raised") in said(detector)
+    with open_stores(settings) as opened:
+        yield opened
 
 
 @pytest.mark.timeout(400)
-def test_profiles_are_data_like_any_other(
-    platform: Any, topic_prefix: str, start_detector: Callable[..., Any], tmp_path: Path
-) -> None:
-    rules = tmp_path / "rules.yaml"
-    rules.write_text(HABIT)
-    detector = start_detector(CARDWATCH_DETECTOR_RULES=str(rules))
+def test_a_change_acts_at_once(detector: Any, stores: Stores) -> None:
+    # No rule yet; what comes is kept all the same.
+    for number in (1, 2, 3):
+        detector.pay(number, number, card="a", merchant="x")
+    detector.wait_for(lambda: "metrics_port" in detector.log() and detector.metric(ROWS) == 3, "transactions")
+
+    # A new rule has its whole window behind it.
+    apply(stores, THREE)
+    detector.wait_for(lambda: state(stores, "three") == "active", "state of the rule")
+    took = seconds_until(detector, lambda: detector.pay(4, 4, card="a", merchant="x"), ("three", "t4", "raised"))
+    assert took < 10, "usually a second; a micro-batch on a busy machine"
+    assert [alert["evidence_count"] for alert in detector.alerts()] == [4]
+
+    # One that looks further back than the running plan has room for: the query starts again by itself.
+    apply(stores, MERCHANT)
+    detector.wait_for(lambda: "plan that has room" in detector.log(), "another plan")
+    detector.wait_for(lambda: detector.log().count('"query started"') >= 2, "start")
+    seconds_until(detector, lambda: detector.pay(5, 5, card="b", merchant="x"), ("merchant-hour", "t5", "raised"))
+    (found,) = [alert for alert in detector.alerts() if alert["rule_id"] == "merchant-hour"]
+    texts = {measure["name"]: (measure["value"], measure["text"]) for measure in found["measures"]}
+    assert texts == {"payments": (5, None), "last_but_one": (None, "DE")}
+    assert detector.metric("cardwatch_spark_query_restarts_total") == 0, "nothing has failed"
+
+    # A broken rule is set aside, and says so; the others go on.
+    apply(stores, TOO_LONG)
+    detector.wait_for(lambda: state(stores, "too-long") == "set_aside", "state of the broken rule")
+    assert "the scope card keeps 30h" in stores.statuses.read()["too-long"]["live"].error
+    seconds_until(detector, lambda: detector.pay(6, 6, card="a", merchant="y"), ("three", "t6", "raised"))
+
+    # Another version is another alert; a paused rule is silent; a list is looked into as it is now.
+    apply(stores, THREE.replace(">= 3", ">= 6"))
+    stores.rules.carry_out([planning.pause("merchant-hour", ANALYST)])
+    apply(stores, DENIED)
+    stores.lists.append([ListEntry("denied-merchants", Kind.MERCHANT, "y", True, "", "test", time.time_ns() // 1000)])
+    detector.wait_for(lambda: state(stores, "merchant-hour") == "paused", "pause")
+    detector.wait_for(lambda: state(stores, "denied") == "active", "rule with a list")
+    seconds_until(detector, lambda: detector.pay(7, 7, card="a", merchant="y"), ("three", "t7", "raised"))
+    detector.wait_for(lambda: ("denied", "t7", "raised") in said(detector), "alert of a listed merchant")
+    of_t7 = {alert["rule_id"]: alert for alert in detector.alerts() if alert["transaction_id"] == "t7"}
+    assert (of_t7["three"]["rule_version"], of_t7["three"]["mode"]) == (2, "live")
+    assert of_t7["denied"]["mode"] == "shadow"
+    assert detector.metric("cardwatch_rules_set_aside_total") == 1
+
+    # Scopes whose key a transaction may lack: most of those above have neither device nor address.
+    apply(stores, SHARED)
+    detector.wait_for(lambda: state(stores, "shared-address") == "active", "rules of other scopes")
+    detector.pay(8, 8, card="c", merchant="z", device_id="d1", ip_address="192.0.2.1")
+    detector.pay(9, 9, card="d", merchant="z", ip_address="192.0.2.1")
+    detector.pay(10, 10, card="e", merchant="z", device_id="d1")
+    shared = {("shared-address", "t9", "raised"), ("shared-device", "t10", "raised")}
+    detector.wait_for(lambda: shared <= set(said(detector)), "alerts of device and address")
+    of_others = [alert for alert in detector.alerts() if alert["rule_id"] in {"shared-device", "shared-address"}]
+    assert {(alert["scope"], alert["key"]) for alert in of_others} == {("device", "d1"), ("ip", "192.0.2.1")}
+    devices = {measure["text"] for alert in of_others for measure in alert["measures"] if measure["name"] == "its"}
+    assert devices == {"d1"}, "the key of a group is a field of its transactions"
+    assert ("bin-cards", "t10", "raised") in said(detector)
+
+
+@pytest.mark.timeout(400)
+def test_profiles_are_data_like_any_other(detector: Any, stores: Stores) -> None:
+    apply(stores, HABIT)
+    detector.wait_for(lambda: state(stores, "habit") == "active", "state of the rule")
     dear = {"country": "FR", "hour_of_day": 3, "amount": 9000}
 
     # First the profile, then the transaction; then the other way round.
-    detector.send_profile("a", mean=1000)
-    detector.pay(1, 181, card="a", **dear | {"amount": 4000})
-    detector.pay(2, 182, card="a", **dear | {"country": "DE"})
-    detector.pay(3, 183, card="a", **dear | {"hour_of_day": 9})
-    seconds_until(detector, lambda: detector.pay(4, 184, card="a", **dear), ("habit", "t4", "raised"))
-    detector.pay(5, 185, card="b", **dear)
-    detector.wait_for(lambda: detector.metric("cardwatch_spark_input_rows_total") == 6, "transactions")
-    assert said(detector) == [("habit", "t4", "raised")]
-    seconds_until(detector, lambda: detector.send_profile("b", mean=1000), ("habit", "t5", "raised"))
+    detector.send_profile("f", mean=1000)
+    detector.pay(21, 181, card="f", **dear | {"amount": 4000})
+    detector.pay(22, 182, card="f", **dear | {"country": "DE"})
+    detector.pay(23, 183, card="f", **dear | {"hour_of_day": 9})
+    seconds_until(detector, lambda: detector.pay(24, 184, card="f", **dear), ("habit", "t24", "raised"))
+    detector.pay(25, 185, card="g", **dear)
+    detector.wait_for(lambda: detector.metric(ROWS) >= detector.sent, "transactions")
+    assert of_habit(detector) == [("habit", "t24", "raised")]
+    seconds_until(detector, lambda: detector.send_profile("g", mean=1000), ("habit", "t25", "raised"))
 
     # A profile that is corrected later corrects what was said.
-    seconds_until(detector, lambda: detector.send_profile("b", mean=5000), ("habit", "t5", "retracted"))
-    assert sorted(said(detector)) == [
-        ("habit", "t4", "raised"),
-        ("habit", "t5", "raised"),
-        ("habit", "t5", "retracted"),
+    seconds_until(detector, lambda: detector.send_profile("g", mean=5000), ("habit", "t25", "retracted"))
+    assert of_habit(detector) == [
+        ("habit", "t24", "raised"),
+        ("habit", "t25", "raised"),
+        ("habit", "t25", "retracted"),
     ]
 
 
@@ -177,6 +182,10 @@ def state(stores: Stores, rule_id: str) -> str:
 
 def said(detector: Any) -> list[tuple[str, str, str]]:
     return [(alert["rule_id"], alert["transaction_id"], alert["status"]) for alert in detector.alerts()]
+
+
+def of_habit(detector: Any) -> list[tuple[str, str, str]]:
+    return sorted(event for event in said(detector) if event[0] == "habit")
 
 
 def seconds_until(detector: Any, do: Callable[[], None], event: tuple[str, str, str]) -> float:

@@ -20,6 +20,7 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_detector.warm_up import made_up_transaction
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.locations import locate
+from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath
@@ -102,7 +103,8 @@ class Lakehouse:
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self._log = log
-        command = [sys.executable, str(Path(__file__).with_name("two_table_lakehouse.py"))]
+        command = [sys.executable, str(Path(__file__).with_name("partial_lakehouse.py"))]
+        command += [BRONZE_TRANSACTIONS.name, SILVER_TRANSACTIONS.name, "--make", BRONZE_QUARANTINE.name]
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=output, stderr=output, start_new_session=True

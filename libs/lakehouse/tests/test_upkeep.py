@@ -1,6 +1,7 @@
 """Upkeep of the tables: few files, in order where that pays, old ones gone, and the same rows as before."""
 
 import random
+import shutil
 import threading
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -87,15 +88,21 @@ def test_every_layout_is_of_columns() -> None:
         assert layout.time, f"{table.name} says not by which column its rows grow old"
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def written_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 micro-batches of silver on a past day, each with 20 cards, and 30 of an unpartitioned table."""
-    rng = random.Random(1)
+    lake, rng = tmp_path_factory.mktemp("lake"), random.Random(1)
     for batch in range(60):
-        write(tmp_path, SILVER_TRANSACTIONS, *(payment(100 * batch + n, rng.randbytes(16).hex()) for n in range(20)))
+        write(lake, SILVER_TRANSACTIONS, *(payment(100 * batch + n, rng.randbytes(16).hex()) for n in range(20)))
     for batch in range(30):
-        write(tmp_path, BRONZE_LATE, message(batch, b"late"))
-    return tmp_path
+        write(lake, BRONZE_LATE, message(batch, b"late"))
+    return lake
+
+
+@pytest.fixture
+def lake(written_lake: Path, tmp_path: Path) -> Path:
+    """The test's own copy."""
+    return Path(shutil.copytree(written_lake, tmp_path / "lake"))
 
 
 def test_after_upkeep_files_are_few_rows_the_same_and_again_there_is_nothing_to_do(lake: Path) -> None:

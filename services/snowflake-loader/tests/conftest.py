@@ -29,9 +29,11 @@ from cardwatch_snowflake.service import LoaderService
 from cardwatch_snowflake.settings import LoaderSettings
 from cardwatch_snowflake.snowflake_warehouse import SnowflakeWarehouse
 from deltalake import DeltaTable, write_deltalake
+from sqlglot import exp
 
 
 def _import_fakesnow() -> Any:
+    import fakesnow.cursor
     import fakesnow.info_schema
     import fakesnow.instance
 
@@ -41,7 +43,28 @@ def _import_fakesnow() -> Any:
         return "SELECT 1" if table.upper() == "MERGE_CANDIDATES" else comment_sql(catalog, schema, table, comment)
 
     fakesnow.info_schema.insert_table_comment_sql = without_its_own
+    _translate_once(fakesnow.cursor.FakeSnowflakeCursor)
     return fakesnow.instance
+
+
+def _translate_once(cursor: Any) -> None:
+    """Remember into what fakesnow translates statements: most of its time goes into that.
+
+    Those whose translation depends on what there is, or on their parameters, it translates anew each time.
+    """
+    translate = cursor._transform
+    translated: dict[tuple[str, str, str], exp.Expression] = {}
+
+    def transform(self: Any, statement: exp.Expression, params: Any) -> exp.Expression:
+        new_table = isinstance(statement, exp.Create) and statement.kind == "TABLE" and statement.expression is None
+        if not (new_table or isinstance(statement, exp.Select | exp.Insert | exp.Update | exp.Delete)):
+            return translate(self, statement, params)
+        key = (self._conn.database, self._conn.schema, statement.sql())
+        if key not in translated:
+            translated[key] = translate(self, statement, params)
+        return translated[key].copy()
+
+    cursor._transform = transform
 
 
 fakesnow_instance = _import_fakesnow()
