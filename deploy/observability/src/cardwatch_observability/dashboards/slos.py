@@ -1,0 +1,85 @@
+"""Service level objectives: what is promised, what is left of the budget, how fast it burns."""
+
+from typing import Any
+
+from cardwatch_service.metrics import LATENCY_SECONDS
+
+from cardwatch_observability.catalogue import LAKEHOUSE, NOTIFIER
+from cardwatch_observability.dashboards.frame import Row, make
+from cardwatch_observability.dashboards.overview import DELIVERED
+from cardwatch_observability.panels import NUMBER, SECONDS, SHARE, Limits, Query, figure, graph
+from cardwatch_observability.promql import quantile
+from cardwatch_observability.recorded import CONSUMER_LAG_SECONDS, error_ratio
+from cardwatch_observability.slo import (
+    ERROR_BUDGET,
+    LAG_SECONDS_AT_MOST,
+    LATENCY_SECONDS_AT_MOST,
+    OBJECTIVES,
+    Objective,
+)
+
+_SHOWN = ("5m", "1h", "6h", "3d")
+
+
+def slos() -> Any:
+    """Latency, delivery and lag, with burn rates over several windows."""
+    return make(
+        "cardwatch-slo",
+        "Service levels",
+        "Objectives, error budgets and burn rates. A burn rate of 1 uses the budget up in 30 days.",
+        [
+            *(_row(objective) for objective in OBJECTIVES),
+            Row(
+                "What they are made of",
+                [
+                    graph(
+                        "Latency to delivery",
+                        "From the broker's time of the raw transaction to the delivery of its alert.",
+                        SECONDS,
+                        Query(quantile(0.99, LATENCY_SECONDS, *DELIVERED, job=NOTIFIER), "p99"),
+                        limits=Limits(LATENCY_SECONDS_AT_MOST, 5),
+                    ),
+                    graph(
+                        "Behind, on an alert's way",
+                        "How long what a service has before it took to come.",
+                        SECONDS,
+                        Query(f'{CONSUMER_LAG_SECONDS}{{job!="{LAKEHOUSE}"}}', "{{job}}"),
+                        limits=Limits(LAG_SECONDS_AT_MOST, 60),
+                    ),
+                ],
+            ),
+        ],
+        shows="now-6h",
+    )
+
+
+def _row(objective: Objective) -> Row:
+    slo = f'{{slo="{objective.name}"}}'
+    budget = f"{ERROR_BUDGET}{slo}"
+    return Row(
+        objective.title,
+        [
+            figure(
+                "Good, 3 days",
+                f"Share that was good; {objective.target:.1%} is promised. Of all there is, where that is less.",
+                SHARE,
+                Query(f"1 - {error_ratio('3d')}{slo}"),
+                limits=Limits(objective.target, objective.target, falling=True),
+            ),
+            figure(
+                "Burn rate, 1 hour",
+                "How many times as fast as allowed the budget is used.",
+                NUMBER,
+                Query(f"{error_ratio('1h')}{slo} / {budget}"),
+                limits=Limits(1, 14.4),
+            ),
+            graph(
+                "Burn rates",
+                "Prometheus alerts at 14.4 (1 hour and 5 minutes) or 6 (6 hours and 30 minutes), and warns at 3 (1 day "
+                "and 2 hours) or 1 (3 days and 6 hours).",
+                NUMBER,
+                *(Query(f"{error_ratio(window)}{slo} / {budget}", window) for window in _SHOWN),
+                limits=Limits(1, 14.4),
+            ),
+        ],
+    )

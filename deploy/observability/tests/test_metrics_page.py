@@ -1,0 +1,73 @@
+"""docs/metrics.md lists the metrics that exist, and the catalogue knows of every module that makes one."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Final
+
+from cardwatch_observability import catalogue
+from cardwatch_observability.catalogue import JOBS, OURS, all_metrics, metrics_of, shared_metrics
+
+REPOSITORY: Final = Path(__file__).parents[3]
+PAGE: Final = REPOSITORY / "docs/metrics.md"
+MAKERS: Final = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
+FAMILIES: Final = {"GaugeMetricFamily", "CounterMetricFamily", "HistogramMetricFamily"}
+
+# | `name` | kind | labels | services | meaning | normal |
+ROW: Final = re.compile(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \| ([^|]*) \| ([^|]+) \| ([^|]+) \|$")
+
+
+def rows() -> dict[str, re.Match[str]]:
+    lines = PAGE.read_text().splitlines()
+    found = [match for line in lines if (match := ROW.match(line))]
+    assert len(found) == sum(re.match(r"\| `\w+` ", line) is not None for line in lines), (
+        "a row of the page has another shape"
+    )
+    names = [match[1] for match in found]
+    assert len(names) == len(set(names)), "a metric stands on the page twice"
+    return dict(zip(names, found, strict=True))
+
+
+def test_the_page_lists_exactly_the_metrics_that_exist() -> None:
+    listed = {name: (row[2], tuple(re.findall(r"`(\w+)`", row[3]))) for name, row in rows().items()}
+    assert listed == {name: (metric.kind, metric.labels) for name, metric in all_metrics().items()}
+
+
+def test_the_page_says_who_has_a_metric() -> None:
+    shared = {metric.name for metric in shared_metrics()}
+    own = {job: {metric.name for metric in metrics_of(job)} - shared for job in JOBS}
+    for name, row in rows().items():
+        if name not in shared:
+            assert row[4].split(", ") == [job for job in JOBS if name in own[job]], name
+        elif not name.startswith(OURS):
+            assert row[4] == "all", name
+        else:
+            assert row[4] == "all" or set(row[4].split(", ")) <= set(JOBS), name
+
+
+def test_the_catalogue_knows_every_module_that_makes_a_metric() -> None:
+    known = {
+        node.module for node in ast.walk(parsed(Path(str(catalogue.__file__)))) if isinstance(node, ast.ImportFrom)
+    }
+    making = {
+        ".".join(path.relative_to(source).with_suffix("").parts)
+        for source in REPOSITORY.glob("*/*/src")
+        if source.parent.parent.name in {"libs", "services"}
+        for path in source.rglob("*.py")
+        if makes_metrics(parsed(path))
+    }
+    assert making, "the services have metrics"
+    assert making - known == set(), "add them to the catalogue"
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def makes_metrics(module: ast.Module) -> bool:
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and str(node.module).startswith("prometheus_client")
+        and {alias.name for alias in node.names} & (MAKERS | FAMILIES)
+        for node in ast.walk(module)
+    )

@@ -1,0 +1,221 @@
+"""docker-compose.yml, .env.example and the Dockerfiles, read as text: what must hold of each service and image.
+
+`make test-images` builds and runs them; this needs no docker.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT: Final = Path(__file__).parents[2]
+COMPOSE: Final = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
+OURS: Final = {name for name, service in SERVICES.items() if "build" in service}
+JOBS: Final = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
+DOCKERFILES: Final = sorted([*ROOT.glob("services/*/Dockerfile"), ROOT / "cli/Dockerfile"])
+PYTHON: Final = "python:3.11-slim-bookworm"
+USER: Final = "10001:10001"
+# Kafka writes its configuration at the start, the registry its extensions, into places of their own images.
+WRITABLE_ROOT: Final = {"kafka", "registry"}
+
+_REFERENCE: Final = re.compile(r"(?<!\$)\$\{(\w+)(?::?-([^}]*))?\}")
+
+
+def references() -> Iterator[tuple[str, str]]:
+    """The variables that docker-compose.yml reads, with their defaults."""
+    text = "\n".join(line.split(" #")[0] for line in (ROOT / "docker-compose.yml").read_text().splitlines())
+    for found in _REFERENCE.finditer("\n".join(x for x in text.splitlines() if not x.startswith("#"))):
+        yield found[1], found[2] or ""
+
+
+def settings() -> dict[str, str]:
+    """The variables of .env.example, commented out or not."""
+    text = (ROOT / ".env.example").read_text()
+    return dict(re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", text, re.M))
+
+
+def locked(path: Path) -> dict[str, str]:
+    """name → its whole entry (version, marker, checksums) in a file of pinned requirements."""
+    entries = re.split(r"^(?=[A-Za-z0-9])", path.read_text(), flags=re.M)
+    return {canonicalize_name(re.split(r"[=\[ ]", entry)[0]): entry.strip() for entry in entries if entry[:1].isalnum()}
+
+
+def test_the_settings_file_lists_exactly_the_variables_that_are_read() -> None:
+    assert settings().keys() - {"COMPOSE_PROFILES"} == {name for name, _ in references()}
+
+
+def test_the_settings_file_shows_the_defaults_that_hold() -> None:
+    wrong = {name: default for name, default in references() if settings()[name] != default}
+    assert not wrong
+
+
+def test_a_variable_has_the_same_default_wherever_it_is_read() -> None:
+    defaults: dict[str, set[str]] = {}
+    for name, default in references():
+        defaults.setdefault(name, set()).add(default)
+    assert [name for name, found in defaults.items() if len(found) > 1] == []
+
+
+def test_the_profiles_are_those_that_the_settings_file_explains() -> None:
+    used = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
+    assert used == {"core", "observability", "demo", "snowflake", "tools"}
+    assert all(service.get("profiles") for service in SERVICES.values())
+    assert set(settings()["COMPOSE_PROFILES"].split(",")) <= used
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("mem_limit"), "no memory limit"
+    assert service.get("read_only", False) is (name not in WRITABLE_ROOT)
+    assert not {"privileged", "cap_add", "network_mode", "pid", "container_name"} & service.keys()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_ends_and_restarts_as_it_should(name: str) -> None:
+    service = SERVICES[name]
+    if name in JOBS:
+        assert "ports" not in service
+        return
+    assert service["restart"] == "unless-stopped"
+    assert service.get("stop_grace_period"), "no grace period"
+    own = "healthcheck" in service
+    assert own or "HEALTHCHECK --interval" in (ROOT / service["build"]["dockerfile"]).read_text()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_for_this_machine_only(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+", port), port
+
+
+def test_what_is_scaled_has_no_port_of_the_host() -> None:
+    assert not [name for name in ("enricher", "notifier", "producer") if "ports" in SERVICES[name]]
+
+
+def test_images_of_others_are_pinned() -> None:
+    for name in SERVICES.keys() - OURS:
+        tag = SERVICES[name]["image"].partition(":")[2]
+        assert re.match(r"v?\d+\.\d+", tag), f"{name} has no version"
+
+
+def test_every_wait_is_for_a_service_of_the_same_profiles() -> None:
+    """A profile that is switched on alone must bring what its services wait for."""
+    for name, service in SERVICES.items():
+        for awaited in service.get("depends_on", {}):
+            assert set(service["profiles"]) <= set(SERVICES[awaited]["profiles"]), f"{name} waits for {awaited}"
+
+
+def test_jobs_are_waited_for_until_they_are_done_and_services_until_they_are_well() -> None:
+    for service in SERVICES.values():
+        awaited = service.get("depends_on", {})
+        for name, how in awaited.items() if isinstance(awaited, dict) else ():
+            assert how["condition"] == ("service_completed_successfully" if name in JOBS else "service_healthy")
+
+
+def test_secrets_are_files_and_none_is_a_setting() -> None:
+    assert all(secret["file"].startswith("${CARDWATCH_SECRETS:-./secrets}/") for secret in COMPOSE["secrets"].values())
+    assert "secrets/" in (ROOT / ".gitignore").read_text().split()
+    for service in SERVICES.values():
+        assert set(service.get("secrets", [])) <= COMPOSE["secrets"].keys()
+        if "build" in service:
+            read = any(name.startswith("cardwatch_") for name in service.get("secrets", []))
+            assert ("CARDWATCH_SECRETS_DIR" in service["environment"]) is read
+        for variable in service.get("environment", {}):
+            assert not re.search(r"(PASSWORD|SECRET|TOKEN_KEY|PASSPHRASE)$", variable), variable
+
+
+def test_volumes_of_data_have_names_and_all_else_is_read_only() -> None:
+    for name, service in SERVICES.items():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in COMPOSE["volumes"] or volume.endswith(":ro"), f"{name}: {volume}"
+
+
+def test_every_mounted_file_is_there() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert not source.startswith("./") or (ROOT / source).exists(), source
+
+
+def test_every_service_of_the_repository_has_an_image() -> None:
+    packages = {path.parent for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"]}
+    assert {path.parent for path in DOCKERFILES} == packages
+    assert {ROOT / SERVICES[name]["build"]["dockerfile"] for name in OURS} == set(DOCKERFILES)
+
+
+@pytest.fixture(params=DOCKERFILES, ids=lambda path: path.parent.name)
+def dockerfile(request: pytest.FixtureRequest) -> str:
+    path: Path = request.param
+    return path.read_text()
+
+
+def test_bases_are_pinned(dockerfile: str) -> None:
+    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", dockerfile, re.M)
+    named = {name for _, name in stages}
+    assert {base for base, _ in stages} - named == {PYTHON}
+    assert len(stages) > 1, "what builds must not be in what runs"
+
+
+def test_images_run_without_privileges_and_say_what_they_are(dockerfile: str) -> None:
+    final = dockerfile[dockerfile.rindex("\nFROM ") :]
+    assert re.findall(r"^USER (\S+)$", dockerfile, re.M) == [USER]
+    assert re.search(r'^ENTRYPOINT \["', final, re.M), "the exec form makes the service process 1, which gets SIGTERM"
+    assert re.search(r"^HEALTHCHECK ", final, re.M)
+    for label in ("title", "description", "version", "revision"):
+        assert f"org.opencontainers.image.{label}=" in final
+    assert not re.search(r"\b(curl|wget|sudo)\b", dockerfile)
+
+
+def test_images_install_pinned_versions_with_checksums_only(dockerfile: str) -> None:
+    for command in re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]*", dockerfile):
+        assert "--require-hashes" in command or "--no-index" in command, command
+
+
+def _image_requirements(*arguments: str) -> list[str]:
+    command = [sys.executable, str(ROOT / "scripts/image-requirements"), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")[:-1]
+
+
+def test_an_image_copies_the_packages_that_it_needs_and_no_other(dockerfile: str) -> None:
+    image = next(x for x in _image_requirements() if f"requirements/images/{x}.txt" in dockerfile and x != "build")
+    wanted = set(_image_requirements(image, "packages"))
+    before_jars, _, after = dockerfile.partition("FROM build AS jars")
+    _, _, after = after.partition("FROM build AS packages")
+    copied = set(re.findall(r"^COPY ((?:libs|services)/[\w-]+|cli) ", before_jars + after, re.M))
+    assert copied == wanted
+
+
+@pytest.mark.parametrize("image", _image_requirements())
+def test_what_an_image_installs_is_part_of_the_lock_and_complete(image: str) -> None:
+    everything, own = locked(ROOT / "requirements/requirements.txt"), locked(ROOT / f"requirements/images/{image}.txt")
+    for name, entry in own.items():
+        version, checksums = entry.split(" ")[0].partition("==")[2], set(re.findall(r"sha256:\w+", entry))
+        assert everything[name].split(" ")[0].partition("==")[2] == version, f"`make lock` was not run: {name}"
+        assert checksums <= set(re.findall(r"sha256:\w+", everything[name])), name
+    direct = [Requirement(text) for text in _image_requirements(image)]
+    assert {canonicalize_name(requirement.name) for requirement in direct} <= own.keys(), "`make lock` was not run"
+    waiting, done = list(direct), set()
+    while waiting:
+        requirement = waiting.pop()
+        for extra in ("", *requirement.extras):
+            if (key := (canonicalize_name(requirement.name), extra)) in done:
+                continue
+            done.add(key)
+            assert key[0] in own, f"{key[0]} is missing in requirements/images/{image}.txt: `make lock` was not run"
+            for text in requires(requirement.name) or []:
+                needed = Requirement(text)
+                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                    waiting.append(needed)
