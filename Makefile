@@ -6,16 +6,16 @@ BIN := $(VENV)/bin
 PACKAGES := libs/contracts libs/service libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference libs/lakehouse \
             services/producer services/enricher services/spark-detector services/notifier \
             services/snowflake-loader cli
-SOURCES := $(addsuffix /src,$(PACKAGES))
+SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/observability/src
 INSTALLED := $(VENV)/.installed
 HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test check wheels lock clean
+.PHONY: help install demo demo-handbook test test-observability dashboards check wheels lock up down logs secrets test-images manifests test-kubernetes clean
 
 help: ## Print this.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  make demo ARGS="--duration 30s --rate 500 --report report.json" passes options on;'
 	@echo '  make test ARGS="-k enricher" does as well.'
@@ -37,6 +37,12 @@ demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transaction
 test: $(INSTALLED) ## All tests: unit, integration and end to end, on a real broker, registry and Spark.
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-observability: $(INSTALLED) ## Every panel's query and the alerts, in earnest: minutes; needs Debian's prometheus and prometheus-alertmanager.
+	@$(BIN)/python -m pytest tests/monitoring $(ARGS)
+
+dashboards: $(INSTALLED) ## Make Grafana's dashboards and the objectives' recording rules from deploy/observability.
+	@scripts/dashboards
+
 check: $(INSTALLED) ## Lint, formatting, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -46,8 +52,34 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules.
 wheels: $(INSTALLED) ## Wheels of the detector and the libraries it needs, and one of all for Databricks, into dist/.
 	@$(BIN)/python scripts/wheels
 
-lock: ## Pin requirements/requirements.in anew, versions and checksums, into requirements/requirements.txt.
+lock: ## Pin requirements/requirements.in anew, versions and checksums, into requirements/requirements.txt and images/.
 	@scripts/lock
+
+up: ## Start Cardwatch in Docker: build the images, make .env and secrets, start what COMPOSE_PROFILES names.
+	@scripts/compose up $(ARGS)
+
+down: ## Stop what `make up` started; data stays (ARGS=--volumes removes it too).
+	@scripts/compose down $(ARGS)
+
+logs: ## Follow the containers' logs (ARGS="enricher notifier" those of some).
+	@scripts/compose logs $(ARGS)
+
+secrets: ## Make the secrets that docker-compose.yml reads, those that are missing, in ./secrets.
+	@scripts/compose secrets
+
+# STANDINS names a program that makes images where none can be pulled: `$(STANDINS) image NAME:TAG…`. Without it docker pulls.
+STANDINS ?=
+test-images: $(INSTALLED) ## Build every image, bring the whole of docker-compose.yml up and try it; needs docker, not part of `test`.
+	@STANDINS="$(STANDINS)" $(BIN)/python -m pytest tests/images $(ARGS)
+
+manifests: $(INSTALLED) ## Write those files of deploy/kubernetes that follow from others; needs kubectl or kustomize.
+	@$(BIN)/python scripts/kubernetes-manifests
+
+# CLUSTER names a program that starts a cluster (up, run, down; tests/kubernetes/conftest.py); KUBE_CONTEXT a context of yours.
+CLUSTER ?=
+KUBE_CONTEXT ?=
+test-kubernetes: $(INSTALLED) ## Apply both overlays of deploy/kubernetes to a cluster; not part of `test`.
+	@CLUSTER="$(CLUSTER)" KUBE_CONTEXT="$(KUBE_CONTEXT)" $(BIN)/python -m pytest tests/kubernetes $(ARGS)
 
 clean: ## Remove what runs and checks leave behind; .venv and downloads stay.
 	rm -rf .cardwatch/demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache artifacts

@@ -5,11 +5,13 @@ and does not wait for what the demo needs.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 import typer
-from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.commands import needs, one_sentence_errors
 from typer.core import TyperGroup
 
 # command → where it is, ``module:attribute``: a Typer application with sub-commands, or a function.
@@ -22,14 +24,18 @@ COMMANDS: Final[Mapping[str, str]] = {
     "alerts": "cardwatch_cli.alerts_commands:app",
     "tables": "cardwatch_cli.lake.command:app",
     "backtest": "cardwatch_cli.backtest.command:backtest_command",
+    "webhook": "cardwatch_cli.webhook_command:webhook",
 }
+# Those that need the extra `demo`; where it is not installed they are not on offer.
+_DEMO: Final = frozenset({"platform", "demo"})
 
 
 class _LazyGroup(TyperGroup):
     """Knows its commands by name and imports one when it is used (all of them for ``--help``)."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(COMMANDS)
+        there = find_spec("cardwatch_platform") is not None
+        return [name for name in COMMANDS if there or name not in _DEMO]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _load(cmd_name) if cmd_name in COMMANDS else None
@@ -45,7 +51,8 @@ class _Cardwatch(typer.Typer):
 
 def _load(name: str) -> Any:
     module, _, attribute = COMMANDS[name].partition(":")
-    found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
+    with needs("cardwatch-cli[demo]") if name in _DEMO else nullcontext():
+        found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         command: Any = typer.main.get_group(found)
     else:

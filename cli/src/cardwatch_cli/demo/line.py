@@ -94,10 +94,10 @@ class Service:
     def __init__(self, stage: Stage, env: Mapping[str, str], log_path: Path, cwd: Path) -> None:
         self.stage: Final = stage
         self.log_path: Final = log_path
-        port = free_port()
-        self.probe: Final = Probe(port)
+        self.metrics_port: Final = free_port()
+        self.probe: Final = Probe(self.metrics_port)
         self._cwd: Final = cwd
-        self._env: Final = {**env, **stage.env, "CARDWATCH_METRICS_PORT": str(port)}
+        self._env: Final = {**env, **stage.env, "CARDWATCH_METRICS_PORT": str(self.metrics_port)}
         self._process: GuardedProcess | None = None
 
     @property

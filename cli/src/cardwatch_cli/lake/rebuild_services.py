@@ -6,10 +6,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_platform.processes import GuardedProcess
+
+if TYPE_CHECKING:
+    from cardwatch_platform.processes import GuardedProcess
 
 _ERROR: Final = "error: "
 _POLL_SECONDS: Final = 0.2
@@ -27,6 +29,9 @@ def run_service(name: str, arguments: Sequence[str], environment: Mapping[str, s
     command = Path(sys.executable).with_name(name)
     if not command.exists():
         raise CardwatchError(f"{name} is not installed here; an environment with all services would be right")
+    # Where the services are, so is the platform; the image of the command line has neither.
+    from cardwatch_platform.processes import GuardedProcess
+
     # Metrics of a minute's work are nobody's; and the service itself may run here and have the port.
     env = {**environment, "CARDWATCH_METRICS_PORT": "0", "PYTHONUNBUFFERED": "1"}
     with tempfile.TemporaryDirectory(prefix="cardwatch-rebuild-") as directory:
@@ -49,7 +54,7 @@ def run_service(name: str, arguments: Sequence[str], environment: Mapping[str, s
             raise CardwatchError(f"{name} {arguments[0]} failed: {_reason(said, code)}")
 
 
-def _lines(log: Any, process: GuardedProcess) -> Iterator[str]:
+def _lines(log: Any, process: "GuardedProcess") -> Iterator[str]:
     """The lines of a log that a process writes, until it has ended."""
     begun = ""
     while True:

@@ -1,0 +1,292 @@
+"""A real Prometheus scrapes a running line: every panel's query returns data, and alerts fire when their cause is real.
+
+`make test-observability`, apart from `make test`: it takes minutes.
+"""
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from cardwatch_cli.demo.line import Line, LineOptions, Service
+from cardwatch_cli.demo.stages import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER, base_environment, command
+from cardwatch_contracts.topics import TRANSACTIONS_SILVER
+from cardwatch_observability.catalogue import LOADER, OURS, PRODUCER, all_metrics
+from confluent_kafka import Producer
+from monitoring.fake_snowflake import Loader, loader
+from monitoring.panels import Question, questions
+from monitoring.prometheus import ALERTMANAGER, DEPLOY, PROMETHEUS, Watch
+
+pytestmark = [pytest.mark.integration, pytest.mark.observability, pytest.mark.timeout(900)]
+
+REPOSITORY: Final = Path(__file__).parents[2]
+SETTINGS: Final = {
+    # Transactions of two hours ago have to find their merchant's group gone.
+    "CARDWATCH_DETECTOR_LATENESS": "1m",
+    "CARDWATCH_DETECTOR_HORIZON_MERCHANT": "10m",
+    # A busy machine makes no rule too dear.
+    "CARDWATCH_DETECTOR_RULE_BUDGET_SECONDS": "60",
+    # One refusal, and a message is parked.
+    "CARDWATCH_NOTIFIER_REJECTED_ATTEMPTS": "1",
+    "CARDWATCH_NOTIFIER_WEBHOOK_TIMEOUT_SECONDS": "2",
+    "CARDWATCH_NOTIFIER_RETRY_LONGEST_SECONDS": "3",
+    "CARDWATCH_LAKEHOUSE_TRIGGER": "5s",
+    "CARDWATCH_LAKEHOUSE_VELOCITY_TRIGGER": "10s",
+    "CARDWATCH_LAKEHOUSE_MINUTES": "false",
+}
+SIMULATION: Final = (
+    "simulate", "--rate", "50", "--duration", "0", "--fraud-fraction", "0.1", "--json-fraction", "0.1",
+)  # fmt: skip
+
+SETTLE_SECONDS: Final = 600.0
+
+SHADOW_RULE: Final = """
+  - id: any-two
+    version: 1
+    title: Two payments with one card within an hour
+    scope: card
+    severity: low
+    mode: shadow
+    measures:
+      payments: {window: 1h, is: count(*)}
+    when: payments >= 2
+"""
+BROKEN_RULE: Final = """
+- id: too-long
+  title: Longer than what the state keeps
+  scope: card
+  measures: {payments: {window: 7d, is: count(*)}}
+  when: payments >= 3
+"""
+
+# Windows and thresholds of a quarter of an hour and more, made short.
+CHANGES: Final = {
+    "CardwatchNoTransactions": ("[10m]", "[15s]"),
+    "CardwatchLakehouseLag": ("> 600", "> 20"),
+    "CardwatchSnowflakeBehind": ("> 900", "> 20"),
+}
+NOT_PROVOKED: Final = {
+    "CardwatchFailuresPersist": "an outage of minutes, in which most other alerts fire too",
+    "CardwatchAlertFlood": "compares with a day",
+    "CardwatchSlowBatches": "needs more load than this machine can make",
+    "CardwatchOutboxUnavailable": "an outbox in SQLite is always there",
+    "CardwatchUpkeepFails": "upkeep comes ten minutes after a start",
+    "CardwatchManyFiles": "upkeep would have to fail for hours",
+    "CardwatchProfilesOld": "days",
+    "CardwatchErrorBudgetBurnsSlowly": "fires with the fast one here, see its test in deploy/prometheus/tests",
+}
+
+
+@dataclass
+class Watched:
+    """The line, what watches it, and a second enricher.
+
+    Attributes:
+        settled_at: when all of it should have done some work, by time.monotonic.
+    """
+
+    line: Line
+    watch: Watch
+    second_enricher: Service
+    loader: Loader
+    settled_at: float
+
+    def wait_for(self, *alerts: tuple[str, str], seconds: float) -> None:
+        """Wait until all of these alerts fire at once."""
+        self.watch.until(
+            lambda: set(alerts) <= self.watch.firing(),
+            lambda: f"no {sorted(set(alerts) - self.watch.firing())}",
+            seconds,
+        )
+
+    def simulate(self, *arguments: str) -> None:
+        """Go on with other transactions."""
+        self.line.stop_producer()
+        self.line.start_producer(*SIMULATION, *arguments)
+        assert self.line.producer is not None
+        self.watch.scrape(PRODUCER, self.line.producer.metrics_port)
+
+
+@pytest.fixture(scope="module")
+def watched(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    for program in (PROMETHEUS, ALERTMANAGER):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not on the PATH; Debian has it in a package of that name")
+    directory = tmp_path_factory.mktemp("watched")
+    rules = directory / "rules.yaml"
+    # Suppression of five minutes looks further back than a merchant's horizon here.
+    demo = re.sub(r"^ +suppress: .*\n", "", (REPOSITORY / "config/rules/demo.yaml").read_text(), flags=re.M)
+    rules.write_text(demo + SHADOW_RULE)
+    with ExitStack() as running:
+        options = LineOptions(directory / "line", rules, "watched.", SETTINGS)
+        line = running.enter_context(Line(platform, options))
+        line.start()
+
+        def service(of: str, **changes: Any) -> Service:
+            stage = replace(line.services[of].stage, **changes)
+            log = options.data_dir / f"logs/{stage.name}.log"
+            return Service(stage, base_environment(platform, options.topic_prefix), log, options.data_dir)
+
+        # Panels wait for the tables here.
+        line.services[LAKEHOUSE] = service(LAKEHOUSE, background=False)
+        line.services[LAKEHOUSE].start()
+        line.wait_ready()
+        own_name = {**line.services[ENRICHER].stage.env, "CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-2"}
+        second = service(ENRICHER, name="enricher-2", env=own_name)
+        second.start()
+        running.callback(lambda: second.kill() if second.running else None)
+        watch = running.enter_context(Watch(directory / "watch", CHANGES))
+        for job in (DETECTOR, LAKEHOUSE, NOTIFIER):
+            watch.scrape(job, line.services[job].metrics_port)
+        watch.scrape(ENRICHER, line.services[ENRICHER].metrics_port, second.metrics_port)
+        fake = running.enter_context(loader(line.tables_dir))
+        watch.scrape(LOADER, fake.port)
+        whole = Watched(line, watch, second, fake, time.monotonic() + SETTLE_SECONDS)
+        whole.simulate("--seed", "1", "--invalid-fraction", "0.02", "--late-fraction", "0.05", "--max-late", "10s")
+        label_alerts(whole, platform)
+        yield whole
+
+
+def label_alerts(watched: Watched, platform: Any) -> None:
+    """What an analyst does: three alerts were fraud, one was not."""
+    line = watched.line
+    watched.watch.until(
+        lambda: len(line.receiver.unique_ids()) >= 4, lambda: f"only {len(line.receiver.unique_ids())} alerts", 120
+    )
+    ids = [alert["alert_id"] for alert in line.received_alerts()]
+    for label, some in (("fraud", ids[:3]), ("legitimate", ids[3:4])):
+        subprocess.run(
+            [command("cardwatch"), "alerts", "label", *some, "--as", label, "--by", "anna"],
+            env={**os.environ, **platform.environment(), "CARDWATCH_TOPIC_PREFIX": line.options.topic_prefix},
+            check=True,
+        )
+
+
+@pytest.mark.parametrize("question", questions(), ids=str)
+def test_every_panel_has_data(watched: Watched, question: Question) -> None:
+    # The first ones wait until the line has got going, and what they wait for is there for the others too.
+    watched.watch.until(
+        lambda: watched.watch.ask(question.expression),
+        lambda: f"{question} has no data: {question.expression}",
+        max(5.0, watched.settled_at - time.monotonic()),
+    )
+
+
+def test_what_is_scraped_is_in_the_catalogue(watched: Watched) -> None:
+    known = {name for metric in all_metrics().values() for name in metric.series}
+    # Beside each counter the client tells when it began.
+    scraped = {name for name in watched.watch.series() if name.startswith(OURS) and not name.endswith("_created")}
+    assert scraped - known == set()
+    # What has no series until something goes wrong.
+    assert {name for name in known - scraped if name.startswith(OURS)} <= {
+        "cardwatch_errors_total",
+        "cardwatch_late_transactions_total",
+        "cardwatch_lakehouse_upkeep_failures_total",
+        "cardwatch_lakehouse_upkeep_partitions_total",
+        "cardwatch_loader_failures_total",
+        "cardwatch_rules_set_aside_total",
+        "cardwatch_spark_query_restarts_total",
+        "cardwatch_trace_spans_total",  # traces are off
+    }
+
+
+def test_nothing_fires_without_a_cause(watched: Watched) -> None:
+    # A line that has just begun is slow for a moment, which its objectives notice; and of the lakehouse's lag only 20 s
+    # are allowed here.
+    excused = {"CardwatchErrorBudgetBurnsFast", "CardwatchErrorBudgetBurnsSlowly", "CardwatchLakehouseLag"}
+    assert {name for name, _ in watched.watch.firing()} - excused == set()
+
+
+def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
+    line, watch = watched.line, watched.watch
+    seen: set[tuple[str, str]] = set()
+
+    def fire(*alerts: tuple[str, str], seconds: float = 150) -> None:
+        watched.wait_for(*alerts, seconds=seconds)
+        seen.update(watch.firing())
+
+    # The webhook does not answer, transactions of two hours ago come, a third of the messages is spoilt, a rule is
+    # broken, a replica dies, and twice there is a message with a schema that nobody knows.
+    line.receiver.delay_seconds = 5
+    past = (datetime.now(UTC) - timedelta(hours=2)).isoformat(timespec="seconds")
+    line.stop_producer()
+    line.start_producer("simulate", "--rate", "100", "--duration", "5s", "--seed", "3", "--start-time", past)
+    line.wait_produced(120)
+    watched.simulate("--seed", "2", "--invalid-fraction", "0.3")
+    apply_rule(line, BROKEN_RULE)
+    watched.second_enricher.kill()
+    fire(("CardwatchReplicaDown", "enricher"), ("CardwatchRuleSetAside", "detector"))
+    for number in (1, 2):
+        send_unknown_schema(line, 900_000 + number)
+        watch.until(
+            lambda number=number: watch.ask("sum(cardwatch_spark_query_restarts_total) or vector(0)")[0][1] >= number,  # type: ignore[misc]
+            lambda: "the query was not started again",
+            150,
+        )
+    query = "detector velocity-card-merchant"
+    fire(("CardwatchManyRefusals", ""), ("CardwatchQueryRestarts", query), ("CardwatchLateTransactions", "merchant"))
+
+    # Nobody enriches any more, and nothing goes to Snowflake.
+    line.kill(ENRICHER)
+    watched.loader.stop()
+    fire(
+        ("CardwatchServiceDown", "enricher"),
+        ("CardwatchConsumerLag", "enricher"),
+        ("CardwatchDeliveriesWait", "webhook"),
+        ("CardwatchSnowflakeBehind", "gold.alerts"),
+        ("CardwatchErrorBudgetBurnsFast", "lag"),
+        seconds=200,
+    )
+    states = watch.at_alertmanager()
+    assert states["CardwatchServiceDown", "enricher"] == "active"
+    assert states["CardwatchConsumerLag", "enricher"] == "suppressed", "the service that is down explains it"
+
+    # All is well again ...
+    line.receiver.delay_seconds = 0
+    line.restart(ENRICHER)
+    watch.until(
+        lambda: not {name for name, _ in watch.firing()} & {"CardwatchConsumerLag", "CardwatchDeliveriesWait"},
+        lambda: f"still {watch.firing()}",
+        200,
+    )
+    # ... until the webhook refuses forty messages for good, and the tables are not written any more.
+    line.receiver.fail_next(40, 400)
+    line.kill(LAKEHOUSE)
+    fire(("CardwatchDeliveriesGivenUp", "webhook"), ("CardwatchErrorBudgetBurnsFast", "delivery"))
+    line.receiver.fail_next(1, 410)
+    fire(
+        ("CardwatchReceiverSwitchedOff", "webhook"),
+        ("CardwatchServiceDown", "lakehouse"),
+        ("CardwatchLakehouseLag", "lakehouse"),
+    )
+    line.stop_producer()
+    fire(("CardwatchNoTransactions", ""))
+
+    every = {rule["alert"] for group in alert_rules()["groups"] for rule in group["rules"]}
+    assert {name for name, _ in seen} | set(NOT_PROVOKED) == every
+
+
+def apply_rule(line: Line, text: str) -> None:
+    path = line.options.data_dir / "broken.yaml"
+    path.write_text(text)
+    line.apply_rules(path)
+
+
+def send_unknown_schema(line: Line, schema_id: int) -> None:
+    producer = Producer({"bootstrap.servers": line.platform.bootstrap_servers})
+    producer.produce(TRANSACTIONS_SILVER.name(line.options.topic_prefix), struct.pack(">bI", 0, schema_id) + b"x", b"k")
+    assert producer.flush(30) == 0
+
+
+def alert_rules() -> Any:
+    return yaml.safe_load((DEPLOY / "prometheus/rules/alerts.yml").read_text())
