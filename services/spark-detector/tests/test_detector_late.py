@@ -131,7 +131,7 @@ class Topic:
 
 def keeper(topic: Topic, search: LateSearch) -> tuple[LateKeeper, Metrics]:
     metrics = Metrics()
-    return LateKeeper("here", "p.silver", topic, search, topic, LateMetrics(metrics, "p.")), metrics
+    return LateKeeper("here", "p.silver", topic, search, topic, LateMetrics(metrics, "p.", ())), metrics
 
 
 def dropped(rows: int, watermark_us: int, **others: dict[str, int]) -> Dropped:

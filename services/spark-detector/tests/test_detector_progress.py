@@ -114,3 +114,12 @@ def test_a_projection_keeps_only_what_is_asked_for() -> None:
     assert '"country"' not in projection("enriched_transaction", ["transaction_id"])
     with pytest.raises(ConfigurationError, match="no field colour"):
         projection("enriched_transaction", ["colour"])
+
+
+def test_failures_are_counted_from_zero() -> None:
+    # Prometheus sees no rise in a counter that begins with 1.
+    metrics = Metrics()
+    QueryMetrics(metrics, {"velocity-card": ["silver"]})
+    LateMetrics(metrics, "", ["card"])
+    assert metrics.registry.get_sample_value(RESTARTS_TOTAL, {"query": "velocity-card"}) == 0
+    assert metrics.registry.get_sample_value(LATE_TOTAL, {"scope": "card"}) == 0

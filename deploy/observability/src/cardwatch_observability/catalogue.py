@@ -85,7 +85,7 @@ def _alerts(metrics: Metrics) -> None:
 
 
 def _late(metrics: Metrics) -> None:
-    LateMetrics(metrics, "")
+    LateMetrics(metrics, "", ())
 
 
 _REGISTER: Final[Mapping[str, tuple[Callable[[Metrics], object], ...]]] = {

@@ -66,7 +66,7 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
             stack.enter_context(only_one(own.outbox_path))
         shared = Metrics()
         # The last one is the webhook, where there is one.
-        metrics = NotifierMetrics(shared, clocked_receiver=names[-1])
+        metrics = NotifierMetrics(shared, clocked_receiver=names[-1], receivers=names)
         tracer = stack.enter_context(tracing("cardwatch-notifier", shared))
         if tracer is not None:
             receivers = [TracedReceiver(receiver, tracer) for receiver in receivers]

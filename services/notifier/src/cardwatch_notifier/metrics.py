@@ -19,6 +19,7 @@ OLDEST_PENDING_SECONDS: Final = "cardwatch_notifier_outbox_oldest_pending_second
 RECEIVER_DISABLED: Final = "cardwatch_notifier_receiver_disabled"
 OUTBOX_AVAILABLE: Final = "cardwatch_notifier_outbox_available"
 
+_OUTCOMES: Final = ("delivered", "retried", "failed", "gone")
 _MICROS: Final = 1_000_000
 # An alert reaches an idle receiver within milliseconds.
 _DELIVERY_BUCKETS: Final = (0.002, 0.005, *LATENCY_BUCKETS)
@@ -31,9 +32,11 @@ class NotifierMetrics:
         shared: every service's metrics.
         clocked_receiver: whose deliveries the shared latency histogram measures. One receiver, so that a fast one
             (standard output) does not hide a slow one (the webhook) in the same histogram.
+        receivers: all of them. What is counted of each begins at 0: Prometheus sees no rise in a counter that begins
+            with some.
     """
 
-    def __init__(self, shared: Metrics, clocked_receiver: str) -> None:
+    def __init__(self, shared: Metrics, clocked_receiver: str, receivers: Iterable[str] = ()) -> None:
         self.shared: Final = shared
         self._clocked_receiver: Final = clocked_receiver
         self._transitions: Final = Counter(
@@ -55,6 +58,9 @@ class NotifierMetrics:
             buckets=_DELIVERY_BUCKETS,
             registry=shared.registry,
         )
+        for receiver in receivers:
+            for outcome in _OUTCOMES:
+                self._deliveries.labels(receiver, outcome)
 
     def accepted(self, verdicts: Iterable[Verdict]) -> None:
         """Count alert events that the outbox has taken."""

@@ -126,7 +126,7 @@ def _late_keeper(
             {scope: settings.horizon_us(scope) for scope in scopes},
         ),
         KafkaPublisher(kafka, TRANSACTIONS_LATE.name(prefix)),
-        LateMetrics(metrics, prefix),
+        LateMetrics(metrics, prefix, scopes),
     )
 
 

@@ -1,5 +1,6 @@
 """Keeps what came too late: on a topic of its own, counted, before the micro-batch is committed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,11 +23,13 @@ _log = get(__name__)
 class LateMetrics:
     """What the detector counts of late transactions; a micro-batch that a crash repeats counts again."""
 
-    def __init__(self, metrics: Metrics, topic_prefix: str) -> None:
+    def __init__(self, metrics: Metrics, topic_prefix: str, scopes: Iterable[str]) -> None:
         self._published: Final = metrics.published.labels(TRANSACTIONS_LATE.name(topic_prefix))
         self.late: Final = Counter(
             LATE_TOTAL, "Transactions that came too late to be evaluated.", ["scope"], registry=metrics.registry
         )
+        for scope in scopes:
+            self.late.labels(scope)  # from 0: Prometheus does not see a counter rise that begins with some
 
     def kept(self, late: list[LateTransaction]) -> None:
         """Count transactions after the broker has acknowledged them."""

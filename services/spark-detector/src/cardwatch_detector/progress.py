@@ -56,6 +56,8 @@ class QueryMetrics:
         self.restarts: Final = Counter(
             RESTARTS_TOTAL, "Times a failed query was started again.", ["query"], registry=registry
         )
+        for query in queries:
+            self.restarts.labels(query)  # from 0: Prometheus does not see a counter rise that begins with 1
 
     def set_position(self, query: str, committed: Offsets) -> None:
         """The offsets up to which a query has committed everything."""
