@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cardwatch_notifier.courier import Courier
-from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
+from cardwatch_notifier.metrics import DELIVERIES_TOTAL, NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox import Message, Outbox
 from cardwatch_notifier.policy import DeliveryPolicy
 from cardwatch_notifier.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
@@ -234,3 +234,13 @@ def test_a_courier_that_cannot_write_the_outbox_says_so_and_ends(outbox: Outbox,
     courier.start()
     assert told.wait(10)
     assert courier.failure is not None
+
+
+def test_deliveries_are_counted_from_zero() -> None:
+    # Prometheus sees no rise in a counter that begins with 40.
+    shared = Metrics()
+    NotifierMetrics(shared, "webhook", receivers=["stdout", "webhook"])
+    for receiver in ("stdout", "webhook"):
+        for outcome in ("delivered", "retried", "failed", "gone"):
+            labels = {"receiver": receiver, "outcome": outcome}
+            assert shared.registry.get_sample_value(DELIVERIES_TOTAL, labels) == 0, labels

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_detector.progress import QueryMetrics, record
+from cardwatch_detector.late_keeper import LATE_TOTAL, LateMetrics
+from cardwatch_detector.progress import RESTARTS_TOTAL, QueryMetrics, record
 from cardwatch_detector.settings import VelocitySettings
 from cardwatch_detector.silver_source import kafka_options, projection
 from cardwatch_service.metrics import Metrics
