@@ -397,7 +397,7 @@ def alert_latencies(platform: EmbeddedPlatform, prefix: str, begin_us: int, end_
             for message in consumer.consume(min(left, 1000), timeout=1):
                 left -= 1
                 alert = decode(message.value())
-                began = int(alert["raw_broker_time"].timestamp() * SECOND_US + 0.5)
+                began = alert["raw_broker_time"]
                 if begin_us <= began < end_us:
                     found.append(message.timestamp()[1] / 1e3 - began / 1e6)
     finally:
