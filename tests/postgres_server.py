@@ -13,12 +13,14 @@ import subprocess
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import psycopg
+import pytest
 
 _START_SECONDS: Final = 30.0
 _OWNER: Final = "postgres"
@@ -165,3 +167,13 @@ class PostgresServer:
                 shutil.copytree(packages / "pgserver.libs", copies / "pgserver.libs")
             installed = copies / "pgserver" / "pginstall"
         return installed / "bin"
+
+
+@contextlib.contextmanager
+def server_or_skip() -> Iterator[PostgresServer]:
+    """A server for the length of a ``with``; where it cannot run, the test is skipped for that reason."""
+    try:
+        with PostgresServer() as server:
+            yield server
+    except UnavailableError as error:
+        pytest.skip(f"PostgreSQL does not run here: {error}")

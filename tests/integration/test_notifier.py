@@ -24,7 +24,7 @@ from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
-from postgres_server import PostgresServer, UnavailableError
+from postgres_server import PostgresServer, server_or_skip
 from prometheus_client.parser import text_string_to_metric_families
 from topic_reader import messages
 
@@ -266,11 +266,8 @@ def test_the_working_day_of_a_notifier(line: Line, receiver: WebhookReceiver) ->
 
 @pytest.fixture
 def postgres() -> Iterator[PostgresServer]:
-    try:
-        with PostgresServer() as server:
-            yield server
-    except UnavailableError as error:
-        pytest.skip(f"PostgreSQL does not run here: {error}")
+    with server_or_skip() as server:
+        yield server
 
 
 def test_replicas_on_one_database_outlive_a_kill_and_its_absence(

@@ -18,7 +18,7 @@ from cardwatch_notifier.postgres import Database
 from cardwatch_notifier.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.receiver import Delivered, Outcome
 from cardwatch_notifier.sqlite_outbox import SqliteOutbox
-from postgres_server import PostgresServer, UnavailableError
+from postgres_server import PostgresServer, server_or_skip
 
 SECOND = 1_000_000
 FAR_AHEAD = 2**62
@@ -191,11 +191,8 @@ class PostgresPlace:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A real PostgreSQL server."""
-    try:
-        with PostgresServer() as server:
-            yield server
-    except UnavailableError as error:
-        pytest.skip(f"PostgreSQL does not run here: {error}")
+    with server_or_skip() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

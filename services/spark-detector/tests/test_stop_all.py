@@ -40,3 +40,15 @@ def test_a_query_that_has_ended_is_left_alone() -> None:
     ended.running = False
     stop_all([ended], 5.0)
     assert not ended.broken_off
+
+
+def test_a_query_that_passes_for_running_when_it_was_stopped_is_not_waited_for() -> None:
+    class Gone(Query):
+        def stop_now(self) -> None:
+            self.broken_off = True
+
+    gone = Gone(60.0)
+    began = time.monotonic()
+    stop_all([gone], 0.1)
+    assert time.monotonic() - began < 2.0
+    assert gone.broken_off

@@ -88,7 +88,8 @@ def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> No
     """Stop each query as soon as its running micro-batch ends.
 
     All of them together get ``seconds``, not each: who asks a process with a dozen queries to stop waits for a minute
-    or less. A micro-batch that takes longer is broken off, and done again from the checkpoint.
+    or less. A micro-batch that takes longer is broken off, and done again from the checkpoint. A query that passes for
+    running even then is not waited for: its thread may be gone without Spark's noticing.
     """
     deadline = time.monotonic() + seconds
     while going := [query for query in queries if query.running]:
@@ -96,6 +97,8 @@ def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> No
         for query in going:
             if late or query.idle:
                 query.stop_now()
+        if late:
+            return
         time.sleep(0.02)
 
 
