@@ -24,7 +24,7 @@ from cardwatch_cli.lake.query import answer, connected
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.layout import layout_of
 from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
-from cardwatch_lakehouse.upkeep.optimize import ordered_writer
+from cardwatch_lakehouse.upkeep.optimize import joined_writer, ordered_writer
 from deltalake import write_deltalake
 
 BAR_MS = 300
@@ -62,7 +62,8 @@ def make(tables_dir: Path, tokens: pa.Array, rows: int, days: int) -> None:
         if live:
             size = -(-day.num_rows // LIVE_FILES)
             for first in range(0, day.num_rows, size):
-                write_deltalake(path, day.slice(first, size), **common)
+                as_joined = joined_writer(layout_of(SILVER_TRANSACTIONS.name))
+                write_deltalake(path, day.slice(first, size), writer_properties=as_joined, **common)
         else:
             # In the order and the files in which `cardwatch tables optimize` leaves it.
             ordered = day.sort_by([(name, "ascending") for name in layout_of(SILVER_TRANSACTIONS.name).order])

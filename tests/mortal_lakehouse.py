@@ -1,8 +1,9 @@
 """The lakehouse with sudden deaths that are quick to come back from: SIGUSR1 ends its queries wherever they are.
 
 Jobs are cancelled and query threads interrupted, no micro-batch is waited for. The process then stops itself (SIGSTOP),
-for what is left behind to be looked at. When it is told to go on, Spark starts anew in the same Java process, which has
-its classes loaded and compiled already. What Delta remembers of its tables is forgotten, as by a new process.
+for what is left behind to be looked at. When it is told to go on, its queries start anew from their checkpoints in the
+same Spark, which has its classes loaded and compiled already. What Delta remembers of its tables is forgotten, as by a
+new process.
 """
 
 import os
@@ -10,31 +11,38 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 
-from cardwatch_detector.lakehouse.bootstrap import run
+from cardwatch_detector.lakehouse.bootstrap import run, spark_config
+from cardwatch_detector.settings import LakehouseSettings, SparkSettings
+from cardwatch_detector.spark_session import build_session
+from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
-from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 
 class Life:
-    """From one start to the next."""
+    """From one start of the queries to the next."""
 
-    def __init__(self) -> None:
+    def __init__(self, session: SparkSession) -> None:
         self.shutdown = Shutdown()
-        self.killed = False
+        self._session = session
+        self._killer: Thread | None = None
 
     def kill(self, *_: object) -> None:
         # Not in the signal's handler: the main thread may be talking to Java, and Java answers it one thing at a time.
-        Thread(target=self._kill, daemon=True).start()
+        self._killer = Thread(target=self._kill, daemon=True)
+        self._killer.start()
+
+    def killed(self) -> bool:
+        """Whether it ended by ``kill``, which is over."""
+        if self._killer is not None:
+            self._killer.join()
+        return self._killer is not None
 
     def _kill(self) -> None:
-        session = SparkSession._instantiatedSession
-        assert session is not None, "killed before Spark had started"
-        self.killed = True
         self.shutdown.request()  # or a query that has ended would be started again
-        session.sparkContext.cancelAllJobs()
-        queries = session.streams.active
-        with ThreadPoolExecutor(len(queries)) as pool:
+        self._session.sparkContext.cancelAllJobs()
+        queries = self._session.streams.active
+        with ThreadPoolExecutor(max(1, len(queries))) as pool:
             for query in queries:
                 pool.submit(query.stop)
 
@@ -43,14 +51,16 @@ class Life:
 
 
 def main() -> int:
+    session = build_session("cardwatch-lakehouse", load(SparkSettings), spark_config(load(LakehouseSettings)))
     while True:
-        life = Life()
+        life = Life(session)
         signal.signal(signal.SIGUSR1, life.kill)
         signal.signal(signal.SIGTERM, life.end)
-        code = run(life.shutdown)
-        if not life.killed:
+        code = run(life.shutdown)  # in the session that is there
+        if not life.killed():
+            session.stop()
             return code
-        SparkContext._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+        session._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
         os.kill(os.getpid(), signal.SIGSTOP)
 
 

@@ -12,3 +12,8 @@ QUICK: Final[Mapping[str, str]] = {
     "JAVA_TOOL_OPTIONS": QUICK_JVM,
     "CARDWATCH_DETECTOR_WARM_UP": "false",
 }
+
+# Tables that take as long as all the others, for lines on which nobody looks at them.
+WITHOUT_SLOW_TABLES: Final[Mapping[str, str]] = {
+    f"CARDWATCH_LAKEHOUSE_{name}": "false" for name in ("PROFILES", "VELOCITY", "MINUTES")
+}

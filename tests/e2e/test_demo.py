@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from short_lived import QUICK
+from short_lived import QUICK, WITHOUT_SLOW_TABLES
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -20,10 +20,6 @@ KEYS = {
     "produced", "silver", "dead_letters", "alerts_raised", "alerts_by_rule", "delivered", "latency_ms", "precision",
     "recall", "delta_rows", "oracle",
 }  # fmt: skip
-
-
-# Tables that no demo looks at, which take as long as the rest of it.
-WITHOUT_SLOW_TABLES = {f"CARDWATCH_LAKEHOUSE_{name}": "false" for name in ("PROFILES", "VELOCITY", "MINUTES")}
 
 
 def demo(tmp_path: Path, *arguments: str, warm_up: bool = False, **options: Any) -> "subprocess.Popen[str]":

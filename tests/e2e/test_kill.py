@@ -1,51 +1,20 @@
-"""Services are killed (SIGKILL) in the middle of their work and started again: no alert is lost, none is told twice.
-
-produce ├────────────────────────────────────────────────────────────────────────┤
-enricher          ✗     ↻
-detector                         ✗     ↻
-notifier                                        ✗     ↻
-then                                                    drain, compare with the oracle and with the webhook
+"""Services are killed in the middle of their work and started again: no alert is lost, none is told twice.
 
 Traces are on meanwhile: each alert's leads from the producer through all of them to the webhook.
 """
 
-import time
-from collections.abc import Callable
-
 import pytest
-from cardwatch_cli.demo.line import Line
 from cardwatch_cli.demo.report import build_report
-from cardwatch_cli.demo.stages import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER
 from cardwatch_contracts.cards import find_card_numbers
-from otlp_collector import Collector
-from short_lived import QUICK
-from whole_traces import EVERYTHING, whole_traces
+from lines import Struck
+from whole_traces import whole_traces
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
-SIMULATION = (
-    "simulate", "--rate", "100", "--duration", "0", "--seed", "11", "--fraud-fraction", "0.1",
-    "--late-fraction", "0.05", "--max-late", "10s", "--duplicate-fraction", "0.03", "--invalid-fraction", "0.02",
-    "--json-fraction", "0.1",
-)  # fmt: skip
-
 
 @pytest.mark.timeout(600)
-def test_killed_services_lose_and_repeat_nothing(make_line: Callable[..., Line], traces: Collector) -> None:
-    env = {**QUICK, **EVERYTHING, "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint}
-    line = make_line(without=frozenset({LAKEHOUSE}), env=env)
-    line.start_producer(*SIMULATION)
-    told = _wait_for_alerts(line, 5)
-    for victim in (ENRICHER, DETECTOR, NOTIFIER):
-        line.kill(victim)
-        time.sleep(2)
-        line.restart(victim)
-        line.wait_ready()
-        told = _wait_for_alerts(line, told + 5)
-    line.stop_producer()
-    line.drain()
-    line.stop()
-
+def test_killed_services_lose_and_repeat_nothing(struck: Struck) -> None:
+    line = struck.line
     recorded = line.recorded()
     report = build_report(recorded, line.deliveries(), line.options.rules, line.tables_dir, simulated=True)
     assert report.problems(simulated=True) == []
@@ -54,11 +23,12 @@ def test_killed_services_lose_and_repeat_nothing(make_line: Callable[..., Line],
     # A receiver tells a retry by its id: so many different ids of raised alerts as there are alerts.
     raised_ids = {delivery.webhook_id for delivery in line.deliveries() if delivery.status == "raised"}
     assert len(raised_ids) == report.alerts_raised == report.delivered
-    _check_traces(line, traces)
 
 
-def _check_traces(line: Line, traces: Collector) -> None:
-    """Each alert's leads to its request. A killed service takes along the steps that it has not told yet."""
+@pytest.mark.timeout(600)
+def test_each_alerts_trace_leads_from_the_producer_to_the_webhook(struck: Struck) -> None:
+    # A killed service takes along the steps that it has not told yet.
+    line, traces = struck
     prefix = line.options.topic_prefix
     requests = {request.traceparent: request for request in line.receiver.accepted if request.traceparent is not None}
     found = whole_traces(requests, traces.spans)
@@ -89,12 +59,3 @@ def _check_traces(line: Line, traces: Collector) -> None:
     told = " ".join(str(span.attributes) for span in traces.spans)
     assert find_card_numbers(told) == []
     assert [card for card in {one["card_token"] for one in line.recorded().transactions} if card in told] == []
-
-
-def _wait_for_alerts(line: Line, least: int, timeout: float = 120.0) -> int:
-    deadline = time.monotonic() + timeout
-    while (told := len(line.receiver.unique_ids())) < least:
-        line.check_alive()
-        assert time.monotonic() < deadline, f"only {told} alerts within {timeout:.0f} s"
-        time.sleep(0.1)
-    return told

@@ -16,6 +16,8 @@ from cardwatch_cli.main import app
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
+from lines import Struck
+from short_lived import QUICK
 from typer.testing import CliRunner
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
@@ -26,23 +28,22 @@ QUESTIONS = Path(__file__).parents[2] / "docs/questions.md"
 Standing = dict[str, str | None]
 
 
-@pytest.mark.timeout(600)
-def test_live_replayed_and_backtested(
-    make_line: Callable[..., Line], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = make_line()
-    live.start_producer(
-        "simulate", "--rate", "100", "--duration", "20s", "--seed", "5", "--fraud-fraction", "0.1",
-        "--late-fraction", "0.05", "--max-late", "10s", "--duplicate-fraction", "0.03", "--json-fraction", "0.2",
-        "--invalid-fraction", "0.02",
-    )  # fmt: skip
-    live.wait_produced(timeout=120)
-    live.drain()
-    live.stop()
-    raised = standing(live)
-    assert sum(on is None for on in raised.values()) >= 10
-    assert any(on is not None for on in raised.values()), "some are suppressed"
+@pytest.fixture(scope="session")
+def live(struck: Struck) -> Line:
+    """What it gave live, though its services were killed in between."""
+    return struck.line
 
+
+@pytest.fixture(scope="session")
+def raised(live: Line) -> Standing:
+    found = standing(live)
+    assert sum(on is None for on in found.values()) >= 10
+    assert any(on is not None for on in found.values()), "some are suppressed"
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_backtested(live: Line, raised: Standing, tmp_path: Path) -> None:
     file = tmp_path / "alerts.parquet"
     rules, tables = str(live.options.rules), str(live.tables_dir)
     outcome = CliRunner().invoke(app, ["backtest", "--rules", rules, "--tables-dir", tables, "--output", str(file)])
@@ -50,10 +51,10 @@ def test_live_replayed_and_backtested(
     found = pq.read_table(file).to_pydict()
     assert dict(zip(found["alert_id"], found["suppressed_by"], strict=True)) == raised
 
-    rebuild_everything(live, tmp_path / "rebuilt", monkeypatch)
-    ask_all_questions(tables)
 
-    replayed = make_line(without=frozenset({LAKEHOUSE}))
+@pytest.mark.timeout(600)
+def test_replayed_from_a_file(live: Line, raised: Standing, make_line: Callable[..., Line], tmp_path: Path) -> None:
+    replayed = make_line(without=frozenset({LAKEHOUSE}), env=QUICK)
     source, mapping = as_file(live, tmp_path)
     replayed.start_producer("replay", str(source), "--mapping", str(mapping), "--speed", "max")
     replayed.wait_produced(timeout=120)
@@ -62,9 +63,18 @@ def test_live_replayed_and_backtested(
     assert standing(replayed) == raised
 
 
+@pytest.mark.timeout(600)
+def test_rebuilt(live: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuild_everything(live, tmp_path / "rebuilt", monkeypatch)
+
+
+def test_every_question_of_the_docs_has_an_answer(live: Line) -> None:
+    ask_all_questions(str(live.tables_dir))
+
+
 def rebuild_everything(line: Line, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silver from bronze and the alerts from silver are the same, row by row; gold is of that silver."""
-    for name, value in base_environment(line.platform, line.options.topic_prefix).items():
+    for name, value in (base_environment(line.platform, line.options.topic_prefix) | QUICK).items():
         monkeypatch.setenv(name, value)
     arguments = ["--tables-dir", str(line.tables_dir), "--to", str(to)]
     outcome = CliRunner().invoke(app, ["tables", "rebuild", *arguments])

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
@@ -118,6 +119,24 @@ def test_after_upkeep_files_are_few_rows_the_same_and_again_there_is_nothing_to_
     tokens = DeltaTable(str(lake / "silver/transactions")).to_pyarrow_table()["card_token"].to_pylist()
     assert tokens == sorted(tokens)
     assert [one for name in before for one in optimize(catalog, name, AT_ONCE)] == []
+
+
+def test_files_of_a_day_that_is_written_tell_which_cards_they_do_not_have(lake: Path) -> None:
+    (done,) = optimize(Catalog(str(lake)), SILVER, settled_after=timedelta(days=10_000))
+    assert (done.action, done.after) == (Action.JOIN, 1)
+    silver = DeltaTable(str(lake / "silver/transactions"))
+    (path,) = silver.file_uris()
+
+    def left_out(card: str) -> bool:
+        probe = "SELECT bool_and(bloom_filter_excludes) FROM parquet_bloom_probe(?, 'card_token', ?)"
+        (answer,) = duckdb.execute(probe, [path, card]).fetchone() or (None,)
+        return bool(answer)
+
+    there = silver.to_pyarrow_table()["card_token"].to_pylist()
+    assert len(there) == 1200
+    assert not any(left_out(card) for card in there)
+    rng = random.Random(2)
+    assert sum(left_out(rng.randbytes(16).hex()) for _ in range(200)) >= 190
 
 
 def test_the_partitions_files_and_their_bounds_are_told_by_the_log(lake: Path) -> None:

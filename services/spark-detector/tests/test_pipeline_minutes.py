@@ -113,6 +113,12 @@ def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[[], in
     return run
 
 
+@pytest.fixture(autouse=True)
+def for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the settings for many rows, which have a plan made over and over while it runs."""
+    monkeypatch.setattr(pipeline_minutes, "_SETTINGS", {})
+
+
 def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[[], int], tmp_path: Path) -> None:
     lake.fill(0, 2)
     lake.fill(300, 301)
@@ -139,13 +145,6 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
     assert lake.table(GOLD_PIPELINE_MINUTES).version() == version
 
 
-@pytest.fixture
-def for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the settings for many rows, which have a plan made over and over while it runs."""
-    monkeypatch.setattr(pipeline_minutes, "_SETTINGS", {})
-
-
-@pytest.mark.usefixtures("for_few_rows")
 def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     spark: SparkSession, lake: Lake, catch_up: Callable[[], int]
 ) -> None:

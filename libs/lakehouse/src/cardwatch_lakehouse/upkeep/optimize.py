@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, WriterProperties
+from deltalake import BloomFilterProperties, ColumnProperties, DeltaTable, WriterProperties
 
 from cardwatch_lakehouse.catalog import Catalog
-from cardwatch_lakehouse.layout import layout_of
+from cardwatch_lakehouse.layout import Layout, layout_of
 from cardwatch_lakehouse.upkeep.commits import retried
 from cardwatch_lakehouse.upkeep.files import LiveFile, partitions
 from cardwatch_lakehouse.upkeep.planning import Action, Task, plan
@@ -20,6 +20,9 @@ SETTLED_AFTER: Final = timedelta(hours=2)
 
 # A question for one card reads one group of rows of a file: small enough to be read at once, large enough to compress.
 _ROWS_OF_A_GROUP: Final = 100_000
+# How many groups that do not have a card are read for it all the same. The filter takes 128 KB, the tokens of as many
+# rows some megabytes.
+_READ_IN_VAIN: Final = 0.01
 # What sorting may take of memory before it goes to disk; a day of any size is sorted with that.
 _SORT_BYTES: Final = 256 << 20
 
@@ -42,6 +45,22 @@ class Optimized:
 def ordered_writer() -> WriterProperties:
     """How the files of rows in order are written."""
     return WriterProperties(compression="ZSTD", max_row_group_size=_ROWS_OF_A_GROUP)
+
+
+def joined_writer(layout: Layout) -> WriterProperties:
+    """How the files of rows in the order in which they came are written.
+
+    Where there will be an order, any value may be in any group of rows until then: a Bloom filter of the column tells
+    for most groups that a value is not there (Parquet's split block Bloom filter, which DuckDB looks into).
+    """
+    if not layout.order:
+        return WriterProperties(compression="ZSTD")
+    unordered = BloomFilterProperties(True, fpp=_READ_IN_VAIN, ndv=_ROWS_OF_A_GROUP)
+    return WriterProperties(
+        compression="ZSTD",
+        max_row_group_size=_ROWS_OF_A_GROUP,
+        column_properties={layout.order[0]: ColumnProperties(bloom_filter_properties=unordered)},
+    )
 
 
 def tasks(catalog: Catalog, name: str, now: datetime, settled_after: timedelta = SETTLED_AFTER) -> list[Task]:
@@ -92,9 +111,10 @@ def _write(table: DeltaTable, name: str, task: Task) -> dict[str, Any]:
         "max_concurrent_tasks": 1,  # the queries want the other cores
         "max_spill_size": _SORT_BYTES,
     }
+    layout = layout_of(name)
     if task.action is Action.ORDER:
-        return table.optimize.z_order(list(layout_of(name).order), writer_properties=ordered_writer(), **common)
-    return table.optimize.compact(**common)
+        return table.optimize.z_order(list(layout.order), writer_properties=ordered_writer(), **common)
+    return table.optimize.compact(writer_properties=joined_writer(layout), **common)
 
 
 def _in_order(table: DeltaTable, file: LiveFile, column: str) -> bool:

@@ -36,6 +36,11 @@ _SPARK_CONFIG: Final = {
 }
 
 
+def spark_config(settings: LakehouseSettings) -> dict[str, str]:
+    """The Spark settings that the queries run under."""
+    return _SPARK_CONFIG | for_stores([settings.tables_dir], settings.checkpoint_dir)
+
+
 def run(shutdown: Shutdown) -> int:
     """Write the tables until the process is asked to stop; returns its exit code.
 
@@ -67,7 +72,7 @@ def run(shutdown: Shutdown) -> int:
         queries,
         service,
         metrics,
-        _SPARK_CONFIG | for_stores([settings.tables_dir], settings.checkpoint_dir),
+        spark_config(settings),
         shutdown,
         prepare=prepare,
     )
