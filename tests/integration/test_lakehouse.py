@@ -58,9 +58,8 @@ CARD_NUMBER = "4111111111111111"  # published test number
 NOW_US = 1_795_478_400_000_000
 MINUTE_US = 60_000_000
 MARGIN_SECONDS = 240.0  # the machine may be busy with other tests
-KILLS = 10
-# So many of them end the process, Java and all, as when a machine loses power; each costs a cold start, half a minute.
-# The others end all queries within it. Who changes how tables are written asks for 10.
+# So many of the kills end the process, Java and all, as when a machine loses power; each costs a cold start, half a
+# minute. The others end all queries within it. Who changes how tables are written asks for 10.
 POWER_LOSSES = int(os.environ.get("CARDWATCH_TEST_POWER_LOSSES", "1"))
 
 
@@ -406,13 +405,18 @@ COMMITS_OF_DELTA, BEGINNINGS, COMMITS_OF_SPARK = (
 )
 MOMENTS: tuple[Callable[[random.Random], Moment], ...] = (
     lambda rng: Moment("tables/silver/transactions/_delta_log/[0-9]*.json", 1),
-    lambda rng: Moment(COMMITS_OF_DELTA, 3),
-    lambda rng: Moment(BEGINNINGS, 2, rng.uniform(0, 0.7)),
     lambda rng: Moment(COMMITS_OF_DELTA, 1),
-    lambda rng: Moment("tables/gold/alerts/_delta_log/[0-9]*.json", 1),
-    lambda rng: Moment(COMMITS_OF_SPARK, 2, rng.uniform(0, 0.7)),
-    lambda rng: Moment(COMMITS_OF_DELTA, 5),
+    lambda rng: Moment(BEGINNINGS, 2, rng.uniform(0, 0.7)),
+    lambda rng: Moment(COMMITS_OF_DELTA, 2),
+    # One of several commits for one micro-batch: events, alerts, labels, labels onto alerts.
+    lambda rng: Moment("tables/*/alert*/_delta_log/[0-9]*.json", 1),
+    lambda rng: Moment(COMMITS_OF_SPARK, 1, rng.uniform(0, 0.7)),
+    lambda rng: Moment(COMMITS_OF_DELTA, 3),
+    lambda rng: Moment(BEGINNINGS, 3, rng.uniform(0, 0.7)),
+    lambda rng: Moment(COMMITS_OF_DELTA, 1),
+    lambda rng: Moment(COMMITS_OF_SPARK, 2),
 )
+KILLS = len(MOMENTS)
 
 
 def test_empty_tables_are_there_before_any_message(line: Line) -> None:
@@ -459,8 +463,8 @@ def test_tables_equal_topics_after_kills_and_a_clean_stop(line: Line) -> None:
     line.producer.flush(MARGIN_SECONDS)
     repeated = 0
     with traffic(line):
-        for kill in range(KILLS):
-            line.wait_for_moment(MOMENTS[kill % len(MOMENTS)](rng))
+        for kill, moment in enumerate(MOMENTS):
+            line.wait_for_moment(moment(rng))
             power_loss = kill < POWER_LOSSES
             (line.kill if power_loss else line.kill_queries)()
             repeated += line.unfinished()
