@@ -82,6 +82,38 @@ def test_however_large_a_day_its_full_files_are_few(size: int) -> None:
     assert 2 * size / target_size(size) + 10 <= MOST_FILES
 
 
+def joined(files: Sequence[LiveFile], target: int) -> list[LiveFile]:
+    """What the library makes of small files: one after the other into a file, until the next would be too much."""
+    bins: list[list[LiveFile]] = []
+    room = 0
+    for small in (one for one in files if one.size <= target):
+        if small.size > room:
+            bins.append([])
+            room = target
+        bins[-1].append(small)
+        room -= small.size
+    made = [LiveFile("p", sum(one.size for one in some), max(one.written for one in some), "0", "f") for some in bins]
+    return [*(one for one in files if one.size > target), *made]
+
+
+@pytest.mark.parametrize(("a_second", "hours"), [(5, 1), (200, 1), (1000, 0.25), (1000, 1), (5000, 1), (100_000, 6)])
+def test_over_a_whole_day_of_micro_batches_files_are_few_after_each_upkeep(a_second: int, hours: float) -> None:
+    start, every, trigger = datetime(2026, 11, 25, tzinfo=UTC), timedelta(hours=hours), timedelta(seconds=2)
+    bytes_of_a_transaction = 120
+    files: list[LiveFile] = []
+    now = start
+    while now < start + timedelta(days=1) - every:
+        for number in range(every // trigger):
+            size = a_second * bytes_of_a_transaction * trigger // timedelta(seconds=1)
+            files.append(LiveFile("p", size, now + number * trigger, "0", "f"))
+        now += every
+        partition = Partition({"event_date": start.date()}, files)
+        for task in plan([partition], BY_CARD, now, SETTLED, lambda _: False):
+            assert task.action is Action.JOIN
+            files = joined(files, task.target_size)
+        assert len(files) <= MOST_FILES
+
+
 def test_every_layout_is_of_columns() -> None:
     for table in ALL_TABLES:
         layout = layout_of(table.name)
