@@ -54,6 +54,7 @@ def main() -> None:
 def make(tables_dir: Path, tokens: pa.Array, rows: int, days: int) -> None:
     """Write the days one by one."""
     path = SILVER_TRANSACTIONS.path(str(tables_dir))
+    layout = layout_of(SILVER_TRANSACTIONS.name)
     rng = np.random.default_rng(1)
     for number in range(days):
         live = number == days - 1
@@ -62,11 +63,10 @@ def make(tables_dir: Path, tokens: pa.Array, rows: int, days: int) -> None:
         if live:
             size = -(-day.num_rows // LIVE_FILES)
             for first in range(0, day.num_rows, size):
-                as_joined = joined_writer(layout_of(SILVER_TRANSACTIONS.name))
-                write_deltalake(path, day.slice(first, size), writer_properties=as_joined, **common)
+                write_deltalake(path, day.slice(first, size), writer_properties=joined_writer(layout), **common)
         else:
             # In the order and the files in which `cardwatch tables optimize` leaves it.
-            ordered = day.sort_by([(name, "ascending") for name in layout_of(SILVER_TRANSACTIONS.name).order])
+            ordered = day.sort_by([(name, "ascending") for name in layout.order])
             write_deltalake(path, ordered, target_file_size=128 << 20, writer_properties=ordered_writer(), **common)
         print(f"day {number + 1} of {days}", file=sys.stderr)
 

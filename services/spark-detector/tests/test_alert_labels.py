@@ -119,7 +119,7 @@ def letter(offset: int, service: str, refused_at: int, value: bytes) -> tuple[st
 
 def test_the_last_label_holds_whichever_comes_first_and_is_counted(lake: Lake) -> None:
     # Before its alert, with it, and after it; an earlier one after a later one; the same time twice.
-    lake.write(0, label("a", "fraud", 20), label("a", "unclear", 10), label("b", "unclear", 5))
+    lake.write(0, label("a", "fraud", 20), label("a", "unclear", 10), label("b", "unclear", 5), times=2)
     assert lake.labels() == {}
     lake.write(1, alert("a"), alert("b"), alert("c"), label("b", "fraud", 5), label("c", "legitimate", 1), times=2)
     assert lake.labels() == {"a": "fraud", "b": "fraud", "c": "legitimate"}
@@ -145,11 +145,19 @@ def test_the_last_label_holds_whichever_comes_first_and_is_counted(lake: Lake) -
 
     # By rule, whenever that may have changed.
     first, second = {("x", "fraud"): 2, ("x", "legitimate"): 1}, {("x", "fraud"): 2, ("x", "unclear"): 1}
-    assert lake.verdicts == [{}, first, first, second, second]
+    assert lake.verdicts == [{}, {}, first, first, second, second]
     # What was labelled more than 30 days ago says little of the rule as it is now.
     lake.now += timedelta(days=20)
     lake.write(4, label("a", "legitimate", 20 * 86_400_000_000))
-    assert lake.verdicts[5:] == [{("x", "legitimate"): 1}]
+    assert lake.verdicts[6:] == [{("x", "legitimate"): 1}]
+
+
+def test_labels_are_counted_after_the_first_micro_batch_whatever_it_holds(lake: Lake) -> None:
+    # Another process may have written labels before.
+    lake.write(0, alert("a"))
+    assert lake.verdicts == [{}]
+    lake.write(1, alert("b"))
+    assert lake.verdicts == [{}], "without labels nothing can have changed"
 
 
 def test_a_dead_letter_is_kept_once(lake: Lake) -> None:
