@@ -39,7 +39,7 @@ def demo(tmp_path: Path, *arguments: str, warm_up: bool = False, **options: Any)
 
 @pytest.mark.timeout(400)
 def test_the_demo_raises_and_delivers_exactly_what_the_transactions_call_for(tmp_path: Path) -> None:
-    arguments = ("--duration", "20s", "--rate", "100", "--seed", "3", "--report", "report.json")
+    arguments = ("--duration", "10s", "--rate", "200", "--seed", "3", "--report", "report.json")
     process = demo(tmp_path, *arguments, warm_up=True)
     output, _ = process.communicate(timeout=380)
     assert process.returncode == 0, output

@@ -24,6 +24,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
 QUESTIONS = Path(__file__).parents[2] / "docs/questions.md"
 
+# The rebuild is set up for millions of rows; here are thousands.
+FEW_ROWS = """\
+spark.sql.codegen.wholeStage false
+spark.sql.codegen.factoryMode NO_CODEGEN
+spark.sql.shuffle.partitions 2
+"""
+
 # What stands: alert id → the alert that it is counted on, None for one that was raised.
 Standing = dict[str, str | None]
 
@@ -65,6 +72,9 @@ def test_replayed_from_a_file(live: Line, raised: Standing, make_line: Callable[
 
 @pytest.mark.timeout(600)
 def test_rebuilt(live: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_rows = tmp_path / "few-rows.conf"
+    few_rows.write_text(FEW_ROWS)
+    monkeypatch.setenv("CARDWATCH_SPARK_CONF_FILE", str(few_rows))
     rebuild_everything(live, tmp_path / "rebuilt", monkeypatch)
 
 

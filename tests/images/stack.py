@@ -170,6 +170,12 @@ class Stack:
             )
         return done.stdout
 
+    def psql(self, statement: str) -> None:
+        """Have PostgreSQL do something, as docs/compose.md says."""
+        # The stand-in has its socket elsewhere.
+        where = ["--env", "PGHOST=/tmp"] if self._standins else []
+        self.compose("exec", "-T", *where, "postgres", "psql", "-qU", "cardwatch_notifier", "-c", statement)
+
     def stop(self, service: str) -> tuple[float, list[int]]:
         """Stop a service's containers; gives how long that took, seconds, and their exit codes."""
         began = time.monotonic()

@@ -188,8 +188,7 @@ def test_keys_are_rotated(stack: Stack) -> None:
     stack.compose("up", "--detach", "--no-build", "--force-recreate", "--no-deps", "notifier", "webhook")
     stack.wait_well()
     password = stack.renew("postgres_password")
-    statement = f"ALTER ROLE cardwatch_notifier PASSWORD '{password}'"
-    stack.compose("exec", "-T", "postgres", "psql", "-qU", "cardwatch_notifier", "-c", statement)
+    stack.psql(f"ALTER ROLE cardwatch_notifier PASSWORD '{password}'")
     stack.compose("up", "--detach", "--no-build", "--force-recreate", "--no-deps", "notifier")
     stack.wait_well()
     wait_for_alerts(stack, 2)

@@ -109,6 +109,7 @@ class Line:
             "CARDWATCH_METRICS_PORT": str(self.port),
             "CARDWATCH_LAKEHOUSE_TRIGGER": "2s",
             "CARDWATCH_LAKEHOUSE_MAX_OFFSETS_PER_TRIGGER": "1000",  # several micro-batches, so that kills hit some
+            "CARDWATCH_LAKEHOUSE_PROFILES": "false",  # nothing here looks at them; they have tests of their own
             "CARDWATCH_LAKEHOUSE_MINUTES_TRIGGER": "10s",
             "CARDWATCH_LAKEHOUSE_VELOCITY_TRIGGER": "10s",
             "CARDWATCH_LAKEHOUSE_VELOCITY_LATE_TRIGGER": "10s",

@@ -423,16 +423,21 @@ class TestTheServerGoesAndComesBack:
         box = replicas.outbox()
         box.positions()
         name = shared.name
+
+        def write() -> None:
+            for number in range(5):  # the pool may have been opening a connection in the very moment of the change
+                box._pool.drain()
+                box.accept([kit.arrival(number, f"before {number}")], ["webhook"], now=5)
+
         shared.server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         try:
-            box._pool.drain()
             with pytest.raises(OutboxUnavailableError, match="read-only transaction"):
-                box.accept([kit.arrival(0, "a")], ["webhook"], now=5)
+                write()
         finally:
             shared.server.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         # The pool may have asked the old primary once more in the meantime.
         metrics = NotifierMetrics(Metrics(), "webhook")
-        again = lambda: box.accept([kit.arrival(0, "a")], ["webhook"], now=5)  # noqa: E731
+        again = lambda: box.accept([kit.arrival(9, "a")], ["webhook"], now=5)  # noqa: E731
         assert patiently(Deadline(10), metrics, "outbox", again) == [Verdict.RAISED]
 
 

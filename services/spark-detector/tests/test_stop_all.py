@@ -6,7 +6,9 @@ from cardwatch_detector.supervise import stop_all
 
 
 class Query:
-    """Works for some seconds from now on, and takes up its next micro-batch at once."""
+    """Works for some seconds from now on, and then waits."""
+
+    ended = ""
 
     def __init__(self, seconds: float) -> None:
         self.running = True
@@ -25,6 +27,21 @@ def test_a_query_is_stopped_when_its_micro_batch_is_done() -> None:
     queries = [Query(0.0), Query(0.1)]
     stop_all(queries, 5.0)
     assert [query.running or query.broken_off for query in queries] == [False, False]
+
+
+def test_a_query_that_never_pauses_is_stopped_when_it_has_gone_on_to_the_next_micro_batch() -> None:
+    class Busy(Query):
+        idle = False  # type: ignore[assignment]  # whenever it is looked at
+
+        @property
+        def ended(self) -> str:  # type: ignore[override]
+            return "the next" if time.monotonic() >= self._done_at else "one"
+
+    busy = Busy(0.2)
+    began = time.monotonic()
+    stop_all([busy], 20.0)
+    assert 0.2 <= time.monotonic() - began < 2.0
+    assert not busy.running
 
 
 def test_all_of_them_together_get_the_time() -> None:

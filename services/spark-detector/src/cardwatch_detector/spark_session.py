@@ -9,6 +9,7 @@ from cardwatch_service.logs import get
 from pyspark.sql import SparkSession
 
 from cardwatch_detector.databricks import on_databricks
+from cardwatch_detector.java_names import remember_names
 from cardwatch_detector.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
 from cardwatch_detector.settings import SparkSettings
 from cardwatch_detector.spark_conf_file import names_in, submit_with
@@ -117,4 +118,5 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(settings.log_level)
+    remember_names(session)
     return session

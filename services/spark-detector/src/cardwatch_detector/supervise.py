@@ -80,6 +80,10 @@ class Stoppable(Protocol):
     def idle(self) -> bool:
         """Whether it is between two micro-batches."""
 
+    @property
+    def ended(self) -> str:
+        """Which micro-batch was the last to end; empty before the first."""
+
     def stop_now(self) -> None:
         """Stop it, whatever it is doing."""
 
@@ -87,15 +91,19 @@ class Stoppable(Protocol):
 def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> None:
     """Stop each query as soon as its running micro-batch ends.
 
+    Where one micro-batch follows the other without a pause, the next one has just begun by then. It is broken off, and
+    done again from the checkpoint; to wait on would only break off a later one.
+
     All of them together get ``seconds``, not each: who asks a process with a dozen queries to stop waits for a minute
-    or less. A micro-batch that takes longer is broken off, and done again from the checkpoint. A query that passes for
-    running even then is not waited for: its thread may be gone without Spark's noticing.
+    or less. A micro-batch that takes longer is broken off too. A query that passes for running even then is not waited
+    for: its thread may be gone without Spark's noticing.
     """
     deadline = time.monotonic() + seconds
-    while going := [query for query in queries if query.running]:
+    asked = [(query, query.ended) for query in queries if query.running]
+    while going := [(query, ended) for query, ended in asked if query.running]:
         late = time.monotonic() >= deadline
-        for query in going:
-            if late or query.idle:
+        for query, ended in going:
+            if late or query.idle or query.ended != ended:
                 query.stop_now()
         if late:
             return
@@ -146,6 +154,11 @@ class _Watched:
     @property
     def idle(self) -> bool:
         return self._query is None or not self._query.status["isTriggerActive"]
+
+    @property
+    def ended(self) -> str:
+        last = None if self._query is None else self._query.lastProgress
+        return "" if last is None else str(last.timestamp)
 
     def stop_now(self) -> None:
         if self._query is not None:
