@@ -14,6 +14,7 @@ from cardwatch_cli.lake.query import answer, connected
 from cardwatch_cli.lake.rebuild_compare import compare_table
 from cardwatch_cli.main import app
 from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_detector.spark_session import INTERPRETED
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
 from lines import Struck
@@ -25,11 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 QUESTIONS = Path(__file__).parents[2] / "docs/questions.md"
 
 # The rebuild is set up for millions of rows; here are thousands.
-FEW_ROWS = """\
-spark.sql.codegen.wholeStage false
-spark.sql.codegen.factoryMode NO_CODEGEN
-spark.sql.shuffle.partitions 2
-"""
+FEW_ROWS = {**INTERPRETED, "spark.sql.shuffle.partitions": "2"}
 
 # What stands: alert id → the alert that it is counted on, None for one that was raised.
 Standing = dict[str, str | None]
@@ -73,7 +70,7 @@ def test_replayed_from_a_file(live: Line, raised: Standing, make_line: Callable[
 @pytest.mark.timeout(600)
 def test_rebuilt(live: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few_rows = tmp_path / "few-rows.conf"
-    few_rows.write_text(FEW_ROWS)
+    few_rows.write_text("".join(f"{name} {value}\n" for name, value in FEW_ROWS.items()))
     monkeypatch.setenv("CARDWATCH_SPARK_CONF_FILE", str(few_rows))
     rebuild_everything(live, tmp_path / "rebuilt", monkeypatch)
 

@@ -9,7 +9,6 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from cardwatch_contracts.wire import HEADER, Decoder, Encoder
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
 from deltalake import DeltaTable
+from meanwhile import meanwhile
 from minutes_by_duckdb import defined_minutes, kept_minutes
 from prometheus_client.parser import text_string_to_metric_families
 from topic_reader import ends, messages
@@ -331,22 +331,16 @@ def wave(line: Line, rng: random.Random, count: int) -> None:
 @contextmanager
 def traffic(line: Line) -> Iterator[None]:
     """Waves, one after the other, for the length of a ``with``."""
-    ended = Event()
     rng = random.Random(5)
 
-    def go_on() -> None:
+    def go_on(ended: Event) -> None:
         while not ended.wait(0.6):
             wave(line, rng, 10)
             for number in (1, 1, 7):
                 send_late(line, number)
 
-    with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(go_on)
-        try:
-            yield
-        finally:
-            ended.set()
-        sent.result()
+    with meanwhile(go_on):
+        yield
 
 
 def send_label(line: Line, number: int, label: str, seconds: int, note: str = "") -> None:

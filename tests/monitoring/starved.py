@@ -3,10 +3,11 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
 from typing import Final
+
+from meanwhile import meanwhile
 
 _RUNS_SECONDS: Final = 0.05
 _STANDS_SECONDS: Final = 0.45
@@ -15,25 +16,19 @@ _STANDS_SECONDS: Final = 0.45
 @contextmanager
 def starved(pids: Sequence[int]) -> Iterator[None]:
     """For the length of a ``with`` processes run a tenth of the time; a child process is another pid."""
-    ended = Event()
 
-    def starve() -> None:
-        try:
-            while not ended.is_set():
-                for pid in pids:
-                    os.kill(pid, signal.SIGSTOP)
+    def starve(ended: Event) -> None:
+        while not ended.wait(_RUNS_SECONDS):
+            try:
+                _signal(pids, signal.SIGSTOP)
                 ended.wait(_STANDS_SECONDS)
-                for pid in pids:
-                    os.kill(pid, signal.SIGCONT)
-                ended.wait(_RUNS_SECONDS)
-        finally:
-            for pid in pids:
-                os.kill(pid, signal.SIGCONT)
+            finally:
+                _signal(pids, signal.SIGCONT)
 
-    with ThreadPoolExecutor(1) as pool:
-        starving = pool.submit(starve)
-        try:
-            yield
-        finally:
-            ended.set()
-        starving.result()
+    with meanwhile(starve):
+        yield
+
+
+def _signal(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        os.kill(pid, number)

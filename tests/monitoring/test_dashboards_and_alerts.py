@@ -111,6 +111,14 @@ class Watched:
             seconds,
         )
 
+    def wait_until_over(self, *names: str) -> None:
+        """Wait until no alert of these names fires."""
+        self.watch.until(
+            lambda: not {name for name, _ in self.watch.firing()} & set(names),
+            lambda: f"still {self.watch.firing()}",
+            200,
+        )
+
     def simulate(self, *arguments: str) -> None:
         """Go on with other transactions."""
         self.line.stop_producer()
@@ -260,22 +268,14 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     # All is well again ...
     line.receiver.delay_seconds = 0
     line.restart(ENRICHER)
-    watch.until(
-        lambda: not {name for name, _ in watch.firing()} & {"CardwatchConsumerLag", "CardwatchDeliveriesWait"},
-        lambda: f"still {watch.firing()}",
-        200,
-    )
+    watched.wait_until_over("CardwatchConsumerLag", "CardwatchDeliveriesWait")
     # ... until the outbox's database is away, then the detector hardly gets the processor ...
     watched.postgres.kill()
     fire(("CardwatchOutboxUnavailable", ""), ("CardwatchFailuresPersist", "notifier outbox"))
     watched.postgres.start()
     with starved(javas(line.services[DETECTOR])):
         fire(("CardwatchSlowBatches", "velocity-card-merchant"))
-    watch.until(
-        lambda: not {name for name, _ in watch.firing()} & {"CardwatchOutboxUnavailable", "CardwatchSlowBatches"},
-        lambda: f"still {watch.firing()}",
-        200,
-    )
+    watched.wait_until_over("CardwatchOutboxUnavailable", "CardwatchSlowBatches")
     # ... the webhook refuses forty messages for good, and the tables are not written any more.
     line.receiver.fail_next(40, 400)
     line.kill(LAKEHOUSE)

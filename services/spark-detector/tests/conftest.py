@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from cardwatch_detector.settings import SparkSettings
-from cardwatch_detector.spark_session import DELTA, JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_detector.spark_session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath, spark_java_home
@@ -22,10 +22,9 @@ def spark() -> Iterator[SparkSession]:
     )
     as_in_lakehouse = {
         **DELTA,
+        **INTERPRETED,
         "spark.databricks.delta.snapshotPartitions": "1",
         "spark.sql.shuffle.partitions": "1",
-        "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         JAVA_OPTIONS: QUICK_JVM,
     }
     session = build_session("tests", settings, as_in_lakehouse)

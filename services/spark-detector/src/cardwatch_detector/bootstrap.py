@@ -26,17 +26,13 @@ from cardwatch_detector.rule_keeper import RuleKeeper, RuleMetrics, Silent, fixe
 from cardwatch_detector.runtime import run_queries
 from cardwatch_detector.settings import VelocitySettings
 from cardwatch_detector.silver_range import KafkaSilverReader
-from cardwatch_detector.spark_session import JAVA_OPTIONS, PEAK_JVM, STEADY_JVM
+from cardwatch_detector.spark_session import INTERPRETED, JAVA_OPTIONS, PEAK_JVM, STEADY_JVM
 from cardwatch_detector.velocity import AlertMetrics, VelocityQuery
 from cardwatch_detector.warm_up import warm_up
 
 # Generated code that holds a literal of the micro-batch (its time, the watermark) is compiled anew in each: for small
 # batches interpreting is faster, for large ones compiling pays.
-_INTERPRET: Final = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    JAVA_OPTIONS: STEADY_JVM,
-}
+_INTERPRET: Final = {**INTERPRETED, JAVA_OPTIONS: STEADY_JVM}
 _COMPILE: Final = {JAVA_OPTIONS: PEAK_JVM}
 _RULES_WAIT_SECONDS: Final = 60.0
 # Alerts wait for it.

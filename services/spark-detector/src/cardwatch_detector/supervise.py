@@ -157,8 +157,9 @@ class _Watched:
 
     @property
     def ended(self) -> str:
-        last = None if self._query is None else self._query.lastProgress
-        return "" if last is None else str(last.timestamp)
+        # Of Java's object: Python's ``lastProgress`` has all of it made into JSON; this is asked many times a second.
+        last = None if self._query is None else self._query._jsq.lastProgress()
+        return "" if last is None else str(last.timestamp())
 
     def stop_now(self) -> None:
         if self._query is not None:

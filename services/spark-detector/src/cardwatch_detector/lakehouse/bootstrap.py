@@ -20,15 +20,14 @@ from cardwatch_detector.lakehouse.velocity_query import velocity_queries
 from cardwatch_detector.object_stores import for_stores
 from cardwatch_detector.runtime import Query, run_queries
 from cardwatch_detector.settings import LakehouseSettings
-from cardwatch_detector.spark_session import DELTA, JAVA_OPTIONS, QUICK_JVM
+from cardwatch_detector.spark_session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
 # The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
 # clusters is scaled down to micro-batches.
 _SPARK_CONFIG: Final = {
     **DELTA,
+    **INTERPRETED,
     JAVA_OPTIONS: QUICK_JVM,
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
     # Between pools; queries that name none share one, first come, first served.
