@@ -71,7 +71,7 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     assert process.returncode == 130, output
     assert "Traceback" not in output
     _, alive = psutil.wait_procs(children, timeout=5)
-    assert alive == []
+    assert [_command(child) for child in alive] == []
 
 
 def _wait_for_services(process: "subprocess.Popen[str]") -> list[psutil.Process]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,6 +196,20 @@ def test_command_that_does_not_exist_is_said(tmp_path: Path) -> None:
     process = GuardedProcess("broker", [str(tmp_path / "absent")], None, tmp_path / "log")
     with pytest.raises(PlatformError, match=r"broker cannot be started: .*No such file"):
         process.start()
+
+
+def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = tmp_path / "guard.py"
+    silent.write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(processes.guard, "__file__", str(silent))
+    process = GuardedProcess("broker", _SLEEP, None, tmp_path / "log")
+    main = threading.main_thread().ident
+    assert main
+    threading.Timer(1.0, signal.pthread_kill, (main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        process.start()
+    assert process.guard_pid
+    assert _gone(process.guard_pid)
 
 
 def test_running_process_does_not_start_twice(guarded: Callable[[list[str]], GuardedProcess]) -> None:

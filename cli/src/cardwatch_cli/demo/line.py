@@ -117,7 +117,9 @@ class Service:
         argv: Sequence[str] = self.stage.argv
         if self.stage.background:
             argv = ("sh", "-c", _LOWEST_PRIORITY, "sh", *argv)
-        self._process = GuardedProcess(self.name, argv, self._env, self.log_path, cwd=self._cwd).start()
+        # Known before it starts: Ctrl-C may come at any moment, and what is not known is not stopped.
+        self._process = GuardedProcess(self.name, argv, self._env, self.log_path, cwd=self._cwd)
+        self._process.start()
 
     def check_alive(self) -> None:
         """Raise a CardwatchError that quotes the log's last line if the process has ended."""

@@ -91,8 +91,12 @@ class GuardedProcess:
             os.close(control_out)
             os.close(status_in)
         self._control = control_in
-        with os.fdopen(status_out, "rb") as status:
-            kind, _, value = status.readline().decode().strip().partition(" ")
+        try:
+            with os.fdopen(status_out, "rb") as status:
+                kind, _, value = status.readline().decode().strip().partition(" ")
+        except BaseException:  # Ctrl-C: the caller has nothing yet that it could stop
+            self.terminate()
+            raise
         if kind != "pid":
             self._guard.wait()
             self._close_control()
@@ -150,7 +154,10 @@ class GuardedProcess:
         """SIGKILL it and its whole process group, and wait until it is gone."""
         if self._guard is not None and self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._pid, signal.SIGKILL)
+                if self._pid:
+                    os.killpg(self._pid, signal.SIGKILL)
+                else:
+                    self._guard.kill()  # before it has told whom it guards; that one dies with it
             self.wait(_KILL_WAIT_SECONDS)
 
     def pause(self) -> None:
