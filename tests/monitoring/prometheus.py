@@ -28,8 +28,11 @@ _START_SECONDS: Final = 30.0
 class Watch:
     """A running Prometheus with an Alertmanager. Its targets may change while it runs."""
 
-    def __init__(self, directory: Path, changes: Mapping[str, tuple[str, str]]) -> None:
-        """``changes`` are thresholds and windows of alert rules that would take longer than a test: text by text."""
+    def __init__(self, directory: Path, changes: Mapping[str, Mapping[str, str]]) -> None:
+        """``changes`` are thresholds and windows of alert rules that would take longer than a test: text by text.
+
+        Of a rule one after the other, in their order.
+        """
         self._directory: Final = directory
         self._targets: Final = directory / "targets"
         self._targets.mkdir(parents=True)
@@ -125,7 +128,7 @@ class Watch:
         (self._directory / "prometheus.yml").write_text(yaml.safe_dump(config))
         return tuple(one["job_name"] for one in scraped)
 
-    def _shorten(self, changes: Mapping[str, tuple[str, str]]) -> None:
+    def _shorten(self, changes: Mapping[str, Mapping[str, str]]) -> None:
         rules = self._directory / "rules"
         shutil.copytree(DEPLOY / "prometheus/rules", rules)
         path = rules / "alerts.yml"
@@ -135,8 +138,7 @@ class Watch:
             for rule in group["rules"]:
                 if "for" in rule:
                     rule["for"] = "3s"
-                if rule["alert"] in left:
-                    old, new = left.pop(rule["alert"])
+                for old, new in left.pop(rule["alert"], {}).items():
                     assert old in rule["expr"], f"{rule['alert']} has no {old}"
                     rule["expr"] = rule["expr"].replace(old, new)
         assert not left, f"no such alerts: {sorted(left)}"
