@@ -63,6 +63,7 @@ class GuardedProcess:
         """
         if self._guard is not None and self.poll() is None:
             raise PlatformError(f"{self.name} is running already (pid {self._pid})")
+        self._pid = 0  # a stranger may have the one from before by now
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         control_out, control_in = os.pipe()
         status_out, status_in = os.pipe()
