@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -55,8 +55,6 @@ SIMULATION: Final = (
 )  # fmt: skip
 
 SETTLE_SECONDS: Final = 600.0
-
-PROFILES_OLD: Final = ("CardwatchProfilesOld", "")
 
 SHADOW_RULE: Final = """
   - id: any-two
@@ -109,8 +107,8 @@ class Watched:
     second_enricher: Service
     loader: Loader
     postgres: PostgresServer
-    settled_at: float
-    seen: set[tuple[str, str]]
+    settled_at: float = 0.0
+    seen: set[tuple[str, str]] = field(default_factory=set)
 
     def fire(self, *alerts: tuple[str, str], seconds: float = 150) -> None:
         """Wait until all of these alerts fire at once."""
@@ -175,11 +173,12 @@ def watched(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         watch.scrape(ENRICHER, line.services[ENRICHER].metrics_port, second.metrics_port)
         fake = running.enter_context(loader(line.tables_dir))
         watch.scrape(LOADER, fake.port)
+        whole = Watched(line, watch, second, fake, postgres)
         # The line was last in use days ago: its newest profiles are as old, until transactions of today come.
         for days in (9, 5):
             simulate_past(line, timedelta(days=days))
-        watch.until(lambda: PROFILES_OLD in watch.firing(), lambda: "the profiles are not old", 240)
-        whole = Watched(line, watch, second, fake, postgres, time.monotonic() + SETTLE_SECONDS, {PROFILES_OLD})
+        whole.fire(("CardwatchProfilesOld", ""), seconds=240)
+        whole.settled_at = time.monotonic() + SETTLE_SECONDS
         whole.simulate("--seed", "1", "--invalid-fraction", "0.02", "--late-fraction", "0.05", "--max-late", "10s")
         label_alerts(whole, platform)
         yield whole
