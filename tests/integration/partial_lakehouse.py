@@ -11,8 +11,8 @@ from typing import Any
 from cardwatch_detector import runtime
 from cardwatch_detector.lakehouse import bootstrap, profile_refresh
 from cardwatch_detector.lakehouse.create import create
-from cardwatch_detector.lakehouse.session_settings import COMPILED
 from cardwatch_detector.settings import LakehouseSettings
+from cardwatch_detector.spark_session import COMPILED
 from cardwatch_lakehouse.tables import ALL_TABLES
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown

@@ -42,8 +42,9 @@ DELTA: Final = {
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
 
-# Plans are interpreted: no code is generated and compiled for them.
+# Plans are interpreted: no code is generated and compiled for them; or it is.
 INTERPRETED: Final = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+COMPILED: Final = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
 _COMMON: Final = {
     "spark.ui.enabled": "false",

@@ -1,14 +1,14 @@
 """``bronze.transactions``: every message as it came, nothing dropped, card numbers masked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.redact import redacted
-from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.session_settings import Size, configured
 from cardwatch_detector.lakehouse.write import append, cached, in_few_files
 
 # Kafka's record timestamp types, as Spark's source numbers them.
@@ -28,14 +28,18 @@ class BronzeWriter:
     tables_dir: str
     json_topic: str
     written: Callable[[int], None]
+    _size: Size = field(default_factory=Size, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
-        with configured(batch.sparkSession, COMPILED), cached(batch) as messages:
+        session = batch.sparkSession
+        with configured(session, self._size.settings()), cached(batch) as messages:
             rows, count = redacted(messages, F.col("topic") == self.json_topic)
-            if count:
-                append(in_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
-                self.written(count)
+            self._size.rows = count
+            with configured(session, self._size.settings()):
+                if count:
+                    append(in_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
+                    self.written(count)
 
 
 def bronze_rows(messages: DataFrame) -> DataFrame:

@@ -7,8 +7,9 @@ from typing import Final
 from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.pipeline_minutes import TABLES, arrivals, refresh_touched, touched
+from cardwatch_detector.lakehouse.pipeline_minutes import MANY, TABLES, arrivals, refresh_touched, touched
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
+from cardwatch_detector.lakehouse.session_settings import Size, configured
 from cardwatch_detector.settings import LakehouseSettings
 
 # Of new files that a micro-batch takes at most, of each table.
@@ -28,10 +29,15 @@ def minutes_query(settings: LakehouseSettings, written: Callable[[int], None]) -
             (arrivals(follow(session, table, settings.tables_dir, **_SOME), table) for table in TABLES),
         )
 
+    size = Size()
+
     def write(batch: DataFrame, batch_id: int) -> None:
-        minutes = touched(batch)
+        session = batch.sparkSession
+        with configured(session, size.settings(MANY)):
+            minutes = touched(batch)
+        size.rows = sum(minutes.values())
         if minutes:
-            written(refresh_touched(batch.sparkSession, settings.tables_dir, minutes, batch_id))
+            written(refresh_touched(session, settings.tables_dir, minutes, batch_id, size.settings(MANY)))
 
     name = GOLD_PIPELINE_MINUTES.name
     return LakehouseQuery(name, settings.checkpoint_dir, settings.minutes_trigger, source, lambda: write, pool=name)

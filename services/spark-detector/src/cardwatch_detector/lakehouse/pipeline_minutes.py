@@ -26,9 +26,10 @@ from pyspark.sql.window import Window
 
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.quarantine import LAKEHOUSE
-from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.stretches import EPOCH, LAST_US, Stretch, at, in_stretches, stretches
 from cardwatch_detector.lakehouse.write import replace
+from cardwatch_detector.spark_session import COMPILED
 
 PRODUCER: Final = "producer"
 ENRICHER: Final = "enricher"
@@ -42,8 +43,8 @@ COUNTS: Final = ("rows", "refused", "late", "alerts_raised", "alerts_suppressed"
 _PERCENTS: Final = (50, 95, 99)
 _STATUSES: Final = ("raised", "suppressed", "retracted")
 
-# As many tasks as the rows are worth.
-_SETTINGS: Final = {
+# As many tasks as the rows are worth, where they are many.
+MANY: Final = {
     **COMPILED,
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.shuffle.partitions": "8",
@@ -117,16 +118,20 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
     """
     if dates is None:
         minutes = reduce(DataFrame.union, (arrivals(_table(session, tables_dir, table), table) for table in TABLES))
-        dates = {at(minute).date() for minute in touched(minutes)}
-    return sum(_put(session, tables_dir, [_whole(day)]) for day in sorted(set(dates)))
+        with configured(session, MANY):
+            dates = {at(minute).date() for minute in touched(minutes)}
+    return sum(_put(session, tables_dir, [_whole(day)], MANY) for day in sorted(set(dates)))
 
 
-def refresh_touched(session: SparkSession, tables_dir: str, minutes: Iterable[int], batch_id: int) -> int:
+def refresh_touched(
+    session: SparkSession, tables_dir: str, minutes: Iterable[int], batch_id: int, settings: Mapping[str, str]
+) -> int:
     """Make minutes anew, in one commit; others between them may be made with them.
 
     Args:
         minutes: when they begin, microseconds since 1970; at least one.
         batch_id: the micro-batch that asks for it; the same minutes whenever it is repeated.
+        settings: of the session, as the number of rows in the minutes suggests.
 
     Returns:
         The number of rows; 0 if the micro-batch has done it before.
@@ -135,7 +140,8 @@ def refresh_touched(session: SparkSession, tables_dir: str, minutes: Iterable[in
         one of CONFLICTS: somebody else kept changing the table.
     """
     starts = stretches(pl.Series(list(minutes), dtype=pl.Int64), 0)
-    return _put(session, tables_dir, [Stretch(first, last + MINUTE_US - 1) for first, last in starts], batch_id)
+    when = [Stretch(first, last + MINUTE_US - 1) for first, last in starts]
+    return _put(session, tables_dir, when, settings, batch_id)
 
 
 def arrivals(rows: DataFrame, table: Table) -> DataFrame:
@@ -144,16 +150,22 @@ def arrivals(rows: DataFrame, table: Table) -> DataFrame:
     return rows.select(F.explode(F.array(*(_minute_us(F.col(at)) for at in times))).alias("minute_us"))
 
 
-def touched(minutes: DataFrame) -> list[int]:
-    """The different minutes of ``arrivals``, by when they begin in microseconds since 1970."""
-    with configured(minutes.sparkSession, _SETTINGS):
-        found = minutes.where(F.col("minute_us").between(0, LAST_US - 1)).distinct().collect()
-    return sorted(minute for (minute,) in found)
+def touched(minutes: DataFrame) -> Mapping[int, int]:
+    """How many of ``arrivals`` there are in each minute, by when it begins in microseconds since 1970."""
+    timely = minutes.where(F.col("minute_us").between(0, LAST_US - 1))
+    found = timely.groupBy("minute_us").count().collect()
+    return {row["minute_us"]: row["count"] for row in found}
 
 
 @again_on_conflict
-def _put(session: SparkSession, tables_dir: str, when: Sequence[Stretch], batch_id: int | None = None) -> int:
-    with configured(session, _SETTINGS):
+def _put(
+    session: SparkSession,
+    tables_dir: str,
+    when: Sequence[Stretch],
+    settings: Mapping[str, str],
+    batch_id: int | None = None,
+) -> int:
+    with configured(session, settings):
         rows = pipeline_minutes(observations(session, tables_dir, when)).repartition("minute_date")
         return replace(rows, GOLD_PIPELINE_MINUTES, tables_dir, in_stretches(when, "minute", "minute_date"), batch_id)
 

@@ -16,8 +16,9 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.card_days import refresh_days
 from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, read_profiles, refresh_profiles
 from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_day, newest_profile, plan
-from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.write import query_id
+from cardwatch_detector.spark_session import COMPILED
 
 PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
 NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"

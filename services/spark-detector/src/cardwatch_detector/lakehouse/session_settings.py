@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from pyspark.sql import SparkSession
 
-# Generated code: from a few thousand rows on it takes a quarter of the time of interpreted plans, and with a few
-# hundred no more. The lakehouse's session is without it for what is done on few rows (``bootstrap``).
-COMPILED: Final = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+from cardwatch_detector.spark_session import COMPILED
+
+# With 500 rows a micro-batch takes as long interpreted as compiled, with 20,000 four times as long; and when a query
+# has just started, nothing of it is compiled yet (docs/decisions/0013-silver-duplicates.md).
+MANY_ROWS: Final = 2_000
 
 
 @contextmanager
@@ -25,3 +28,20 @@ def configured(session: SparkSession, settings: Mapping[str, str]) -> Iterator[N
                 session.conf.unset(name)
             else:
                 session.conf.set(name, earlier)
+
+
+@dataclass
+class Size:
+    """How many rows a query's work has, for settings that pay on many only; the session is set up for few.
+
+    A micro-batch's size is known only after a first look at it. Until then that of the one before stands for it.
+
+    Attributes:
+        rows: of the micro-batch in hand, or of the one before.
+    """
+
+    rows: int = 0
+
+    def settings(self, many: Mapping[str, str] = COMPILED) -> Mapping[str, str]:
+        """`many` for MANY_ROWS and more; else none, which leaves the session as it is."""
+        return many if self.rows >= MANY_ROWS else {}

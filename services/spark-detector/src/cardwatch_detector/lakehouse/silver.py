@@ -1,6 +1,6 @@
 """``silver.transactions``: one row a transaction, from the silver topic."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import polars as pl
 import pyarrow as pa
@@ -10,7 +10,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
 from cardwatch_detector.lakehouse.duplicates import EVENT_US, ID, OFFSET, PARTITION, repeated
-from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.session_settings import Size, configured
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.write import append, in_few_files
@@ -28,12 +28,18 @@ class SilverWriter(TopicWriter):
     """
 
     within_us: int
+    _size: Size = field(default_factory=Size, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        with configured(batch.sparkSession, COMPILED):
+        with configured(batch.sparkSession, self._size.settings()):
             super().__call__(batch, batch_id)
 
     def write(self, messages: Decoded, batch_id: int) -> None:
+        self._size.rows = messages.good
+        with configured(messages.messages.sparkSession, self._size.settings()):
+            self._append(messages, batch_id)
+
+    def _append(self, messages: Decoded, batch_id: int) -> None:
         rows = silver_rows(messages.records)
         again = self._repeated(messages.records)
         number = messages.good - again.num_rows

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.card_days import is_counted, one_of
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
-from cardwatch_detector.lakehouse.session_settings import COMPILED, configured
+from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.stretches import LAST_US, at, stretches
 from cardwatch_detector.lakehouse.velocity_figures import (
     AMOUNT,
@@ -28,6 +28,7 @@ from cardwatch_detector.lakehouse.velocity_figures import (
     figures,
 )
 from cardwatch_detector.lakehouse.write import replace
+from cardwatch_detector.spark_session import COMPILED
 
 LENGTH_US: Final = 5 * 60 * 1_000_000
 
@@ -61,19 +62,24 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
         dates = [row["event_date"] for row in found if row["event_date"] is not None]
     whole_day = timedelta(days=1) // timedelta(microseconds=LENGTH_US)
     return sum(
-        _put(session, tables_dir, F.col("event_date") == day, one_of("window_date", [day]), whole_day)
+        _put(session, tables_dir, F.col("event_date") == day, one_of("window_date", [day]), many(whole_day))
         for day in sorted(set(dates))
     )
 
 
 def refresh_windows(
-    session: SparkSession, tables_dir: str, windows: Collection[int], batch_id: int | None = None
+    session: SparkSession,
+    tables_dir: str,
+    windows: Collection[int],
+    batch_id: int | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> int:
     """Make windows anew from silver, in one commit. Returns the number of rows; 0 if the micro-batch has done it.
 
     Args:
         windows: when they begin, microseconds since 1970; at least one.
         batch_id: the micro-batch that asks for it; the same windows whenever it is repeated. None outside of a query.
+        settings: of the session, as the number of transactions in the windows suggests; None: of ``many``.
 
     Raises:
         one of CONFLICTS: somebody else kept changing the table.
@@ -84,20 +90,26 @@ def refresh_windows(
     exactly = _window_us().isin(starts) if len(ranges(starts, len(starts))) > _RANGES else F.lit(True)
     listed = ", ".join(_literal(start) for start in starts)
     these = f"{one_of('window_date', days)} AND window_start IN ({listed})"
-    return _put(session, tables_dir, F.expr(of_windows) & exactly, these, len(starts), batch_id)
+    chosen = many(len(starts)) if settings is None else settings
+    return _put(session, tables_dir, F.expr(of_windows) & exactly, these, chosen, batch_id)
 
 
 @again_on_conflict
 def _put(
-    session: SparkSession, tables_dir: str, of_silver: Column, these: str, windows: int, batch_id: int | None = None
+    session: SparkSession,
+    tables_dir: str,
+    of_silver: Column,
+    these: str,
+    settings: Mapping[str, str],
+    batch_id: int | None = None,
 ) -> int:
-    with configured(session, _settings(windows)):
+    with configured(session, settings):
         silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
         return replace(velocity(silver.where(of_silver)), GOLD_VELOCITY_5M, tables_dir, these, batch_id)
 
 
-def _settings(windows: int) -> Mapping[str, str]:
-    # As many tasks as the rows are worth: each window is in one task, small ones share one.
+def many(windows: int) -> Mapping[str, str]:
+    """Settings for windows of many transactions: as many tasks as they are worth; small ones share one."""
     return {
         **COMPILED,
         "spark.sql.adaptive.enabled": "true",
@@ -128,8 +140,7 @@ def velocity(transactions: DataFrame) -> DataFrame:
 def transactions_by_window(transactions: DataFrame) -> Mapping[int, int]:
     """How many transactions there are in each window, by when it begins in microseconds since 1970."""
     timely = transactions.where(F.unix_micros("event_time").between(0, LAST_US - 1))
-    with configured(transactions.sparkSession, COMPILED):
-        found = timely.groupBy(_window_us().alias(WINDOW_US)).count().collect()
+    found = timely.groupBy(_window_us().alias(WINDOW_US)).count().collect()
     return {row[WINDOW_US]: row["count"] for row in found}
 
 

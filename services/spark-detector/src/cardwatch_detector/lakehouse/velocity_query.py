@@ -8,7 +8,8 @@ from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
-from cardwatch_detector.lakehouse.velocity_5m import refresh_windows, transactions_by_window
+from cardwatch_detector.lakehouse.session_settings import Size, configured
+from cardwatch_detector.lakehouse.velocity_5m import many, refresh_windows, transactions_by_window
 from cardwatch_detector.settings import LakehouseSettings
 
 # A window is in progress if it has this share of what is new; at most ten are, however much is new.
@@ -50,11 +51,20 @@ def velocity_queries(settings: LakehouseSettings, written: Callable[[int], None]
         def source(session: SparkSession) -> DataFrame:
             return follow(session, SILVER_TRANSACTIONS, settings.tables_dir, **bounds).select("event_time")
 
+        size = Size()
+
         def write(batch: DataFrame, batch_id: int) -> None:
-            windows = which(transactions_by_window(batch))
+            session = batch.sparkSession
+            with configured(session, size.settings()):
+                touched = transactions_by_window(batch)
+            windows = which(touched)
+            # What windows hold beside what is new is not known; that they had many rows before tells that it is much.
+            size.rows = max(size.rows, sum(touched.values()))
             if windows:
                 with writing:
-                    written(refresh_windows(batch.sparkSession, settings.tables_dir, windows, batch_id))
+                    chosen = size.settings(many(len(windows)))
+                    size.rows = refresh_windows(session, settings.tables_dir, windows, batch_id, chosen)
+                written(size.rows)
 
         return LakehouseQuery(name, settings.checkpoint_dir, trigger, source, lambda: write, pool=GOLD_VELOCITY_5M.name)
 
