@@ -1,14 +1,14 @@
 """The same rules over the same transactions give the same alerts: live, replayed from a file, and in a backtest."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cardwatch_cli.demo.line import Line
-from cardwatch_cli.demo.stages import LAKEHOUSE, base_environment
+from cardwatch_cli.demo.stages import LAKEHOUSE, base_environment, command
 from cardwatch_cli.demo.verdict import alert_set
 from cardwatch_cli.lake.query import answer, connected
 from cardwatch_cli.lake.rebuild_compare import compare_table
@@ -17,6 +17,7 @@ from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_detector.spark_session import INTERPRETED
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
+from cardwatch_platform.processes import GuardedProcess, log_tail
 from lines import Struck
 from short_lived import QUICK
 from typer.testing import CliRunner
@@ -24,6 +25,8 @@ from typer.testing import CliRunner
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
 QUESTIONS = Path(__file__).parents[2] / "docs/questions.md"
+
+WAIT_SECONDS = 300.0
 
 # The rebuild is set up for millions of rows; here are thousands.
 FEW_ROWS = {**INTERPRETED, "spark.sql.shuffle.partitions": "2"}
@@ -44,6 +47,20 @@ def raised(live: Line) -> Standing:
     assert sum(on is None for on in found.values()) >= 10
     assert any(on is not None for on in found.values()), "some are suppressed"
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def rebuilding(live: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedProcess]:
+    """`cardwatch tables rebuild`, which takes a minute of one core: it goes on while the other tests run."""
+    directory = tmp_path_factory.mktemp("rebuilt")
+    few_rows = directory / "few-rows.conf"
+    few_rows.write_text("".join(f"{name} {value}\n" for name, value in FEW_ROWS.items()))
+    env = base_environment(live.platform, live.options.topic_prefix) | QUICK
+    env["CARDWATCH_SPARK_CONF_FILE"] = str(few_rows)
+    argv = [command("cardwatch"), *rebuild_arguments(live, directory / "tables")]
+    process = GuardedProcess("rebuild", argv, env, directory / "rebuild.log").start()
+    yield process
+    process.terminate()
 
 
 @pytest.mark.timeout(600)
@@ -67,28 +84,18 @@ def test_replayed_from_a_file(live: Line, raised: Standing, make_line: Callable[
     assert standing(replayed) == raised
 
 
-@pytest.mark.timeout(600)
-def test_rebuilt(live: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few_rows = tmp_path / "few-rows.conf"
-    few_rows.write_text("".join(f"{name} {value}\n" for name, value in FEW_ROWS.items()))
-    monkeypatch.setenv("CARDWATCH_SPARK_CONF_FILE", str(few_rows))
-    rebuild_everything(live, tmp_path / "rebuilt", monkeypatch)
-
-
 def test_every_question_of_the_docs_has_an_answer(live: Line) -> None:
     ask_all_questions(str(live.tables_dir))
 
 
-def rebuild_everything(line: Line, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.timeout(600)
+def test_rebuilt(live: Line, rebuilding: GuardedProcess) -> None:
     """Silver from bronze and the alerts from silver are the same, row by row; gold is of that silver."""
-    for name, value in (base_environment(line.platform, line.options.topic_prefix) | QUICK).items():
-        monkeypatch.setenv(name, value)
-    arguments = ["--tables-dir", str(line.tables_dir), "--to", str(to)]
-    outcome = CliRunner().invoke(app, ["tables", "rebuild", *arguments])
-    assert outcome.exit_code == 0, outcome.output
-    live, made = Catalog(str(line.tables_dir)), Catalog(str(to))
+    assert rebuilding.wait(WAIT_SECONDS) == 0, log_tail(rebuilding.log_path)
+    to = rebuilding.log_path.parent / "tables"
+    kept, made = Catalog(str(live.tables_dir)), Catalog(str(to))
     for table in (SILVER_TRANSACTIONS, GOLD_ALERTS):
-        compared = compare_table(live, made, table.name)
+        compared = compare_table(kept, made, table.name)
         assert compared.equal, compared
         assert compared.made > 0
     # The lakehouse may have been stopped before it made these of the last transactions.
@@ -98,9 +105,13 @@ def rebuild_everything(line: Line, to: Path, monkeypatch: pytest.MonkeyPatch) ->
             connection, "SELECT sum(transactions) AS n FROM gold.velocity_5m WHERE dimension = 'card'"
         ).to_pylist()
     assert [int(row["n"]) for row in counted] == [silver]
-    again = CliRunner().invoke(app, ["tables", "rebuild", *arguments])
+    again = CliRunner().invoke(app, rebuild_arguments(live, to))
     assert again.exit_code == 1, "nothing is overwritten"
     assert "already" in again.output
+
+
+def rebuild_arguments(line: Line, to: Path) -> list[str]:
+    return ["tables", "rebuild", "--tables-dir", str(line.tables_dir), "--to", str(to)]
 
 
 def ask_all_questions(tables: str) -> None:

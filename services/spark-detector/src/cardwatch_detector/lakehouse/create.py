@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from cardwatch_lakehouse.tables import ALL_TABLES, Table
 from cardwatch_service.logs import get
-from delta.tables import DeltaTable
+from delta.tables import DeltaTable, DeltaTableBuilder
 from pyspark.sql import SparkSession
 
 _log = get(__name__)
@@ -14,18 +14,20 @@ def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL
     """Create the tables that are not there yet, empty, and add the columns that an older version did not have."""
     for table in tables:
         path = table.path(tables_dir)
-        builder = DeltaTable.createIfNotExists(session).location(path)
-        for name, column_type in table.columns.items():
-            builder = builder.addColumn(name, column_type)
-        for name, value in table.properties.items():
-            builder = builder.property(name, value)
-        if table.partitioned_by:
-            builder = builder.partitionedBy(*table.partitioned_by)
         if DeltaTable.isDeltaTable(session, path):
             _add_columns(session, table, path)
         else:
-            builder.execute()
+            _builder(session, table, path).execute()
             _log.info("table created", table=table.name, path=path)
+
+
+def _builder(session: SparkSession, table: Table, path: str) -> DeltaTableBuilder:
+    builder = DeltaTable.createIfNotExists(session).location(path)
+    for name, column_type in table.columns.items():
+        builder = builder.addColumn(name, column_type)
+    for name, value in table.properties.items():
+        builder = builder.property(name, value)
+    return builder.partitionedBy(*table.partitioned_by) if table.partitioned_by else builder
 
 
 def _add_columns(session: SparkSession, table: Table, path: str) -> None:

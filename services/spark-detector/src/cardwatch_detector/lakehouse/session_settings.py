@@ -42,6 +42,6 @@ class Size:
 
     rows: int = 0
 
-    def settings(self, many: Mapping[str, str] = COMPILED) -> Mapping[str, str]:
-        """`many` for MANY_ROWS and more; else none, which leaves the session as it is."""
-        return many if self.rows >= MANY_ROWS else {}
+    def settings(self, many: Mapping[str, str] = COMPILED, least: int = MANY_ROWS) -> Mapping[str, str]:
+        """`many` for so many rows and more; else none, which leaves the session as it is."""
+        return many if self.rows >= least else {}

@@ -1,6 +1,7 @@
 """``silver.transactions``: one row a transaction, from the silver topic."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 import pyarrow as pa
@@ -14,6 +15,9 @@ from cardwatch_detector.lakehouse.session_settings import Size, configured
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.write import append, in_few_files
+
+# Rows that only pass by cost little each. How many are near the micro-batch's is not known, only how many there are.
+_MANY_TO_LOOK_THROUGH: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class SilverWriter(TopicWriter):
 
     within_us: int
     _size: Size = field(default_factory=Size, init=False)
+    _table_size: Size = field(default_factory=Size, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         with configured(batch.sparkSession, self._size.settings()):
@@ -48,6 +53,7 @@ class SilverWriter(TopicWriter):
             rows = rows.join(places, ["silver_partition", "silver_offset"], "left_anti")
         if number:
             append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
+            self._table_size.rows += number
             self.written(number)
 
     def _repeated(self, records: DataFrame) -> pa.Table:
@@ -57,12 +63,14 @@ class SilverWriter(TopicWriter):
         arrivals = _polars(records.select(identity, event_us, PARTITION, OFFSET))
         where = in_stretches(stretches(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
         table = records.sparkSession.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
-        known = _polars(
-            table.where(where)
-            .select(ID, F.unix_micros("event_time").alias(EVENT_US))
-            # The table's rows pass by the micro-batch's, which are few, and not the other way round.
-            .join(F.broadcast(records.select(identity)), ID, "left_semi")
-        )
+        self._table_size.rows = self._table_size.rows or table.count()  # of the log alone, once
+        with configured(table.sparkSession, self._table_size.settings(least=_MANY_TO_LOOK_THROUGH)):
+            known = _polars(
+                table.where(where)
+                .select(ID, F.unix_micros("event_time").alias(EVENT_US))
+                # The table's rows pass by the micro-batch's, which are few, and not the other way round.
+                .join(F.broadcast(records.select(identity)), ID, "left_semi")
+            )
         again = repeated(arrivals, known, self.within_us)
         return again.rename({PARTITION: "silver_partition", OFFSET: "silver_offset"}).to_arrow()
 
