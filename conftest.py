@@ -28,7 +28,14 @@ _LINES: Final = tuple(f"tests/e2e/{name}.py" for name in ("test_demo", "test_kil
 # What only computes, and may take as long as it takes.
 _BESIDE: Final = tuple(
     f"{name}/"
-    for name in ("services/snowflake-loader/tests", "libs/oracle/tests", "libs/rules/tests", "tests/property")
+    for name in (
+        "services/snowflake-loader/tests",
+        "services/producer/tests",
+        "libs/oracle/tests",
+        "libs/rules/tests",
+        "libs/lakehouse/tests",
+        "tests/property",
+    )
 )
 
 _LAST: Final = 4

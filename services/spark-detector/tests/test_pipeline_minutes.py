@@ -116,7 +116,8 @@ def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[[], in
 @pytest.fixture(autouse=True)
 def for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the settings for many rows, which have a plan made over and over while it runs."""
-    monkeypatch.setattr(pipeline_minutes, "MANY", {})
+    for name in ("MANY", "_TASKS"):
+        monkeypatch.setattr(pipeline_minutes, name, {})
 
 
 def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[[], int], tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class BronzeWriter:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
         session = batch.sparkSession
+        self._size.look_ahead(batch)
         with configured(session, self._size.settings()), cached(batch) as messages:
             rows, count = redacted(messages, F.col("topic") == self.json_topic)
             self._size.rows = count

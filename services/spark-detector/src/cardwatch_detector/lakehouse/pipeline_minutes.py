@@ -43,12 +43,11 @@ COUNTS: Final = ("rows", "refused", "late", "alerts_raised", "alerts_suppressed"
 _PERCENTS: Final = (50, 95, 99)
 _STATUSES: Final = ("raised", "suppressed", "retracted")
 
-# As many tasks as the rows are worth, where they are many.
-MANY: Final = {
-    **COMPILED,
-    "spark.sql.adaptive.enabled": "true",
-    "spark.sql.shuffle.partitions": "8",
-}
+# As many as the rows are worth.
+_TASKS: Final = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "8"}
+
+MANY: Final = {**COMPILED, **_TASKS}
+"""Settings for many rows, in a session that is set up for few."""
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,9 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
     """
     if dates is None:
         minutes = reduce(DataFrame.union, (arrivals(_table(session, tables_dir, table), table) for table in TABLES))
-        with configured(session, MANY):
+        with configured(session, _TASKS):
             dates = {at(minute).date() for minute in touched(minutes)}
-    return sum(_put(session, tables_dir, [_whole(day)], MANY) for day in sorted(set(dates)))
+    return sum(_put(session, tables_dir, [_whole(day)], _TASKS) for day in sorted(set(dates)))
 
 
 def refresh_touched(

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.spark_session import COMPILED
 
@@ -34,14 +34,19 @@ def configured(session: SparkSession, settings: Mapping[str, str]) -> Iterator[N
 class Size:
     """How many rows a query's work has, for settings that pay on many only; the session is set up for few.
 
-    A micro-batch's size is known only after a first look at it. Until then that of the one before stands for it.
+    A micro-batch's size is known only after it was gone through. Until then that of the one before stands for it.
 
     Attributes:
-        rows: of the micro-batch in hand, or of the one before.
+        rows: of the micro-batch in hand, or of the one before; None before the first.
     """
 
-    rows: int = 0
+    rows: int | None = None
+
+    def look_ahead(self, batch: DataFrame) -> None:
+        """Before the first micro-batch, which is large where a query has been down: whether it has many rows."""
+        if self.rows is None:
+            self.rows = batch.limit(MANY_ROWS).count()
 
     def settings(self, many: Mapping[str, str] = COMPILED, least: int = MANY_ROWS) -> Mapping[str, str]:
         """`many` for so many rows and more; else none, which leaves the session as it is."""
-        return many if self.rows >= least else {}
+        return many if (self.rows or 0) >= least else {}

@@ -33,9 +33,10 @@ class SilverWriter(TopicWriter):
 
     within_us: int
     _size: Size = field(default_factory=Size, init=False)
-    _table_size: Size = field(default_factory=Size, init=False)
+    _in_table: Size = field(default_factory=Size, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        self._size.look_ahead(batch)
         with configured(batch.sparkSession, self._size.settings()):
             super().__call__(batch, batch_id)
 
@@ -53,7 +54,7 @@ class SilverWriter(TopicWriter):
             rows = rows.join(places, ["silver_partition", "silver_offset"], "left_anti")
         if number:
             append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
-            self._table_size.rows += number
+            self._in_table.rows = (self._in_table.rows or 0) + number
             self.written(number)
 
     def _repeated(self, records: DataFrame) -> pa.Table:
@@ -63,8 +64,9 @@ class SilverWriter(TopicWriter):
         arrivals = _polars(records.select(identity, event_us, PARTITION, OFFSET))
         where = in_stretches(stretches(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
         table = records.sparkSession.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
-        self._table_size.rows = self._table_size.rows or table.count()  # of the log alone, once
-        with configured(table.sparkSession, self._table_size.settings(least=_MANY_TO_LOOK_THROUGH)):
+        if self._in_table.rows is None:
+            self._in_table.rows = table.count()  # of the log alone
+        with configured(table.sparkSession, self._in_table.settings(least=_MANY_TO_LOOK_THROUGH)):
             known = _polars(
                 table.where(where)
                 .select(ID, F.unix_micros("event_time").alias(EVENT_US))

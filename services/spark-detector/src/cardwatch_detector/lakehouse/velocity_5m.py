@@ -62,7 +62,7 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
         dates = [row["event_date"] for row in found if row["event_date"] is not None]
     whole_day = timedelta(days=1) // timedelta(microseconds=LENGTH_US)
     return sum(
-        _put(session, tables_dir, F.col("event_date") == day, one_of("window_date", [day]), many(whole_day))
+        _put(session, tables_dir, F.col("event_date") == day, one_of("window_date", [day]), _tasks(whole_day))
         for day in sorted(set(dates))
     )
 
@@ -109,9 +109,13 @@ def _put(
 
 
 def many(windows: int) -> Mapping[str, str]:
-    """Settings for windows of many transactions: as many tasks as they are worth; small ones share one."""
+    """Settings for windows of many transactions, in a session that is set up for few."""
+    return {**COMPILED, **_tasks(windows)}
+
+
+def _tasks(windows: int) -> Mapping[str, str]:
+    # As many as the rows are worth: each window is in one task, small ones share one.
     return {
-        **COMPILED,
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.shuffle.partitions": str(min(windows * _PARTITIONS_A_WINDOW, _MOST_PARTITIONS)),
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",

@@ -59,12 +59,12 @@ def velocity_queries(settings: LakehouseSettings, written: Callable[[int], None]
                 touched = transactions_by_window(batch)
             windows = which(touched)
             # What windows hold beside what is new is not known; that they had many rows before tells that it is much.
-            size.rows = max(size.rows, sum(touched.values()))
+            size.rows = max(size.rows or 0, sum(touched.values()))
             if windows:
                 with writing:
                     chosen = size.settings(many(len(windows)))
-                    size.rows = refresh_windows(session, settings.tables_dir, windows, batch_id, chosen)
-                written(size.rows)
+                    size.rows = rows = refresh_windows(session, settings.tables_dir, windows, batch_id, chosen)
+                written(rows)
 
         return LakehouseQuery(name, settings.checkpoint_dir, trigger, source, lambda: write, pool=GOLD_VELOCITY_5M.name)
 
