@@ -1,10 +1,11 @@
 """What the tests on a local Spark share."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
+from cardwatch_detector.lakehouse.session_settings import Size
 from cardwatch_detector.settings import SparkSettings
-from cardwatch_detector.spark_session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_detector.spark_session import COMPILED, DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath, spark_java_home
@@ -30,3 +31,13 @@ def spark() -> Iterator[SparkSession]:
     session = build_session("tests", settings, as_in_lakehouse)
     yield session
     session.stop()
+
+
+@pytest.fixture
+def as_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Queries use the settings for many rows, however few there are."""
+
+    def settings(self: Size, many: Mapping[str, str] = COMPILED, least: int = 0) -> Mapping[str, str]:
+        return many
+
+    monkeypatch.setattr(Size, "settings", settings)

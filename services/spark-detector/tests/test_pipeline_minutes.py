@@ -113,11 +113,17 @@ def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[[], in
     return run
 
 
-@pytest.fixture(autouse=True)
-def for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the settings for many rows, which have a plan made over and over while it runs."""
-    for name in ("MANY", "_TASKS"):
-        monkeypatch.setattr(pipeline_minutes, name, {})
+@pytest.fixture
+def as_for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refresh without the settings for many rows, which have a plan made over and over while it runs."""
+    monkeypatch.setattr(pipeline_minutes, "_TASKS", {})
+
+
+@pytest.mark.usefixtures("as_for_many_rows")
+def test_settings_for_many_rows_change_no_figure(lake: Lake, catch_up: Callable[[], int]) -> None:
+    lake.fill(0, 2)
+    assert catch_up() == len(kept_minutes(lake.directory)) > 8
+    assert kept_minutes(lake.directory) == defined_minutes(lake.directory)
 
 
 def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[[], int], tmp_path: Path) -> None:
@@ -146,6 +152,7 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
     assert lake.table(GOLD_PIPELINE_MINUTES).version() == version
 
 
+@pytest.mark.usefixtures("as_for_few_rows")
 def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     spark: SparkSession, lake: Lake, catch_up: Callable[[], int]
 ) -> None:

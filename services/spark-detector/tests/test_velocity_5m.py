@@ -175,6 +175,7 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     return Lake(spark, tmp_path)
 
 
+@pytest.mark.usefixtures("as_for_many_rows")
 def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None:
     rng = random.Random(5)
     commits = 0
