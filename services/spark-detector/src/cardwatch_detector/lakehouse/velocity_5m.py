@@ -68,18 +68,14 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
 
 
 def refresh_windows(
-    session: SparkSession,
-    tables_dir: str,
-    windows: Collection[int],
-    batch_id: int | None = None,
-    settings: Mapping[str, str] | None = None,
+    session: SparkSession, tables_dir: str, windows: Collection[int], batch_id: int, settings: Mapping[str, str]
 ) -> int:
     """Make windows anew from silver, in one commit. Returns the number of rows; 0 if the micro-batch has done it.
 
     Args:
         windows: when they begin, microseconds since 1970; at least one.
-        batch_id: the micro-batch that asks for it; the same windows whenever it is repeated. None outside of a query.
-        settings: of the session, as the number of transactions in the windows suggests; None: of ``many``.
+        batch_id: the micro-batch that asks for it; the same windows whenever it is repeated.
+        settings: of the session, as the number of transactions in the windows suggests.
 
     Raises:
         one of CONFLICTS: somebody else kept changing the table.
@@ -90,8 +86,7 @@ def refresh_windows(
     exactly = _window_us().isin(starts) if len(ranges(starts, len(starts))) > _RANGES else F.lit(True)
     listed = ", ".join(_literal(start) for start in starts)
     these = f"{one_of('window_date', days)} AND window_start IN ({listed})"
-    chosen = many(len(starts)) if settings is None else settings
-    return _put(session, tables_dir, F.expr(of_windows) & exactly, these, chosen, batch_id)
+    return _put(session, tables_dir, F.expr(of_windows) & exactly, these, settings, batch_id)
 
 
 @again_on_conflict
