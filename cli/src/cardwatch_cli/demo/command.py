@@ -2,11 +2,9 @@
 
 import itertools
 import os
-import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -18,14 +16,13 @@ from cardwatch_cli.demo.line import Line, LineOptions
 from cardwatch_cli.demo.report import Report, build_report, page
 from cardwatch_cli.demo.runs import new_run
 from cardwatch_cli.demo.screen import Screen
+from cardwatch_cli.interruption import Interruption, ends_by_signal
 
 RUNS_DIR: Final = Path(".cardwatch/demo")
 
 _TICK_SECONDS: Final = 0.25
 # Asking all services and the broker how far they are costs them something.
 _TICKS_A_LOOK: Final = 8
-_INTERRUPTED: Final = 130
-_TERMINATED: Final = 143
 
 # A replayed file's times are as far apart as they are, and its partitions are read at different speeds: nothing in it
 # is late. (Simulated transactions are late by what the simulator says, which the detector's own default covers.)
@@ -86,7 +83,6 @@ def demo(
     Exit code 0: every alert that the transactions call for was raised and delivered exactly once, and no other.
     Data, logs and Delta tables of the last runs stay in .cardwatch/demo/.
     """
-    signal.signal(signal.SIGTERM, _terminate)
     with one_sentence_errors():
         if replay is None:
             simulate = (
@@ -105,15 +101,12 @@ def demo(
             if limit is not None:
                 arguments += ["--limit", str(limit)]
             options = DemoOptions(tuple(arguments), _existing(rules), False, report)
-        try:
-            code = run(options, Screen())
-        except KeyboardInterrupt:
-            typer.echo("stopped", err=True)
-            code = _INTERRUPTED
+        with ends_by_signal() as interruption:
+            code = run(options, Screen(), interruption)
         raise typer.Exit(code)
 
 
-def run(options: DemoOptions, screen: Screen) -> int:
+def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int:
     """Run the line once; returns the exit code.
 
     Raises:
@@ -140,7 +133,7 @@ def run(options: DemoOptions, screen: Screen) -> int:
                 line.wait_ready(on_change=screen.waiting)
             screen.step("all services are ready; " + ("simulating" if options.simulated else "replaying"))
             done("ready")
-            _stream(line, options, screen)
+            _stream(line, options, screen, interruption)
             done("produced")
             with screen.live():
                 line.drain(on_wait=screen.draining)
@@ -157,11 +150,12 @@ def run(options: DemoOptions, screen: Screen) -> int:
     return _conclude(report, options, screen, run_dir)
 
 
-def _stream(line: Line, options: DemoOptions, screen: Screen) -> None:
+def _stream(line: Line, options: DemoOptions, screen: Screen, interruption: Interruption) -> None:
     shown = 0
     line.start_producer(*options.producer)
     with screen.live():
         for tick in itertools.count():
+            interruption.check()
             if not line.producing():
                 return
             alerts = line.received_alerts()
@@ -191,7 +185,3 @@ def _existing(path: Path) -> Path:
     if not path.is_file():
         raise ConfigurationError(f"there is no file {path}")
     return path.absolute()
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(_TERMINATED)

@@ -1,0 +1,56 @@
+"""What ends a command: the signal, whatever the code that it met makes of it."""
+
+import signal
+from contextlib import suppress
+
+import pytest
+import typer
+from cardwatch_cli.interruption import ends_by_signal
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_command_with_the_code_that_shells_give(
+    number: signal.Signals, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, ends_by_signal():
+        signal.raise_signal(number)
+    assert ended.value.exit_code == code
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_an_error_that_c_code_makes_of_it_is_the_signal_too() -> None:
+    def code_in_c() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("returned a result with an exception set") from interrupt
+
+    with pytest.raises(typer.Exit) as ended, ends_by_signal():
+        code_in_c()
+    assert ended.value.exit_code == 130
+
+
+def test_a_signal_that_got_lost_ends_the_command_at_the_next_check() -> None:
+    def code_in_c() -> None:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    looked = []
+
+    def command() -> None:
+        with ends_by_signal() as interruption:
+            for look in range(3):
+                interruption.check()
+                looked.append(look)
+                code_in_c()
+
+    with pytest.raises(typer.Exit) as ended:
+        command()
+    assert (ended.value.exit_code, looked) == (130, [0])
+
+
+def test_without_a_signal_errors_stay_what_they_are_and_handlers_are_given_back() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(SystemError, match="its own"), ends_by_signal():
+        raise SystemError("its own")
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
