@@ -4,28 +4,57 @@ Jobs are cancelled and query threads interrupted, no micro-batch is waited for. 
 for what is left behind to be looked at. When it is told to go on, its queries start anew from their checkpoints in the
 same Spark, which has its classes loaded and compiled already, and whose Delta knows the tables as they were. Only a
 process that is killed as a whole forgets that too.
+
+Queries are started one after the other, in each life another one first: with the processor to itself that one is soon
+where a kill is to strike it. All at once they would take turns, and be struck half way, all of them.
 """
 
 import os
 import signal
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from itertools import count
 from threading import Thread
+from typing import Any, Final
 
-from cardwatch_detector.lakehouse.bootstrap import run, spark_config
+from cardwatch_detector import runtime
+from cardwatch_detector.lakehouse import bootstrap
+from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.settings import LakehouseSettings, SparkSettings
 from cardwatch_detector.spark_session import build_session
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+
+_HEAD_START_SECONDS: Final = 1.5
 
 
 class Life:
-    """From one start of the queries to the next."""
+    """From one start of the queries to the next.
 
-    def __init__(self, session: SparkSession) -> None:
+    Attributes:
+        number: which query is started first; the others follow in their order.
+    """
+
+    def __init__(self, session: SparkSession, number: int) -> None:
         self.shutdown = Shutdown()
         self._session = session
+        self._number = number
         self._killer: Thread | None = None
+
+    def run_queries(self, app_name: str, queries: Sequence[LakehouseQuery], *arguments: Any, **more: Any) -> None:
+        """In place of the service's own."""
+        at = self._number % len(queries)
+        first, *others = [*queries[at:], *queries[:at]]
+        later = [replace(query, source=partial(self._later, query)) for query in others]
+        runtime.run_queries(app_name, [first, *later], *arguments, **more)
+
+    def _later(self, query: LakehouseQuery, session: SparkSession) -> DataFrame:
+        self.shutdown.wait(_HEAD_START_SECONDS)
+        return query.source(session)
 
     def kill(self, *_: object) -> None:
         # Not in the signal's handler: the main thread may be talking to Java, and Java answers it one thing at a time.
@@ -51,16 +80,21 @@ class Life:
 
 
 def main() -> int:
-    session = build_session("cardwatch-lakehouse", load(SparkSettings), spark_config(load(LakehouseSettings)))
-    while True:
-        life = Life(session)
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("life", type=int, help="number of its first life: which query is started first")
+    config = bootstrap.spark_config(load(LakehouseSettings))
+    session = build_session("cardwatch-lakehouse", load(SparkSettings), config)
+    for number in count(parser.parse_args().life):
+        life = Life(session, number)
+        bootstrap.run_queries = life.run_queries  # type: ignore[assignment]
         signal.signal(signal.SIGUSR1, life.kill)
         signal.signal(signal.SIGTERM, life.end)
-        code = run(life.shutdown)  # in the session that is there
+        code = bootstrap.run(life.shutdown)  # in the session that is there
         if not life.killed():
             session.stop()
             return code
         os.kill(os.getpid(), signal.SIGSTOP)
+    raise AssertionError("there is always a next life")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,9 @@ PEAK_JVM: Final = "-XX:+UseParallelGC -XX:NewRatio=1"
 DELTA: Final = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    # Delta joins a partition's small files once there are 50; but those of a partition that it finds small files in
+    # when the process starts, after every further commit. Counted by table, they are joined by their number alone.
+    "spark.databricks.delta.autoCompact.modifiedPartitionsOnly.enabled": "false",
 }
 
 # Plans are interpreted: no code is generated and compiled for them; or it is.

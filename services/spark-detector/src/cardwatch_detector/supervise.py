@@ -63,7 +63,8 @@ class Supervisor:
         try:
             while not self._shutdown.requested:
                 for watched in self._watched.values():
-                    watched.keep_going(self._metrics)
+                    if not self._shutdown.requested:  # a start takes a while
+                        watched.keep_going(self._metrics)
                 self._shutdown.wait(_POLL_SECONDS)
         finally:
             stop_all(list(self._watched.values()))

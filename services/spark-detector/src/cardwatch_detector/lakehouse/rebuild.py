@@ -26,7 +26,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.card_days import refresh_days
 from cardwatch_detector.lakehouse.card_profile import refresh_profiles
 from cardwatch_detector.lakehouse.create import create
-from cardwatch_detector.lakehouse.pipeline_minutes import TABLES as OF_MINUTES
+from cardwatch_detector.lakehouse.minute_figures import TABLES as OF_MINUTES
 from cardwatch_detector.lakehouse.pipeline_minutes import refresh_minutes
 from cardwatch_detector.lakehouse.profile_calendar import kept_from, last_day, newest_profile, plan
 from cardwatch_detector.lakehouse.velocity_5m import refresh_velocity

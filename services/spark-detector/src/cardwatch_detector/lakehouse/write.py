@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
+from uuid import uuid4
 
 from cardwatch_lakehouse.tables import Table
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 # At least, where there are that many: about ten megabytes, a second's work of one task.
 _ROWS_A_FILE: Final = 100_000
@@ -92,19 +93,16 @@ def replace(
         part: see ``once``; it must tell apart what `these` may be when the micro-batch is repeated.
 
     Returns:
-        The number of rows; 0 where the micro-batch was written before.
+        The number of rows; 0 where the micro-batch was written before, or somebody else has committed since.
     """
     session, path = rows.sparkSession, table.path(tables_dir)
     identity = {} if batch_id is None else _identity(session, table, batch_id, part)
-    before = _last_commit(session, path)["version"] if identity else None
-    rows.write.format("delta").mode("overwrite").option("replaceWhere", these).options(**identity).save(path)
-    commit = _last_commit(session, path)
-    return 0 if commit["version"] == before else int(commit["operationMetrics"].get("numOutputRows", 0))
-
-
-def _last_commit(session: SparkSession, path: str) -> Row:
-    (commit,) = DeltaTable.forPath(session, path).history(1).select("version", "operationMetrics").collect()
-    return commit
+    mark = uuid4().hex  # by which this commit is told from one that was there, and from somebody else's
+    write = rows.write.format("delta").mode("overwrite").option("replaceWhere", these)
+    write.options(**identity, userMetadata=mark).save(path)
+    last = DeltaTable.forPath(session, path).history(1).select("userMetadata", "operationMetrics")
+    ((whose, metrics),) = last.collect()
+    return int(metrics.get("numOutputRows", 0)) if whose == mark else 0
 
 
 def affected(merged: DataFrame, what: str) -> int:
