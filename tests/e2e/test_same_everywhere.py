@@ -1,5 +1,6 @@
 """The same rules over the same transactions give the same alerts: live, replayed from a file, and in a backtest."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_rebuilt(live: Line, rebuilding: GuardedProcess) -> None:
 
 
 def rebuild_arguments(line: Line, to: Path) -> list[str]:
-    return ["tables", "rebuild", "--tables-dir", str(line.tables_dir), "--to", str(to)]
+    return ["tables", "rebuild", "--tables-dir", str(line.tables_dir), "--to", os.path.relpath(to)]
 
 
 def ask_all_questions(tables: str) -> None:

@@ -1,9 +1,11 @@
 """Where tables are, in delta-rs's words."""
 
+from pathlib import Path
+
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import one_line
-from cardwatch_lakehouse.locations import locate
+from cardwatch_lakehouse.locations import for_spark, locate
 from cardwatch_lakehouse.tables import GOLD_ALERTS
 
 
@@ -25,6 +27,13 @@ def test_a_setting_names_a_place(setting: str, uri: str) -> None:
     assert place.uri == uri
     assert place.is_local == ("://" not in uri)
     assert place.of(GOLD_ALERTS.name).uri == f"{uri}/gold/alerts"
+
+
+def test_spark_is_told_no_relative_path() -> None:
+    assert for_spark(".cardwatch/tables") == str(Path.cwd() / ".cardwatch/tables")
+    assert for_spark("../tables/") == str(Path.cwd().parent / "tables")
+    others = ["/data/tables/", "file:/data/my%20tables", "s3a://lake/t", "abfss://lake@account/t", "dbfs:/t", ""]
+    assert [for_spark(other) for other in others] == others
 
 
 @pytest.mark.parametrize(

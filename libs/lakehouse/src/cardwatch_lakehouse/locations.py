@@ -1,10 +1,12 @@
 """Where the tables are, said so that readers and writers other than Spark find them.
 
-One setting, ``CARDWATCH_LAKEHOUSE_TABLES_DIR``, serves both: Spark is given it as it is (any Hadoop file system), and
-what is here says it in delta-rs's words. Credentials and endpoints come from the environment (docs/object-stores.md).
+One setting, ``CARDWATCH_LAKEHOUSE_TABLES_DIR``, serves both: Spark is given it as it is (any Hadoop file system; a path
+from the root of this machine's), and what is here says it in delta-rs's words. Credentials and endpoints come from the
+environment (docs/object-stores.md).
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +17,8 @@ from cardwatch_contracts.errors import ConfigurationError
 # Hadoop's scheme → delta-rs's.
 _SCHEMES: Final = {"s3a": "s3", "s3": "s3", "abfss": "abfss", "gs": "gs"}
 _FILE: Final = "file:"
+# Paths from the root, and whatever has a scheme.
+_ABSOLUTE: Final = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*:")
 # The library's own 3 minutes are long for who has mistyped an address, and short for nobody.
 _RETRY_TIMEOUT: Final = "30s"
 
@@ -43,6 +47,12 @@ class Location:
     def options(self) -> dict[str, str] | None:
         """``storage_options`` as delta-rs's functions take them."""
         return dict(self.storage_options) or None
+
+
+def for_spark(directory: str) -> str:
+    """A directory as Spark has to be told it: Delta makes no table at a path that is relative or goes up again."""
+    text = directory.strip()
+    return text if not text or _ABSOLUTE.match(text) else os.path.abspath(text)  # noqa: PTH100 - links stay links
 
 
 def locate(tables_dir: str, environment: Mapping[str, str] = os.environ) -> Location:

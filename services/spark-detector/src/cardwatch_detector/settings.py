@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_lakehouse.locations import for_spark
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.parse import parse_duration
 from pydantic import AfterValidator, Field
@@ -113,9 +114,11 @@ class LakehouseSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CARDWATCH_LAKEHOUSE_", extra="ignore", frozen=True)
 
-    tables_dir: Annotated[str, Field(description="where the Delta tables are; any Hadoop file system")] = (
-        ".cardwatch/tables"
-    )
+    tables_dir: Annotated[
+        str,
+        AfterValidator(for_spark),
+        Field(description="where the Delta tables are; any Hadoop file system", validate_default=True),
+    ] = ".cardwatch/tables"
     checkpoint_dir: str = ".cardwatch/checkpoints/lakehouse"
     trigger: Annotated[str, Field(description="time between micro-batches")] = "10s"
     max_offsets_per_trigger: Annotated[int, Field(ge=1)] = 200_000

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - of names that are ours, and of times
 """What ``gold.pipeline_minutes`` says of a minute: one definition, in Spark's SQL.
 
 As Spark's columns, made one by one from Python, it would take longer to say than to plan.
@@ -6,6 +5,7 @@ As Spark's columns, made one by one from Python, it would take longer to say tha
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 from cardwatch_lakehouse.tables import (
@@ -17,6 +17,7 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
     Table,
 )
+from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.lakehouse.quarantine import LAKEHOUSE
 from cardwatch_detector.lakehouse.stretches import Stretch, in_stretches
@@ -81,26 +82,30 @@ TABLES: Final = tuple({source.table.name: source.table for source in SOURCES}.va
 """Those of SOURCES, each once. Their order is fixed by the checkpoint of the query that follows them."""
 
 
-def minutes_of_arrival(table: Table) -> str:
-    """SQL: ``minute_us``, the minutes that rows of one of TABLES count in, each as often as there are rows."""
+def arrivals(rows: DataFrame, table: Table) -> DataFrame:
+    """``minute_us``: the minutes that rows of one of TABLES count in, each as often as there are rows."""
     times = dict.fromkeys(source.at for source in SOURCES if source.table is table)
-    return f"explode(array({', '.join(map(_minute_us, times))})) AS minute_us"
+    return rows.selectExpr(f"explode(array({', '.join(map(_minute_us, times))})) AS minute_us")
 
 
-def figures(tables_dir: str, when: Sequence[Stretch]) -> str:
-    """SQL: columns of GOLD_PIPELINE_MINUTES of some stretches of time, which begin and end with a minute."""
-    acts = " UNION ALL ".join(_acts(table, tables_dir, when) for table in TABLES)
-    return _minutes(f"SELECT *, count(*) AS times FROM ({acts}) GROUP BY ALL")
+def figures(session: SparkSession, tables_dir: str, when: Sequence[Stretch]) -> DataFrame:
+    """Columns of GOLD_PIPELINE_MINUTES of some stretches of time, which begin and end with a minute."""
+    acts = reduce(DataFrame.union, (_acts(held(session, tables_dir, table), table, when) for table in TABLES))
+    return session.sql(_MINUTES, acts=acts)
 
 
-def _acts(table: Table, tables_dir: str, when: Sequence[Stretch]) -> str:
-    """SQL: ``minute_us``, ``service``, ``act`` and ``latency_ms`` (null where none is counted) of a table's rows."""
+def held(session: SparkSession, tables_dir: str, table: Table) -> DataFrame:
+    """What a table holds now."""
+    return session.read.format("delta").load(table.path(tables_dir))
+
+
+def _acts(rows: DataFrame, table: Table, when: Sequence[Stretch]) -> DataFrame:
+    """``minute_us``, ``service``, ``act`` and ``latency_ms`` (null where none is counted)."""
     # One scan a table, with a condition of a form by which Delta leaves out files.
     sources = [source for source in SOURCES if source.table is table]
     acts = ", ".join(_act(source, when) for source in sources)
     near = " OR ".join(in_stretches(when, source.at) for source in sources)
-    path = table.path(tables_dir).replace("`", "``")
-    return f"SELECT inline(filter(array({acts}), act -> act IS NOT NULL)) FROM delta.`{path}` WHERE {near}"
+    return rows.where(near).selectExpr(f"inline(filter(array({acts}), act -> act IS NOT NULL))")
 
 
 def _act(source: Source, when: Sequence[Stretch]) -> str:
@@ -116,8 +121,8 @@ def _act(source: Source, when: Sequence[Stretch]) -> str:
     return f"IF({in_stretches(when, source.at)} AND {source.where}, named_struct({act}), NULL)"
 
 
-def _minutes(acts: str) -> str:
-    """SQL: the minutes that consist of these acts, which are given with how many ``times`` there are of each."""
+def _statement() -> str:
+    """SQL: the minutes that consist of ``acts``."""
     figures = {
         "rows": _times("row", *_STATUSES),
         "refused": _times("refused"),
@@ -135,13 +140,14 @@ def _minutes(acts: str) -> str:
     # A service that did nothing while others did has a row that says so.
     nothing = ", ".join(f"'{name}', CAST({'NULL' if 'latency' in name else '0'} AS BIGINT)" for name in figures)
     services = ", ".join(f"'{service}'" for service in SERVICES)
+    columns = ", ".join(f"`{name}`" for name in GOLD_PIPELINE_MINUTES.columns)
     return f"""
-        WITH timed AS (
-            SELECT *, IF(latency_ms IS NULL, 0, times) AS timed FROM ({acts})
+        WITH counted AS (
+            SELECT *, count(*) AS times, count(latency_ms) AS timed FROM {{acts}} GROUP BY ALL
         ), ranked AS (
             SELECT *, sum(timed) OVER (PARTITION BY minute_us, service) AS of,
                 sum(timed) OVER (PARTITION BY minute_us, service ORDER BY latency_ms ROWS UNBOUNDED PRECEDING) AS rank
-            FROM timed
+            FROM counted
         ), found AS (
             SELECT minute_us, service, {found} FROM ranked GROUP BY minute_us, service
         ), whole AS (
@@ -153,8 +159,8 @@ def _minutes(acts: str) -> str:
         ), every AS (
             SELECT minute, inline(concat(active, idle)), to_date(minute) AS minute_date FROM whole
         )
-        SELECT {", ".join(f"`{name}`" for name in GOLD_PIPELINE_MINUTES.columns)} FROM every
-    """
+        SELECT {columns} FROM every
+    """  # noqa: S608 - names are ours
 
 
 def _times(*acts: str) -> str:
@@ -164,3 +170,6 @@ def _times(*acts: str) -> str:
 
 def _minute_us(at: str) -> str:
     return f"unix_micros({at}) - pmod(unix_micros({at}), {MINUTE_US})"
+
+
+_MINUTES: Final = _statement()

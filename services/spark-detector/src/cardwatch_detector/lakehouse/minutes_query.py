@@ -7,7 +7,7 @@ from typing import Final
 from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.minute_figures import TABLES, minutes_of_arrival
+from cardwatch_detector.lakehouse.minute_figures import TABLES, arrivals
 from cardwatch_detector.lakehouse.pipeline_minutes import MANY, refresh_touched, touched
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
 from cardwatch_detector.lakehouse.session_settings import Size, configured
@@ -27,10 +27,7 @@ def minutes_query(settings: LakehouseSettings, written: Callable[[int], None]) -
     def source(session: SparkSession) -> DataFrame:
         return reduce(
             DataFrame.union,
-            (
-                follow(session, table, settings.tables_dir, **_SOME).selectExpr(minutes_of_arrival(table))
-                for table in TABLES
-            ),
+            (arrivals(follow(session, table, settings.tables_dir, **_SOME), table) for table in TABLES),
         )
 
     size = Size()

@@ -10,12 +10,12 @@ from functools import reduce
 from typing import Final
 
 import polars as pl
-from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES, Table
+from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
-from cardwatch_detector.lakehouse.minute_figures import MINUTE_US, TABLES, figures, minutes_of_arrival
+from cardwatch_detector.lakehouse.minute_figures import MINUTE_US, TABLES, arrivals, figures, held
 from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.stretches import EPOCH, LAST_US, Stretch, at, in_stretches, stretches
 from cardwatch_detector.lakehouse.write import replace
@@ -44,8 +44,7 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
         one of CONFLICTS: somebody else kept changing the table.
     """
     if dates is None:
-        tables = (_table(session, tables_dir, table).selectExpr(minutes_of_arrival(table)) for table in TABLES)
-        minutes = reduce(DataFrame.union, tables)
+        minutes = reduce(DataFrame.union, (arrivals(held(session, tables_dir, table), table) for table in TABLES))
         with configured(session, _TASKS):
             dates = {at(minute).date() for minute in touched(minutes)}
     return sum(_put(session, tables_dir, [_whole(day)], _TASKS) for day in sorted(set(dates)))
@@ -73,7 +72,7 @@ def refresh_touched(
 
 
 def touched(minutes: DataFrame) -> Mapping[int, int]:
-    """How many ``minutes_of_arrival`` there are of each, by when it begins in microseconds since 1970."""
+    """How many ``arrivals`` there are in each minute, by when it begins in microseconds since 1970."""
     timely = minutes.where(F.col("minute_us").between(0, LAST_US - 1))
     found = timely.groupBy("minute_us").count().collect()
     return {row["minute_us"]: row["count"] for row in found}
@@ -88,12 +87,8 @@ def _put(
     batch_id: int | None = None,
 ) -> int:
     with configured(session, settings):
-        rows = session.sql(figures(tables_dir, when)).repartition("minute_date")
+        rows = figures(session, tables_dir, when).repartition("minute_date")
         return replace(rows, GOLD_PIPELINE_MINUTES, tables_dir, in_stretches(when, "minute", "minute_date"), batch_id)
-
-
-def _table(session: SparkSession, tables_dir: str, table: Table) -> DataFrame:
-    return session.read.format("delta").load(table.path(tables_dir))
 
 
 def _whole(day: date) -> Stretch:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_lakehouse.locations import for_spark
 from cardwatch_lakehouse.tables import (
     DERIVED_TABLES,
     GOLD_ALERTS,
@@ -64,6 +65,7 @@ def run(tables_dir: str, to: str, *, staged: str = "", gold: bool = True, alerts
     Raises:
         CardwatchError: settings are wrong, a table is there already, or one that is needed is not.
     """
+    tables_dir, to, staged = for_spark(tables_dir), for_spark(to), for_spark(staged)
     service, settings = load(ServiceSettings), load(LakehouseSettings)
     configure("lakehouse", service.log_level, service.log_format)
     made = [
