@@ -4,10 +4,11 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
 
 import typer
 
-_SIGNAL_BASE = 128  # what a shell says of a process that a signal ended: 128 and its number
+_SIGNAL_BASE: Final = 128  # what a shell says of a process that a signal ended: 128 and its number
 
 
 class Interruption:

@@ -1,7 +1,7 @@
 """Where the tables are, said so that readers and writers other than Spark find them.
 
 One setting, ``CARDWATCH_LAKEHOUSE_TABLES_DIR``, serves both: Spark is given it as it is (any Hadoop file system; a path
-from the root of this machine's), and what is here says it in delta-rs's words. Credentials and endpoints come from the
+of this machine from the root), and what is here says it in delta-rs's words. Credentials and endpoints come from the
 environment (docs/object-stores.md).
 """
 
