@@ -82,9 +82,10 @@ class Life:
 def main() -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("life", type=int, help="number of its first life: which query is started first")
+    first_life: int = parser.parse_args().life
     config = bootstrap.spark_config(load(LakehouseSettings))
     session = build_session("cardwatch-lakehouse", load(SparkSettings), config)
-    for number in count(parser.parse_args().life):
+    for number in count(first_life):
         life = Life(session, number)
         bootstrap.run_queries = life.run_queries  # type: ignore[assignment]
         signal.signal(signal.SIGUSR1, life.kill)

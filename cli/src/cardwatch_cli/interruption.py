@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM end a command at any moment, through every clean-up, and never pass for a failure."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -39,14 +39,22 @@ def ends_by_signal() -> Iterator[Interruption]:
         typer.Exit: a signal has ended what was within.
     """
     interruption = Interruption()
-    previous = {number: signal.signal(number, interruption.handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    with handled(interruption.handle, signal.SIGINT, signal.SIGTERM):
+        try:
+            yield interruption
+        except BaseException as error:
+            if interruption.number is None:
+                raise
+            typer.echo("stopped", err=True)
+            raise typer.Exit(_SIGNAL_BASE + interruption.number) from error
+
+
+@contextmanager
+def handled(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> Iterator[None]:
+    """Within it these signals have this handler; after it, those that they had before."""
+    previous = {number: signal.signal(number, handler) for number in numbers}
     try:
-        yield interruption
-    except BaseException as error:
-        if interruption.number is None:
-            raise
-        typer.echo("stopped", err=True)
-        raise typer.Exit(_SIGNAL_BASE + interruption.number) from error
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

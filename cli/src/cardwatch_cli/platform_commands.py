@@ -3,12 +3,9 @@
 import shlex
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -20,6 +17,8 @@ from cardwatch_platform.embedded import START_TIMEOUT_SECONDS, spark_classpath
 from cardwatch_platform.locking import write_lock
 from rich.console import Console
 from rich.table import Table
+
+from cardwatch_cli.interruption import handled
 
 _NOT_UP: Final = 3
 _WATCH_SECONDS: Final = 0.5
@@ -54,7 +53,9 @@ def up(
     """
     console = Console(stderr=True)
     settings = PlatformSettings()
-    with RichReporter(console) as reporter, _sigterm_as_interrupt():
+    # SIGTERM and SIGHUP end it as Ctrl-C does: through every clean-up.
+    as_interrupts = handled(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP)
+    with RichReporter(console) as reporter, as_interrupts:
         if foreground:
             with EmbeddedPlatform(
                 home, settings=settings, reporter=reporter, start_timeout_seconds=timeout
@@ -145,18 +146,3 @@ def _watch(platform: EmbeddedPlatform) -> None:
     except KeyboardInterrupt:
         return
     raise PlatformError(failure)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the command as Ctrl-C does: through every clean-up."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -13,8 +13,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACT
 from cardwatch_lakehouse.upkeep import forget
 from cardwatch_lakehouse.upkeep.files import measure
 from cardwatch_lakehouse.upkeep.optimize import optimize
-from delta.tables import DeltaTable as SparksDeltaTable
-from deltalake import DeltaTable
+from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from small_lake import CARD, OTHER, holding, payment, write
@@ -63,7 +62,7 @@ def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSes
         attempts += 1
         status = slowly(F.lit("retracted")) if attempts == 1 else F.lit("retracted")
         new = spark.range(3).select(F.col("id").cast("string").alias("alert_id"), status.alias("status"))
-        table = SparksDeltaTable.forPath(spark, GOLD_ALERTS.path(str(tmp_path)))
+        table = DeltaTable.forPath(spark, GOLD_ALERTS.path(str(tmp_path)))
         change = {"status": "new.status"}
         table.alias("known").merge(new.alias("new"), "known.alert_id = new.alert_id").whenMatchedUpdate(
             set=change
@@ -113,7 +112,7 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
     assert measure(catalog.open(SILVER_TRANSACTIONS.name)).files <= 9
     # From its log alone, as another Spark would see it, and back to before the card was forgotten in the history.
     spark.sql("CLEAR CACHE")
-    table = SparksDeltaTable.forPath(spark, path)
+    table = DeltaTable.forPath(spark, path)
     assert table.toDF().count() == 9
     assert table.history().count() >= 14
 
@@ -129,7 +128,7 @@ def test_small_files_are_joined_once_there_are_many_also_by_a_process_that_found
         live = []
         for number in range(6):
             append(spark, tmp_path, BRONZE_LATE, transaction_id=str(number))
-            live.append(len(DeltaTable(BRONZE_LATE.path(str(tmp_path))).file_uris()))
+            live.append(measure(Catalog(str(tmp_path)).open(BRONZE_LATE.name)).files)
     finally:
         spark.conf.unset("spark.databricks.delta.autoCompact.minNumFiles")
     assert live == [4, 5, 6, 1, 2, 3]

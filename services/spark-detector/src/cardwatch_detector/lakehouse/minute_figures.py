@@ -84,7 +84,7 @@ TABLES: Final = tuple({source.table.name: source.table for source in SOURCES}.va
 
 def arrivals(rows: DataFrame, table: Table) -> DataFrame:
     """``minute_us``: the minutes that rows of one of TABLES count in, each as often as there are rows."""
-    times = dict.fromkeys(source.at for source in SOURCES if source.table is table)
+    times = dict.fromkeys(source.at for source in _sources(table))
     return rows.selectExpr(f"explode(array({', '.join(map(_minute_us, times))})) AS minute_us")
 
 
@@ -99,10 +99,14 @@ def held(session: SparkSession, tables_dir: str, table: Table) -> DataFrame:
     return session.read.format("delta").load(table.path(tables_dir))
 
 
+def _sources(table: Table) -> list[Source]:
+    return [source for source in SOURCES if source.table is table]
+
+
 def _acts(rows: DataFrame, table: Table, when: Sequence[Stretch]) -> DataFrame:
     """``minute_us``, ``service``, ``act`` and ``latency_ms`` (null where none is counted)."""
     # One scan a table, with a condition of a form by which Delta leaves out files.
-    sources = [source for source in SOURCES if source.table is table]
+    sources = _sources(table)
     acts = ", ".join(_act(source, when) for source in sources)
     near = " OR ".join(in_stretches(when, source.at) for source in sources)
     return rows.where(near).selectExpr(f"inline(filter(array({acts}), act -> act IS NOT NULL))")
