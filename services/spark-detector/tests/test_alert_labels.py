@@ -160,6 +160,18 @@ def test_labels_are_counted_after_the_first_micro_batch_whatever_it_holds(lake: 
     assert lake.verdicts == [{}], "without labels nothing can have changed"
 
 
+def test_many_alerts_at_once(lake: Lake) -> None:
+    # More than a condition names one by one.
+    many = [alert(f"a{number}") for number in range(130)]
+    lake.write(0, label("a5", "fraud", 20), *many[:120])
+    lake.write(1, *many, alert("a7", "retracted", 2))
+    rows = {row["alert_id"]: row for row in lake.rows("gold/alerts")}
+    assert len(rows) == len(lake.rows("gold/alerts")) == 130
+    assert {name for name, row in rows.items() if row["status"] == "retracted"} == {"a7"}
+    assert {name: row["label"] for name, row in rows.items() if row["label"]} == {"a5": "fraud"}
+    assert len(lake.rows("bronze/alert_events")) == 131
+
+
 def test_a_dead_letter_is_kept_once(lake: Lake) -> None:
     lake.write(0, letter(1, "enricher", 5, b"one"), letter(1, "enricher", 6, b"again"), times=2)
     held = b'{"n": "' + CARD_NUMBER + b'"}'

@@ -1,7 +1,7 @@
 """Which schema ids the lakehouse can decode."""
 
 import pytest
-from cardwatch_contracts.errors import RegistryUnavailableError
+from cardwatch_contracts.errors import IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_detector.lakehouse.decode import Schemas
@@ -18,7 +18,12 @@ class FakeRegistry:
         return self.texts.get(schema_id)
 
     def id_of(self, subject: str, schema_name: str) -> int:
-        raise NotImplementedError
+        if self.down:
+            raise RegistryUnavailableError("down")
+        for schema_id, text in self.texts.items():
+            if (subject, text) == ("alerts-value", schema_text(schema_name)):
+                return schema_id
+        raise IncompatibleSchemaError("not registered")
 
 
 @pytest.fixture
@@ -51,3 +56,18 @@ def test_a_silent_registry_refuses_nothing(registry: FakeRegistry) -> None:
     registry.down = True
     with pytest.raises(RegistryUnavailableError):
         Schemas("alert", "alert_id", registry).look_up(7)
+
+
+def test_the_newest_version_is_expected(registry: FakeRegistry) -> None:
+    registry.texts[7] = schema_text("alert")
+    schemas = Schemas("alert", "alert_id", registry, "alerts-value")
+    schemas.expect()
+    assert schemas.writers == {7: schema_text("alert")}
+
+
+@pytest.mark.parametrize("down", [True, False])
+def test_what_the_registry_does_not_tell_is_not_expected(registry: FakeRegistry, down: bool) -> None:
+    registry.down = down
+    schemas = Schemas("alert", "alert_id", registry, "alerts-value")
+    schemas.expect()
+    assert schemas.writers == {}

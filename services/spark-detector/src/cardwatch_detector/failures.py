@@ -6,8 +6,11 @@ from typing import Final
 from cardwatch_service.logs import get
 from pyspark.sql import DataFrame
 
-Writer = Callable[[DataFrame, int], None]
-"""Does what is to be done with a micro-batch, in such a way that doing it again changes nothing."""
+Writer = Callable[[DataFrame, int], object]
+"""Does what is to be done with a micro-batch, in such a way that doing it again changes nothing.
+
+What it returns plays no part.
+"""
 
 _LONGEST: Final = 2000
 
@@ -25,7 +28,7 @@ def innermost_cause(text: str) -> str:
     return cause.strip()[:_LONGEST]
 
 
-def failing_briefly(query: str, write: Writer) -> Writer:
+def failing_briefly(query: str, write: Writer) -> Callable[[DataFrame, int], None]:
     """The same writer, its errors in one sentence each; whole they go to the log.
 
     Where a writer fails, Spark looks for an interruption in the error's text, by a regular expression that takes some

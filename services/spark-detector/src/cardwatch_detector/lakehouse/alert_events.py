@@ -2,33 +2,41 @@
 
 from typing import Final
 
+import polars as pl
 from cardwatch_lakehouse.tables import BRONZE_ALERT_EVENTS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD
+from cardwatch_detector.lakehouse.arrivals import among, collected
+from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.unseen import unseen
-from cardwatch_detector.lakehouse.write import append, cached
+from cardwatch_detector.lakehouse.write import append, in_few_files
 
 # A detector that was killed publishes the events of its last micro-batch again: of the same status, by the same cause.
-_IDENTITY: Final = ("alert_id", "status", "suppressed_by", "raw_broker_time")
+IDENTITY: Final = ("alert_id", "status", "suppressed_by", "raw_broker_time")
+_TIME: Final = "raw_broker_time"
 
 
-def keep_events(messages: DataFrame, tables_dir: str, batch_id: int) -> int:
+def keep_events(messages: Decoded, arrivals: pl.DataFrame, tables_dir: str, batch_id: int) -> int:
     """Append the events of a micro-batch that the table does not have yet; again changes nothing.
 
     Args:
-        messages: Kafka's columns and RECORD; at least one.
+        messages: of the alerts topic, at least one.
+        arrivals: of the same, the columns of IDENTITY among them.
 
     Returns:
         The number of rows.
     """
-    table = messages.sparkSession.read.format("delta").load(BRONZE_ALERT_EVENTS.path(tables_dir))
-    with cached(unseen(first_of_each(event_rows(messages)), table, _IDENTITY, "raw_broker_time")) as new:
-        count = new.count()
-        if count:
-            append(new.coalesce(1), BRONZE_ALERT_EVENTS, tables_dir, batch_id)
-    return count
+    table = messages.records.sparkSession.read.format("delta").load(BRONZE_ALERT_EVENTS.path(tables_dir))
+    # Times that grow with the table: Delta leaves out the files of others.
+    near = table.where(in_stretches(stretches(arrivals[_TIME].dt.epoch("us"), 0), _TIME))
+    known = collected(among(near, "alert_id", arrivals["alert_id"]).select(*IDENTITY))
+    new = unseen(arrivals, known, IDENTITY)
+    if new.height:
+        rows = in_few_files(event_rows(messages.at(new)), new.height)
+        append(rows, BRONZE_ALERT_EVENTS, tables_dir, batch_id)
+    return new.height
 
 
 def event_rows(messages: DataFrame) -> DataFrame:
@@ -41,9 +49,3 @@ def event_rows(messages: DataFrame) -> DataFrame:
         "offset",
         F.col("timestamp").alias("broker_time"),
     )
-
-
-def first_of_each(rows: DataFrame) -> DataFrame:
-    """Of several rows of one event, that of the lowest partition and offset."""
-    first = F.min_by(F.struct(*rows.columns), F.struct("partition", "offset")).alias("row")
-    return rows.groupBy(*_IDENTITY).agg(first).select("row.*")

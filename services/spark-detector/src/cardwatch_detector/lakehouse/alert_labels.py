@@ -2,33 +2,47 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
+import polars as pl
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.values import ALERT_LABELS
-from cardwatch_lakehouse.tables import GOLD_ALERT_LABELS, GOLD_ALERTS, Table
+from cardwatch_lakehouse.tables import GOLD_ALERT_LABELS, GOLD_ALERTS
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import REASON, RECORD, Decoded
-from cardwatch_detector.lakehouse.merge import MergeWriter
+from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, among, arrived, collected, handed
+from cardwatch_detector.lakehouse.conflicts import again_on_conflict
+from cardwatch_detector.lakehouse.decode import RECORD, Decoded
 from cardwatch_detector.lakehouse.redact import HEADERS_TYPE, redacted
-from cardwatch_detector.lakehouse.write import affected, once
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
+from cardwatch_detector.lakehouse.write import affected, append, in_few_files, once
 
 _ID: Final = "alert_id"
 # What gold.alerts has of a label.
 _SHOWN: Final = ("label", "labelled_by", "labelled_at", "label_note")
-# By which the last label of an alert is told. Within a partition the broker's time never falls.
-_ORDER: Final = ("labelled_at", "feedback_broker_time", "feedback_partition", "feedback_offset")
+# By which the last label of an alert is told: in the words of arrivals -> in the table's. Within a partition the
+# broker's time never falls.
+_ORDER: Final = {
+    "labelled_at": "labelled_at",
+    "timestamp": "feedback_broker_time",
+    PARTITION: "feedback_partition",
+    OFFSET: "feedback_offset",
+}
 
 # Beside what the micro-batch does for the alerts themselves.
 _PART: Final = "feedback"
+# Beside the labels that a micro-batch adds.
+_CHANGED: Final = "changed"
 
 
 @dataclass(frozen=True)
-class FeedbackWriter(MergeWriter):
-    """Merges labels, and then puts them onto their alerts; one that no analyst could have given goes to quarantine.
+class FeedbackWriter(TopicWriter):
+    """Keeps of each alert the label that holds, and puts it onto the alert.
+
+    A label that no analyst could have given goes to quarantine. The table has this one writer, so that nothing comes in
+    between looking and writing.
 
     Attributes:
         alerts_written: called with the number of alerts whose label changed after each commit.
@@ -38,26 +52,50 @@ class FeedbackWriter(MergeWriter):
 
     part: ClassVar[str] = _PART
 
-    def checked(self, messages: Decoded) -> Decoded:
-        return _checked(messages)
+    def refusal(self, record: Column) -> Column:
+        return F.when(~record["label"].isin(list(ALERT_LABELS)), Reason.UNKNOWN_LABEL.value)
 
     def write(self, messages: Decoded, batch_id: int) -> None:
-        super().write(messages, batch_id)
-        self.alerts_written(label_alerts(messages.records, self.tables_dir, batch_id))
+        record = F.col(RECORD)
+        arrivals = arrived(messages.records, *(record[name].alias(name) for name in (_ID, "labelled_at")), "timestamp")
+        session = messages.records.sparkSession
+        table = among(_labels(session, self.tables_dir), _ID, arrivals[_ID])
+        known = table.select(_ID, *(F.col(theirs).alias(name) for name, theirs in _ORDER.items()))
+        new, changed = news(arrivals, collected(known))
+        if new.height:
+            rows = _without_card_numbers(label_rows(messages.at(new)))
+            append(in_few_files(rows, new.height), GOLD_ALERT_LABELS, self.tables_dir, batch_id)
+            self.written(new.height)
+        if changed.height:
+            self.written(self._change(_without_card_numbers(label_rows(messages.at(changed))), batch_id))
+        self.alerts_written(label_alerts(session, arrivals[_ID], self.tables_dir, batch_id))
 
-    @property
-    def table(self) -> Table:
-        return GOLD_ALERT_LABELS
+    @again_on_conflict
+    def _change(self, rows: DataFrame, batch_id: int) -> int:
+        table = DeltaTable.forPath(rows.sparkSession, GOLD_ALERT_LABELS.path(self.tables_dir))
+        with once(rows.sparkSession, GOLD_ALERT_LABELS, batch_id, _CHANGED):
+            merge = table.alias("known").merge(rows.alias("new"), f"known.{_ID} = new.{_ID}")
+            return affected(merge.whenMatchedUpdateAll().execute(), "num_affected_rows")
 
-    def rows(self, messages: DataFrame) -> DataFrame:
-        return _without_card_numbers(last_of_each(label_rows(messages)))
 
-    def merge(self, known: Any, new: DataFrame) -> int:
-        newer = f"struct({_columns('new')}) > struct({_columns('known')})"
-        merged = (
-            known.merge(new, f"known.{_ID} = new.{_ID}").whenMatchedUpdateAll(newer).whenNotMatchedInsertAll().execute()
-        )
-        return affected(merged, "num_affected_rows")
+def news(arrivals: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Of each alert the label that holds, if there is none yet or it comes after the one that there is.
+
+    Args:
+        arrivals: ``alert_id`` and those by which labels are ordered, PARTITION and OFFSET among them.
+        known: the same of the labels that there are; there may be those of other alerts among them.
+
+    Returns:
+        Where those of alerts without a label are, PARTITION and OFFSET; and those that take the place of one.
+    """
+    there = "there"
+    every = pl.concat(
+        [arrivals.with_columns(pl.lit(False).alias(there)), known.with_columns(pl.lit(True).alias(there))],
+        how="diagonal",
+    )
+    holds = every.sort(*_ORDER, there).unique(_ID, keep="last", maintain_order=True).filter(~pl.col(there))
+    has_one = pl.col(_ID).is_in(known[_ID].implode())
+    return holds.filter(~has_one).select(PARTITION, OFFSET), holds.filter(has_one).select(PARTITION, OFFSET)
 
 
 def label_rows(messages: DataFrame) -> DataFrame:
@@ -75,35 +113,35 @@ def label_rows(messages: DataFrame) -> DataFrame:
     )
 
 
-def last_of_each(rows: DataFrame) -> DataFrame:
-    """Of several labels of one alert the one that holds."""
-    return rows.groupBy(_ID).agg(F.max_by(F.struct(*rows.columns), F.struct(*_ORDER)).alias("row")).select("row.*")
+def labels_of(session: SparkSession, alert_ids: pl.Series, tables_dir: str) -> pl.DataFrame:
+    """The labels that alerts have so far: ``alert_id`` and what GOLD_ALERTS has of a label."""
+    return collected(among(_labels(session, tables_dir), _ID, alert_ids).select(_ID, *_SHOWN))
 
 
-def labelled(alerts: DataFrame, tables_dir: str) -> DataFrame:
+def labelled(alerts: DataFrame, labels: pl.DataFrame) -> DataFrame:
     """Alerts with the labels that have come before them, null where there is none."""
-    ids = alerts.select(_ID)
-    labels = _labels(alerts, tables_dir).join(F.broadcast(ids), _ID, "left_semi")
-    return alerts.join(F.broadcast(labels.select(_ID, *_SHOWN)), _ID, "left")
+    if labels.is_empty():
+        return alerts.select("*", *(F.lit(None).cast(GOLD_ALERTS.columns[name]).alias(name) for name in _SHOWN))
+    return alerts.join(handed(labels, alerts), _ID, "left")
 
 
-def label_alerts(messages: DataFrame, tables_dir: str, batch_id: int) -> int:
-    """Put the labels that hold onto those alerts that a micro-batch says something of, once GOLD_ALERT_LABELS has them.
-
-    Args:
-        messages: of the feedback topic, decoded.
+def label_alerts(session: SparkSession, alert_ids: pl.Series, tables_dir: str, batch_id: int) -> int:
+    """Put the labels that hold onto those of the alerts that are there, once GOLD_ALERT_LABELS has them.
 
     Returns:
         The number of alerts whose label changed.
     """
-    session = messages.sparkSession
-    ids = messages.select(F.col(RECORD)[_ID].alias(_ID)).distinct()
-    labels = _labels(messages, tables_dir).join(F.broadcast(ids), _ID, "left_semi").select(_ID, *_SHOWN)
+    labels = labels_of(session, alert_ids, tables_dir)
     table = DeltaTable.forPath(session, GOLD_ALERTS.path(tables_dir))
+    return _put_onto(table, handed(labels, table.toDF()), batch_id)
+
+
+@again_on_conflict
+def _put_onto(alerts: DeltaTable, labels: DataFrame, batch_id: int) -> int:
     other = " OR ".join(f"NOT known.{name} <=> new.{name}" for name in _SHOWN)
-    with once(session, GOLD_ALERTS, batch_id, _PART):
+    with once(labels.sparkSession, GOLD_ALERTS, batch_id, _PART):
         merged = (
-            table.alias("known")
+            alerts.alias("known")
             .merge(labels.alias("new"), f"known.{_ID} = new.{_ID}")
             .whenMatchedUpdate(other, {name: f"new.{name}" for name in _SHOWN})
             .execute()
@@ -111,23 +149,8 @@ def label_alerts(messages: DataFrame, tables_dir: str, batch_id: int) -> int:
         return affected(merged, "num_affected_rows")
 
 
-def _labels(frame: DataFrame, tables_dir: str) -> DataFrame:
-    return frame.sparkSession.read.format("delta").load(GOLD_ALERT_LABELS.path(tables_dir))
-
-
-def _columns(alias: str) -> str:
-    return ", ".join(f"{alias}.{name}" for name in _ORDER)
-
-
-def _checked(messages: Decoded) -> Decoded:
-    """The same, a label that is none of ALERT_LABELS refused."""
-    is_label = F.col(RECORD)["label"].isin(list(ALERT_LABELS))
-    wrong = messages.records.where(~is_label).count()
-    if not wrong:
-        return messages
-    reason = F.when(F.col(REASON).isNull() & ~is_label, Reason.UNKNOWN_LABEL.value).otherwise(F.col(REASON))
-    refused = {**messages.refused, Reason.UNKNOWN_LABEL.value: wrong}
-    return Decoded(messages.messages.withColumn(REASON, reason), messages.good - wrong, refused)
+def _labels(session: SparkSession, tables_dir: str) -> DataFrame:
+    return session.read.format("delta").load(GOLD_ALERT_LABELS.path(tables_dir))
 
 
 def _without_card_numbers(rows: DataFrame) -> DataFrame:

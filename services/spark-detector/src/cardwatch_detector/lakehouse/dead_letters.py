@@ -1,26 +1,28 @@
 """Dead letters of every service into ``bronze.quarantine``: what was refused, where it was, by whom and why."""
 
-from dataclasses import dataclass
 from typing import Final
 
+import polars as pl
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.arrivals import among, arrived, collected
 from cardwatch_detector.lakehouse.decode import REASON, RECORD, Decoded
 from cardwatch_detector.lakehouse.redact import redacted
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.unseen import unseen
-from cardwatch_detector.lakehouse.write import append, cached
+from cardwatch_detector.lakehouse.write import append, in_few_files
 
-# A service that is killed before it commits its position refuses the same messages again.
-_IDENTITY: Final = ("service", "topic", "partition", "offset")
+# A service that is killed before it commits its position refuses the same messages again. Which message that was, in
+# the dead letter's words -> in the table's.
+_SOURCE: Final = {"source_topic": "topic", "source_partition": "partition", "source_offset": "offset"}
+_IDENTITY: Final = ("service", *_SOURCE)
 
 # Beside what the lakehouse itself refuses in the same micro-batch.
 _PART: Final = "dead_letters"
 
 
-@dataclass(frozen=True)
 class DeadLetterWriter(TopicWriter):
     """Appends the dead letters that the table does not have yet; what is no dead letter goes to quarantine itself.
 
@@ -29,14 +31,18 @@ class DeadLetterWriter(TopicWriter):
     """
 
     def write(self, messages: Decoded, batch_id: int) -> None:
-        letters = first_of_each(letter_rows(messages.records))
-        table = letters.sparkSession.read.format("delta").load(BRONZE_QUARANTINE.path(self.tables_dir))
-        with cached(unseen(letters, table, _IDENTITY, "offset")) as new:
-            rows, count = redacted(new, ~_is_framed(F.col("value")))
-            if count:
-                rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before"))
-                append(rows.drop("redacted_before"), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
-                self.written(count)
+        arrivals = arrived(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
+        new = unseen(arrivals, self._known(messages.records, arrivals), _IDENTITY)
+        if new.height:
+            rows, _ = redacted(letter_rows(messages.at(new)), ~_is_framed(F.col("value")))
+            rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
+            append(in_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
+            self.written(new.height)
+
+    def _known(self, messages: DataFrame, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = messages.sparkSession.read.format("delta").load(BRONZE_QUARANTINE.path(self.tables_dir))
+        found = among(table, "offset", arrivals["source_offset"])
+        return collected(found.select("service", *(F.col(name).alias(source) for source, name in _SOURCE.items())))
 
 
 def letter_rows(messages: DataFrame) -> DataFrame:
@@ -62,12 +68,6 @@ def letter_rows(messages: DataFrame) -> DataFrame:
         F.col("offset").alias("dead_letter_offset"),
         F.col("timestamp").alias("dead_letter_broker_time"),
     )
-
-
-def first_of_each(rows: DataFrame) -> DataFrame:
-    """Of several letters about one message and service, that of the lowest partition and offset."""
-    here = F.struct("dead_letter_partition", "dead_letter_offset")
-    return rows.groupBy(*_IDENTITY).agg(F.min_by(F.struct(*rows.columns), here).alias("row")).select("row.*")
 
 
 def _header(header: Column) -> Column:

@@ -1,10 +1,12 @@
 """Decoding micro-batches of an Avro topic; what cannot be decoded is told apart and goes to quarantine."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+import polars as pl
+from cardwatch_contracts.errors import IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.schemas import schema_text
@@ -12,6 +14,7 @@ from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, handed
 from cardwatch_detector.lakehouse.write import cached
 from cardwatch_detector.silver_source import decode, is_version_of, schema_id
 
@@ -35,11 +38,16 @@ class Schemas:
     Attributes:
         name: of the schema, without ``.avsc``.
         identity: the field that every record has.
+        subject: what its versions are registered under, if that is known: under the id of the newest one most messages
+            come, and asked for it before, the registry need not be asked in the middle of the first micro-batch, which
+            would then be decoded twice.
     """
 
     name: str
     identity: str
     registry: Registry
+    subject: str | None = None
+    _expected: bool = False
     _writers: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -51,6 +59,14 @@ class Schemas:
     def writers(self) -> dict[int, str]:
         """The versions met so far: id → text."""
         return dict(self._writers)
+
+    def expect(self) -> None:
+        """Learn, the first time, the id that most messages have; nothing where the registry does not tell it."""
+        if self._expected or self.subject is None:
+            return
+        self._expected = True
+        with suppress(RegistryUnavailableError, IncompatibleSchemaError):
+            self._writers[self.registry.id_of(self.subject, self.name)] = self.reader
 
     def look_up(self, schema_id: int) -> Reason | None:
         """Learn what an id is; returns why its messages cannot be decoded, or None if they can.
@@ -84,9 +100,20 @@ class Decoded:
     refused: dict[str, int]
 
     @property
+    def number(self) -> int:
+        """Of all messages."""
+        return self.good + sum(self.refused.values())
+
+    @property
     def records(self) -> DataFrame:
         """The messages that were decoded."""
         return self.messages.where(F.col(REASON).isNull())
+
+    def at(self, places: pl.DataFrame) -> DataFrame:
+        """Those of the messages that were decoded which are at these places: PARTITION, OFFSET; none of them twice."""
+        if places.height == self.good:
+            return self.records
+        return self.records.join(handed(places, self.records), [PARTITION, OFFSET], "left_semi")
 
     @property
     def undecodable(self) -> DataFrame:
@@ -95,15 +122,19 @@ class Decoded:
 
 
 @contextmanager
-def decoded(batch: DataFrame, schemas: Schemas) -> Iterator[Decoded]:
+def decoded(batch: DataFrame, schemas: Schemas, refuse: Callable[[Column], Column]) -> Iterator[Decoded]:
     """Decode a micro-batch, for the length of a ``with``; every message is either decoded or has a reason.
+
+    Args:
+        refuse: of a record that could be decoded, the reason for which it is refused nevertheless; or null.
 
     Raises:
         RegistryUnavailableError: it holds a new schema id, and the registry does not answer.
     """
+    schemas.expect()
     refused_ids: dict[int, Reason] = {}
     while True:
-        with cached(_classified(batch, schemas, refused_ids)) as messages:
+        with cached(_classified(batch, schemas, refused_ids, refuse)) as messages:
             counts = messages.groupBy(REASON, NEW_ID).count().collect()
             new_ids = [row[NEW_ID] for row in counts if row[NEW_ID] is not None]
             if not new_ids:
@@ -117,7 +148,9 @@ def decoded(batch: DataFrame, schemas: Schemas) -> Iterator[Decoded]:
                 refused_ids[new_id] = refusal
 
 
-def _classified(batch: DataFrame, schemas: Schemas, refused_ids: dict[int, Reason]) -> DataFrame:
+def _classified(
+    batch: DataFrame, schemas: Schemas, refused_ids: dict[int, Reason], refuse: Callable[[Column], Column]
+) -> DataFrame:
     value = F.col("value")
     numbered = F.when(value < F.lit(_ABOVE_ALL_IDS), value)
     number = schema_id(numbered)
@@ -131,6 +164,7 @@ def _classified(batch: DataFrame, schemas: Schemas, refused_ids: dict[int, Reaso
     reason = reason.when(~number.isin(list(writers)), _NOT_LOOKED_UP)
     # Of bytes that are no such record, Spark makes a record without fields.
     reason = reason.when(F.col(RECORD)[schemas.identity].isNull(), Reason.UNDECODABLE_AVRO.value)
+    reason = reason.otherwise(refuse(F.col(RECORD)))
     return (
         batch.withColumn(RECORD, record)
         .withColumn(REASON, reason)

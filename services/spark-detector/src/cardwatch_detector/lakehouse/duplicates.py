@@ -10,11 +10,11 @@ from typing import Final
 
 import polars as pl
 
-# Columns of arrivals.
+from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION
+
+# Columns of arrivals, beside where they are.
 ID: Final = "transaction_id"
 EVENT_US: Final = "event_us"
-PARTITION: Final = "partition"
-OFFSET: Final = "offset"
 
 
 def repeated(arrivals: pl.DataFrame, known: pl.DataFrame, within_us: int) -> pl.DataFrame:

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-from cardwatch_lakehouse.tables import GOLD_ALERTS, Table
-from pyspark.sql import Column, DataFrame
+from cardwatch_lakehouse.tables import GOLD_ALERTS
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.alert_events import keep_events
-from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter, labelled
+from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter, labelled, labels_of
+from cardwatch_detector.lakehouse.alert_news import KNOWN, SAID, WHEN, news
+from cardwatch_detector.lakehouse.arrivals import among, arrived, collected
+from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
-from cardwatch_detector.lakehouse.merge import MergeWriter
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.verdicts import Verdicts
-from cardwatch_detector.lakehouse.write import affected, cached
+from cardwatch_detector.lakehouse.write import affected, append, in_few_files, once
 
 _ID: Final = "alert_id"
 
@@ -24,14 +28,8 @@ _ID: Final = "alert_id"
 # detector takes for one is less than twice its horizon (30 h by default) apart.
 _SAME_WITHIN_US: Final = 3 * 24 * 3600 * 1_000_000
 
-# Whether an event is newer than the row. An alert's events have one key, hence one partition, unless the topic was
-# given more partitions in between: then the broker's clock decides. An event that only repeats what the row says is no
-# news.
-_NEWER: Final = (
-    "(new.status <> known.status OR NOT new.suppressed_by <=> known.suppressed_by) AND "
-    "CASE WHEN new.alert_partition = known.alert_partition THEN new.alert_offset > known.alert_offset "
-    "ELSE new.alert_broker_time > known.alert_broker_time END"
-)
+# Beside the alerts that a micro-batch adds.
+_PART: Final = "changed"
 
 
 @dataclass(frozen=True)
@@ -53,19 +51,18 @@ class AlertAndFeedbackWriter:
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
-        with cached(batch) as messages:
-            is_feedback = F.col("topic") == self.feedback_topic
-            present = {row[0] for row in messages.select(is_feedback).distinct().collect()}
-            if False in present:
-                self.alerts(messages.where(~is_feedback), batch_id)
-            if True in present:
-                self.feedback(messages.where(is_feedback), batch_id)
-        self.verdicts.after(batch.sparkSession, labels_came=True in present)
+        is_feedback = F.col("topic") == self.feedback_topic
+        self.alerts(batch.where(~is_feedback), batch_id)
+        labels = self.feedback(batch.where(is_feedback), batch_id)
+        self.verdicts.after(batch.sparkSession, labels_came=labels > 0)
 
 
 @dataclass(frozen=True)
-class AlertWriter(MergeWriter):
-    """Merges alert events; before that, keeps them as they are.
+class AlertWriter(TopicWriter):
+    """Keeps alert events as they are; then adds the alerts that are new, and changes those whose status is.
+
+    Not a MERGE of all: most alerts are new, and a MERGE costs several times what looking and appending do. The table's
+    statuses have this one writer, so that nothing comes in between looking and writing.
 
     Attributes:
         events_written: called with the number of events after each commit.
@@ -74,28 +71,39 @@ class AlertWriter(MergeWriter):
     events_written: Callable[[int], None]
 
     def write(self, messages: Decoded, batch_id: int) -> None:
-        self.events_written(keep_events(messages.records, self.tables_dir, batch_id))
-        super().write(messages, batch_id)
-
-    @property
-    def table(self) -> Table:
-        return GOLD_ALERTS
-
-    def rows(self, messages: DataFrame) -> DataFrame:
-        return labelled(last_of_each(alert_rows(messages)), self.tables_dir)
-
-    def merge(self, known: Any, new: DataFrame) -> int:
-        times = pl.Series(
-            [at for (at,) in new.select(F.unix_micros("event_time")).distinct().collect()], dtype=pl.Int64
+        record = F.col(RECORD)
+        said = (*SAID, "event_time", "raw_broker_time")
+        arrivals = arrived(
+            messages.records, *(record[name].alias(name) for name in said), F.col("timestamp").alias(WHEN)
         )
-        near = in_stretches(stretches(times, _SAME_WITHIN_US), "known.event_time")
-        merged = (
-            known.merge(new, f"known.{_ID} = new.{_ID} AND {near}")
-            .whenMatchedUpdateAll(_NEWER)
-            .whenNotMatchedInsertAll()
-            .execute()
-        )
-        return affected(merged, "num_affected_rows")
+        self.events_written(keep_events(messages, arrivals, self.tables_dir, batch_id))
+        session = messages.records.sparkSession
+        new, changed = news(arrivals, self._known(session, arrivals))
+        labels = labels_of(session, arrivals[_ID], self.tables_dir)
+        if new.height:
+            rows = labelled(alert_rows(messages.at(new)), labels)
+            append(in_few_files(rows, new.height), GOLD_ALERTS, self.tables_dir, batch_id)
+            self.written(new.height)
+        if changed.height:
+            rows = labelled(alert_rows(messages.at(changed)), labels)
+            self.written(self._change(rows, arrivals, batch_id))
+
+    def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = session.read.format("delta").load(GOLD_ALERTS.path(self.tables_dir))
+        near = table.where(_near(arrivals, "event_time"))
+        return collected(among(near, _ID, arrivals[_ID]).select(*KNOWN))
+
+    @again_on_conflict
+    def _change(self, rows: DataFrame, arrivals: pl.DataFrame, batch_id: int) -> int:
+        table = DeltaTable.forPath(rows.sparkSession, GOLD_ALERTS.path(self.tables_dir))
+        same = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
+        with once(rows.sparkSession, GOLD_ALERTS, batch_id, _PART):
+            merged = table.alias("known").merge(rows.alias("new"), same).whenMatchedUpdateAll().execute()
+            return affected(merged, "num_affected_rows")
+
+
+def _near(arrivals: pl.DataFrame, event_time: str) -> str:
+    return in_stretches(stretches(arrivals["event_time"].dt.epoch("us"), _SAME_WITHIN_US), event_time)
 
 
 def alert_rows(messages: DataFrame) -> DataFrame:
@@ -118,16 +126,4 @@ def _measure(measure: Column) -> Column:
         F.coalesce(fraction, whole.cast("double")).alias("value"),
         whole.alias("value_long"),
         measure["text"].alias("text"),
-    )
-
-
-def last_of_each(rows: DataFrame) -> DataFrame:
-    """Of several rows with one alert id the last: by offset within a partition, by broker time between partitions."""
-    whole = F.struct(*rows.columns)
-    return (
-        rows.groupBy(_ID, "alert_partition")
-        .agg(F.max_by(whole, "alert_offset").alias("row"))
-        .groupBy(_ID)
-        .agg(F.max_by("row", F.col("row")["alert_broker_time"]).alias("row"))
-        .select("row.*")
     )

@@ -1,40 +1,57 @@
 """``bronze.late``: the transactions that came too late for a detector to evaluate, from the late topic."""
 
-from typing import Any, Final
+from typing import Final
 
-from cardwatch_lakehouse.tables import BRONZE_LATE, Table
+import polars as pl
+from cardwatch_lakehouse.tables import BRONZE_LATE
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.decode import RECORD
-from cardwatch_detector.lakehouse.merge import MergeWriter
-from cardwatch_detector.lakehouse.write import affected
+from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, among, arrived, collected
+from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
+from cardwatch_detector.lakehouse.unseen import unseen
+from cardwatch_detector.lakehouse.write import append, in_few_files
 from cardwatch_detector.late_headers import DETECTOR, QUERY, SCOPES, SILVER_OFFSET, SILVER_PARTITION, WATERMARK_US
 
-# A detector that was killed publishes the late ones of its last micro-batch again: with the same identity.
-_IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET)
-# Somebody else's message, without the detector's headers, is one for itself.
-_SAME: Final = " AND ".join(
-    [
-        *(f"known.{name} <=> new.{name}" for name in _IDENTITY),
-        f"(new.{SILVER_OFFSET} IS NOT NULL OR (known.partition = new.partition AND known.offset = new.offset))",
+# Where a message is that has no SILVER_OFFSET.
+_ALONE_PARTITION: Final = "alone_partition"
+_ALONE_OFFSET: Final = "alone_offset"
+# A detector that was killed publishes the late ones of its last micro-batch again: with the same identity. Somebody
+# else's message, without the detector's headers, is one for itself.
+_IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET, _ALONE_PARTITION, _ALONE_OFFSET)
+
+
+class LateWriter(TopicWriter):
+    """Appends the late transactions that the table does not have yet: it has this one writer."""
+
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        arrivals = arrived(late_rows(messages.records), *_identity())
+        new = unseen(arrivals, self._known(messages.records, arrivals), _IDENTITY)
+        if new.height:
+            rows = in_few_files(late_rows(messages.at(new)), new.height)
+            append(rows, BRONZE_LATE, self.tables_dir, batch_id)
+            self.written(new.height)
+
+    def _known(self, messages: DataFrame, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = messages.sparkSession.read.format("delta").load(BRONZE_LATE.path(self.tables_dir))
+        alone = table.where(F.col(SILVER_OFFSET).isNull())
+        looked_for = ((table, SILVER_OFFSET, arrivals[SILVER_OFFSET]), (alone, OFFSET, arrivals[_ALONE_OFFSET]))
+        found = [
+            collected(among(rows, column, values).select(*_identity()))
+            for rows, column, values in looked_for
+            if values.count()
+        ]
+        return pl.concat(found)
+
+
+def _identity() -> list[Column]:
+    alone = F.col(SILVER_OFFSET).isNull()
+    return [
+        *(F.col(name) for name in (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET)),
+        F.when(alone, F.col(PARTITION)).alias(_ALONE_PARTITION),
+        F.when(alone, F.col(OFFSET)).alias(_ALONE_OFFSET),
     ]
-)
-
-
-class LateWriter(MergeWriter):
-    """Inserts the late transactions that the table does not have yet."""
-
-    @property
-    def table(self) -> Table:
-        return BRONZE_LATE
-
-    def rows(self, messages: DataFrame) -> DataFrame:
-        return first_of_each(late_rows(messages))
-
-    def merge(self, known: Any, new: DataFrame) -> int:
-        merged = known.merge(new, _SAME).whenNotMatchedInsertAll().execute()
-        return affected(merged, "num_inserted_rows")
 
 
 def late_rows(messages: DataFrame) -> DataFrame:
@@ -57,14 +74,6 @@ def late_rows(messages: DataFrame) -> DataFrame:
         "offset",
         F.col("timestamp").alias("broker_time"),
     )
-
-
-def first_of_each(rows: DataFrame) -> DataFrame:
-    """Of several rows with one identity, that of the lowest partition and offset."""
-    here = F.struct("partition", "offset")
-    alone = F.when(F.col(SILVER_OFFSET).isNull(), here)
-    first = F.min_by(F.struct(*rows.columns), here).alias("row")
-    return rows.groupBy(*_IDENTITY, alone.alias("alone")).agg(first).select("row.*")
 
 
 def _header(name: str) -> Column:

@@ -11,6 +11,7 @@ from cardwatch_contracts.topics import (
     TRANSACTIONS_LATE,
     TRANSACTIONS_RAW,
     TRANSACTIONS_SILVER,
+    Topic,
 )
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
@@ -50,6 +51,12 @@ def table_queries(
     json_topic = TRANSACTIONS_JSON.name(prefix)
     feedback_topic = ALERTS_FEEDBACK.name(prefix)
 
+    def schemas(identity: str, topic: Topic) -> Schemas:
+        return Schemas(str(topic.schema), identity, registry, topic.subject(prefix))
+
+    # A late transaction comes as it was in silver.
+    enriched = partial(schemas, "transaction_id", TRANSACTIONS_SILVER)
+
     def query(table: Table, topics: Sequence[str], write: Writer) -> LakehouseQuery:
         source = partial(
             read_topic,
@@ -71,7 +78,7 @@ def table_queries(
             [TRANSACTIONS_SILVER.name(prefix)],
             SilverWriter(
                 tables_dir,
-                Schemas("enriched_transaction", "transaction_id", registry),
+                enriched(),
                 metrics.written(SILVER_TRANSACTIONS),
                 metrics.quarantined,
                 parse_duration(settings.duplicates_within),
@@ -82,7 +89,7 @@ def table_queries(
             [TRANSACTIONS_LATE.name(prefix)],
             LateWriter(
                 tables_dir,
-                Schemas("enriched_transaction", "transaction_id", registry),
+                enriched(),
                 metrics.written(BRONZE_LATE),
                 metrics.quarantined,
             ),
@@ -94,14 +101,14 @@ def table_queries(
                 feedback_topic,
                 AlertWriter(
                     tables_dir,
-                    Schemas("alert", "alert_id", registry),
+                    schemas("alert_id", ALERTS),
                     metrics.written(GOLD_ALERTS),
                     metrics.quarantined,
                     metrics.written(BRONZE_ALERT_EVENTS),
                 ),
                 FeedbackWriter(
                     tables_dir,
-                    Schemas("alert_feedback", "alert_id", registry),
+                    schemas("alert_id", ALERTS_FEEDBACK),
                     metrics.written(GOLD_ALERT_LABELS),
                     metrics.quarantined,
                     metrics.written(GOLD_ALERTS),
@@ -114,7 +121,7 @@ def table_queries(
             [DEAD_LETTERS.name(prefix)],
             DeadLetterWriter(
                 tables_dir,
-                Schemas("dead_letter", "dead_letter_id", registry),
+                schemas("dead_letter_id", DEAD_LETTERS),
                 metrics.written(BRONZE_QUARANTINE),
                 metrics.quarantined,
             ),

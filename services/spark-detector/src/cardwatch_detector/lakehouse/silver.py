@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import polars as pl
-import pyarrow as pa
 from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, among, arrived, collected, handed
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
-from cardwatch_detector.lakehouse.duplicates import EVENT_US, ID, OFFSET, PARTITION, repeated
+from cardwatch_detector.lakehouse.duplicates import EVENT_US, ID, repeated
 from cardwatch_detector.lakehouse.session_settings import Size, configured
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
@@ -35,10 +35,10 @@ class SilverWriter(TopicWriter):
     _size: Size = field(default_factory=Size, init=False)
     _in_table: Size = field(default_factory=Size, init=False)
 
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+    def __call__(self, batch: DataFrame, batch_id: int) -> int:
         self._size.look_ahead(batch)
         with configured(batch.sparkSession, self._size.settings()):
-            super().__call__(batch, batch_id)
+            return super().__call__(batch, batch_id)
 
     def write(self, messages: Decoded, batch_id: int) -> None:
         self._size.rows = messages.good
@@ -48,33 +48,28 @@ class SilverWriter(TopicWriter):
     def _append(self, messages: Decoded, batch_id: int) -> None:
         rows = silver_rows(messages.records)
         again = self._repeated(messages.records)
-        number = messages.good - again.num_rows
-        if again.num_rows:
-            places = F.broadcast(rows.sparkSession.createDataFrame(again))
-            rows = rows.join(places, ["silver_partition", "silver_offset"], "left_anti")
+        number = messages.good - again.height
+        if again.height:
+            rows = rows.join(handed(again, rows), ["silver_partition", "silver_offset"], "left_anti")
         if number:
             append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
             self._in_table.rows = (self._in_table.rows or 0) + number
             self.written(number)
 
-    def _repeated(self, records: DataFrame) -> pa.Table:
+    def _repeated(self, records: DataFrame) -> pl.DataFrame:
         """Where the messages are whose transaction there is already: ``silver_partition``, ``silver_offset``."""
         identity = F.col(RECORD)[ID].alias(ID)
         event_us = F.unix_micros(F.col(RECORD)["event_time"]).alias(EVENT_US)
-        arrivals = _polars(records.select(identity, event_us, PARTITION, OFFSET))
+        arrivals = arrived(records, identity, event_us)
         where = in_stretches(stretches(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
         table = records.sparkSession.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
         if self._in_table.rows is None:
             self._in_table.rows = table.count()  # of the log alone
         with configured(table.sparkSession, self._in_table.settings(least=_MANY_TO_LOOK_THROUGH)):
-            known = _polars(
-                table.where(where)
-                .select(ID, F.unix_micros("event_time").alias(EVENT_US))
-                # The table's rows pass by the micro-batch's, which are few, and not the other way round.
-                .join(F.broadcast(records.select(identity)), ID, "left_semi")
-            )
+            found = among(table.where(where), ID, arrivals[ID])
+            known = collected(found.select(ID, F.unix_micros("event_time").alias(EVENT_US)))
         again = repeated(arrivals, known, self.within_us)
-        return again.rename({PARTITION: "silver_partition", OFFSET: "silver_offset"}).to_arrow()
+        return again.rename({PARTITION: "silver_partition", OFFSET: "silver_offset"})
 
 
 def silver_rows(messages: DataFrame) -> DataFrame:
@@ -86,9 +81,3 @@ def silver_rows(messages: DataFrame) -> DataFrame:
         F.col("timestamp").alias("silver_broker_time"),
         F.to_date(F.col(RECORD)["event_time"]).alias("event_date"),
     )
-
-
-def _polars(rows: DataFrame) -> pl.DataFrame:
-    found = pl.from_arrow(rows.toArrow())
-    assert isinstance(found, pl.DataFrame)
-    return found

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.decode import Decoded, Schemas, decoded
 from cardwatch_detector.lakehouse.quarantine import Quarantined, quarantine
@@ -30,17 +31,17 @@ class TopicWriter(ABC):
 
     part: ClassVar[str] = ""
 
-    def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Write one micro-batch; writing it again changes nothing."""
-        with decoded(batch, self.schemas) as found:
-            messages = self.checked(found)
+    def __call__(self, batch: DataFrame, batch_id: int) -> int:
+        """Write one micro-batch; writing it again changes nothing. Returns the number of its messages."""
+        with decoded(batch, self.schemas, self.refusal) as messages:
             quarantine(messages, self.tables_dir, batch_id, self.quarantined, self.part)
             if messages.good:
                 self.write(messages, batch_id)
+            return messages.number
 
-    def checked(self, messages: Decoded) -> Decoded:
-        """The same, those refused that are no good for another reason than their encoding."""
-        return messages
+    def refusal(self, record: Column) -> Column:
+        """Why a record that was decoded is refused nevertheless, a reason code; null where it is not."""
+        return F.lit(None)
 
     @abstractmethod
     def write(self, messages: Decoded, batch_id: int) -> None:
