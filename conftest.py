@@ -1,8 +1,11 @@
 """How tests are divided among processes: `make test` has two (pytest-xdist), as the machine has cores.
 
 A file's tests stay together, and so does what shares a costly process: the detector's own tests, many of them on one
-Spark, and those on whole lines. The longest come first. Beside the lines, whose lakehouse runs at the lowest priority
-and would get little done, the other process does what needs nothing but a core, at the lowest priority too.
+Spark, and those on whole lines. Whichever process is free takes the next group. Two that run side by side are to need
+two cores between them: the detector's own tests have little more than one, beside the long ones of one service; the
+kills of the lakehouse take what they get, beside tests that mostly wait for a broker. Beside the lines, the longest
+group, runs what needs no broker; in the end, at the lowest priority, what needs nothing but a core. The lakehouse of
+the lines has that priority too.
 """
 
 import os
@@ -14,16 +17,6 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _SPARK: Final = "services/spark-detector/tests/"
-_LONG: Final = tuple(
-    f"tests/{name}.py"
-    for name in (
-        "integration/test_lakehouse",
-        "integration/test_card_profile",
-        "e2e/test_handbook",
-        "integration/test_live_rules",
-        "integration/test_detector",
-    )
-)
 _LINES: Final = tuple(f"tests/e2e/{name}.py" for name in ("test_demo", "test_kill", "test_same_everywhere"))
 # What only computes, and may take as long as it takes.
 _BESIDE: Final = tuple(
@@ -38,7 +31,21 @@ _BESIDE: Final = tuple(
     )
 )
 
-_LAST: Final = 4
+# Beginnings of files' names, in the order in which the files' tests run.
+_ORDER: Final[tuple[tuple[str, ...], ...]] = (
+    (_SPARK,),
+    (
+        "tests/e2e/test_handbook.py",
+        *(f"tests/integration/test_{name}.py" for name in ("card_profile", "detector", "live_rules")),
+    ),
+    ("tests/integration/test_lakehouse.py",),
+    ("tests/integration/",),
+    _LINES,
+    (),  # all others
+    _BESIDE,
+)
+_OTHERS: Final = _ORDER.index(())
+_LAST: Final = len(_ORDER) - 1
 _LOWEST_PRIORITY: Final = 19
 
 
@@ -74,9 +81,4 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _place(item: pytest.Item) -> int:
-    file = item.nodeid.partition("::")[0]
-    if file.startswith(_SPARK):
-        return 0
-    if file in _LONG:
-        return 1
-    return 3 if file in _LINES else _LAST if file.startswith(_BESIDE) else 2
+    return next((place for place, names in enumerate(_ORDER) if item.nodeid.startswith(names)), _OTHERS)

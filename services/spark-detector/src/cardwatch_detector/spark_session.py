@@ -43,8 +43,6 @@ DELTA: Final = {
     # Delta joins a partition's small files once there are 50; but those of a partition that it finds small files in
     # when the process starts, after every further commit. Counted by table, they are joined by their number alone.
     "spark.databricks.delta.autoCompact.modifiedPartitionsOnly.enabled": "false",
-    # What a table's log says is kept as it is: serialised, each look at it costs more than making it.
-    "spark.databricks.delta.snapshotCache.storageLevel": "MEMORY_AND_DISK",
 }
 
 # Plans are interpreted: no code is generated and compiled for them; or it is.
