@@ -19,7 +19,7 @@ from cardwatch_detector.lakehouse.decode import RECORD, Decoded
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.verdicts import Verdicts
-from cardwatch_detector.lakehouse.write import affected, append, in_few_files, once
+from cardwatch_detector.lakehouse.write import affected, append, cached, in_few_files, once
 
 _ID: Final = "alert_id"
 
@@ -52,8 +52,10 @@ class AlertAndFeedbackWriter:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
         is_feedback = F.col("topic") == self.feedback_topic
-        self.alerts(batch.where(~is_feedback), batch_id)
-        labels = self.feedback(batch.where(is_feedback), batch_id)
+        # Read once: Spark counts the rows that a query takes in each time that they are read.
+        with cached(batch) as messages:
+            self.alerts(messages.where(~is_feedback), batch_id)
+            labels = self.feedback(messages.where(is_feedback), batch_id)
         self.verdicts.after(batch.sparkSession, labels_came=labels > 0)
 
 
