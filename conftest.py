@@ -45,7 +45,6 @@ _ORDER: Final[tuple[tuple[str, ...], ...]] = (
     _BESIDE,
 )
 _OTHERS: Final = _ORDER.index(())
-_LAST: Final = len(_ORDER) - 1
 _LOWEST_PRIORITY: Final = 19
 
 
@@ -72,7 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """What runs beside the lines gives way to them; in one process it does not."""
-    if "PYTEST_XDIST_WORKER" in os.environ and _place(item) == _LAST and os.nice(0) < _LOWEST_PRIORITY:
+    if "PYTEST_XDIST_WORKER" in os.environ and item.nodeid.startswith(_BESIDE) and os.nice(0) < _LOWEST_PRIORITY:
         with suppress(OSError):
             # Where the kernel shares out time by session first, a process is given way to only as a session of its own.
             os.setsid()

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.arrivals import among, collected
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.unseen import unseen
 from cardwatch_detector.lakehouse.write import append, in_few_files
@@ -28,7 +29,7 @@ def keep_events(messages: Decoded, arrivals: pl.DataFrame, tables_dir: str, batc
     Returns:
         The number of rows.
     """
-    table = messages.records.sparkSession.read.format("delta").load(BRONZE_ALERT_EVENTS.path(tables_dir))
+    table = held(messages.session, tables_dir, BRONZE_ALERT_EVENTS)
     # Times that grow with the table: Delta leaves out the files of others.
     near = table.where(in_stretches(stretches(arrivals[_TIME].dt.epoch("us"), 0), _TIME))
     known = collected(among(near, "alert_id", arrivals["alert_id"]).select(*IDENTITY))
@@ -42,7 +43,7 @@ def keep_events(messages: Decoded, arrivals: pl.DataFrame, tables_dir: str, batc
 def event_rows(messages: DataFrame) -> DataFrame:
     """Columns of BRONZE_ALERT_EVENTS from Kafka's and RECORD."""
     record = F.col(RECORD)
-    fields = ("alert_id", "status", "suppressed_by", "raw_broker_time", "rule_id", "mode")
+    fields = (*IDENTITY, "rule_id", "mode")
     return messages.select(
         *(record[name].alias(name) for name in fields),
         "partition",

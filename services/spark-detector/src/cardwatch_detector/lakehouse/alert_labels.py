@@ -8,18 +8,19 @@ import polars as pl
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.values import ALERT_LABELS
 from cardwatch_lakehouse.tables import GOLD_ALERT_LABELS, GOLD_ALERTS
-from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, among, arrived, collected, handed
-from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.redact import HEADERS_TYPE, redacted
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
-from cardwatch_detector.lakehouse.write import affected, append, in_few_files, once
+from cardwatch_detector.lakehouse.update import update
+from cardwatch_detector.lakehouse.write import append, in_few_files
 
 _ID: Final = "alert_id"
+_SAME: Final = f"known.{_ID} = new.{_ID}"
 # What gold.alerts has of a label.
 _SHOWN: Final = ("label", "labelled_by", "labelled_at", "label_note")
 # By which the last label of an alert is told: in the words of arrivals -> in the table's. Within a partition the
@@ -58,8 +59,8 @@ class FeedbackWriter(TopicWriter):
     def write(self, messages: Decoded, batch_id: int) -> None:
         record = F.col(RECORD)
         arrivals = arrived(messages.records, *(record[name].alias(name) for name in (_ID, "labelled_at")), "timestamp")
-        session = messages.records.sparkSession
-        table = among(_labels(session, self.tables_dir), _ID, arrivals[_ID])
+        session = messages.session
+        table = among(held(session, self.tables_dir, GOLD_ALERT_LABELS), _ID, arrivals[_ID])
         known = table.select(_ID, *(F.col(theirs).alias(name) for name, theirs in _ORDER.items()))
         new, changed = news(arrivals, collected(known))
         if new.height:
@@ -67,15 +68,9 @@ class FeedbackWriter(TopicWriter):
             append(in_few_files(rows, new.height), GOLD_ALERT_LABELS, self.tables_dir, batch_id)
             self.written(new.height)
         if changed.height:
-            self.written(self._change(_without_card_numbers(label_rows(messages.at(changed))), batch_id))
+            rows = _without_card_numbers(label_rows(messages.at(changed)))
+            self.written(update(rows, GOLD_ALERT_LABELS, self.tables_dir, _SAME, batch_id, _CHANGED))
         self.alerts_written(label_alerts(session, arrivals[_ID], self.tables_dir, batch_id))
-
-    @again_on_conflict
-    def _change(self, rows: DataFrame, batch_id: int) -> int:
-        table = DeltaTable.forPath(rows.sparkSession, GOLD_ALERT_LABELS.path(self.tables_dir))
-        with once(rows.sparkSession, GOLD_ALERT_LABELS, batch_id, _CHANGED):
-            merge = table.alias("known").merge(rows.alias("new"), f"known.{_ID} = new.{_ID}")
-            return affected(merge.whenMatchedUpdateAll().execute(), "num_affected_rows")
 
 
 def news(arrivals: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -115,14 +110,14 @@ def label_rows(messages: DataFrame) -> DataFrame:
 
 def labels_of(session: SparkSession, alert_ids: pl.Series, tables_dir: str) -> pl.DataFrame:
     """The labels that alerts have so far: ``alert_id`` and what GOLD_ALERTS has of a label."""
-    return collected(among(_labels(session, tables_dir), _ID, alert_ids).select(_ID, *_SHOWN))
+    return collected(among(held(session, tables_dir, GOLD_ALERT_LABELS), _ID, alert_ids).select(_ID, *_SHOWN))
 
 
 def labelled(alerts: DataFrame, labels: pl.DataFrame) -> DataFrame:
     """Alerts with the labels that have come before them, null where there is none."""
     if labels.is_empty():
         return alerts.select("*", *(F.lit(None).cast(GOLD_ALERTS.columns[name]).alias(name) for name in _SHOWN))
-    return alerts.join(handed(labels, alerts), _ID, "left")
+    return alerts.join(handed(labels, alerts.sparkSession), _ID, "left")
 
 
 def label_alerts(session: SparkSession, alert_ids: pl.Series, tables_dir: str, batch_id: int) -> int:
@@ -132,25 +127,8 @@ def label_alerts(session: SparkSession, alert_ids: pl.Series, tables_dir: str, b
         The number of alerts whose label changed.
     """
     labels = labels_of(session, alert_ids, tables_dir)
-    table = DeltaTable.forPath(session, GOLD_ALERTS.path(tables_dir))
-    return _put_onto(table, handed(labels, table.toDF()), batch_id)
-
-
-@again_on_conflict
-def _put_onto(alerts: DeltaTable, labels: DataFrame, batch_id: int) -> int:
     other = " OR ".join(f"NOT known.{name} <=> new.{name}" for name in _SHOWN)
-    with once(labels.sparkSession, GOLD_ALERTS, batch_id, _PART):
-        merged = (
-            alerts.alias("known")
-            .merge(labels.alias("new"), f"known.{_ID} = new.{_ID}")
-            .whenMatchedUpdate(other, {name: f"new.{name}" for name in _SHOWN})
-            .execute()
-        )
-        return affected(merged, "num_affected_rows")
-
-
-def _labels(session: SparkSession, tables_dir: str) -> DataFrame:
-    return session.read.format("delta").load(GOLD_ALERT_LABELS.path(tables_dir))
+    return update(handed(labels, session), GOLD_ALERTS, tables_dir, _SAME, batch_id, _PART, _SHOWN, other)
 
 
 def _without_card_numbers(rows: DataFrame) -> DataFrame:

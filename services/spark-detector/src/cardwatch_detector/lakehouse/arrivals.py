@@ -7,7 +7,7 @@ is a third of the work of a MERGE (docs/decisions/0022-which-messages-become-row
 from typing import Final
 
 import polars as pl
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 # Columns of arrivals: where the message is in its topic.
@@ -30,9 +30,9 @@ def collected(rows: DataFrame) -> pl.DataFrame:
     return found
 
 
-def handed(rows: pl.DataFrame, to: DataFrame) -> DataFrame:
-    """The rows as a frame that is sent to every task, to be joined with a frame of the same session."""
-    return F.broadcast(to.sparkSession.createDataFrame(rows.to_arrow()))
+def handed(rows: pl.DataFrame, session: SparkSession) -> DataFrame:
+    """The rows as a frame that is sent to every task, to be joined with others of the session."""
+    return F.broadcast(session.createDataFrame(rows.to_arrow()))
 
 
 def among(table: DataFrame, column: str, values: pl.Series) -> DataFrame:
@@ -41,4 +41,4 @@ def among(table: DataFrame, column: str, values: pl.Series) -> DataFrame:
     if len(some) <= _FEW:
         return table.where(F.col(column).isin(some.to_list()))
     # The table's rows pass by the values, and not the other way round.
-    return table.join(handed(some.to_frame(column), table), column, "left_semi")
+    return table.join(handed(some.to_frame(column), table.sparkSession), column, "left_semi")

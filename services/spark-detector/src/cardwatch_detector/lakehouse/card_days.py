@@ -7,6 +7,7 @@ from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.write import replace
 
 # Amounts are at most 10^12 in their own currency (the enricher refuses others): squares add up in 38 digits. Should
@@ -44,7 +45,7 @@ def refresh_days(
     Args:
         batch_id, part: the micro-batch that asks for it, as for ``replace``.
     """
-    silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
+    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
     rows = card_days(silver.where(F.col("event_date").isin(list(days))))
     return replace(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days), batch_id, part)
 

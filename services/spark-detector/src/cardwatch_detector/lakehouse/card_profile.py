@@ -10,6 +10,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.card_days import one_of
 from cardwatch_detector.lakehouse.profile_calendar import AHEAD_DAYS, LONG_DAYS, SHORT_DAYS, first_day, last_day
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.write import replace
 
 CHANGED_BY: Final = "changed_by"
@@ -76,7 +77,7 @@ def refresh_profiles(
         cards: a few cards, column ``card_token``: the other cards' profiles stay; without, those of all are made.
         batch_id, part: the micro-batch that asks for it, as for ``replace``.
     """
-    days = session.read.format("delta").load(GOLD_CARD_DAYS.path(tables_dir))
+    days = held(session, tables_dir, GOLD_CARD_DAYS)
     table = read_profiles(session, tables_dir).where(F.col("valid_on").isin(list(valid_on)))
     theirs = table
     if cards is not None:
@@ -95,4 +96,4 @@ def refresh_profiles(
 
 def read_profiles(session: SparkSession, tables_dir: str) -> DataFrame:
     """The table as it is now."""
-    return session.read.format("delta").load(GOLD_CARD_PROFILE.path(tables_dir))
+    return held(session, tables_dir, GOLD_CARD_PROFILE)

@@ -4,11 +4,12 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.arrivals import among, arrived, collected
 from cardwatch_detector.lakehouse.decode import REASON, RECORD, Decoded
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.redact import redacted
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.unseen import unseen
@@ -32,15 +33,15 @@ class DeadLetterWriter(TopicWriter):
 
     def write(self, messages: Decoded, batch_id: int) -> None:
         arrivals = arrived(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
-        new = unseen(arrivals, self._known(messages.records, arrivals), _IDENTITY)
+        new = unseen(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
             rows, _ = redacted(letter_rows(messages.at(new)), ~_is_framed(F.col("value")))
             rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
             append(in_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
             self.written(new.height)
 
-    def _known(self, messages: DataFrame, arrivals: pl.DataFrame) -> pl.DataFrame:
-        table = messages.sparkSession.read.format("delta").load(BRONZE_QUARANTINE.path(self.tables_dir))
+    def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = held(session, self.tables_dir, BRONZE_QUARANTINE)
         found = among(table, "offset", arrivals["source_offset"])
         return collected(found.select("service", *(F.col(name).alias(source) for source, name in _SOURCE.items())))
 

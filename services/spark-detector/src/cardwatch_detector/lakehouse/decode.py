@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import polars as pl
@@ -11,7 +12,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, handed
@@ -105,6 +106,11 @@ class Decoded:
         return self.good + sum(self.refused.values())
 
     @property
+    def session(self) -> SparkSession:
+        """The micro-batch's."""
+        return self.messages.sparkSession
+
+    @cached_property  # Spark analyses each frame that is made
     def records(self) -> DataFrame:
         """The messages that were decoded."""
         return self.messages.where(F.col(REASON).isNull())
@@ -113,7 +119,7 @@ class Decoded:
         """Those of the messages that were decoded which are at these places: PARTITION, OFFSET; none of them twice."""
         if places.height == self.good:
             return self.records
-        return self.records.join(handed(places, self.records), [PARTITION, OFFSET], "left_semi")
+        return self.records.join(handed(places, self.session), [PARTITION, OFFSET], "left_semi")
 
     @property
     def undecodable(self) -> DataFrame:

@@ -6,20 +6,20 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import GOLD_ALERTS
-from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.alert_events import keep_events
+from cardwatch_detector.lakehouse.alert_events import IDENTITY, keep_events
 from cardwatch_detector.lakehouse.alert_labels import FeedbackWriter, labelled, labels_of
 from cardwatch_detector.lakehouse.alert_news import KNOWN, SAID, WHEN, news
 from cardwatch_detector.lakehouse.arrivals import among, arrived, collected
-from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
+from cardwatch_detector.lakehouse.update import update
 from cardwatch_detector.lakehouse.verdicts import Verdicts
-from cardwatch_detector.lakehouse.write import affected, append, cached, in_few_files, once
+from cardwatch_detector.lakehouse.write import append, cached, in_few_files
 
 _ID: Final = "alert_id"
 
@@ -74,12 +74,12 @@ class AlertWriter(TopicWriter):
 
     def write(self, messages: Decoded, batch_id: int) -> None:
         record = F.col(RECORD)
-        said = (*SAID, "event_time", "raw_broker_time")
+        said = (*dict.fromkeys((*SAID, *IDENTITY)), "event_time")
         arrivals = arrived(
             messages.records, *(record[name].alias(name) for name in said), F.col("timestamp").alias(WHEN)
         )
         self.events_written(keep_events(messages, arrivals, self.tables_dir, batch_id))
-        session = messages.records.sparkSession
+        session = messages.session
         new, changed = news(arrivals, self._known(session, arrivals))
         labels = labels_of(session, arrivals[_ID], self.tables_dir)
         if new.height:
@@ -88,20 +88,13 @@ class AlertWriter(TopicWriter):
             self.written(new.height)
         if changed.height:
             rows = labelled(alert_rows(messages.at(changed)), labels)
-            self.written(self._change(rows, arrivals, batch_id))
+            same = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
+            self.written(update(rows, GOLD_ALERTS, self.tables_dir, same, batch_id, _PART))
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
-        table = session.read.format("delta").load(GOLD_ALERTS.path(self.tables_dir))
+        table = held(session, self.tables_dir, GOLD_ALERTS)
         near = table.where(_near(arrivals, "event_time"))
         return collected(among(near, _ID, arrivals[_ID]).select(*KNOWN))
-
-    @again_on_conflict
-    def _change(self, rows: DataFrame, arrivals: pl.DataFrame, batch_id: int) -> int:
-        table = DeltaTable.forPath(rows.sparkSession, GOLD_ALERTS.path(self.tables_dir))
-        same = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
-        with once(rows.sparkSession, GOLD_ALERTS, batch_id, _PART):
-            merged = table.alias("known").merge(rows.alias("new"), same).whenMatchedUpdateAll().execute()
-            return affected(merged, "num_affected_rows")
 
 
 def _near(arrivals: pl.DataFrame, event_time: str) -> str:

@@ -4,11 +4,12 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import BRONZE_LATE
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, among, arrived, collected
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.lakehouse.unseen import unseen
 from cardwatch_detector.lakehouse.write import append, in_few_files
@@ -27,14 +28,14 @@ class LateWriter(TopicWriter):
 
     def write(self, messages: Decoded, batch_id: int) -> None:
         arrivals = arrived(late_rows(messages.records), *_identity())
-        new = unseen(arrivals, self._known(messages.records, arrivals), _IDENTITY)
+        new = unseen(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
             rows = in_few_files(late_rows(messages.at(new)), new.height)
             append(rows, BRONZE_LATE, self.tables_dir, batch_id)
             self.written(new.height)
 
-    def _known(self, messages: DataFrame, arrivals: pl.DataFrame) -> pl.DataFrame:
-        table = messages.sparkSession.read.format("delta").load(BRONZE_LATE.path(self.tables_dir))
+    def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = held(session, self.tables_dir, BRONZE_LATE)
         alone = table.where(F.col(SILVER_OFFSET).isNull())
         looked_for = ((table, SILVER_OFFSET, arrivals[SILVER_OFFSET]), (alone, OFFSET, arrivals[_ALONE_OFFSET]))
         found = [

@@ -20,6 +20,7 @@ from cardwatch_lakehouse.tables import (
 from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.lakehouse.quarantine import LAKEHOUSE
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.stretches import Stretch, in_stretches
 
 PRODUCER: Final = "producer"
@@ -92,11 +93,6 @@ def figures(session: SparkSession, tables_dir: str, when: Sequence[Stretch]) -> 
     """Columns of GOLD_PIPELINE_MINUTES of some stretches of time, which begin and end with a minute."""
     acts = reduce(DataFrame.union, (_acts(held(session, tables_dir, table), table, when) for table in TABLES))
     return session.sql(_MINUTES, acts=acts)
-
-
-def held(session: SparkSession, tables_dir: str, table: Table) -> DataFrame:
-    """What a table holds now."""
-    return session.read.format("delta").load(table.path(tables_dir))
 
 
 def _sources(table: Table) -> list[Source]:

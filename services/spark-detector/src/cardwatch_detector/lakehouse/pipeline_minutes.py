@@ -15,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
-from cardwatch_detector.lakehouse.minute_figures import MINUTE_US, TABLES, arrivals, figures, held
+from cardwatch_detector.lakehouse.minute_figures import MINUTE_US, TABLES, arrivals, figures
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.stretches import EPOCH, LAST_US, Stretch, at, in_stretches, stretches
 from cardwatch_detector.lakehouse.write import replace

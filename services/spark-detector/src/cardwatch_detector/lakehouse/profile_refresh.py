@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.card_days import refresh_days
 from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, read_profiles, refresh_profiles
 from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_day, newest_profile, plan
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.write import query_id
 from cardwatch_detector.spark_session import COMPILED
@@ -117,14 +118,14 @@ class ProfileWriter:
         self._first = False
 
     def _watermark_of_silver(self, session: SparkSession) -> date:
-        silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
+        silver = held(session, self.tables_dir, SILVER_TRANSACTIONS)
         (newest_day,) = silver.agg(F.max("event_date")).collect()[0]  # of the log alone
         _, watermark = _seen(silver.where(F.col("event_date") == newest_day), self.lateness_us)
         return watermark or date.min
 
     def _newest_made(self, session: SparkSession) -> date | None:
         """The newest day whose profile, with all that it is made of, is there."""
-        days = session.read.format("delta").load(GOLD_CARD_DAYS.path(self.tables_dir))
+        days = held(session, self.tables_dir, GOLD_CARD_DAYS)
         if days.isEmpty():
             return None
         newest: date | None
@@ -137,7 +138,7 @@ class ProfileWriter:
         """The days with transactions that the newest profile reaches and the newest one made does not."""
         if self._made is not None and newest <= self._made:
             return ()
-        silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
+        silver = held(session, self.tables_dir, SILVER_TRANSACTIONS)
         settled = F.col("event_date") <= last_day(newest)
         if self._made is not None:
             settled &= F.col("event_date") > last_day(self._made)

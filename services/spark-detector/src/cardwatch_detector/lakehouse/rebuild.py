@@ -30,6 +30,7 @@ from cardwatch_detector.lakehouse.create import create
 from cardwatch_detector.lakehouse.minute_figures import TABLES as OF_MINUTES
 from cardwatch_detector.lakehouse.pipeline_minutes import refresh_minutes
 from cardwatch_detector.lakehouse.profile_calendar import kept_from, last_day, newest_profile, plan
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.velocity_5m import refresh_velocity
 from cardwatch_detector.object_stores import for_stores
 from cardwatch_detector.settings import LakehouseSettings, SparkSettings
@@ -183,7 +184,7 @@ def _borrowed(session: SparkSession, tables_dir: str, to: str) -> Iterator[None]
 
 def make_profiles(session: SparkSession, tables_dir: str, lateness_us: int, days_kept: int) -> None:
     """Fill GOLD_CARD_DAYS and GOLD_CARD_PROFILE, which are there and empty, as far as silver lets days be settled."""
-    silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
+    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
     newest_event = F.max(F.unix_micros("event_time"))
     ((watermark,),) = silver.agg(F.to_date(F.timestamp_micros(newest_event - lateness_us))).collect()
     if watermark is None:
@@ -198,7 +199,7 @@ def make_profiles(session: SparkSession, tables_dir: str, lateness_us: int, days
 
 
 def _tell(session: SparkSession, table: Table, to: str) -> None:
-    rows = session.read.format("delta").load(table.path(to)).count()
+    rows = held(session, to, table).count()
     print(json.dumps({"table": table.name, "rows": rows}), flush=True)
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.arrivals import OFFSET, PARTITION, among, arrived, collected, handed
 from cardwatch_detector.lakehouse.decode import RECORD, Decoded
 from cardwatch_detector.lakehouse.duplicates import EVENT_US, ID, repeated
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.session_settings import Size, configured
 from cardwatch_detector.lakehouse.stretches import in_stretches, stretches
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
@@ -42,34 +43,33 @@ class SilverWriter(TopicWriter):
 
     def write(self, messages: Decoded, batch_id: int) -> None:
         self._size.rows = messages.good
-        with configured(messages.messages.sparkSession, self._size.settings()):
+        with configured(messages.session, self._size.settings()):
             self._append(messages, batch_id)
 
     def _append(self, messages: Decoded, batch_id: int) -> None:
-        rows = silver_rows(messages.records)
-        again = self._repeated(messages.records)
+        records = messages.records
+        again = self._repeated(records)
         number = messages.good - again.height
         if again.height:
-            rows = rows.join(handed(again, rows), ["silver_partition", "silver_offset"], "left_anti")
+            records = records.join(handed(again, messages.session), [PARTITION, OFFSET], "left_anti")
         if number:
-            append(in_few_files(rows, number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
+            append(in_few_files(silver_rows(records), number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
             self._in_table.rows = (self._in_table.rows or 0) + number
             self.written(number)
 
     def _repeated(self, records: DataFrame) -> pl.DataFrame:
-        """Where the messages are whose transaction there is already: ``silver_partition``, ``silver_offset``."""
+        """Where the messages are whose transaction there is already: PARTITION, OFFSET."""
         identity = F.col(RECORD)[ID].alias(ID)
         event_us = F.unix_micros(F.col(RECORD)["event_time"]).alias(EVENT_US)
         arrivals = arrived(records, identity, event_us)
         where = in_stretches(stretches(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
-        table = records.sparkSession.read.format("delta").load(SILVER_TRANSACTIONS.path(self.tables_dir))
+        table = held(records.sparkSession, self.tables_dir, SILVER_TRANSACTIONS)
         if self._in_table.rows is None:
             self._in_table.rows = table.count()  # of the log alone
         with configured(table.sparkSession, self._in_table.settings(least=_MANY_TO_LOOK_THROUGH)):
             found = among(table.where(where), ID, arrivals[ID])
             known = collected(found.select(ID, F.unix_micros("event_time").alias(EVENT_US)))
-        again = repeated(arrivals, known, self.within_us)
-        return again.rename({PARTITION: "silver_partition", OFFSET: "silver_offset"})
+        return repeated(arrivals, known, self.within_us)
 
 
 def silver_rows(messages: DataFrame) -> DataFrame:

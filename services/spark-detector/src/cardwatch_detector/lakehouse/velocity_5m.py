@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.card_days import is_counted, one_of
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
+from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.session_settings import configured
 from cardwatch_detector.lakehouse.stretches import LAST_US, at, stretches
 from cardwatch_detector.lakehouse.velocity_figures import (
@@ -55,9 +56,9 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
     Raises:
         one of CONFLICTS: somebody else kept changing the table.
     """
-    silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
+    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
     if dates is None:
-        table = session.read.format("delta").load(GOLD_VELOCITY_5M.path(tables_dir))
+        table = held(session, tables_dir, GOLD_VELOCITY_5M)
         found = silver.select("event_date").union(table.select("window_date")).distinct().collect()
         dates = [row["event_date"] for row in found if row["event_date"] is not None]
     whole_day = timedelta(days=1) // timedelta(microseconds=LENGTH_US)
@@ -99,7 +100,7 @@ def _put(
     batch_id: int | None = None,
 ) -> int:
     with configured(session, settings):
-        silver = session.read.format("delta").load(SILVER_TRANSACTIONS.path(tables_dir))
+        silver = held(session, tables_dir, SILVER_TRANSACTIONS)
         return replace(velocity(silver.where(of_silver)), GOLD_VELOCITY_5M, tables_dir, these, batch_id)
 
 

@@ -9,6 +9,8 @@ from cardwatch_lakehouse.tables import GOLD_ALERTS
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.read import held
+
 # What was labelled earlier says little of the rules as they are now.
 _LATELY: Final = timedelta(days=30)
 
@@ -37,7 +39,7 @@ class Verdicts:
         self._first = False
 
     def _count(self, session: SparkSession) -> Mapping[tuple[str, str], int]:
-        alerts = session.read.format("delta").load(GOLD_ALERTS.path(self.tables_dir))
+        alerts = held(session, self.tables_dir, GOLD_ALERTS)
         lately = F.col("label").isNotNull() & (F.col("labelled_at") >= F.lit(self.now() - _LATELY))
         found = alerts.where(lately).groupBy("rule_id", "label").count().collect()
         return {(row["rule_id"], row["label"]): row["count"] for row in found}
