@@ -34,8 +34,9 @@ demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transaction
 	@$(BIN)/cardwatch demo --replay "$$(ls $(HANDBOOK)/*.parquet | head -n 1)" --mapping config/mappings/handbook.yaml \
 	    --rules config/rules/handbook.yaml $(ARGS)
 
+# A hundred processes are started: each would compile our modules anew where the environment says not to keep the result.
 test: $(INSTALLED) ## All tests: unit, integration and end to end, on a real broker, registry and Spark. ARGS="-n 0 -k …" for some.
-	@$(BIN)/python -m pytest -n 2 --no-loadscope-reorder $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 test-observability: $(INSTALLED) ## Every panel's query and the alerts, in earnest: minutes; needs Debian's prometheus and prometheus-alertmanager.
 	@$(BIN)/python -m pytest tests/monitoring $(ARGS)

@@ -1,11 +1,11 @@
-"""How tests are divided among processes: `make test` has two (pytest-xdist), as the machine has cores.
+"""How tests are divided among processes: `make test` has three (pytest-xdist), two for the machine's two cores and one
+for what those leave.
 
 A file's tests stay together, and so does what shares a costly process: the detector's own tests, many of them on one
-Spark, and those on whole lines. Whichever process is free takes the next group. Two that run side by side are to need
-two cores between them: the detector's own tests have little more than one, beside the long ones of one service; the
-kills of the lakehouse take what they get, beside tests that mostly wait for a broker. Beside the lines, the longest
-group, runs what needs no broker; in the end, at the lowest priority, what needs nothing but a core. The lakehouse of
-the lines has that priority too.
+Spark, and those on whole lines. Whichever of the two is free takes the next group, the long ones first. All of these
+wait now and then, for a broker or for a single task of Spark. The third process has what needs neither a broker nor
+Spark, and last, at the lowest priority, what needs nothing but a core: it fills what the others leave to the end. The
+lakehouse of the lines has that priority too.
 """
 
 import os
@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 _SPARK: Final = "services/spark-detector/tests/"
 _LINES: Final = tuple(f"tests/e2e/{name}.py" for name in ("test_demo", "test_kill", "test_same_everywhere"))
@@ -34,28 +35,40 @@ _BESIDE: Final = tuple(
 # Beginnings of files' names, in the order in which the files' tests run.
 _ORDER: Final[tuple[tuple[str, ...], ...]] = (
     (_SPARK,),
-    (
-        "tests/e2e/test_handbook.py",
-        *(f"tests/integration/test_{name}.py" for name in ("card_profile", "detector", "live_rules")),
-    ),
+    ("tests/e2e/test_handbook.py", "tests/integration/test_card_profile.py"),
     ("tests/integration/test_lakehouse.py",),
-    ("tests/integration/",),
     _LINES,
+    tuple(f"tests/integration/test_{name}.py" for name in ("detector", "live_rules")),
+    ("tests/integration/",),
     (),  # all others
     _BESIDE,
 )
 _OTHERS: Final = _ORDER.index(())
 _LOWEST_PRIORITY: Final = 19
+_THIRD: Final = "gw2"  # pytest-xdist's name for the third process
 
 
 class _InGroups(LoadScopeScheduling):
-    """Gives each process whole groups, in the order of their first tests."""
+    """Gives each process whole groups, in the order of their first tests; the third one begins with ``_OTHERS``."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         if file.startswith(_SPARK):
             return _SPARK
         return "lines" if file in _LINES else file
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if node.gateway.id == _THIRD and (group := self._for_third()):
+            self.workqueue.move_to_end(group, last=False)
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if node.gateway.id == _THIRD and not self._for_third() and not node.shutting_down:
+            node.shutdown()
+        super()._reschedule(node)
+
+    def _for_third(self) -> str | None:
+        return next((group for group, tests in self.workqueue.items() if _place(next(iter(tests))) >= _OTHERS), None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -66,7 +79,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of one place stay in the order in which they were found."""
-    items.sort(key=_place)
+    items.sort(key=lambda item: _place(item.nodeid))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -79,5 +92,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         os.nice(_LOWEST_PRIORITY)
 
 
-def _place(item: pytest.Item) -> int:
-    return next((place for place, names in enumerate(_ORDER) if item.nodeid.startswith(names)), _OTHERS)
+def _place(nodeid: str) -> int:
+    return next((place for place, names in enumerate(_ORDER) if nodeid.startswith(names)), _OTHERS)
