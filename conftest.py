@@ -45,6 +45,9 @@ _ORDER: Final[tuple[tuple[str, ...], ...]] = (
 )
 _OTHERS: Final = _ORDER.index(())
 _LOWEST_PRIORITY: Final = 19
+# On a new machine the archive of Spark's classes is made while tests run, of which a dozen start a Spark. At the lowest
+# priority it would be cut off by the end of one after the other, and ready for none.
+os.environ.setdefault("CARDWATCH_CLASS_ARCHIVE_NICENESS", "0")
 _THIRD: Final = "gw2"  # pytest-xdist's name for the third process
 
 

@@ -139,6 +139,21 @@ def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
     assert not any("SharedArchiveFile" in option for option in options)
 
 
+@pytest.mark.parametrize(("said", "niceness"), [(None, 19), ("3", 3), ("low", 19)])
+def test_it_is_made_at_the_lowest_priority_unless_another_is_named(
+    tmp_path: Path, few_classes: None, monkeypatch: pytest.MonkeyPatch, said: str | None, niceness: int
+) -> None:
+    monkeypatch.delenv("CARDWATCH_CLASS_ARCHIVE_NICENESS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("CARDWATCH_CLASS_ARCHIVE_NICENESS", said)
+    jar, tells = _jar(tmp_path / "a.jar"), tmp_path / "java"
+    tells.write_text('#!/bin/sh\nfor one; do case $one in *ArchiveFile=*) nice > "${one#*=}"; esac; done\n')
+    tells.chmod(0o755)
+    (tmp_path / f"{name_of(str(tells), [jar])}.1.classes").write_text("".join(f"class{one}\n" for one in range(400)))
+    command(str(tells), tmp_path, ["-cp", str(jar), _SPARK])
+    assert int(_wait_for_archive(tmp_path).read_text()) == min(os.nice(0) + niceness, 19)
+
+
 def test_lists_that_are_too_short_make_room_for_others(tmp_path: Path) -> None:
     jar = _jar(tmp_path / "a.jar")
     name = name_of(java(), [jar])
