@@ -2,11 +2,10 @@
 for what those leave.
 
 A file's tests stay together, and so does what shares a costly process: the detector's own tests, many of them on one
-Spark, and those on whole lines. Whichever of the two is free takes the next group. Two that run side by side are to
-need two cores between them, and not three, since Java processes slow each other down: the detector's own tests have
-little more than one, beside the long ones of one service; the kills of the lakehouse and the lines take what they get,
-beside tests that mostly wait, often for a broker that is paused. The third process fills what the two leave, at the
-lowest priority, with what needs nothing but a core. The lakehouse of the lines has that priority too.
+Spark, and those on whole lines. Whichever of the two is free takes the next group, the long ones first. All of these
+wait now and then, for a broker or for a single task of Spark. The third process has what needs neither a broker nor
+Spark, and last, at the lowest priority, what needs nothing but a core: it fills what the others leave to the end. The
+lakehouse of the lines has that priority too.
 """
 
 import os
@@ -36,13 +35,10 @@ _BESIDE: Final = tuple(
 # Beginnings of files' names, in the order in which the files' tests run.
 _ORDER: Final[tuple[tuple[str, ...], ...]] = (
     (_SPARK,),
-    (
-        "tests/e2e/test_handbook.py",
-        *(f"tests/integration/test_{name}.py" for name in ("card_profile", "detector", "live_rules")),
-    ),
+    ("tests/e2e/test_handbook.py", "tests/integration/test_card_profile.py"),
     ("tests/integration/test_lakehouse.py",),
-    tuple(f"tests/integration/test_{name}.py" for name in ("enricher", "notifier", "platform")),
     _LINES,
+    tuple(f"tests/integration/test_{name}.py" for name in ("detector", "live_rules")),
     ("tests/integration/",),
     (),  # all others
     _BESIDE,
@@ -56,7 +52,7 @@ _THIRD: Final = "gw2"  # pytest-xdist's name for the third process
 
 
 class _InGroups(LoadScopeScheduling):
-    """Gives each process whole groups, in the order of their first tests; the third one only what may take its time."""
+    """Gives each process whole groups, in the order of their first tests; the third one begins with ``_OTHERS``."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -65,17 +61,17 @@ class _InGroups(LoadScopeScheduling):
         return "lines" if file in _LINES else file
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        if node.gateway.id == _THIRD and (beside := self._beside()):
-            self.workqueue.move_to_end(beside, last=False)
+        if node.gateway.id == _THIRD and (group := self._for_third()):
+            self.workqueue.move_to_end(group, last=False)
         super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
-        if node.gateway.id == _THIRD and not self._beside() and not node.shutting_down:
+        if node.gateway.id == _THIRD and not self._for_third() and not node.shutting_down:
             node.shutdown()
         super()._reschedule(node)
 
-    def _beside(self) -> str | None:
-        return next((group for group in self.workqueue if group.startswith(_BESIDE)), None)
+    def _for_third(self) -> str | None:
+        return next((group for group, tests in self.workqueue.items() if _place(next(iter(tests))) >= _OTHERS), None)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -90,7 +86,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What runs beside other tests gives way to them; in one process it does not."""
+    """What runs beside the lines gives way to them; in one process it does not."""
     if "PYTEST_XDIST_WORKER" in os.environ and item.nodeid.startswith(_BESIDE) and os.nice(0) < _LOWEST_PRIORITY:
         with suppress(OSError):
             # Where the kernel shares out time by session first, a process is given way to only as a session of its own.

@@ -139,7 +139,7 @@ def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
     assert not any("SharedArchiveFile" in option for option in options)
 
 
-@pytest.mark.parametrize(("said", "niceness"), [(None, 19), ("3", 3), ("low", 19)])
+@pytest.mark.parametrize(("said", "niceness"), [(None, 19), ("3", 3), ("-3", 0), ("low", 19)])
 def test_it_is_made_at_the_lowest_priority_unless_another_is_named(
     tmp_path: Path, few_classes: None, monkeypatch: pytest.MonkeyPatch, said: str | None, niceness: int
 ) -> None:

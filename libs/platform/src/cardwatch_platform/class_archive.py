@@ -207,7 +207,7 @@ def _make_in_background(java: str, directory: Path, name: str, jars: Sequence[Pa
 
 def _niceness() -> int:
     try:
-        return int(os.environ[_NICENESS])
+        return max(0, int(os.environ[_NICENESS]))  # less is for root alone
     except (KeyError, ValueError):
         return _LOWEST_PRIORITY
 
