@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from cardwatch_platform.class_archive import NICENESS
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
@@ -45,10 +46,11 @@ _ORDER: Final[tuple[tuple[str, ...], ...]] = (
 )
 _OTHERS: Final = _ORDER.index(())
 _LOWEST_PRIORITY: Final = 19
+_THIRD: Final = "gw2"  # pytest-xdist's name for the third process
+
 # On a new machine the archive of Spark's classes is made while tests run, of which a dozen start a Spark. At the lowest
 # priority it would be cut off by the end of one after the other, and ready for none.
-os.environ.setdefault("CARDWATCH_CLASS_ARCHIVE_NICENESS", "0")
-_THIRD: Final = "gw2"  # pytest-xdist's name for the third process
+os.environ.setdefault(NICENESS, "0")
 
 
 class _InGroups(LoadScopeScheduling):
@@ -86,7 +88,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """What runs beside the lines gives way to them; in one process it does not."""
+    """What only computes gives way to all others; in one process it does not."""
     if "PYTEST_XDIST_WORKER" in os.environ and item.nodeid.startswith(_BESIDE) and os.nice(0) < _LOWEST_PRIORITY:
         with suppress(OSError):
             # Where the kernel shares out time by session first, a process is given way to only as a session of its own.

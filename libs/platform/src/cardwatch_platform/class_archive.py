@@ -37,7 +37,7 @@ _LAUNCHER_MAIN: Final = "org.apache.spark.launcher.Main"
 _CLASS_PATH_BYTES: Final = 120_000
 # A Spark that has only started has loaded less; one whose first query is through has loaded more.
 _CLASSES_WANTED: Final = 12_000
-_NICENESS: Final = "CARDWATCH_CLASS_ARCHIVE_NICENESS"
+NICENESS: Final = "CARDWATCH_CLASS_ARCHIVE_NICENESS"
 _LOWEST_PRIORITY: Final = 19
 _UNFINISHED: Final = ".unfinished"
 _LISTS_KEPT: Final = 4
@@ -207,7 +207,7 @@ def _make_in_background(java: str, directory: Path, name: str, jars: Sequence[Pa
 
 def _niceness() -> int:
     try:
-        return max(0, int(os.environ[_NICENESS]))  # less is for root alone
+        return max(0, int(os.environ[NICENESS]))  # less is for root alone
     except (KeyError, ValueError):
         return _LOWEST_PRIORITY
 

@@ -78,7 +78,7 @@ def refresh_profiles(
         batch_id, part: the micro-batch that asks for it, as for ``replace``.
     """
     days = held(session, tables_dir, GOLD_CARD_DAYS)
-    table = read_profiles(session, tables_dir).where(F.col("valid_on").isin(list(valid_on)))
+    table = held(session, tables_dir, GOLD_CARD_PROFILE).where(F.col("valid_on").isin(list(valid_on)))
     theirs = table
     if cards is not None:
         days, theirs = (of_all.join(F.broadcast(cards), "card_token", "left_semi") for of_all in (days, table))
@@ -92,8 +92,3 @@ def refresh_profiles(
         rows = rows.unionByName(table.join(F.broadcast(cards), "card_token", "left_anti"))
     these = f"{one_of('valid_on', valid_on)} OR valid_on < DATE'{kept_from.isoformat()}'"
     replace(rows, GOLD_CARD_PROFILE, tables_dir, these, batch_id, part)
-
-
-def read_profiles(session: SparkSession, tables_dir: str) -> DataFrame:
-    """The table as it is now."""
-    return held(session, tables_dir, GOLD_CARD_PROFILE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Final, Protocol
 
-from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.card_days import refresh_days
-from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, read_profiles, refresh_profiles
+from cardwatch_detector.lakehouse.card_profile import CHANGED_BY, refresh_profiles
 from cardwatch_detector.lakehouse.profile_calendar import Plan, kept_from, last_day, newest_profile, plan
 from cardwatch_detector.lakehouse.read import held
 from cardwatch_detector.lakehouse.session_settings import configured
@@ -129,7 +129,7 @@ class ProfileWriter:
         if days.isEmpty():
             return None
         newest: date | None
-        ((newest,),) = read_profiles(session, self.tables_dir).agg(F.max("valid_on")).collect()
+        ((newest,),) = held(session, self.tables_dir, GOLD_CARD_PROFILE).agg(F.max("valid_on")).collect()
         if newest is not None:
             self._show(newest)
         return newest
@@ -154,7 +154,7 @@ class ProfileWriter:
         return batch.where(F.col("event_date") <= settled).select("card_token").distinct()
 
     def _publish(self, session: SparkSession, changed_by: str) -> int:
-        changed = read_profiles(session, self.tables_dir).where(F.col(CHANGED_BY) == changed_by)
+        changed = held(session, self.tables_dir, GOLD_CARD_PROFILE).where(F.col(CHANGED_BY) == changed_by)
         number = changed.count()
         if number:
             self.profiles_written(number)
