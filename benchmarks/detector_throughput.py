@@ -1,7 +1,7 @@
 """Detector fed from a full topic: transactions a second with 5 rules over 100,000 cards.
 
 Fills a silver topic with Avro transactions, starts the real detector process on it, and takes the time from the first
-committed micro-batch to the last, and from the start of the process to the last. Run by `make benchmark`.
+committed micro-batch to the last, and from the start of the process to the last.
 
     python benchmarks/detector_throughput.py --transactions 1000000
 """

@@ -16,7 +16,6 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_rulebook.kafka_log import KafkaLog
 from cardwatch_rulebook.messages import refuse_card_numbers
-from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 
 from cardwatch_cli.author import ByOption, author
@@ -54,12 +53,11 @@ def label(
 
     Example: cardwatch alerts label 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90 --as fraud --note "card holder confirms"
     """
-    with one_sentence_errors():
-        verdicts = _verdicts(alert_ids or [], as_, note, file)
-        who = author(by, "")
-        records = [_record(verdict, where, who.name, who.at) for where, verdict in verdicts]
-        _publish(records)
-        typer.echo(f"{counted(len(records), 'alert')} labelled")
+    verdicts = _verdicts(alert_ids or [], as_, note, file)
+    who = author(by, "")
+    records = [_record(verdict, where, who.name, who.at) for where, verdict in verdicts]
+    _publish(records)
+    typer.echo(f"{counted(len(records), 'alert')} labelled")
 
 
 @app.command("list")
@@ -72,14 +70,13 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="JSON for a program instead of a table.")] = False,
 ) -> None:
     """Show the newest raised alerts of live rules and what has been said of them, as gold.alerts has them."""
-    with one_sentence_errors():
-        rows = _listed(tables_dir, label_, limit)
-        if as_json:
-            json.dump(rows, sys.stdout, ensure_ascii=False, indent=2, default=str)
-            typer.echo()
-        else:
-            columns = ("alert_id", "event_time", "rule_id", "severity", "key", "label", "labelled_by", "label_note")
-            print_table(columns, [[_cell(row[name]) for name in columns] for row in rows])
+    rows = _listed(tables_dir, label_, limit)
+    if as_json:
+        json.dump(rows, sys.stdout, ensure_ascii=False, indent=2, default=str)
+        typer.echo()
+    else:
+        columns = ("alert_id", "event_time", "rule_id", "severity", "key", "label", "labelled_by", "label_note")
+        print_table(columns, [[_cell(row[name]) for name in columns] for row in rows])
 
 
 def _verdicts(alert_ids: Sequence[str], as_: Label | None, note: str, file: Path | None) -> list[tuple[str, Verdict]]:

@@ -1,13 +1,18 @@
-"""Ctrl-C and SIGTERM end a command at any moment, through every clean-up, and never pass for a failure."""
+"""Ctrl-C, SIGTERM and SIGHUP end a command at any moment, through every clean-up, and never pass for a failure."""
 
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, TypeVar
 
 import typer
 
+_Result = TypeVar("_Result")
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LOOK_SECONDS: Final = 0.1
 _SIGNAL_BASE: Final = 128  # what a shell says of a process that a signal ended: 128 and its number
 
 
@@ -30,31 +35,47 @@ class Interruption:
 
 @contextmanager
 def ends_by_signal() -> Iterator[Interruption]:
-    """Within it SIGINT and SIGTERM raise KeyboardInterrupt, and the command ends with 128 and the signal's number.
+    """Within it each of the signals raises KeyboardInterrupt, and the command ends with 128 and the signal's number.
 
     So it does whatever comes out after the signal: KeyboardInterrupt that meets C code comes out as that code's own
-    error, such as SystemError ("returned a result with an exception set") from Kafka's client.
+    error, such as SystemError ("returned a result with an exception set") from Kafka's client. A signal that was
+    ignored before, as by nohup, still is. After it, all have the handlers that they had.
 
     Raises:
         typer.Exit: a signal has ended what was within.
     """
     interruption = Interruption()
-    with handled(interruption.handle, signal.SIGINT, signal.SIGTERM):
-        try:
-            yield interruption
-        except BaseException as error:
-            if interruption.number is None:
-                raise
-            typer.echo("stopped", err=True)
-            raise typer.Exit(_SIGNAL_BASE + interruption.number) from error
-
-
-@contextmanager
-def handled(handler: Callable[[int, FrameType | None], object], *numbers: signal.Signals) -> Iterator[None]:
-    """Within it these signals have this handler; after it, those that they had before."""
-    previous = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    heeded = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in heeded:
+        signal.signal(number, interruption.handle)
     try:
-        yield
+        yield interruption
+    except BaseException as error:
+        if interruption.number is None:
+            raise
+        typer.echo("stopped", err=True)
+        raise typer.Exit(_SIGNAL_BASE + interruption.number) from error
     finally:
-        for number, before in previous.items():
-            signal.signal(number, before)
+        for number, handler in heeded.items():
+            signal.signal(number, handler)
+
+
+def interruptible(work: Callable[[], _Result], interrupt: Callable[[], object]) -> _Result:
+    """The result of work in C code that by itself would not look at signals until it is done, as most of DuckDB's.
+
+    Args:
+        work: is done in a thread of its own, so that this one can take a signal.
+        interrupt: ends at once what the work has begun; called until the work has ended, as it may go on to the next.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        try:
+            # Not one wait until the end: where Polars is loaded, Ctrl-C does not wake a thread that waits for another.
+            while not working.done():
+                wait([working], _LOOK_SECONDS)
+        finally:
+            while not working.done():
+                interrupt()
+                wait([working], _LOOK_SECONDS)
+    return working.result()

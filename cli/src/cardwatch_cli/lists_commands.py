@@ -11,7 +11,6 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_rulebook.connect import open_stores
 from cardwatch_rulebook.lists import Kind, ListBook, ListEntry, checked_name, checked_value
 from cardwatch_rulebook.planning import Author
-from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 
 from cardwatch_cli.author import ByOption, CommentOption, author
@@ -40,60 +39,58 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for a program ins
 @app.command("list")
 def list_command(as_json: JsonOption = False) -> None:
     """Show which lists there are: how many values each holds, and who changed it last."""
-    with one_sentence_errors():
-        book = _book()
-        rows = []
-        for name in book.names():
-            latest = max(book.all_entries(name), key=lambda entry: entry.changed_at)
-            rows.append((name, book.kind(name), len(book.values(name)), latest))
-        if as_json:
-            _print_json(
-                [
-                    {
-                        "name": name,
-                        "kind": kind,
-                        "values": number,
-                        "changed_at": iso_time(latest.changed_at),
-                        "changed_by": latest.changed_by,
-                    }
-                    for name, kind, number, latest in rows
-                ]
-            )
-        else:
-            print_table(
-                ("list", "kind", "values", "last change", "by"),
-                [
-                    (name, kind, number, local_time(latest.changed_at), latest.changed_by)
-                    for name, kind, number, latest in rows
-                ],
-            )
+    book = _book()
+    rows = []
+    for name in book.names():
+        latest = max(book.all_entries(name), key=lambda entry: entry.changed_at)
+        rows.append((name, book.kind(name), len(book.values(name)), latest))
+    if as_json:
+        _print_json(
+            [
+                {
+                    "name": name,
+                    "kind": kind,
+                    "values": number,
+                    "changed_at": iso_time(latest.changed_at),
+                    "changed_by": latest.changed_by,
+                }
+                for name, kind, number, latest in rows
+            ]
+        )
+    else:
+        print_table(
+            ("list", "kind", "values", "last change", "by"),
+            [
+                (name, kind, number, local_time(latest.changed_at), latest.changed_by)
+                for name, kind, number, latest in rows
+            ],
+        )
 
 
 @app.command()
 def show(name: NameArgument, as_json: JsonOption = False) -> None:
     """Show the values of a list: since when, by whom and why."""
-    with one_sentence_errors():
-        book = _book()
-        _kind(book, name, None)
-        entries = list(book.entries(name).values())
-        if as_json:
-            _print_json(
-                [
-                    {
-                        "value": entry.value,
-                        "kind": entry.kind,
-                        "comment": entry.comment,
-                        "changed_at": iso_time(entry.changed_at),
-                        "changed_by": entry.changed_by,
-                    }
-                    for entry in entries
-                ]
-            )
-        else:
-            print_table(
-                ("value", "since", "by", "comment"),
-                [(entry.value, local_time(entry.changed_at), entry.changed_by, entry.comment) for entry in entries],
-            )
+    book = _book()
+    _kind(book, name, None)
+    entries = list(book.entries(name).values())
+    if as_json:
+        _print_json(
+            [
+                {
+                    "value": entry.value,
+                    "kind": entry.kind,
+                    "comment": entry.comment,
+                    "changed_at": iso_time(entry.changed_at),
+                    "changed_by": entry.changed_by,
+                }
+                for entry in entries
+            ]
+        )
+    else:
+        print_table(
+            ("value", "since", "by", "comment"),
+            [(entry.value, local_time(entry.changed_at), entry.changed_by, entry.comment) for entry in entries],
+        )
 
 
 @app.command()
@@ -105,8 +102,7 @@ def add(
     by: ByOption = None,
 ) -> None:
     """Put values into a list; it comes into being with its first one. What is in it already stays as it is."""
-    with one_sentence_errors():
-        _write({name: values}, kind, author(by, comment))
+    _write({name: values}, kind, author(by, comment))
 
 
 @app.command()
@@ -117,16 +113,15 @@ def remove(
     by: ByOption = None,
 ) -> None:
     """Take values out of a list. One that is not in it is an error, and nothing is changed."""
-    with one_sentence_errors():
-        who = author(by, comment)
-        with open_stores(load(ServiceSettings)) as stores:
-            book = stores.lists.read()
-            kind = _kind(book, name, None)
-            gone = _checked(kind, name, values)
-            if missing := [value for value in gone if value not in book.values(name)]:
-                raise CardwatchError(f"{', '.join(missing)}: not in list {name}, so nothing was changed")
-            stores.lists.append([_entry(name, kind, value, who, present=False) for value in gone])
-        typer.echo(f"{name}: {counted(len(gone), 'value')} removed")
+    who = author(by, comment)
+    with open_stores(load(ServiceSettings)) as stores:
+        book = stores.lists.read()
+        kind = _kind(book, name, None)
+        gone = _checked(kind, name, values)
+        if missing := [value for value in gone if value not in book.values(name)]:
+            raise CardwatchError(f"{', '.join(missing)}: not in list {name}, so nothing was changed")
+        stores.lists.append([_entry(name, kind, value, who, present=False) for value in gone])
+    typer.echo(f"{name}: {counted(len(gone), 'value')} removed")
 
 
 @app.command("import")
@@ -143,8 +138,7 @@ def import_command(
     by: ByOption = None,
 ) -> None:
     """Put the values of a file into lists. All values are checked before anything is written."""
-    with one_sentence_errors():
-        _write(read_list_file(file, name), kind, author(by, comment), replace=replace)
+    _write(read_list_file(file, name), kind, author(by, comment), replace=replace)
 
 
 @app.command()
@@ -153,13 +147,12 @@ def export(
     name: Annotated[str | None, typer.Option("--list", help="Only this list.")] = None,
 ) -> None:
     """Write lists as YAML, list name → values: for a backtest, or for `import` into another system."""
-    with one_sentence_errors():
-        book = _book()
-        if name is not None:
-            _kind(book, name, None)
-        names = book.names() if name is None else [name]
-        text = list_file_text({each: sorted(book.values(each)) for each in names})
-        write_text(text, file, counted(len(names), "list"))
+    book = _book()
+    if name is not None:
+        _kind(book, name, None)
+    names = book.names() if name is None else [name]
+    text = list_file_text({each: sorted(book.values(each)) for each in names})
+    write_text(text, file, counted(len(names), "list"))
 
 
 def _write(lists: Mapping[str, Sequence[str]], kind: Kind | None, who: Author, *, replace: bool = False) -> None:

@@ -14,6 +14,8 @@ import typer
 from cardwatch_service.commands import needs, one_sentence_errors
 from typer.core import TyperGroup
 
+from cardwatch_cli.interruption import ends_by_signal
+
 # command → where it is, ``module:attribute``: a Typer application with sub-commands, or a function.
 COMMANDS: Final[Mapping[str, str]] = {
     "platform": "cardwatch_cli.platform_commands:app",
@@ -30,8 +32,20 @@ COMMANDS: Final[Mapping[str, str]] = {
 _DEMO: Final = frozenset({"platform", "demo"})
 
 
-class _LazyGroup(TyperGroup):
-    """Knows its commands by name and imports one when it is used (all of them for ``--help``)."""
+class _Cardwatch(TyperGroup):
+    """Knows its commands by name and imports one when it is used (all of them for ``--help``).
+
+    Whatever the command: what a person can act on is one sentence on standard error and exit code 1, and Ctrl-C or
+    SIGTERM ends it cleanly. A command finds the ``Interruption`` as its context's object.
+    """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with one_sentence_errors():
+            return super().main(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        with ends_by_signal() as ctx.obj:
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
         there = find_spec("cardwatch_platform") is not None
@@ -39,14 +53,6 @@ class _LazyGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _load(cmd_name) if cmd_name in COMMANDS else None
-
-
-class _Cardwatch(typer.Typer):
-    """What a person can act on is one sentence on standard error and exit code 1, whatever the sub-command."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with one_sentence_errors():
-            return super().__call__(*args, **kwargs)
 
 
 def _load(name: str) -> Any:
@@ -63,9 +69,9 @@ def _load(name: str) -> Any:
     return command
 
 
-app = _Cardwatch(
+app = typer.Typer(
     name="cardwatch",
-    cls=_LazyGroup,
+    cls=_Cardwatch,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

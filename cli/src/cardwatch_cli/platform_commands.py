@@ -1,7 +1,6 @@
 """``cardwatch platform``: the embedded Kafka and schema registry."""
 
 import shlex
-import signal
 import time
 from datetime import datetime
 from enum import StrEnum
@@ -17,8 +16,6 @@ from cardwatch_platform.embedded import START_TIMEOUT_SECONDS, spark_classpath
 from cardwatch_platform.locking import write_lock
 from rich.console import Console
 from rich.table import Table
-
-from cardwatch_cli.interruption import handled
 
 _NOT_UP: Final = 3
 _WATCH_SECONDS: Final = 0.5
@@ -53,9 +50,7 @@ def up(
     """
     console = Console(stderr=True)
     settings = PlatformSettings()
-    # SIGTERM and SIGHUP end it as Ctrl-C does: through every clean-up.
-    as_interrupts = handled(signal.default_int_handler, signal.SIGTERM, signal.SIGHUP)
-    with RichReporter(console) as reporter, as_interrupts:
+    with RichReporter(console) as reporter:
         if foreground:
             with EmbeddedPlatform(
                 home, settings=settings, reporter=reporter, start_timeout_seconds=timeout
@@ -135,7 +130,7 @@ def lock() -> None:
 
 
 def _watch(platform: EmbeddedPlatform) -> None:
-    """Wait for Ctrl-C.
+    """Wait for Ctrl-C, SIGTERM or SIGHUP.
 
     Raises:
         PlatformError: a service has ended by itself.

@@ -17,7 +17,6 @@ from cardwatch_rulebook.planning import Author, Plan
 from cardwatch_rulebook.stores import Outcome
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Mode
-from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 
 from cardwatch_cli import rules_view
@@ -55,8 +54,7 @@ def validate(files: FilesArgument, horizon: HorizonOption = None) -> None:
 
     Each mistake is one sentence with file, line and rule; exit code 1 if there is one.
     """
-    with one_sentence_errors():
-        found, problems = read_rule_files(files, horizons(horizon or ()))
+    found, problems = read_rule_files(files, horizons(horizon or ()))
     for file in found:
         number = len(file.definitions)
         typer.echo(f"{file.path}: {counted(number, 'rule')}, {'all ' * (number > 1)}right")
@@ -80,22 +78,21 @@ def apply_command(
     else; a `version` in the file counts where it is higher. Without `mode` in the file a rule keeps the mode that it
     has, and a new one is live: write `mode: shadow` to try it first. Applying the same again changes nothing.
     """
-    with one_sentence_errors():
-        definitions = [item for file in _right(files, horizons(horizon or ())) for item in file.definitions]
-        who = author(by, comment)
-        plans = [planning.apply(definition, who) for definition in definitions]
-        with open_stores(load(ServiceSettings)) as stores:
-            outcomes = _tried(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
-        print_table(
-            rules_view.OUTCOME_COLUMNS,
-            [
-                rules_view.outcome_row(plan.rule_id, outcome)
-                for plan, outcome in sorted(zip(plans, outcomes, strict=True), key=lambda pair: pair[0].rule_id)
-            ],
-        )
-        _tell_overtaken(outcomes)
-        if dry_run:
-            typer.echo("Nothing was changed.", err=True)
+    definitions = [item for file in _right(files, horizons(horizon or ())) for item in file.definitions]
+    who = author(by, comment)
+    plans = [planning.apply(definition, who) for definition in definitions]
+    with open_stores(load(ServiceSettings)) as stores:
+        outcomes = _tried(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
+    print_table(
+        rules_view.OUTCOME_COLUMNS,
+        [
+            rules_view.outcome_row(plan.rule_id, outcome)
+            for plan, outcome in sorted(zip(plans, outcomes, strict=True), key=lambda pair: pair[0].rule_id)
+        ],
+    )
+    _tell_overtaken(outcomes)
+    if dry_run:
+        typer.echo("Nothing was changed.", err=True)
 
 
 @app.command("list")
@@ -109,21 +106,20 @@ def list_command(
     A detector says of a rule: active, paused, or set aside with the reason why it cannot evaluate it. "Still at
     revision …" means that it has not told of the newest change yet.
     """
-    with one_sentence_errors():
-        if scope is not None and scope not in SCOPE_KEYS:
-            raise ConfigurationError(f"`{scope}` is no scope; known are {', '.join(SCOPE_KEYS)}")
-        with open_stores(load(ServiceSettings)) as stores:
-            changes = [
-                change
-                for change in stores.rules.read().current()
-                if (scope is None or change.scope == scope) and (mode is None or change.mode is mode)
-            ]
-            statuses = stores.statuses.read()
-        if as_json:
-            _print_json([rules_view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
-        else:
-            rows = [rules_view.list_row(change, statuses.get(change.rule_id, {})) for change in changes]
-            print_table(rules_view.LIST_COLUMNS, rows)
+    if scope is not None and scope not in SCOPE_KEYS:
+        raise ConfigurationError(f"`{scope}` is no scope; known are {', '.join(SCOPE_KEYS)}")
+    with open_stores(load(ServiceSettings)) as stores:
+        changes = [
+            change
+            for change in stores.rules.read().current()
+            if (scope is None or change.scope == scope) and (mode is None or change.mode is mode)
+        ]
+        statuses = stores.statuses.read()
+    if as_json:
+        _print_json([rules_view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
+    else:
+        rows = [rules_view.list_row(change, statuses.get(change.rule_id, {})) for change in changes]
+        print_table(rules_view.LIST_COLUMNS, rows)
 
 
 @app.command()
@@ -139,27 +135,26 @@ def show(
     With --yaml it has neither version nor mode: applied again, it gets the next version and keeps its mode. So
     `show ID --version 3 --yaml > old.yaml` and `apply old.yaml` go back to what version 3 said.
     """
-    with one_sentence_errors():
-        with open_stores(load(ServiceSettings)) as stores:
-            book = stores.rules.read()
-            statuses = stores.statuses.read().get(rule_id, {})
-        change = _known(book, rule_id) if version is None else _in_version(book, rule_id, version)
-        if as_yaml:
-            typer.echo(rule_text(change), nl=False)
-            return
-        newest = change == book.latest(rule_id)
-        facts = {
-            "rule": rule_id,
-            "version": f"{change.version}, revision {change.revision}{'' if newest else ' (not the newest)'}",
-            "mode": "deleted" if change.deletes else change.mode.value,
-            "changed": f"{local_time(change.changed_at)} by {change.changed_by}: {change.action.value}"
-            + (f" ({change.comment})" if change.comment else ""),
-        }
-        if newest and not change.deletes:
-            facts["state"] = rules_view.state_text(change, statuses).replace("\n", "\n" + " " * 10)
-        for name, fact in facts.items():
-            typer.echo(f"{name:<9} {fact}")
-        typer.echo(f"\n{change.definition}", nl=False)
+    with open_stores(load(ServiceSettings)) as stores:
+        book = stores.rules.read()
+        statuses = stores.statuses.read().get(rule_id, {})
+    change = _known(book, rule_id) if version is None else _in_version(book, rule_id, version)
+    if as_yaml:
+        typer.echo(rule_text(change), nl=False)
+        return
+    newest = change == book.latest(rule_id)
+    facts = {
+        "rule": rule_id,
+        "version": f"{change.version}, revision {change.revision}{'' if newest else ' (not the newest)'}",
+        "mode": "deleted" if change.deletes else change.mode.value,
+        "changed": f"{local_time(change.changed_at)} by {change.changed_by}: {change.action.value}"
+        + (f" ({change.comment})" if change.comment else ""),
+    }
+    if newest and not change.deletes:
+        facts["state"] = rules_view.state_text(change, statuses).replace("\n", "\n" + " " * 10)
+    for name, fact in facts.items():
+        typer.echo(f"{name:<9} {fact}")
+    typer.echo(f"\n{change.definition}", nl=False)
 
 
 @app.command()
@@ -202,15 +197,14 @@ def history(
 
     The JSON also has the rule as it was after each change.
     """
-    with one_sentence_errors():
-        with open_stores(load(ServiceSettings)) as stores:
-            book = stores.rules.read()
-        ids = book.ids() if rule_id is None else [_known(book, rule_id).rule_id]
-        changes = rules_view.changes_of(book, ids)
-        if as_json:
-            _print_json([rules_view.history_json(change, before) for change, before in changes])
-        else:
-            print_table(rules_view.HISTORY_COLUMNS, [rules_view.history_row(*pair) for pair in changes])
+    with open_stores(load(ServiceSettings)) as stores:
+        book = stores.rules.read()
+    ids = book.ids() if rule_id is None else [_known(book, rule_id).rule_id]
+    changes = rules_view.changes_of(book, ids)
+    if as_json:
+        _print_json([rules_view.history_json(change, before) for change, before in changes])
+    else:
+        print_table(rules_view.HISTORY_COLUMNS, [rules_view.history_row(*pair) for pair in changes])
 
 
 @app.command()
@@ -218,11 +212,10 @@ def export(
     file: Annotated[Path | None, typer.Argument(help="Where to; without it, standard output.")] = None,
 ) -> None:
     """Write all rules, with their versions and modes, as one rule file: for a backtest, a review, another system."""
-    with one_sentence_errors():
-        with open_stores(load(ServiceSettings)) as stores:
-            changes = list(stores.rules.read().current())
-        text = export_text(changes)
-        write_text(text, file, counted(len(changes), "rule"))
+    with open_stores(load(ServiceSettings)) as stores:
+        changes = list(stores.rules.read().current())
+    text = export_text(changes)
+    write_text(text, file, counted(len(changes), "rule"))
 
 
 def _right(paths: Sequence[Path], horizons_us: dict[str, int]) -> list[RuleFile]:
@@ -244,19 +237,18 @@ def _tried(book: Rulebook, plans: Sequence[Plan]) -> list[Outcome]:
 def _change_modes(
     wish: Callable[[str, Author], Plan], ids: Sequence[str], comment: str, by: str | None, already: str
 ) -> None:
-    with one_sentence_errors():
-        who = author(by, comment)
-        plans = [wish(rule_id, who) for rule_id in dict.fromkeys(ids)]
-        with open_stores(load(ServiceSettings)) as stores:
-            outcomes = stores.rules.carry_out(plans)
-        for plan, outcome in zip(plans, outcomes, strict=True):
-            change = outcome.change
-            if change is None:
-                typer.echo(f"{plan.rule_id} {already}")
-            else:
-                now = f", now {change.mode.value}" if change.action is Action.RESUMED else ""
-                typer.echo(f"{plan.rule_id} {change.action.value}{now} (revision {change.revision})")
-        _tell_overtaken(outcomes)
+    who = author(by, comment)
+    plans = [wish(rule_id, who) for rule_id in dict.fromkeys(ids)]
+    with open_stores(load(ServiceSettings)) as stores:
+        outcomes = stores.rules.carry_out(plans)
+    for plan, outcome in zip(plans, outcomes, strict=True):
+        change = outcome.change
+        if change is None:
+            typer.echo(f"{plan.rule_id} {already}")
+        else:
+            now = f", now {change.mode.value}" if change.action is Action.RESUMED else ""
+            typer.echo(f"{plan.rule_id} {change.action.value}{now} (revision {change.revision})")
+    _tell_overtaken(outcomes)
 
 
 def _tell_overtaken(outcomes: Sequence[Outcome]) -> None:

@@ -10,7 +10,6 @@ from cardwatch_contracts.registry import COMPATIBILITY
 from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
 from cardwatch_contracts.setup import Applied, apply
 from cardwatch_contracts.topics import ALL_TOPICS
-from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -38,12 +37,11 @@ def apply_command(
     Doing it again changes nothing. A schema that would break earlier readers or writers is refused with exit code 1,
     and nothing after it is registered.
     """
-    with one_sentence_errors():
-        settings = load(ServiceSettings)
-        rows = list(
-            apply({**settings.kafka_config(), **_QUIET}, settings.registry(), settings.topic_prefix, replication_factor)
-        )
-        _print_table(rows)
+    settings = load(ServiceSettings)
+    rows = list(
+        apply({**settings.kafka_config(), **_QUIET}, settings.registry(), settings.topic_prefix, replication_factor)
+    )
+    _print_table(rows)
 
 
 @app.command("check")
@@ -56,23 +54,22 @@ def check_command(
 
     Exit code 1 if one of them is incompatible with a version that is already registered.
     """
-    with one_sentence_errors():
-        settings = load(ServiceSettings)
-        texts = {name: _text(name, directory) for name in SCHEMA_NAMES}
-        refused: list[str] = []
-        for topic in ALL_TOPICS:
-            if topic.schema is None:
-                continue
-            subject = topic.subject(settings.topic_prefix)
-            verdict = _verdict(settings, subject, texts[topic.schema])
-            typer.echo(f"{subject:<40} {verdict}")
-            if verdict == _INCOMPATIBLE:
-                refused.append(f"{topic.schema}.avsc for {subject}")
-        if refused:
-            raise IncompatibleSchemaError(
-                f"{COMPATIBILITY} does not allow {', '.join(refused)}; a compatible change adds a field with a default "
-                "or removes one that has a default, see schemas/README.md"
-            )
+    settings = load(ServiceSettings)
+    texts = {name: _text(name, directory) for name in SCHEMA_NAMES}
+    refused: list[str] = []
+    for topic in ALL_TOPICS:
+        if topic.schema is None:
+            continue
+        subject = topic.subject(settings.topic_prefix)
+        verdict = _verdict(settings, subject, texts[topic.schema])
+        typer.echo(f"{subject:<40} {verdict}")
+        if verdict == _INCOMPATIBLE:
+            refused.append(f"{topic.schema}.avsc for {subject}")
+    if refused:
+        raise IncompatibleSchemaError(
+            f"{COMPATIBILITY} does not allow {', '.join(refused)}; a compatible change adds a field with a default "
+            "or removes one that has a default, see schemas/README.md"
+        )
 
 
 def _verdict(settings: ServiceSettings, subject: str, text: str) -> str:

@@ -17,7 +17,6 @@ from cardwatch_rules.backtest.summary import summarise
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import load_rules
 from cardwatch_rules.sql import lists_in
-from cardwatch_service.commands import one_sentence_errors
 
 from cardwatch_cli.backtest.labels import read_labels
 from cardwatch_cli.backtest.outputs import Findings, as_json, write_alerts
@@ -76,42 +75,41 @@ def backtest_command(
 
       cardwatch backtest --rules new.yaml --input year.parquet --mapping config/mappings/handbook.yaml --json
     """
-    with one_sentence_errors():
-        began = time.monotonic()
-        screen = Screen(quiet=as_json_)
-        new = _active(load_rules(rules), rules, screen)
-        old = () if compare is None else _active(load_rules(compare), compare, screen)
-        period = Period(_moment(start, "--from", OPEN_START), _moment(end, "--to", OPEN_END))
-        if period.start_us >= period.end_us:
-            raise ConfigurationError(f"--from {start} is not before --to {end}")
-        wanted = Wanted(tuple(dict.fromkeys((*new, *old))), period, None if labels is None else read_labels(labels))
-        known_lists = _lists(lists, wanted.rules, screen)
-        with screen.progress() as progress, _transactions(tables_dir, input_file, mapping, wanted, screen) as found:
-            progress.evaluating()
-            tested_at = time.monotonic()
-            tested = backtest(found, wanted.rules, period, known_lists, threads=threads, on_progress=progress.rows)
-            seconds = time.monotonic() - tested_at
-            if not tested.transactions:
-                raise ConfigurationError(_nothing(found, start, end))
-        findings = Findings(
-            tested=tested,
-            summary=summarise(tested, new),
-            differences=tuple(compared(tested, new, old)) if compare is not None else None,
-            notices=tuple(screen.notices),
-            evaluated_seconds=seconds,
-        )
-        if output is not None:
-            write_alerts(output, [tested.alerts[rule] for rule in new])
-        if report is not None:
-            # Plots take a second to import.
-            from cardwatch_cli.backtest.report import write_report
+    began = time.monotonic()
+    screen = Screen(quiet=as_json_)
+    new = _active(load_rules(rules), rules, screen)
+    old = () if compare is None else _active(load_rules(compare), compare, screen)
+    period = Period(_moment(start, "--from", OPEN_START), _moment(end, "--to", OPEN_END))
+    if period.start_us >= period.end_us:
+        raise ConfigurationError(f"--from {start} is not before --to {end}")
+    wanted = Wanted(tuple(dict.fromkeys((*new, *old))), period, None if labels is None else read_labels(labels))
+    known_lists = _lists(lists, wanted.rules, screen)
+    with screen.progress() as progress, _transactions(tables_dir, input_file, mapping, wanted, screen) as found:
+        progress.evaluating()
+        tested_at = time.monotonic()
+        tested = backtest(found, wanted.rules, period, known_lists, threads=threads, on_progress=progress.rows)
+        seconds = time.monotonic() - tested_at
+        if not tested.transactions:
+            raise ConfigurationError(_nothing(found, start, end))
+    findings = Findings(
+        tested=tested,
+        summary=summarise(tested, new),
+        differences=tuple(compared(tested, new, old)) if compare is not None else None,
+        notices=tuple(screen.notices),
+        evaluated_seconds=seconds,
+    )
+    if output is not None:
+        write_alerts(output, [tested.alerts[rule] for rule in new])
+    if report is not None:
+        # Plots take a second to import.
+        from cardwatch_cli.backtest.report import write_report
 
-            write_report(report, findings, rules, compare)
-        if as_json_:
-            print(as_json(findings, time.monotonic() - began))
-        else:
-            screen.show(findings, time.monotonic() - began)
-            screen.written(*(path for path in (output, report) if path is not None))
+        write_report(report, findings, rules, compare)
+    if as_json_:
+        print(as_json(findings, time.monotonic() - began))
+    else:
+        screen.show(findings, time.monotonic() - began)
+        screen.written(*(path for path in (output, report) if path is not None))
 
 
 @contextmanager

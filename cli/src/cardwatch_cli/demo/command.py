@@ -10,13 +10,12 @@ from typing import Annotated, Final
 import typer
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_platform import EmbeddedPlatform, RichReporter
-from cardwatch_service.commands import one_sentence_errors
 
 from cardwatch_cli.demo.line import Line, LineOptions
 from cardwatch_cli.demo.report import Report, build_report, page
 from cardwatch_cli.demo.runs import new_run
 from cardwatch_cli.demo.screen import Screen
-from cardwatch_cli.interruption import Interruption, ends_by_signal
+from cardwatch_cli.interruption import Interruption
 
 RUNS_DIR: Final = Path(".cardwatch/demo")
 
@@ -54,6 +53,7 @@ class DemoOptions:
 
 
 def demo(
+    context: typer.Context,
     duration: Annotated[str, typer.Option(help="How long to simulate: 30s, 5m.")] = "60s",
     rate: Annotated[float, typer.Option(min=0.1, help="Simulated transactions a second.")] = 200.0,
     seed: Annotated[int, typer.Option(help="The same seed simulates the same transactions.")] = 7,
@@ -83,27 +83,24 @@ def demo(
     Exit code 0: every alert that the transactions call for was raised and delivered exactly once, and no other.
     Data, logs and Delta tables of the last runs stay in .cardwatch/demo/.
     """
-    with one_sentence_errors():
-        if replay is None:
-            simulate = (
-                "simulate", "--rate", str(rate), "--duration", duration, "--seed", str(seed),
-                "--late-fraction", str(late_fraction), "--duplicate-fraction", str(duplicate_fraction),
-                "--invalid-fraction", str(invalid_fraction), "--json-fraction", str(json_fraction),
-            )  # fmt: skip
-            options = DemoOptions(simulate, _existing(rules), True, report)
-        else:
-            if mapping is None:
-                raise ConfigurationError(
-                    "--replay needs --mapping: a YAML file that says which column is which field, "
-                    "see config/mappings/handbook.yaml"
-                )
-            arguments = ["replay", str(_existing(replay)), "--mapping", str(_existing(mapping)), "--speed", speed]
-            if limit is not None:
-                arguments += ["--limit", str(limit)]
-            options = DemoOptions(tuple(arguments), _existing(rules), False, report)
-        with ends_by_signal() as interruption:
-            code = run(options, Screen(), interruption)
-        raise typer.Exit(code)
+    if replay is None:
+        simulate = (
+            "simulate", "--rate", str(rate), "--duration", duration, "--seed", str(seed),
+            "--late-fraction", str(late_fraction), "--duplicate-fraction", str(duplicate_fraction),
+            "--invalid-fraction", str(invalid_fraction), "--json-fraction", str(json_fraction),
+        )  # fmt: skip
+        options = DemoOptions(simulate, _existing(rules), True, report)
+    else:
+        if mapping is None:
+            raise ConfigurationError(
+                "--replay needs --mapping: a YAML file that says which column is which field, "
+                "see config/mappings/handbook.yaml"
+            )
+        arguments = ["replay", str(_existing(replay)), "--mapping", str(_existing(mapping)), "--speed", speed]
+        if limit is not None:
+            arguments += ["--limit", str(limit)]
+        options = DemoOptions(tuple(arguments), _existing(rules), False, report)
+    raise typer.Exit(run(options, Screen(), context.obj))
 
 
 def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int:

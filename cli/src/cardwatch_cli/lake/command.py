@@ -4,6 +4,7 @@ import json
 import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,9 +12,9 @@ import pyarrow as pa
 import typer
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
-from cardwatch_service.commands import one_sentence_errors
 from pyarrow import csv
 
+from cardwatch_cli.interruption import interruptible
 from cardwatch_cli.lake import upkeep_commands
 from cardwatch_cli.lake.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.lake.query import answer, connected
@@ -48,37 +49,35 @@ upkeep_commands.register(app)
 @app.command("list")
 def list_command(tables_dir: TablesDirOption = TABLES_DIR) -> None:
     """Show which tables there are, how many rows and files each holds, and when it changed last."""
-    with one_sentence_errors():
-        catalog = Catalog(tables_dir)
-        found = [catalog.summary(name) for name in catalog.names()]
-        print_table(
-            ("table", "rows", "files", "size", "version", "changed"),
-            [
-                (one.name, _number(one.rows), f"{one.files:,}", _size(one.size), one.version, _time(one.changed_at))
-                for one in found
-            ],
-        )
+    catalog = Catalog(tables_dir)
+    found = [catalog.summary(name) for name in catalog.names()]
+    print_table(
+        ("table", "rows", "files", "size", "version", "changed"),
+        [
+            (one.name, _number(one.rows), f"{one.files:,}", _size(one.size), one.version, _time(one.changed_at))
+            for one in found
+        ],
+    )
 
 
 @app.command("describe")
 def describe_command(name: NameArgument, tables_dir: TablesDirOption = TABLES_DIR) -> None:
     """Show a table's columns, how it is partitioned, and what it holds."""
-    with one_sentence_errors():
-        catalog = Catalog(tables_dir)
-        table, summary = catalog.open(name), catalog.summary(name)
-        partitions = table.metadata().partition_columns
-        print_table(
-            ("column", "type", ""),
-            [
-                (field.name, _type(field.type), "partition" if field.name in partitions else "")
-                for field in table.schema().fields
-            ],
-        )
-        rows = "unknown" if summary.rows is None else f"{summary.rows:,}"
-        typer.echo(
-            f"{name}: {rows} rows in {counted(summary.files, 'file')}, {_size(summary.size)}, "
-            f"version {summary.version} of {_time(summary.changed_at)}"
-        )
+    catalog = Catalog(tables_dir)
+    table, summary = catalog.open(name), catalog.summary(name)
+    partitions = table.metadata().partition_columns
+    print_table(
+        ("column", "type", ""),
+        [
+            (field.name, _type(field.type), "partition" if field.name in partitions else "")
+            for field in table.schema().fields
+        ],
+    )
+    rows = "unknown" if summary.rows is None else f"{summary.rows:,}"
+    typer.echo(
+        f"{name}: {rows} rows in {counted(summary.files, 'file')}, {_size(summary.size)}, "
+        f"version {summary.version} of {_time(summary.changed_at)}"
+    )
 
 
 @app.command("history")
@@ -88,14 +87,13 @@ def history_command(
     limit: Annotated[int, typer.Option(min=1, help="So many of the last versions.")] = 20,
 ) -> None:
     """Show a table's versions, newest first: what `query --version` and `--at` can go back to."""
-    with one_sentence_errors():
-        print_table(
-            ("version", "at", "operation", "rows", "files added"),
-            [
-                (entry["version"], _time(entry["at"]), entry["operation"], entry["rows"], entry["files_added"])
-                for entry in Catalog(tables_dir).history(name, limit)
-            ],
-        )
+    print_table(
+        ("version", "at", "operation", "rows", "files added"),
+        [
+            (entry["version"], _time(entry["at"]), entry["operation"], entry["rows"], entry["files_added"])
+            for entry in Catalog(tables_dir).history(name, limit)
+        ],
+    )
 
 
 @app.command("query")
@@ -111,20 +109,19 @@ def query_command(
 
     Example: cardwatch tables query "SELECT rule_id, count(*) FROM gold.alerts WHERE status = 'raised' GROUP BY ALL"
     """
-    with one_sentence_errors():
-        moment, only = _moment(version, at)
-        if output is not None and format_ is Format.TABLE:
-            raise ConfigurationError("--output takes --format csv, json or arrow")
-        with connected(Catalog(tables_dir), moment, only) as connection:
-            found = answer(connection, sql)
-        if format_ is Format.TABLE:
-            _print(found)
-        elif output is not None:
-            with output.open("wb") as sink:
-                _write(found, format_, sink)
-            typer.echo(f"{output}: {counted(found.num_rows, 'row')}", err=True)
-        else:
-            _write(found, format_, sys.stdout.buffer)
+    moment, only = _moment(version, at)
+    if output is not None and format_ is Format.TABLE:
+        raise ConfigurationError("--output takes --format csv, json or arrow")
+    with connected(Catalog(tables_dir), moment, only) as lake:
+        found = interruptible(partial(answer, lake, sql), lake.connection.interrupt)
+    if format_ is Format.TABLE:
+        _print(found)
+    elif output is not None:
+        with output.open("wb") as sink:
+            _write(found, format_, sink)
+        typer.echo(f"{output}: {counted(found.num_rows, 'row')}", err=True)
+    else:
+        _write(found, format_, sys.stdout.buffer)
 
 
 def _moment(version: str | None, at: datetime | None) -> tuple[Moment, str | None]:

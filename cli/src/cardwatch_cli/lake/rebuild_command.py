@@ -18,7 +18,6 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
 )
 from cardwatch_rules.fields import SCOPE_KEYS
-from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 
 from cardwatch_cli.lake.options import TABLES_DIR
@@ -86,21 +85,20 @@ def rebuild_command(
 
       cardwatch tables rebuild --to rebuilt --only alerts --rules my-rules.yaml
     """
-    with one_sentence_errors():
-        parts, evaluated = _parts(only), _scopes(scopes)
-        if locate(to).uri == locate(tables_dir).uri:
-            raise ConfigurationError("--to is the directory of the tables as they are; another one would be right")
-        _check(to, tables_dir, parts)
-        staged = f"{to.rstrip('/')}/{_STAGED}" if Part.SILVER in parts else ""
-        if staged:
-            _stage(tables_dir, staged)
-        _spark(tables_dir, to, staged, parts)
-        if Part.ALERTS in parts:
-            _alerts(tables_dir, to, parts, rules, lists, evaluated)
-        if staged and locate(staged).is_local:
-            shutil.rmtree(Path(locate(staged).uri).parent)
-        if compare and not _compared(tables_dir, to):
-            raise typer.Exit(1)
+    parts, evaluated = _parts(only), _scopes(scopes)
+    if locate(to).uri == locate(tables_dir).uri:
+        raise ConfigurationError("--to is the directory of the tables as they are; another one would be right")
+    _check(to, tables_dir, parts)
+    staged = f"{to.rstrip('/')}/{_STAGED}" if Part.SILVER in parts else ""
+    if staged:
+        _stage(tables_dir, staged)
+    _spark(tables_dir, to, staged, parts)
+    if Part.ALERTS in parts:
+        _alerts(tables_dir, to, parts, rules, lists, evaluated)
+    if staged and locate(staged).is_local:
+        shutil.rmtree(Path(locate(staged).uri).parent)
+    if compare and not _compared(tables_dir, to):
+        raise typer.Exit(1)
 
 
 def _parts(only: str) -> list[Part]:

@@ -1,11 +1,14 @@
 """A rebuilt table beside the one that it was rebuilt from, row by row."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import duckdb
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import ALL_TABLES, GOLD_ALERTS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
+
+from cardwatch_cli.interruption import interruptible
 
 # Beside the keys that copies of the tables are matched by.
 _KEYS: Final = {SILVER_TRANSACTIONS.name: ("transaction_id", "event_time")}
@@ -64,7 +67,7 @@ def compare_table(live: Catalog, made: Catalog, name: str) -> Comparison:
         connection.execute("SET TimeZone = 'UTC'")
         for side, dataset in datasets.items():
             connection.register(side, dataset)
-        return _compared(connection, name, keys, compared)
+        return interruptible(partial(_compared, connection, name, keys, compared), connection.interrupt)
     finally:
         connection.close()
 

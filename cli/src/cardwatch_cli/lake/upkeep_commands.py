@@ -12,7 +12,6 @@ from cardwatch_lakehouse.upkeep import forget as erasure
 from cardwatch_lakehouse.upkeep import optimize, retention
 from cardwatch_lakehouse.upkeep import vacuum as cleaning
 from cardwatch_rules.parse import parse_duration
-from cardwatch_service.commands import one_sentence_errors
 
 from cardwatch_cli.lake.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.tables import counted, print_table
@@ -45,22 +44,21 @@ def optimize_command(
     dry_run: DryRunOption = False,
 ) -> None:
     """Join small files, and put past days in the order that questions want; what a table holds stays the same."""
-    with one_sentence_errors():
-        catalog, after = Catalog(tables_dir), _duration(settled)
-        rows: list[Sequence[object]] = []
-        for name in _chosen(catalog, tables):
-            if dry_run:
-                for task in optimize.tasks(catalog, name, datetime.now(UTC), after):
-                    rows.append((name, str(task.partition), str(task.action), len(task.partition.files), ""))
-            else:
-                rows += (
-                    (done.table, done.partition, str(done.action), done.before, done.after)
-                    for done in optimize.optimize(catalog, name, after)
-                )
-        if rows:
-            print_table(("table", "partition", "to do" if dry_run else "done", "files", "files after"), rows)
+    catalog, after = Catalog(tables_dir), _duration(settled)
+    rows: list[Sequence[object]] = []
+    for name in _chosen(catalog, tables):
+        if dry_run:
+            for task in optimize.tasks(catalog, name, datetime.now(UTC), after):
+                rows.append((name, str(task.partition), str(task.action), len(task.partition.files), ""))
         else:
-            typer.echo("nothing to do")
+            rows += (
+                (done.table, done.partition, str(done.action), done.before, done.after)
+                for done in optimize.optimize(catalog, name, after)
+            )
+    if rows:
+        print_table(("table", "partition", "to do" if dry_run else "done", "files", "files after"), rows)
+    else:
+        typer.echo("nothing to do")
 
 
 def vacuum_command(
@@ -71,11 +69,10 @@ def vacuum_command(
     force: Annotated[bool, typer.Option(help="Also keep less than a day: only if nothing reads or writes.")] = False,
 ) -> None:
     """Delete files that left the tables long ago, and those of writes that were never finished."""
-    with one_sentence_errors():
-        catalog, kept = Catalog(tables_dir), _duration(keep)
-        for name in _chosen(catalog, tables):
-            files = cleaning.vacuum(catalog, name, kept, dry_run=dry_run, force=force)
-            typer.echo(f"{name}: {counted(len(files), 'file')} {'would be ' if dry_run else ''}deleted")
+    catalog, kept = Catalog(tables_dir), _duration(keep)
+    for name in _chosen(catalog, tables):
+        files = cleaning.vacuum(catalog, name, kept, dry_run=dry_run, force=force)
+        typer.echo(f"{name}: {counted(len(files), 'file')} {'would be ' if dry_run else ''}deleted")
 
 
 def retain_command(
@@ -87,20 +84,19 @@ def retain_command(
     dry_run: DryRunOption = False,
 ) -> None:
     """Delete the rows that are older than they may get; their files go with a later vacuum."""
-    with one_sentence_errors():
-        ages = {layer: _duration(age) for layer, age in zip(LAYERS, (bronze, silver, gold), strict=True) if age}
-        if not ages:
-            raise ConfigurationError("no age is given; --bronze 30d, --silver 400d or --gold 400d would be right")
-        catalog, now = Catalog(tables_dir), datetime.now(UTC)
-        for name in _chosen(catalog, tables):
-            age = retention.age_of(name, ages)
-            if age is not None:
-                rows = (
-                    retention.older_than(catalog, name, age, now)[0]
-                    if dry_run
-                    else retention.retain(catalog, name, age, now)
-                )
-                typer.echo(f"{name}: {counted(rows, 'row')} {'would be ' if dry_run else ''}deleted")
+    ages = {layer: _duration(age) for layer, age in zip(LAYERS, (bronze, silver, gold), strict=True) if age}
+    if not ages:
+        raise ConfigurationError("no age is given; --bronze 30d, --silver 400d or --gold 400d would be right")
+    catalog, now = Catalog(tables_dir), datetime.now(UTC)
+    for name in _chosen(catalog, tables):
+        age = retention.age_of(name, ages)
+        if age is not None:
+            rows = (
+                retention.older_than(catalog, name, age, now)[0]
+                if dry_run
+                else retention.retain(catalog, name, age, now)
+            )
+            typer.echo(f"{name}: {counted(rows, 'row')} {'would be ' if dry_run else ''}deleted")
 
 
 def forget_command(
@@ -116,33 +112,32 @@ def forget_command(
 
     Rows go first. Their files stay for the time of --grace, so that queries and streams that read them can finish.
     """
-    with one_sentence_errors():
-        if not card_token.isalnum() or len(card_token) < _SHORTEST_TOKEN:
-            raise ConfigurationError(
-                f"{card_token!r} is no card token; 32 hexadecimal digits, as in silver.transactions, would be right"
-            )
-        catalog, pause = Catalog(tables_dir), _duration(grace)
-        if not dry_run and not yes:
-            typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? It cannot be undone", abort=True)
-        done = erasure.Forgotten()
-        erasure.delete_rows(catalog, card_token, done, dry_run=dry_run)
-        _say_rows(done, dry_run)
-        if dry_run:
-            return
-        if pause:
-            typer.echo(f"the files that held them stay for {grace}, for queries that read them")
-            time.sleep(pause.total_seconds())
-        # What a micro-batch that ran meanwhile had made of rows it read before.
-        erasure.delete_rows(catalog, card_token, done)
-        erasure.purge(catalog, card_token, done)
-        files = sum(done.files.values())
-        typer.echo(f"{counted(files, 'old file')} deleted, {counted(done.log_files, 'log file')} cleaned")
-        typer.echo(NOT_REACHED)
-        if done.unfinished or done.left:
-            raise ConfigurationError(
-                f"these files still hold the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
-                "write that goes on: the same command again, a day from now, would be right"
-            )
+    if not card_token.isalnum() or len(card_token) < _SHORTEST_TOKEN:
+        raise ConfigurationError(
+            f"{card_token!r} is no card token; 32 hexadecimal digits, as in silver.transactions, would be right"
+        )
+    catalog, pause = Catalog(tables_dir), _duration(grace)
+    if not dry_run and not yes:
+        typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? It cannot be undone", abort=True)
+    done = erasure.Forgotten()
+    erasure.delete_rows(catalog, card_token, done, dry_run=dry_run)
+    _say_rows(done, dry_run)
+    if dry_run:
+        return
+    if pause:
+        typer.echo(f"the files that held them stay for {grace}, for queries that read them")
+        time.sleep(pause.total_seconds())
+    # What a micro-batch that ran meanwhile had made of rows it read before.
+    erasure.delete_rows(catalog, card_token, done)
+    erasure.purge(catalog, card_token, done)
+    files = sum(done.files.values())
+    typer.echo(f"{counted(files, 'old file')} deleted, {counted(done.log_files, 'log file')} cleaned")
+    typer.echo(NOT_REACHED)
+    if done.unfinished or done.left:
+        raise ConfigurationError(
+            f"these files still hold the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
+            "write that goes on: the same command again, a day from now, would be right"
+        )
 
 
 _SHORTEST_TOKEN: Final = 16
