@@ -13,6 +13,7 @@ from py4j.protocol import Py4JError
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.failures import innermost_cause
+from cardwatch_detector.garbage import collected_soon
 from cardwatch_detector.progress import Offsets, QueryMetrics, offsets_of
 
 _log = get(__name__)
@@ -60,14 +61,16 @@ class Supervisor:
         Raises:
             CardwatchError: a query failed so often in a row that starting it again makes no sense.
         """
-        try:
-            while not self._shutdown.requested:
-                for watched in self._watched.values():
-                    if not self._shutdown.requested:  # a start takes a while
-                        watched.keep_going(self._metrics)
-                self._shutdown.wait(_POLL_SECONDS)
-        finally:
-            stop_all(list(self._watched.values()))
+        with collected_soon() as collect_garbage:
+            try:
+                while not self._shutdown.requested:
+                    for watched in self._watched.values():
+                        if not self._shutdown.requested:  # a start takes a while
+                            watched.keep_going(self._metrics)
+                    collect_garbage()
+                    self._shutdown.wait(_POLL_SECONDS)
+            finally:
+                stop_all(list(self._watched.values()))
 
 
 class Stoppable(Protocol):
