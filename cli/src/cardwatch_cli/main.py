@@ -35,8 +35,8 @@ _DEMO: Final = frozenset({"platform", "demo"})
 class _Cardwatch(TyperGroup):
     """Knows its commands by name and imports one when it is used (all of them for ``--help``).
 
-    Whatever the command: what a person can act on is one sentence on standard error and exit code 1, and Ctrl-C or
-    SIGTERM ends it cleanly. A command finds the ``Interruption`` as its context's object.
+    Whatever the command: what a person can act on is one sentence on standard error and exit code 1, and Ctrl-C,
+    SIGTERM or SIGHUP ends it cleanly. A command finds the ``Interruption`` as its context's object.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
