@@ -45,10 +45,8 @@ def ends_by_signal() -> Iterator[Interruption]:
         typer.Exit: a signal has ended what was within.
     """
     interruption = Interruption()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    heeded = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
-    for number in heeded:
-        signal.signal(number, interruption.handle)
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interruption.handle) for number in heeded}
     try:
         yield interruption
     except BaseException as error:
@@ -57,7 +55,7 @@ def ends_by_signal() -> Iterator[Interruption]:
         typer.echo("stopped", err=True)
         raise typer.Exit(_SIGNAL_BASE + interruption.number) from error
     finally:
-        for number, handler in heeded.items():
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

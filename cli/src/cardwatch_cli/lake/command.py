@@ -4,7 +4,6 @@ import json
 import sys
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,7 +13,6 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
 from pyarrow import csv
 
-from cardwatch_cli.interruption import interruptible
 from cardwatch_cli.lake import upkeep_commands
 from cardwatch_cli.lake.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.lake.query import answer, connected
@@ -113,7 +111,7 @@ def query_command(
     if output is not None and format_ is Format.TABLE:
         raise ConfigurationError("--output takes --format csv, json or arrow")
     with connected(Catalog(tables_dir), moment, only) as lake:
-        found = interruptible(partial(answer, lake, sql), lake.connection.interrupt)
+        found = answer(lake, sql)
     if format_ is Format.TABLE:
         _print(found)
     elif output is not None:

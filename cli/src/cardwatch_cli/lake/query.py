@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import LAYERS, NOW, Catalog, Moment
 from deltalake import DeltaTable
 
+from cardwatch_cli.interruption import interruptible
 from cardwatch_cli.lake.pruning import Condition, marked, needed, scans
 
 _NAME: Final = re.compile(rf'\b({"|".join(LAYERS)})"?\."?(\w+)', re.IGNORECASE)
@@ -56,11 +58,15 @@ def connected(catalog: Catalog, moment: Moment = NOW, only: str | None = None) -
 
 
 def answer(lake: Lake, sql: str) -> pa.Table:
-    """The result of one SELECT. Only files that can hold a part of it are opened.
+    """The result of one SELECT. Only files that can hold a part of it are opened. A signal ends it at once.
 
     Raises:
         ConfigurationError: it is no SELECT, or DuckDB cannot answer it; says why.
     """
+    return interruptible(partial(_answer, lake, sql), lake.connection.interrupt)
+
+
+def _answer(lake: Lake, sql: str) -> pa.Table:
     connection = lake.connection
     try:
         statements = connection.extract_statements(sql)
