@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := libs/contracts libs/service libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference libs/lakehouse \
+PACKAGES := libs/units libs/card-numbers libs/contracts libs/service libs/kafka libs/rules libs/rulebook libs/oracle libs/platform libs/mapping libs/reference libs/lakehouse \
             services/producer services/enricher services/spark-detector services/notifier \
             services/snowflake-loader cli
 SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/observability/src

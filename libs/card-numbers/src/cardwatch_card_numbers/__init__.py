@@ -1,0 +1,1 @@
+"""Card numbers: finding, masking and tokenising them."""

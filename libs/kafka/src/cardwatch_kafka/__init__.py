@@ -1,0 +1,1 @@
+"""Kafka clients as every service uses them: configuration, producer, consumer, errors, headers, dead letters."""

@@ -1,0 +1,1 @@
+"""Durations and points in time: parsing, formatting, microseconds since the epoch."""
