@@ -22,8 +22,8 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what wou
 NOT_REACHED: Final = (
     "Not erased: what Kafka's topics hold until their retention (7 days of transactions and profiles, 30 days of "
     "alerts, late and refused messages), the detector's state (its horizon, 30 h), checkpoints, the notifier's outbox, "
-    "and copies made elsewhere (Snowflake, exports, backups). docs/upkeep.md says how to deal with each. A transaction "
-    "that comes from now on is kept again."
+    "and copies made elsewhere (Snowflake, exports, backups). docs/table-maintenance.md says how to deal with each. "
+    "A transaction that comes from now on is kept again."
 )
 
 

@@ -1,7 +1,7 @@
 """The expected alerts, computed a second time: DuckDB SQL written from the definition of a rule.
 
 Shares no code with the evaluator in `cardwatch_rules`, not even identifiers or the rule file's reader
-(docs/decisions/0002-oracle.md says why), so that a mistake there cannot hide here.
+(docs/decisions/0002-independent-oracle.md says why), so that a mistake there cannot hide here.
 """
 
 from cardwatch_oracle.errors import OracleError

@@ -1,7 +1,7 @@
 """What stands for ``bin/java`` when Spark starts Java on this machine: it lets Spark's processes share their classes.
 
 Reading, checking and linking its twenty thousand classes takes a Spark some ten seconds of processor time. A class
-data archive holds them ready to be mapped into memory (docs/decisions/0014-class-data-archives.md). Each start of
+data archive holds them ready to be mapped into memory (docs/decisions/0014-class-data-sharing.md). Each start of
 Spark does one of three things, by what lies in the directory of archives under the name of its class path:
 
     nothing yet           it runs without an archive, and Java writes down which classes it loads

@@ -3,7 +3,8 @@
 A frame stands for its plan in Java and for all that the plan holds, such as rows that were handed over to be joined
 with. Java may forget them once Python's object is gone. Frames hang in cycles, though, and for old cycles Python looks
 through all of its objects, which it does the more seldom the more there are: with those of our imports, once in many
-minutes. By then the plans of some hundred micro-batches fill Java's memory (docs/decisions/0023-garbage-of-two.md).
+minutes. By then the plans of some hundred micro-batches fill Java's memory
+(docs/decisions/0023-python-garbage-collection.md).
 """
 
 import gc

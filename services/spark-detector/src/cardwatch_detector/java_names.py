@@ -2,7 +2,7 @@
 
 PySpark names them anew for each column, literal and ``select``, and Py4J then looks for a short name in one package
 after the other: each miss goes through all jars on the class path, some three hundred (what that took:
-docs/decisions/0021-names-of-java.md).
+docs/decisions/0021-py4j-class-lookups.md).
 """
 
 from typing import Any

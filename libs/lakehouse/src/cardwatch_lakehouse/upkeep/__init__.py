@@ -1,6 +1,6 @@
 """Keeping the tables: few files, in an order that suits the questions; old files and rows gone; a card forgotten.
 
-All of it goes on beside the queries that write the tables, without Spark (docs/upkeep.md).
+All of it goes on beside the queries that write the tables, without Spark (docs/table-maintenance.md).
 
 files      what a table's live files are
 planning   which partitions have to be written anew, and how; pure

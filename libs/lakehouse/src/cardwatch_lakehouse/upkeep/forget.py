@@ -1,4 +1,4 @@
-"""Erasing one card from the tables and from their history (docs/upkeep.md, what it does not reach).
+"""Erasing one card from the tables and from their history (docs/table-maintenance.md, what it does not reach).
 
 First the rows go, then, when nobody reads them any more, the files that held them and what the log says of these.
 Killed in between, done again: what belongs to the card is found in silver, and after that in silver's old files, which

@@ -1,7 +1,7 @@
 """What a micro-batch brings and what a table has of it already, in the driver: a few columns, as Polars frames.
 
 Which messages become rows is decided there, by functions that Spark has no part in. Where a micro-batch is small, that
-is a third of the work of a MERGE (docs/decisions/0022-which-messages-become-rows.md).
+is a third of the work of a MERGE (docs/decisions/0022-append-instead-of-merge.md).
 """
 
 from typing import Final

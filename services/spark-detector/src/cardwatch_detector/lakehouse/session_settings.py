@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cardwatch_detector.spark_session import COMPILED
 
 # With 500 rows a micro-batch takes as long interpreted as compiled, with 20,000 four times as long; and when a query
-# has just started, nothing of it is compiled yet (docs/decisions/0013-silver-duplicates.md).
+# has just started, nothing of it is compiled yet (docs/decisions/0013-silver-deduplication.md).
 MANY_ROWS: Final = 2_000
 
 

@@ -2,7 +2,7 @@
 
 Delta remembers for each table the last transaction version of each application id, in the same commit as the rows, and
 skips a write whose version it has seen. Here the application is a query and the version its micro-batch
-(docs/decisions/0009-exactly-once-writes.md).
+(docs/decisions/0009-idempotent-delta-writes.md).
 """
 
 import math
