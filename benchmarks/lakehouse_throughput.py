@@ -29,9 +29,9 @@ from typing import Any
 
 import duckdb
 import psutil
-from cardwatch_cli.demo.line import Line, LineOptions
+from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.probes import Probe
-from cardwatch_cli.demo.stages import LAKEHOUSE, NOTIFIER, base_environment, command
+from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER, base_environment, command
 from cardwatch_cli.demo.topic_reader import TopicReader
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import apply_all
@@ -356,8 +356,8 @@ def latencies(
         rules.write_text(RULES.read_text() + MORE_ALERTS)
         without = {NOTIFIER} if with_lakehouse else {NOTIFIER, LAKEHOUSE}
         data_dir = Path(scratch) / "line"
-        options = LineOptions(data_dir, rules, prefix, env=settings(args), without=frozenset(without))
-        with Line(platform, options) as line:
+        options = PipelineOptions(data_dir, rules, prefix, env=settings(args), without=frozenset(without))
+        with Pipeline(platform, options) as line:
             line.start()
             line.wait_ready()
             if with_lakehouse:

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from cardwatch_cli.lake.query import answer, connected
+from cardwatch_cli.tables.query import answer, connected
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.layout import layout_of
+from cardwatch_lakehouse.maintenance.optimize import joined_writer, ordered_writer
 from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
-from cardwatch_lakehouse.upkeep.optimize import joined_writer, ordered_writer
 from deltalake import write_deltalake
 
 BAR_MS = 300

@@ -13,8 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from cardwatch_cli.demo.line import Line, LineOptions
-from cardwatch_cli.demo.stages import LAKEHOUSE, NOTIFIER
+from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
+from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS
 from cardwatch_contracts.wire import Decoder
@@ -43,8 +43,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=200)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, EmbeddedPlatform(Path(scratch) / "platform") as platform:
-        options = LineOptions(Path(scratch), RULES, without=frozenset({LAKEHOUSE, NOTIFIER}))
-        with Line(platform, options) as line:
+        options = PipelineOptions(Path(scratch), RULES, without=frozenset({LAKEHOUSE, NOTIFIER}))
+        with Pipeline(platform, options) as line:
             line.start()
             line.wait_ready()
             line.start_producer("simulate", "--rate", str(args.rate), "--duration", "0", "--seed", "7")

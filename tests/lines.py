@@ -7,15 +7,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from cardwatch_cli.demo.line import Line, LineOptions
-from cardwatch_cli.demo.stages import DETECTOR, ENRICHER, NOTIFIER
+from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
+from cardwatch_cli.demo.services import DETECTOR, ENRICHER, NOTIFIER
 from otlp_collector import Collector, collector
 from short_lived import QUICK, WITHOUT_SLOW_TABLES
 from whole_traces import EVERYTHING
 
 REPOSITORY: Final = Path(__file__).parents[1]
 
-MakeLine = Callable[..., Line]
+MakeLine = Callable[..., Pipeline]
 
 SIMULATION: Final = (
     "simulate", "--rate", "100", "--duration", "0", "--seed", "11", "--fraud-fraction", "0.1",
@@ -29,9 +29,9 @@ def lines(platform: Any, directory: Path) -> Iterator[MakeLine]:
     """Makes lines that are started and ready; the end leaves nothing of them running."""
     with ExitStack() as made:
 
-        def make(rules: Path = REPOSITORY / "config/rules/demo.yaml", **options: Any) -> Line:
+        def make(rules: Path = REPOSITORY / "config/rules/demo.yaml", **options: Any) -> Pipeline:
             prefix = f"e2e-{uuid.uuid4().hex[:8]}."
-            line = made.enter_context(Line(platform, LineOptions(directory / prefix, rules, prefix, **options)))
+            line = made.enter_context(Pipeline(platform, PipelineOptions(directory / prefix, rules, prefix, **options)))
             line.start()
             line.wait_ready()
             return line
@@ -47,7 +47,7 @@ class Struck(NamedTuple):
         traces: what its services have told a collector of OpenTelemetry.
     """
 
-    line: Line
+    line: Pipeline
     traces: Collector
 
 
@@ -78,7 +78,7 @@ def struck_line(platform: Any, directory: Path) -> Iterator[Struck]:
         yield Struck(line, traces)
 
 
-def _wait_for_alerts(line: Line, least: int, timeout: float = 120.0) -> int:
+def _wait_for_alerts(line: Pipeline, least: int, timeout: float = 120.0) -> int:
     deadline = time.monotonic() + timeout
     while (told := len(line.receiver.unique_ids())) < least:
         line.check_alive()

@@ -59,7 +59,7 @@ class Deployment:
 @pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch) -> Deployment:
     deployment = Deployment()
-    monkeypatch.setattr("cardwatch_cli.rules_commands.open_stores", deployment.open_stores)
-    monkeypatch.setattr("cardwatch_cli.lists_commands.open_stores", deployment.open_stores)
+    monkeypatch.setattr("cardwatch_cli.rules.commands.open_stores", deployment.open_stores)
+    monkeypatch.setattr("cardwatch_cli.lists.commands.open_stores", deployment.open_stores)
     monkeypatch.setenv("CARDWATCH_USER", "anna")
     return deployment

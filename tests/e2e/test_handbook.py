@@ -12,9 +12,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from cardwatch_cli.demo.line import Line
-from cardwatch_cli.demo.stages import LAKEHOUSE, NOTIFIER
-from cardwatch_cli.demo.verdict import RAISED
+from cardwatch_cli.demo.pipeline import Pipeline
+from cardwatch_cli.demo.results import RAISED
+from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 
@@ -32,7 +32,7 @@ PUBLISHED = """
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not HANDBOOK_DIR.is_dir(), reason="the Handbook's data is not here (CARDWATCH_HANDBOOK_DIR)")
-def test_counts_and_means_are_the_published_ones(make_line: Callable[..., Line]) -> None:
+def test_counts_and_means_are_the_published_ones(make_line: Callable[..., Pipeline]) -> None:
     (file,) = HANDBOOK_DIR.glob("*.parquet")
     line = make_line(
         rules=REPOSITORY / "config/rules/handbook.yaml",

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cardwatch_cli.demo.line import Line
-from cardwatch_cli.demo.stages import LAKEHOUSE, base_environment, command
-from cardwatch_cli.demo.verdict import alert_set
-from cardwatch_cli.lake.query import answer, connected
-from cardwatch_cli.lake.rebuild_compare import compare_table
+from cardwatch_cli.demo.pipeline import Pipeline
+from cardwatch_cli.demo.results import alert_set
+from cardwatch_cli.demo.services import LAKEHOUSE, base_environment, command
 from cardwatch_cli.main import app
+from cardwatch_cli.tables.query import answer, connected
+from cardwatch_cli.tables.rebuild.compare import compare_table
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_detector.spark_session import INTERPRETED
 from cardwatch_lakehouse.catalog import Catalog
@@ -37,13 +37,13 @@ Standing = dict[str, str | None]
 
 
 @pytest.fixture(scope="session")
-def live(struck: Struck) -> Line:
+def live(struck: Struck) -> Pipeline:
     """What it gave live, though its services were killed in between."""
     return struck.line
 
 
 @pytest.fixture(scope="session")
-def raised(live: Line) -> Standing:
+def raised(live: Pipeline) -> Standing:
     found = standing(live)
     assert sum(on is None for on in found.values()) >= 10
     assert any(on is not None for on in found.values()), "some are suppressed"
@@ -51,7 +51,7 @@ def raised(live: Line) -> Standing:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def rebuilding(live: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedProcess]:
+def rebuilding(live: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedProcess]:
     """`cardwatch tables rebuild`, which takes a minute of one core: it goes on while the other tests run."""
     directory = tmp_path_factory.mktemp("rebuilt")
     few_rows = directory / "few-rows.conf"
@@ -65,7 +65,7 @@ def rebuilding(live: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.timeout(600)
-def test_backtested(live: Line, raised: Standing, tmp_path: Path) -> None:
+def test_backtested(live: Pipeline, raised: Standing, tmp_path: Path) -> None:
     file = tmp_path / "alerts.parquet"
     rules, tables = str(live.options.rules), str(live.tables_dir)
     outcome = CliRunner().invoke(app, ["backtest", "--rules", rules, "--tables-dir", tables, "--output", str(file)])
@@ -75,7 +75,9 @@ def test_backtested(live: Line, raised: Standing, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_replayed_from_a_file(live: Line, raised: Standing, make_line: Callable[..., Line], tmp_path: Path) -> None:
+def test_replayed_from_a_file(
+    live: Pipeline, raised: Standing, make_line: Callable[..., Pipeline], tmp_path: Path
+) -> None:
     replayed = make_line(without=frozenset({LAKEHOUSE}), env=QUICK)
     source, mapping = as_file(live, tmp_path)
     replayed.start_producer("replay", str(source), "--mapping", str(mapping), "--speed", "max")
@@ -85,12 +87,12 @@ def test_replayed_from_a_file(live: Line, raised: Standing, make_line: Callable[
     assert standing(replayed) == raised
 
 
-def test_every_question_of_the_docs_has_an_answer(live: Line) -> None:
+def test_every_question_of_the_docs_has_an_answer(live: Pipeline) -> None:
     ask_all_questions(str(live.tables_dir))
 
 
 @pytest.mark.timeout(600)
-def test_rebuilt(live: Line, rebuilding: GuardedProcess) -> None:
+def test_rebuilt(live: Pipeline, rebuilding: GuardedProcess) -> None:
     """Silver from bronze and the alerts from silver are the same, row by row; gold is of that silver."""
     assert rebuilding.wait(WAIT_SECONDS) == 0, log_tail(rebuilding.log_path)
     to = rebuilding.log_path.parent / "tables"
@@ -111,7 +113,7 @@ def test_rebuilt(live: Line, rebuilding: GuardedProcess) -> None:
     assert "already" in again.output
 
 
-def rebuild_arguments(line: Line, to: Path) -> list[str]:
+def rebuild_arguments(line: Pipeline, to: Path) -> list[str]:
     return ["tables", "rebuild", "--tables-dir", str(line.tables_dir), "--to", os.path.relpath(to)]
 
 
@@ -125,12 +127,12 @@ def ask_all_questions(tables: str) -> None:
         assert outcome.output.strip(), f"question {number} has no answer"
 
 
-def standing(line: Line) -> Standing:
+def standing(line: Pipeline) -> Standing:
     alerts = alert_set(line.recorded().alert_events)
     return {**dict.fromkeys(alerts.standing), **alerts.suppressed}
 
 
-def as_file(line: Line, directory: Path) -> tuple[Path, Path]:
+def as_file(line: Pipeline, directory: Path) -> tuple[Path, Path]:
     """The transactions of a line as a file, and the mapping that reads it."""
     fields = [field["name"] for field in parsed_schema("transaction")["fields"]]
     file = directory / "transactions.parquet"

@@ -13,8 +13,8 @@ from typing import Any, Final
 import httpx
 import yaml
 from cardwatch_cli.demo.recorded import Recorded, read_back
+from cardwatch_cli.demo.results import Delivery
 from cardwatch_cli.demo.topic_reader import TopicReader
-from cardwatch_cli.demo.verdict import Delivery
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_platform.ports import choose_ports
 from cardwatch_service.metrics import CONSUMER_POSITION

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cardwatch_cli.webhook_receiver import WebhookReceiver
+from cardwatch_cli.webhook.receiver import WebhookReceiver
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import apply_all

@@ -19,8 +19,8 @@ from typing import Any, Final
 import psutil
 import pytest
 import yaml
-from cardwatch_cli.demo.line import Line, LineOptions, Service
-from cardwatch_cli.demo.stages import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER, base_environment, command
+from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions, ServiceProcess
+from cardwatch_cli.demo.services import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER, base_environment, command
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_observability.catalogue import LOADER, OURS, PRODUCER, all_metrics
 from confluent_kafka import Producer
@@ -102,9 +102,9 @@ class Watched:
         seen: the alerts that have fired so far.
     """
 
-    line: Line
+    line: Pipeline
     watch: Watch
-    second_enricher: Service
+    second_enricher: ServiceProcess
     loader: Loader
     postgres: PostgresServer
     settled_at: float = 0.0
@@ -150,14 +150,14 @@ def watched(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         outbox = {"CARDWATCH_NOTIFIER_OUTBOX_URL": postgres.url(postgres.new_database())}
         migrate = [command("cardwatch-notifier"), "outbox", "migrate"]
         subprocess.run(migrate, env={**os.environ, **outbox}, check=True)
-        options = LineOptions(directory / "line", rules, "watched.", {**SETTINGS, **outbox})
-        line = running.enter_context(Line(platform, options))
+        options = PipelineOptions(directory / "line", rules, "watched.", {**SETTINGS, **outbox})
+        line = running.enter_context(Pipeline(platform, options))
         line.start()
 
-        def service(of: str, **changes: Any) -> Service:
+        def service(of: str, **changes: Any) -> ServiceProcess:
             stage = replace(line.services[of].stage, **changes)
             log = options.data_dir / f"logs/{stage.name}.log"
-            return Service(stage, base_environment(platform, options.topic_prefix), log, options.data_dir)
+            return ServiceProcess(stage, base_environment(platform, options.topic_prefix), log, options.data_dir)
 
         # Panels wait for the tables here.
         line.services[LAKEHOUSE] = service(LAKEHOUSE, background=False)
@@ -311,13 +311,13 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     assert {name for name, _ in watched.seen} == every
 
 
-def javas(service: Service) -> list[int]:
+def javas(service: ServiceProcess) -> list[int]:
     """The pids of a service's Java, beside which its Python goes on telling its metrics."""
     children = psutil.Process(service.process.pid).children(recursive=True)
     return [child.pid for child in children if child.name() == "java"]
 
 
-def simulate_past(line: Line, ago: timedelta) -> None:
+def simulate_past(line: Pipeline, ago: timedelta) -> None:
     """Five seconds of transactions that happened so long ago."""
     start = (datetime.now(UTC) - ago).isoformat(timespec="seconds")
     seed = str(int(ago.total_seconds()))
@@ -331,13 +331,13 @@ def lose_files(table: Path) -> None:
         Path(path).unlink()
 
 
-def apply_rule(line: Line, text: str) -> None:
+def apply_rule(line: Pipeline, text: str) -> None:
     path = line.options.data_dir / "broken.yaml"
     path.write_text(text)
     line.apply_rules(path)
 
 
-def send_unknown_schema(line: Line, schema_id: int) -> None:
+def send_unknown_schema(line: Pipeline, schema_id: int) -> None:
     producer = Producer({"bootstrap.servers": line.platform.bootstrap_servers})
     producer.produce(TRANSACTIONS_SILVER.name(line.options.topic_prefix), struct.pack(">bI", 0, schema_id) + b"x", b"k")
     assert producer.flush(30) == 0

@@ -18,15 +18,15 @@ from cardwatch_cli.interruption import ends_by_signal
 
 # command → where it is, ``module:attribute``: a Typer application with sub-commands, or a function.
 COMMANDS: Final[Mapping[str, str]] = {
-    "platform": "cardwatch_cli.platform_commands:app",
-    "schemas": "cardwatch_cli.schemas_commands:app",
-    "rules": "cardwatch_cli.rules_commands:app",
-    "lists": "cardwatch_cli.lists_commands:app",
+    "platform": "cardwatch_cli.platform.commands:app",
+    "schemas": "cardwatch_cli.schemas.commands:app",
+    "rules": "cardwatch_cli.rules.commands:app",
+    "lists": "cardwatch_cli.lists.commands:app",
     "demo": "cardwatch_cli.demo.command:demo",
-    "alerts": "cardwatch_cli.alerts_commands:app",
-    "tables": "cardwatch_cli.lake.command:app",
+    "alerts": "cardwatch_cli.alerts.commands:app",
+    "tables": "cardwatch_cli.tables.commands:app",
     "backtest": "cardwatch_cli.backtest.command:backtest_command",
-    "webhook": "cardwatch_cli.webhook_command:webhook",
+    "webhook": "cardwatch_cli.webhook.command:webhook",
 }
 # Those that need the extra `demo`; where it is not installed they are not on offer.
 _DEMO: Final = frozenset({"platform", "demo"})

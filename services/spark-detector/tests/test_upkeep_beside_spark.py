@@ -9,10 +9,10 @@ from typing import Any
 from cardwatch_detector.lakehouse.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.create import create
 from cardwatch_lakehouse.catalog import Catalog
+from cardwatch_lakehouse.maintenance import erasure
+from cardwatch_lakehouse.maintenance.files import measure
+from cardwatch_lakehouse.maintenance.optimize import optimize
 from cardwatch_lakehouse.tables import BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACTIONS, Table
-from cardwatch_lakehouse.upkeep import forget
-from cardwatch_lakehouse.upkeep.files import measure
-from cardwatch_lakehouse.upkeep.optimize import optimize
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -96,11 +96,11 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
     )
     try:
         query.processAllAvailable()
-        catalog, done = Catalog(str(tmp_path)), forget.Forgotten()
-        forget.delete_rows(catalog, CARD, done)
+        catalog, done = Catalog(str(tmp_path)), erasure.Forgotten()
+        erasure.delete_rows(catalog, CARD, done)
         query.processAllAvailable()
         list(optimize(catalog, SILVER_TRANSACTIONS.name))
-        forget.purge(catalog, CARD, done)
+        erasure.purge(catalog, CARD, done)
         append(spark, tmp_path, SILVER_TRANSACTIONS, **payment(12, OTHER))
         query.processAllAvailable()
         assert query.exception() is None

@@ -23,7 +23,7 @@ from cardwatch_cli.backtest.outputs import Findings, as_json, write_alerts
 from cardwatch_cli.backtest.screen import Screen
 from cardwatch_cli.backtest.silver import open_silver
 from cardwatch_cli.backtest.wanted import Wanted
-from cardwatch_cli.list_files import read_list_file
+from cardwatch_cli.lists.files import read_list_file
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ import typer
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_platform import EmbeddedPlatform, RichReporter
 
-from cardwatch_cli.demo.line import Line, LineOptions
+from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.report import Report, build_report, page
 from cardwatch_cli.demo.runs import new_run
 from cardwatch_cli.demo.screen import Screen
@@ -124,7 +124,7 @@ def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int
         screen.step(f"broker {platform.bootstrap_servers} and schema registry are up")
         done("platform_up")
         env = {} if options.simulated else _REPLAY_ENV
-        with Line(platform, LineOptions(run_dir, options.rules, env=env)) as line:
+        with Pipeline(platform, PipelineOptions(run_dir, options.rules, env=env)) as line:
             line.start()
             with screen.live():
                 line.wait_ready(on_change=screen.waiting)
@@ -147,7 +147,7 @@ def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int
     return _conclude(report, options, screen, run_dir)
 
 
-def _stream(line: Line, options: DemoOptions, screen: Screen, interruption: Interruption) -> None:
+def _stream(line: Pipeline, options: DemoOptions, screen: Screen, interruption: Interruption) -> None:
     shown = 0
     line.start_producer(*options.producer)
     with screen.live():

@@ -24,8 +24,8 @@ from cardwatch_contracts.topics import (
 )
 from cardwatch_contracts.wire import Decoder
 
+from cardwatch_cli.demo.results import AlertEvent, Label
 from cardwatch_cli.demo.topic_reader import TopicReader
-from cardwatch_cli.demo.verdict import AlertEvent, Label
 
 Transaction = dict[str, Any]
 

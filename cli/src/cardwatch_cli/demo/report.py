@@ -16,7 +16,7 @@ from deltalake.exceptions import DeltaError
 
 from cardwatch_cli.demo.lookups import enricher_table, with_lookups
 from cardwatch_cli.demo.recorded import Recorded, Transaction
-from cardwatch_cli.demo.verdict import (
+from cardwatch_cli.demo.results import (
     RAISED,
     SUPPRESSED,
     AlertSet,

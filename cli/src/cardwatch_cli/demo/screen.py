@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from cardwatch_cli.demo.line import Progress
+from cardwatch_cli.demo.pipeline import Progress
 
 _PLAIN_EVERY_SECONDS: Final = 5.0
 _ALERTS_SHOWN_AT_ONCE: Final = 3

@@ -9,8 +9,8 @@ from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog
-from cardwatch_lakehouse.upkeep import optimize, retention, vacuum
-from cardwatch_lakehouse.upkeep.files import measure
+from cardwatch_lakehouse.maintenance import optimize, retention, vacuum
+from cardwatch_lakehouse.maintenance.files import measure
 from cardwatch_rules.parse import parse_duration
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics

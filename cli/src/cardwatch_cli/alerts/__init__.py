@@ -1,0 +1,1 @@
+"""``cardwatch alerts``: the commands, and the feedback files that they read."""

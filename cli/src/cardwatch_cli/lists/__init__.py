@@ -1,0 +1,1 @@
+"""``cardwatch lists``: the commands, and the list files that they read and write."""

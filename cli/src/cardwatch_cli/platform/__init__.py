@@ -1,0 +1,1 @@
+"""``cardwatch platform``: the embedded Kafka and schema registry."""

@@ -1,0 +1,280 @@
+"""``cardwatch rules``: rules that change while the system runs."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_rulebook import planning
+from cardwatch_rulebook.book import Rulebook
+from cardwatch_rulebook.changes import Action, Change
+from cardwatch_rulebook.connect import open_stores
+from cardwatch_rulebook.definitions import export_text, rule_text
+from cardwatch_rulebook.planning import Author, Plan
+from cardwatch_rulebook.stores import Outcome
+from cardwatch_rules.fields import SCOPE_KEYS
+from cardwatch_rules.model import Mode
+from cardwatch_service.settings import ServiceSettings, load
+
+from cardwatch_cli.author import ByOption, CommentOption, author
+from cardwatch_cli.output import counted, local_time, print_table, write_text
+from cardwatch_cli.rules import view
+from cardwatch_cli.rules.files import RuleFile, horizons, read_rule_files
+
+_WRONG: Final = 1
+
+app = typer.Typer(
+    help="The rules of a running system: every change is in effect within a second, and is kept with who made it, when "
+    "and why.\n\nBroker and registry: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, CARDWATCH_SCHEMA_REGISTRY_URL. docs/rules.md "
+    "says how a rule is written, docs/live-rules.md how to work with these commands.",
+    no_args_is_help=True,
+)
+
+FilesArgument = Annotated[list[Path], typer.Argument(help="Rule files (YAML), or directories of them.")]
+HorizonOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--horizon",
+        metavar="SCOPE=LENGTH",
+        help="How far back the detector keeps a scope, such as card=30h; a rule that looks further is wrong. Once a "
+        "scope; without it, CARDWATCH_DETECTOR_HORIZON_<SCOPE>; without that, it is left to the detector.",
+    ),
+]
+IdsArgument = Annotated[list[str], typer.Argument(help="Ids of rules, as `cardwatch rules list` shows them.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for a program instead of a table.")]
+
+
+@app.command()
+def validate(files: FilesArgument, horizon: HorizonOption = None) -> None:
+    """Say whether rule files are right. Needs no broker and changes nothing.
+
+    Each mistake is one sentence with file, line and rule; exit code 1 if there is one.
+    """
+    found, problems = read_rule_files(files, horizons(horizon or ()))
+    for file in found:
+        number = len(file.definitions)
+        typer.echo(f"{file.path}: {counted(number, 'rule')}, {'all ' * (number > 1)}right")
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    if problems:
+        raise typer.Exit(_WRONG)
+
+
+@app.command("apply")
+def apply_command(
+    files: FilesArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    comment: CommentOption = "",
+    by: ByOption = None,
+    horizon: HorizonOption = None,
+) -> None:
+    """Make the rules as files define them. Rules that are in no file stay as they are.
+
+    All files are checked before anything is written. A rule's version counts up by itself when the rule says something
+    else; a `version` in the file counts where it is higher. Without `mode` in the file a rule keeps the mode that it
+    has, and a new one is live: write `mode: shadow` to try it first. Applying the same again changes nothing.
+    """
+    definitions = [item for file in _right(files, horizons(horizon or ())) for item in file.definitions]
+    who = author(by, comment)
+    plans = [planning.apply(definition, who) for definition in definitions]
+    with open_stores(load(ServiceSettings)) as stores:
+        outcomes = _tried(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
+    print_table(
+        view.OUTCOME_COLUMNS,
+        [
+            view.outcome_row(plan.rule_id, outcome)
+            for plan, outcome in sorted(zip(plans, outcomes, strict=True), key=lambda pair: pair[0].rule_id)
+        ],
+    )
+    _tell_overtaken(outcomes)
+    if dry_run:
+        typer.echo("Nothing was changed.", err=True)
+
+
+@app.command("list")
+def list_command(
+    scope: Annotated[str | None, typer.Option(help=f"Only rules of a scope: {', '.join(SCOPE_KEYS)}.")] = None,
+    mode: Annotated[Mode | None, typer.Option(help="Only rules in a mode.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the rules that there are, and what each detector does with them.
+
+    A detector says of a rule: active, paused, or set aside with the reason why it cannot evaluate it. "Still at
+    revision …" means that it has not told of the newest change yet.
+    """
+    if scope is not None and scope not in SCOPE_KEYS:
+        raise ConfigurationError(f"`{scope}` is no scope; known are {', '.join(SCOPE_KEYS)}")
+    with open_stores(load(ServiceSettings)) as stores:
+        changes = [
+            change
+            for change in stores.rules.read().current()
+            if (scope is None or change.scope == scope) and (mode is None or change.mode is mode)
+        ]
+        statuses = stores.statuses.read()
+    if as_json:
+        _print_json([view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
+    else:
+        rows = [view.list_row(change, statuses.get(change.rule_id, {})) for change in changes]
+        print_table(view.LIST_COLUMNS, rows)
+
+
+@app.command()
+def show(
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a rule, also of one that was deleted.")],
+    version: Annotated[int | None, typer.Option(help="As it was in this version, instead of the newest.")] = None,
+    as_yaml: Annotated[
+        bool, typer.Option("--yaml", help="Only what it says, as a rule file to edit and apply.")
+    ] = False,
+) -> None:
+    """Show one rule: what it says, its state, and who changed it last.
+
+    With --yaml it has neither version nor mode: applied again, it gets the next version and keeps its mode. So
+    `show ID --version 3 --yaml > old.yaml` and `apply old.yaml` go back to what version 3 said.
+    """
+    with open_stores(load(ServiceSettings)) as stores:
+        book = stores.rules.read()
+        statuses = stores.statuses.read().get(rule_id, {})
+    change = _known(book, rule_id) if version is None else _in_version(book, rule_id, version)
+    if as_yaml:
+        typer.echo(rule_text(change), nl=False)
+        return
+    newest = change == book.latest(rule_id)
+    facts = {
+        "rule": rule_id,
+        "version": f"{change.version}, revision {change.revision}{'' if newest else ' (not the newest)'}",
+        "mode": "deleted" if change.deletes else change.mode.value,
+        "changed": f"{local_time(change.changed_at)} by {change.changed_by}: {change.action.value}"
+        + (f" ({change.comment})" if change.comment else ""),
+    }
+    if newest and not change.deletes:
+        facts["state"] = view.state_text(change, statuses).replace("\n", "\n" + " " * 10)
+    for name, fact in facts.items():
+        typer.echo(f"{name:<9} {fact}")
+    typer.echo(f"\n{change.definition}", nl=False)
+
+
+@app.command()
+def pause(ids: IdsArgument, comment: CommentOption = "", by: ByOption = None) -> None:
+    """Stop evaluating rules; nothing is forgotten. A rule that is paused already stays so."""
+    _change_modes(planning.pause, ids, comment, by, "is paused already")
+
+
+@app.command()
+def resume(ids: IdsArgument, comment: CommentOption = "", by: ByOption = None) -> None:
+    """Let paused rules go on in the mode that they had before (live, if they never had another)."""
+    _change_modes(planning.resume, ids, comment, by, "is not paused")
+
+
+@app.command()
+def promote(ids: IdsArgument, comment: CommentOption = "", by: ByOption = None) -> None:
+    """Make shadow rules live: from now on people are notified of their alerts. Their version stays."""
+    _change_modes(planning.promote, ids, comment, by, "is live already")
+
+
+@app.command()
+def delete(
+    ids: IdsArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    comment: CommentOption = "",
+    by: ByOption = None,
+) -> None:
+    """Take rules away. Their history stays, and applying one again goes on counting its versions."""
+    if not yes:
+        typer.confirm(f"Delete {', '.join(ids)}?", abort=True)
+    _change_modes(planning.delete, ids, comment, by, "")
+
+
+@app.command()
+def history(
+    rule_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Of one rule; without it, of all.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every change: when, who, what and why. Changes of deleted rules as well.
+
+    The JSON also has the rule as it was after each change.
+    """
+    with open_stores(load(ServiceSettings)) as stores:
+        book = stores.rules.read()
+    ids = book.ids() if rule_id is None else [_known(book, rule_id).rule_id]
+    changes = view.changes_of(book, ids)
+    if as_json:
+        _print_json([view.history_json(change, before) for change, before in changes])
+    else:
+        print_table(view.HISTORY_COLUMNS, [view.history_row(*pair) for pair in changes])
+
+
+@app.command()
+def export(
+    file: Annotated[Path | None, typer.Argument(help="Where to; without it, standard output.")] = None,
+) -> None:
+    """Write all rules, with their versions and modes, as one rule file: for a backtest, a review, another system."""
+    with open_stores(load(ServiceSettings)) as stores:
+        changes = list(stores.rules.read().current())
+    text = export_text(changes)
+    write_text(text, file, counted(len(changes), "rule"))
+
+
+def _right(paths: Sequence[Path], horizons_us: dict[str, int]) -> list[RuleFile]:
+    """The rule files.
+
+    Raises:
+        ConfigurationError: one of them is wrong; says all that is wrong.
+    """
+    files, problems = read_rule_files(paths, horizons_us)
+    if problems:
+        raise ConfigurationError("\nerror: ".join(problems))
+    return files
+
+
+def _tried(book: Rulebook, plans: Sequence[Plan]) -> list[Outcome]:
+    return [Outcome(book.latest(plan.rule_id), plan.make(book)) for plan in plans]
+
+
+def _change_modes(
+    wish: Callable[[str, Author], Plan], ids: Sequence[str], comment: str, by: str | None, already: str
+) -> None:
+    who = author(by, comment)
+    plans = [wish(rule_id, who) for rule_id in dict.fromkeys(ids)]
+    with open_stores(load(ServiceSettings)) as stores:
+        outcomes = stores.rules.carry_out(plans)
+    for plan, outcome in zip(plans, outcomes, strict=True):
+        change = outcome.change
+        if change is None:
+            typer.echo(f"{plan.rule_id} {already}")
+        else:
+            now = f", now {change.mode.value}" if change.action is Action.RESUMED else ""
+            typer.echo(f"{plan.rule_id} {change.action.value}{now} (revision {change.revision})")
+    _tell_overtaken(outcomes)
+
+
+def _tell_overtaken(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        for other in outcome.overtaken_by:
+            typer.echo(
+                f"note: {other.changed_by} changed {other.rule_id} at the same moment (revision {other.revision}, "
+                f"{other.action.value}); see `cardwatch rules history {other.rule_id}`",
+                err=True,
+            )
+
+
+def _known(book: Rulebook, rule_id: str) -> Change:
+    change = book.latest(rule_id)
+    if change is None:
+        raise CardwatchError(f"there never was a rule {rule_id}; `cardwatch rules list` shows those that there are")
+    return change
+
+
+def _in_version(book: Rulebook, rule_id: str, version: int) -> Change:
+    versions = sorted({change.version for change in book.history(_known(book, rule_id).rule_id)})
+    change = book.version(rule_id, version)
+    if change is None:
+        raise CardwatchError(f"rule {rule_id} has no version {version}; it has {', '.join(map(str, versions))}")
+    return change
+
+
+def _print_json(document: object) -> None:
+    json.dump(document, sys.stdout, ensure_ascii=False, indent=2)
+    typer.echo()

@@ -1,0 +1,1 @@
+"""``cardwatch schemas``: topics and schemas of a deployment."""

@@ -1,0 +1,1 @@
+"""``cardwatch tables rebuild``: tables computed again from bronze, beside the live ones, and compared with them."""

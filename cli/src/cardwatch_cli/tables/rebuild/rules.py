@@ -1,0 +1,92 @@
+"""Which rules were in force when: of a file for ever, of rules.v1 as its history says."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rulebook.book import Rulebook
+from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.connect import open_stores
+from cardwatch_rulebook.definitions import parse_definition
+from cardwatch_rules.backtest.period import OPEN_END, OPEN_START
+from cardwatch_rules.model import Mode, Rule
+from cardwatch_rules.parse import load_rules
+from cardwatch_service.settings import ServiceSettings
+
+from cardwatch_cli.lists.files import read_list_file
+
+
+@dataclass(frozen=True, slots=True)
+class Era:
+    """A rule, and the time in which transactions had to arrive to be evaluated by it.
+
+    Attributes:
+        start_us, end_us: microseconds since epoch, from and before.
+    """
+
+    rule: Rule
+    start_us: int = OPEN_START
+    end_us: int = OPEN_END
+
+
+@dataclass(frozen=True, slots=True)
+class RulesInForce:
+    """Rules with their eras, and what their lists hold.
+
+    Attributes:
+        notices: what could not be taken into account, a sentence each.
+    """
+
+    eras: Sequence[Era]
+    lists: Mapping[str, frozenset[str]]
+    notices: Sequence[str] = ()
+
+
+def from_file(rules: Path, lists: Path | None) -> RulesInForce:
+    """The rules of a file, for all transactions; paused ones are not evaluated.
+
+    Raises:
+        ConfigurationError: a file is wrong.
+    """
+    eras = [Era(rule) for rule in load_rules(rules) if rule.mode is not Mode.PAUSED]
+    known = {} if lists is None else read_list_file(lists, None)
+    return RulesInForce(eras, {name: frozenset(values) for name, values in known.items()})
+
+
+def from_topics(settings: ServiceSettings) -> RulesInForce:
+    """All rules that ever were on rules.v1, each for as long as it was in force; lists as they are now.
+
+    Raises:
+        CardwatchError: broker or registry do not answer, or there are no such topics.
+    """
+    with open_stores(settings) as stores:
+        book, lists = stores.rules.read(), stores.lists.read()
+        eras, notices = eras_of(book)
+        return RulesInForce(eras, {name: lists.values(name) for name in lists.names()}, notices)
+
+
+def eras_of(book: Rulebook) -> tuple[list[Era], list[str]]:
+    """The eras of a rulebook, and one sentence for each change that cannot be evaluated any more."""
+    eras: list[Era] = []
+    notices: list[str] = []
+    for rule_id in book.ids():
+        for change, end_us in _periods(book.history(rule_id)):
+            if change.deletes or change.mode is Mode.PAUSED:
+                continue
+            try:
+                rule = parse_definition(change.definition, f"revision {change.revision} of rule {rule_id}")
+            except ConfigurationError as error:
+                notices.append(f"{error}; its alerts are not rebuilt")
+                continue
+            era = Era(replace(rule, version=change.version, mode=change.mode), change.changed_at, end_us)
+            if eras and eras[-1].rule == era.rule and eras[-1].end_us == era.start_us:
+                era = Era(era.rule, eras.pop().start_us, era.end_us)
+            eras.append(era)
+    return eras, notices
+
+
+def _periods(changes: Sequence[Change]) -> Iterator[tuple[Change, int]]:
+    """Each change, and when the next one came."""
+    for number, change in enumerate(changes, start=1):
+        yield change, changes[number].changed_at if number < len(changes) else OPEN_END

@@ -1,0 +1,1 @@
+"""``cardwatch webhook``: an HTTP server that receives alerts and checks their signatures."""

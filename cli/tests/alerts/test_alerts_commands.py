@@ -1,0 +1,146 @@
+"""``cardwatch alerts``, with a topic and tables in memory and on disk."""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from cardwatch_cli.main import app
+from cardwatch_contracts.identity import alert_id
+from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.wire import Decoder
+from deltalake import write_deltalake
+from typer.testing import CliRunner, Result
+
+A, B = alert_id("r", 1, "a"), alert_id("r", 1, "b")
+CARD_NUMBER = "4111111111111111"  # published test number
+
+
+class Topic:
+    """What is appended to it, decoded."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, kafka_config: Any, name: str) -> "Topic":
+        assert name == "alerts.feedback.v1"
+        return self
+
+    def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        decode = Decoder("alert_feedback", self)  # type: ignore[arg-type]
+        self.messages += [(key, decode(value)) for key, value in messages]
+
+    def schema_by_id(self, schema_id: int) -> str:
+        return schema_text("alert_feedback")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topic]:
+    made = Topic()
+    monkeypatch.setattr("cardwatch_cli.alerts.commands.KafkaLog", made)
+    monkeypatch.setattr("cardwatch_contracts.registry.ConfluentRegistry.id_of", lambda *_: 7)
+    monkeypatch.setenv("CARDWATCH_USER", "anna")
+    return made
+
+
+def alerts(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["alerts", *map(str, arguments)])
+
+
+def test_labels_are_published_under_the_alerts_id(topic: Topic) -> None:
+    assert alerts("label", A, B.upper(), "--as", "fraud", "--note", "holder says so").stdout == "2 alerts labelled\n"
+    assert [key for key, _ in topic.messages] == [A, B]
+    for key, record in topic.messages:
+        assert record.pop("labelled_at") > 1_700_000_000_000_000
+        assert record == {"alert_id": key, "label": "fraud", "note": "holder says so", "labelled_by": "anna"}
+
+
+def test_labels_of_a_file(topic: Topic, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f'\ufeffalert_id,label,note\n{A},fraud,"one, two"\n {B} ,unclear,\n', encoding="utf-8")
+    assert alerts("label", "--file", file, "--by", "ben").stdout == "2 alerts labelled\n"
+    assert [(r["alert_id"], r["label"], r["note"], r["labelled_by"]) for _, r in topic.messages] == [
+        (A, "fraud", "one, two", "ben"),
+        (B, "unclear", "", "ben"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((A,), "what are they? --as fraud|legitimate|unclear would say"),
+        (("--as", "fraud"), "which alerts?"),
+        ((A, "b17", "--as", "fraud"), "`b17` is no alert id: 36 characters like"),
+        ((A, "5a0f6c4e-7f0b-4b0e-9d5c-2f6d1d6a9c11", "--as", "fraud"), "is no alert id"),
+        ((A, "--as", "fraud", "--note", f"card {CARD_NUMBER}"), "note holds a card number"),
+        ((A, "--file", "x.csv"), "nothing else goes with it"),
+        (("--file", "nowhere.csv"), "nowhere.csv cannot be read"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_nothing_is_written(
+    topic: Topic, arguments: tuple[str, ...], sentence: str
+) -> None:
+    result = alerts("label", *arguments)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert CARD_NUMBER not in result.output
+    assert topic.messages == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (f"alert_id,verdict\n{A},fraud\n", "has no column label"),
+        (f"alert_id,label\n{A},fraud\nx,fraud\n", "line 3: `x` is no alert id"),
+        (f"alert_id,label\n{A},fine\n", "line 2: `fine` is no label: fraud, legitimate, unclear"),
+        ("", "has no column alert_id"),
+    ],
+)
+def test_files_that_are_wrong(topic: Topic, tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(text, encoding="utf-8")
+    result = alerts("label", "--file", file)
+    assert (result.exit_code, topic.messages) == (1, [])
+    assert sentence in result.stderr
+
+
+def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path) -> None:
+    texts = {"rule_id": "r", "severity": "high", "key": "k", "labelled_by": None, "label_note": None}
+    rows = [
+        {"alert_id": name, "status": status, "mode": mode, "label": label, "labelled_at": None, **texts}
+        | {"event_time": datetime(2026, 1, 1, number, tzinfo=UTC)}
+        for number, (name, status, mode, label) in enumerate(
+            [
+                ("a", "raised", "live", None),
+                ("b", "raised", "live", "fraud"),
+                ("c", "retracted", "live", None),
+                ("d", "raised", "shadow", None),
+            ]
+        )
+    ]
+    times, strings = (
+        ("event_time", "labelled_at"),
+        [name for name in rows[0] if name not in ("event_time", "labelled_at")],
+    )
+    schema = pa.schema(
+        [*((name, pa.string()) for name in strings), *((name, pa.timestamp("us", tz="UTC")) for name in times)]
+    )
+    write_deltalake(tmp_path / "gold/alerts", pa.Table.from_pylist(rows, schema=schema))
+
+    def listed(*arguments: str) -> list[str]:
+        result = alerts("list", "--json", "--tables-dir", tmp_path, *arguments)
+        assert result.exit_code == 0, result.output
+        return [row["alert_id"] for row in json.loads(result.stdout)]
+
+    assert listed() == ["b", "a"]
+    assert listed("--limit", "1") == ["b"]
+    assert listed("--label", "fraud") == ["b"]
+    assert listed("--label", "none") == ["a"]
+    assert "`x` is no label" in alerts("list", "--label", "x", "--tables-dir", tmp_path).stderr
+    assert "2026-01-01 01:00:00Z" in alerts("list", "--tables-dir", tmp_path).stdout

@@ -1,0 +1,135 @@
+"""``cardwatch tables optimize | vacuum | retain | forget``, and which files a query opens."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cardwatch_cli.main import app
+from cardwatch_cli.tables import query
+from cardwatch_cli.tables.query import answer, connected
+from cardwatch_lakehouse.catalog import Catalog
+from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
+from small_lake import CARD, NOON, OTHER, holding, message, payment, write
+from typer.testing import CliRunner, Result
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """Three days of silver, of each several files; the cards' tokens divide the files of a day."""
+    for days in range(3):
+        at = NOON - timedelta(days=days)
+        for number, card in enumerate((CARD, OTHER, "a" * 32, "b" * 32)):
+            row = payment(10 * days + number, card, event_time=at, event_date=at.date())
+            write(tmp_path, SILVER_TRANSACTIONS, row)
+    write(tmp_path, BRONZE_TRANSACTIONS, message(0, b"avro" + CARD.encode()))
+    return tmp_path
+
+
+def run(lake: Path, *arguments: str, answers: str = "") -> Result:
+    return CliRunner().invoke(app, ["tables", *arguments, "--tables-dir", str(lake)], input=answers)
+
+
+def test_optimize_says_what_it_would_do_and_does_it(lake: Path) -> None:
+    told = run(lake, "optimize", "--dry-run", "--settled", "0s").output
+    assert "event_date=2024-11-20" in told
+    assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).files == 12
+    assert run(lake, "optimize", "--settled", "2h").output == "nothing to do\n", "files are being written"
+    assert "order" in run(lake, "optimize", "silver.transactions", "--settled", "0s").output
+    assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).files == 3
+
+
+def test_vacuum_refuses_what_would_hurt_and_does_it_when_forced(lake: Path) -> None:
+    run(lake, "optimize", "--settled", "0s")
+    refused = run(lake, "vacuum", "--keep", "1h")
+    assert refused.exit_code == 1
+    assert "--force if nothing reads or writes" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert "silver.transactions: 0 files would be deleted" in run(lake, "vacuum", "--dry-run").output
+    assert "silver.transactions: 12 files deleted" in run(lake, "vacuum", "--keep", "0s", "--force").output
+
+
+def test_retain_needs_an_age_and_deletes_what_is_older(lake: Path) -> None:
+    assert "no age is given" in run(lake, "retain").stderr
+    assert "silver.transactions: 12 rows would be deleted" in run(lake, "retain", "--silver", "1d", "--dry-run").output
+    assert "silver.transactions: 12 rows deleted" in run(lake, "retain", "--silver", "1d", "--bronze", "3650d").output
+
+
+def test_forget_asks_first_and_says_what_it_does_not_reach(lake: Path) -> None:
+    command = ("forget", "--card-token", CARD, "--grace", "0s")
+    assert run(lake, *command, answers="n\n").exit_code == 1
+    assert "silver.transactions: 3 rows would be deleted" in run(lake, *command, "--dry-run").output
+    assert holding(lake, [CARD.encode()])
+    done = run(lake, *command, "--yes")
+    assert done.exit_code == 0, done.output
+    assert "bronze.transactions: 1 row deleted" in done.output
+    assert "Not erased: what Kafka's topics hold" in done.output
+    assert holding(lake, [CARD.encode()]) == []
+    assert "no table has a row of this card" in run(lake, *command, "--yes").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("forget", "--card-token", "4111", "--yes"), "'4111' is no card token"),
+        (("optimize", "gold.nothing"), "there is no table gold.nothing; there are bronze.transactions"),
+        (("vacuum", "--keep", "soon"), "`soon` is no length of time"),
+    ],
+)
+def test_mistakes_are_one_sentence(lake: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    outcome = run(lake, *arguments)
+    assert outcome.exit_code == 1
+    assert sentence in outcome.stderr
+
+
+def opened(lake: Path, sql: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, Any]], int]:
+    """A query's rows, and the number of files that DuckDB was told to read."""
+    files: list[int] = []
+    over_files = query._View.over_files
+
+    def counting(self: Any, connection: Any, paths: Any) -> None:
+        files.append(len(paths))
+        over_files(self, connection, paths)
+
+    def none(self: Any, connection: Any) -> None:
+        raise AssertionError("read by Arrow, which is slower")
+
+    monkeypatch.setattr(query._View, "over_files", counting)
+    monkeypatch.setattr(query._View, "over_dataset", none)
+    with connected(Catalog(str(lake))) as connection:
+        found = answer(connection, sql).to_pylist()
+    return found, sum(files)
+
+
+@pytest.mark.parametrize(
+    ("where", "rows", "files"),
+    [
+        # A file holds one card of one day here.
+        (f"card_token = '{CARD}' AND event_time > TIMESTAMPTZ '2024-11-20 00:00:00Z'", 1, 1),
+        (f"card_token = '{CARD}'", 3, 3),
+        ("event_time >= TIMESTAMPTZ '2024-11-20 12:00:00Z'", 4, 4),
+        ("event_date = DATE '2024-11-19' AND card_token > 'a'", 2, 2),
+        ("event_date BETWEEN DATE '2024-11-19' AND DATE '2024-11-20'", 8, 8),
+        ("raw_offset <= 1", 2, 2),
+        ("transaction_id = 'it''s none'", 0, 0),
+        # Not of a form that says something of files: all of them.
+        ("card_token LIKE '%0badc0de'", 3, 12),
+        (f"card_token = '{CARD}' OR raw_offset = 11", 4, 12),
+        ("event_time > now() + INTERVAL 365 DAY OR status IS NULL", 12, 12),
+    ],
+)
+def test_a_query_opens_the_files_that_can_hold_its_answer(
+    lake: Path, monkeypatch: pytest.MonkeyPatch, where: str, rows: int, files: int
+) -> None:
+    found, opened_files = opened(lake, f"SELECT * FROM silver.transactions WHERE {where}", monkeypatch)
+    assert (len(found), opened_files) == (rows, files)
+
+
+def test_a_table_that_is_asked_twice_is_read_for_both(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = f"""
+        SELECT count(*) AS n FROM silver.transactions AS one, silver.transactions AS other
+        WHERE one.card_token = '{CARD}' AND other.card_token = '{OTHER}' AND one.event_date = other.event_date
+    """
+    assert opened(lake, sql, monkeypatch) == ([{"n": 3}], 6)
+    whole = "SELECT (SELECT count(*) FROM silver.transactions) AS n FROM silver.transactions WHERE raw_offset = 0"
+    assert opened(lake, whole, monkeypatch) == ([{"n": 12}], 12)

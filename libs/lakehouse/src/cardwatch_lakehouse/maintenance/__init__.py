@@ -1,0 +1,14 @@
+"""Maintenance of the tables: few files, in an order that suits the queries; old files and rows deleted; a card erased.
+
+All of it runs beside the Spark queries that write the tables, and without Spark (docs/table-maintenance.md).
+
+files          the live files of a table, by partition
+planning       which partitions have to be rewritten, and how; pure
+optimize       rewrites them
+vacuum         deletes the files that no kept version needs
+retention      deletes the rows that are older than the layer allows
+erasure        erases one card from all tables, and from their history
+card_rows      how the rows of a card are found in each table
+log_redaction  removes a card's token from a table's log
+commit_retry   retries a commit that conflicted with another writer's
+"""
