@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from cardwatch_notifier import postgres_schema
 from cardwatch_notifier.alerts import Alert, alert_from_record
-from cardwatch_notifier.outbox import Arrival, Attempt, Message, Outbox, Partition
-from cardwatch_notifier.postgres import Database
-from cardwatch_notifier.postgres_outbox import PostgresOutbox
-from cardwatch_notifier.receiver import Delivered, Outcome
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
+from cardwatch_notifier.delivery.receiver import Delivered, Outcome
+from cardwatch_notifier.outbox.postgres import schema as postgres_schema
+from cardwatch_notifier.outbox.postgres.database import Database
+from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
+from cardwatch_notifier.outbox.protocol import Arrival, Attempt, Message, Outbox, Partition
+from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
 from postgres_server import PostgresServer, server_or_skip
 
 SECOND = 1_000_000

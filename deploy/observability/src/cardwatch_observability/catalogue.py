@@ -15,7 +15,7 @@ from cardwatch_detector.progress import QueryMetrics
 from cardwatch_detector.rule_keeper import RuleMetrics
 from cardwatch_detector.velocity import AlertMetrics
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
-from cardwatch_notifier.outbox import Outbox
+from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.otel import OpenTelemetry
 from cardwatch_service.tracing import TracingSettings

@@ -25,25 +25,25 @@ from cardwatch_service.tracing import tracing
 from confluent_kafka import Producer
 from filelock import FileLock, Timeout
 
-from cardwatch_notifier.courier import Courier
-from cardwatch_notifier.dead_letters import KafkaDeadLetters
-from cardwatch_notifier.housekeeping import Housekeeping
-from cardwatch_notifier.intake import Intake
+from cardwatch_notifier.delivery.courier import Courier
+from cardwatch_notifier.delivery.policy import DeliveryPolicy
+from cardwatch_notifier.delivery.receiver import Receiver
+from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.delivery.standard_output import StandardOutput
+from cardwatch_notifier.delivery.traced import TracedReceiver
+from cardwatch_notifier.delivery.webhook import WebhookReceiver
+from cardwatch_notifier.intake.dead_letters import KafkaDeadLetters
+from cardwatch_notifier.intake.intake import Intake
+from cardwatch_notifier.intake.kafka_source import KafkaSource, topic_identity
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
-from cardwatch_notifier.outbox import Outbox
+from cardwatch_notifier.outbox.housekeeping import Housekeeping
+from cardwatch_notifier.outbox.protocol import Outbox
+from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
 from cardwatch_notifier.patience import patiently
-from cardwatch_notifier.policy import DeliveryPolicy
-from cardwatch_notifier.receiver import Receiver
-from cardwatch_notifier.retry import RetrySchedule
 from cardwatch_notifier.settings import NotifierSettings
-from cardwatch_notifier.source import KafkaSource, topic_identity
-from cardwatch_notifier.sqlite_outbox import SqliteOutbox
-from cardwatch_notifier.standard_output import StandardOutput
-from cardwatch_notifier.traced import TracedReceiver
-from cardwatch_notifier.webhook import WebhookReceiver
 
 if TYPE_CHECKING:
-    from cardwatch_notifier.postgres import Database
+    from cardwatch_notifier.outbox.postgres.database import Database
 
 log = get_logger(__name__)
 
@@ -187,7 +187,7 @@ def open_outbox(own: NotifierSettings, *, create: bool = True) -> Outbox:
     if not own.outbox_url:
         return SqliteOutbox(own.outbox_path, create=create)
     # Not needed with SQLite, and not small.
-    from cardwatch_notifier.postgres_outbox import PostgresOutbox
+    from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 
     return PostgresOutbox(_database(own), own.outbox_lease_seconds)
 
@@ -204,7 +204,7 @@ def migrate_outbox(own: NotifierSettings) -> str:
             f"nothing to do for the SQLite outbox {own.outbox_path}: `cardwatch-notifier run` brings it up to date; "
             "CARDWATCH_NOTIFIER_OUTBOX_URL names a PostgreSQL one"
         )
-    from cardwatch_notifier.postgres_schema import migrate
+    from cardwatch_notifier.outbox.postgres.schema import migrate
 
     database = _database(own)
     (before, after) = migrate(database)
@@ -220,7 +220,7 @@ def outbox_name(own: NotifierSettings) -> str:
 
 
 def _database(own: NotifierSettings) -> "Database":
-    from cardwatch_notifier.postgres import Database
+    from cardwatch_notifier.outbox.postgres.database import Database
 
     file = own.outbox_password_file
     if file is not None and own.outbox_password.get_secret_value():

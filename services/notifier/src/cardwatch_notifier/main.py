@@ -10,7 +10,7 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_notifier import bootstrap
-from cardwatch_notifier.outbox import Backlog
+from cardwatch_notifier.outbox.protocol import Backlog
 from cardwatch_notifier.settings import NotifierSettings
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from cardwatch_notifier.outbox import Message, Outbox, OutboxUnavailableError
+from cardwatch_notifier.outbox.protocol import Message, Outbox, OutboxUnavailableError
 from cardwatch_notifier.transitions import Verdict
 
 TRANSITIONS_TOTAL: Final = "cardwatch_notifier_transitions_total"

@@ -9,9 +9,9 @@ from cardwatch_service.logs import get as get_logger
 from confluent_kafka import KafkaException
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
 
-from cardwatch_notifier.dead_letters import DeadLetterError
+from cardwatch_notifier.intake.dead_letters import DeadLetterError
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.outbox import OutboxUnavailableError
+from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
 
 log = get_logger(__name__)
 

@@ -1,0 +1,49 @@
+"""What an outcome means for a delivery: done, again later, or given up for now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
+from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.outbox.protocol import Attempt, Delivery, DeliveryState
+
+_MICROS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPolicy:
+    """How patient the notifier is with a receiver.
+
+    Attributes:
+        transient: pauses after failures that pass by themselves (no answer, 5xx, 408, 425, 429).
+        rejected: pauses after refusals that somebody has to cure (any other answer but 2xx and 410).
+        max_failures: so many such failures, and the delivery is parked as failed. Attempts are counted, not time: a
+            notifier that was down for days gives nothing up when it comes back.
+        max_rejections: so many refusals, and the delivery is parked as failed.
+    """
+
+    transient: RetrySchedule
+    rejected: RetrySchedule
+    max_failures: int
+    max_rejections: int
+
+    def judge(self, delivery: Delivery, outcome: Outcome, now: int, random: Callable[[], float]) -> Attempt:
+        """The attempt to keep in the outbox. ``now``: microseconds since 1970-01-01 UTC."""
+        sequence = delivery.message.sequence
+        match outcome:
+            case Delivered():
+                return Attempt(sequence, DeliveryState.DELIVERED, now)
+            case Gone(why):
+                # Stays due: it goes out first once the receiver is enabled again.
+                return Attempt(sequence, DeliveryState.PENDING, now, next_attempt_at=now, counted=False, error=why)
+            case TryAgain(why, after_seconds):
+                rejected, schedule, most = False, self.transient, self.max_failures
+                failures = delivery.attempts - delivery.rejections + 1
+            case Rejected(why, after_seconds):
+                rejected, schedule, most = True, self.rejected, self.max_rejections
+                failures = delivery.rejections + 1
+        if failures >= most:
+            return Attempt(sequence, DeliveryState.FAILED, now, rejected=rejected, error=why)
+        pause = round(schedule.pause(failures, random, after_seconds) * _MICROS)
+        return Attempt(sequence, DeliveryState.PENDING, now, next_attempt_at=now + pause, rejected=rejected, error=why)

@@ -1,0 +1,92 @@
+"""The webhook receiver: one signed HTTP POST a message, as Standard Webhooks 1.0 says."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+import httpx
+from cardwatch_service.trace_context import as_text_headers
+from standardwebhooks import Webhook
+
+from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
+from cardwatch_notifier.delivery.retry import parse_retry_after
+from cardwatch_notifier.outbox.protocol import Message
+
+_USER_AGENT: Final = f"cardwatch-notifier/{version('cardwatch-notifier')}"
+_TRANSIENT: Final = frozenset({408, 425, 429})
+_GONE: Final = 410
+# Longer than a receiver usually keeps an idle connection, so that an alert seldom waits for a handshake.
+_KEEP_ALIVE_SECONDS: Final = 60.0
+
+
+class WebhookReceiver:
+    """Posts messages to a URL. The id and the body of a message are the same on every attempt."""
+
+    name: Final = "webhook"
+
+    def __init__(
+        self,
+        url: str,
+        secret: str,
+        *,
+        timeout_seconds: float = 10.0,
+        concurrency: int = 4,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """``secret`` is ``whsec_`` and base64; ``transport`` replaces the network in tests."""
+        self.concurrency: Final = concurrency
+        # The URL may hold a secret of its own (a token in its path): only its digest is kept.
+        self.target: Final = hashlib.sha256(url.encode()).hexdigest()
+        self._url: Final = url
+        self._signer: Final = Webhook(secret)
+        self._clock: Final = clock
+        self._client: Final = httpx.Client(
+            timeout=timeout_seconds,
+            limits=httpx.Limits(
+                max_connections=concurrency,
+                max_keepalive_connections=concurrency,
+                keepalive_expiry=_KEEP_ALIVE_SECONDS,
+            ),
+            transport=transport,
+            # A receiver on this machine is never behind the proxy that the environment may name.
+            mounts={} if transport else {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
+            headers={"user-agent": _USER_AGENT},
+        )
+
+    def deliver(self, message: Message) -> Outcome:
+        now = self._clock()
+        try:
+            answer = self._client.post(
+                self._url,
+                content=message.body.encode(),
+                headers={
+                    "content-type": "application/json",
+                    "webhook-id": message.message_id,
+                    "webhook-timestamp": str(int(now.timestamp())),
+                    "webhook-signature": self._signer.sign(message.message_id, now, message.body),
+                    **({} if message.trace_context is None else as_text_headers(message.trace_context)),
+                },
+            )
+        except httpx.HTTPError as error:
+            # The exception's text may quote the URL, and with it a secret.
+            return TryAgain(f"no answer: {type(error).__name__}")
+        return self._outcome(answer, now)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @staticmethod
+    def _outcome(answer: httpx.Response, now: datetime) -> Outcome:
+        status = answer.status_code
+        if answer.is_success:
+            return Delivered()
+        if status == _GONE:
+            return Gone("it answered 410 Gone")
+        why = f"it answered {status} {answer.reason_phrase}".rstrip()
+        after = parse_retry_after(answer.headers.get("retry-after"), now)
+        if answer.is_server_error or status in _TRANSIENT:
+            return TryAgain(why, after)
+        return Rejected(f"{why}; redirects are not followed" if answer.is_redirect else why, after)

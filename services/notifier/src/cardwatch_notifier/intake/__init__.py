@@ -1,0 +1,1 @@
+"""Takes alerts from Kafka into the outbox: reads the topic, decodes, dead-letters, commits offsets."""

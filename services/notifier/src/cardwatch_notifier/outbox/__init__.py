@@ -1,0 +1,1 @@
+"""Keeps alerts between Kafka and the receivers: the protocol, and its implementations on SQLite and PostgreSQL."""

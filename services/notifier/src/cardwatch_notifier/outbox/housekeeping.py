@@ -1,0 +1,50 @@
+"""Removes delivered messages once they are old enough."""
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from cardwatch_contracts.errors import CardwatchError
+from cardwatch_service.logs import get as get_logger
+
+from cardwatch_notifier.outbox.protocol import Outbox
+
+log = get_logger(__name__)
+
+_INTERVAL_SECONDS: Final = 3600.0
+_MICROS_A_DAY: Final = 86_400_000_000
+
+
+class Housekeeping:
+    """Prunes the outbox now and every hour, in a thread of its own."""
+
+    def __init__(self, outbox: Outbox, retention_days: float, clock: Callable[[], int]) -> None:
+        self._outbox = outbox
+        self._retention = round(retention_days * _MICROS_A_DAY)
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self._thread.join()
+
+    def tidy(self) -> None:
+        """Remove what is old enough now."""
+        removed = self._outbox.prune(self._clock() - self._retention)
+        if removed:
+            log.info("old messages removed from the outbox", messages=removed)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.tidy()
+            except CardwatchError as error:
+                # No reason to stop delivering; the next hour may do better.
+                log.warning("the outbox was not tidied", reason=str(error))
+            self._stopping.wait(_INTERVAL_SECONDS)

@@ -1,0 +1,106 @@
+"""How PostgreSQL is reached: where it is, who asks, what a connection is like, and which errors pass by themselves."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from typing import Any, Final
+
+import psycopg
+from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+
+from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
+
+_NAMING: Final = ("user", "host", "port", "dbname")
+_SCHEMES: Final = ("postgresql://", "postgres://")
+# A server that went away without a word is noticed after about a quarter of a minute; the URL may say otherwise.
+_DEFAULTS: Final = {
+    "fallback_application_name": "cardwatch-notifier",
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+# So that a client that is gone, or stands still, cannot hold locks for long. Commits are synced, whatever the role's
+# default is; what waits for replicas is left to it.
+_SESSION: Final = """
+    SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout', '30s', false),
+           set_config('idle_in_transaction_session_timeout', '30s', false),
+           set_config('synchronous_commit', CASE current_setting('synchronous_commit')
+               WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
+"""
+
+
+class Database:
+    """A PostgreSQL database, named by a URL of libpq's."""
+
+    def __init__(self, url: str, password: Callable[[], str]) -> None:
+        """``password`` is asked for at every connection, so that it may be rotated; empty: the URL's, or libpq's ways.
+
+        Raises:
+            ConfigurationError: the URL cannot be used. The sentence does not quote it: it may hold a password.
+        """
+        try:
+            usable = url.startswith(_SCHEMES)
+            self._parameters: Final = conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            usable = False
+        if not usable:
+            raise ConfigurationError(
+                "CARDWATCH_NOTIFIER_OUTBOX_URL is no usable URL; postgresql://user@host:5432/database would be right"
+            )
+        self._password: Final = password
+
+    @property
+    def name(self) -> str:
+        """Where it is, without any secret."""
+        (user, hosts, ports, database) = (str(self._parameters.get(one) or "") for one in _NAMING)
+        at = (host + (f":{port}" if port else "") for host, port in zip_longest(hosts.split(","), ports.split(",")))
+        return f"postgresql://{user}{'@' if user else ''}{','.join(at)}/{database}"
+
+    def parameters(self) -> dict[str, Any]:
+        """How to connect: keyword arguments of ``psycopg.connect``."""
+        password = self._password()
+        return {**_DEFAULTS, **self._parameters, **({"password": password} if password else {}), "autocommit": True}
+
+    def connect(self) -> Connection[tuple[Any, ...]]:
+        """A connection of its own.
+
+        Raises:
+            OutboxUnavailableError: the database does not answer, or does not let us in.
+        """
+        parameters = self.parameters()
+        with translated(self.name):
+            return psycopg.connect(**parameters)
+
+
+def prepare_session(connection: Connection[Any]) -> None:
+    """Set what the outbox's statements rely on."""
+    connection.execute(_SESSION)
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Turn PostgreSQL's errors into ours.
+
+    Raises:
+        OutboxUnavailableError: it passes by itself: a restart, a failover, a full disk, a lock that was not had.
+        CardwatchError: it does not.
+    """
+    try:
+        yield
+    # A primary that was demoted answers, but takes no writes: the next connection finds the new one.
+    except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise OutboxUnavailableError(f"the outbox at {name} does not answer: {_sentence(error)}") from error
+    except psycopg.Error as error:
+        raise CardwatchError(
+            f"the outbox at {name} cannot be used: {_sentence(error)}; the role needs its tables as "
+            "`cardwatch-notifier outbox migrate` makes them, and the right to read and write them"
+        ) from error
+
+
+def _sentence(error: psycopg.Error) -> str:
+    (first, *_) = (error.diag.message_primary or str(error)).splitlines() or [type(error).__name__]
+    return first.strip()

@@ -1,0 +1,355 @@
+"""From Kafka through the outbox to the receiver: what happens when the process dies between any two steps."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_notifier.delivery.courier import Courier
+from cardwatch_notifier.delivery.policy import DeliveryPolicy
+from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.intake.dead_letters import DeadLetterError, Refused, dead_letter
+from cardwatch_notifier.intake.intake import Intake
+from cardwatch_notifier.intake.kafka_source import RawMessage
+from cardwatch_notifier.metrics import NotifierMetrics
+from cardwatch_notifier.outbox.protocol import Outbox, OutboxBehindError, OutboxUnavailableError, Partition
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.shutdown import Shutdown
+from fastavro.validation import validate
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+class Steps:
+    """Counts the boundaries between steps; the process dies at the one that is asked for."""
+
+    def __init__(self, die_at: int | None) -> None:
+        self.passed: list[str] = []
+        self._die_at = die_at
+
+    def boundary(self, name: str) -> None:
+        if len(self.passed) == self._die_at:
+            raise Crash(name)
+        self.passed.append(name)
+
+    def around(self, thing: Any, method: str) -> None:
+        inner: Callable[..., Any] = getattr(thing, method)
+
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            self.boundary(f"before {method}")
+            result = inner(*args, **kwargs)
+            self.boundary(f"after {method}")
+            return result
+
+        setattr(thing, method, stepped)
+
+
+class World:
+    """What outlives the process: the broker with its log and committed offsets, dead letters, the receiver's memory."""
+
+    def __init__(self, log: Sequence[bytes], receiver: Any, partition: Partition) -> None:
+        self.log = log
+        self.committed = 0
+        self.letters: list[int] = []
+        self.receiver = receiver
+        self.partition = partition
+
+
+class FakeSource:
+    """One partition. Starts at the outbox's position, else at the committed offset, like the real one."""
+
+    assigned = True
+
+    def __init__(self, world: World, positions: Mapping[Partition, int]) -> None:
+        self._world = world
+        self._next = positions.get(world.partition, world.committed)
+
+    def poll(self, timeout_seconds: float) -> list[RawMessage]:
+        batch = self._world.log[self._next : self._next + 3]
+        messages = [
+            RawMessage(self._world.partition, offset, b"key", value, [], None)
+            for offset, value in enumerate(batch, start=self._next)
+        ]
+        self._next += len(batch)
+        return messages
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        self._world.committed = positions[self._world.partition]
+
+    def rewind(self) -> None:
+        self._next = 0
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+class FakeDeadLetters:
+    def __init__(self, world: World, failures: int = 0) -> None:
+        self._world = world
+        self._failures = failures
+
+    def write(self, refused: Sequence[Refused]) -> None:
+        if self._failures > 0:
+            self._failures -= 1
+            raise DeadLetterError("the broker is away")
+        self._world.letters.extend(one.message.offset for one in refused)
+
+
+def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metrics:
+    """One life of the process, until it dies or has nothing left to do; begun when the leases of the last are over."""
+    place.run_leases_out()
+    outbox = place.open()
+    try:
+        outbox.attach("webhook", "there", clock())
+        shared = Metrics()
+        metrics = NotifierMetrics(shared, "webhook")
+        source, letters = FakeSource(world, outbox.positions()), FakeDeadLetters(world)
+        receiver = kit.FakeReceiver()
+        receiver.messages = world.receiver.messages
+        for thing, method in (
+            (source, "poll"), (letters, "write"), (outbox, "accept"), (source, "commit"),
+            (receiver, "deliver"), (outbox, "record"),
+        ):  # fmt: skip
+            steps.around(thing, method)
+        policy = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), 5, 2)
+        courier = Courier(outbox, receiver, policy, kit.Inline(), metrics, clock, lambda: 0.5)
+        decoder = functools.partial(decode, kit)
+        intake = Intake(source, decoder, outbox, ["webhook"], letters, lambda: None, metrics, clock, Shutdown())
+        idle = False
+        while not idle:
+            messages = source.poll(0)
+            if messages:
+                intake.take(messages)
+            idle = not messages and outbox.backlog()[0].pending == 0
+            courier.send_due()
+            courier.keep_outcomes()
+        return shared
+    finally:
+        outbox.close()
+
+
+def decode(kit: Any, value: bytes | None) -> dict[str, Any]:
+    if value == b"garbage":
+        raise RefusedError(Reason.UNDECODABLE_AVRO, "garbage")
+    assert value is not None
+    (name, status, *mode) = value.decode().split()
+    record: dict[str, Any] = kit.record(name, status, *mode)
+    return record
+
+
+LOG = [
+    b"a raised",
+    b"b raised",
+    b"a raised",
+    b"garbage",
+    b"a retracted",
+    b"s raised shadow",
+    b"c raised",
+    b"a raised",
+]
+
+
+@pytest.fixture
+def world(kit: Any) -> World:
+    return World(LOG, kit.FakeReceiver(), kit.PARTITION)
+
+
+def expected_ids(kit: Any) -> list[str]:
+    a, b, c = (kit.alert_id(name) for name in "abc")
+    return sorted([a, b, f"{a}-2", c, f"{a}-3"])
+
+
+def test_without_a_crash_everything_happens_once(place: Any, world: World, kit: Any, clock: Any) -> None:
+    metrics = live(place, world, Steps(None), kit, clock)
+    assert sorted(world.receiver.ids) == expected_ids(kit)
+    assert world.letters == [3]
+    assert world.committed == len(LOG)
+    sample = metrics.registry.get_sample_value
+    assert sample("cardwatch_messages_consumed_total", {"topic": "alerts.v1"}) == len(LOG)
+    assert sample("cardwatch_messages_refused_total", {"reason": "undecodable_avro"}) == 1
+    assert sample("cardwatch_notifier_transitions_total", {"verdict": "shadow"}) == 1
+
+
+def boundaries(kit: Any, clock: Any, place: Any) -> int:
+    steps = Steps(None)
+    live(place, World(LOG, kit.FakeReceiver(), kit.PARTITION), steps, kit, clock)
+    assert len(set(steps.passed)) == 12, "every step is under test, before and after"
+    return len(steps.passed)
+
+
+def test_a_crash_between_any_two_steps_loses_nothing_and_tells_nothing_new(place: Any, kit: Any, clock: Any) -> None:
+    for die_at in range(boundaries(kit, clock, place)):
+        world = World(LOG, kit.FakeReceiver(), kit.PARTITION)
+        place.empty()
+        with pytest.raises(Crash) as crash:
+            live(place, world, Steps(die_at), kit, clock)
+        live(place, world, Steps(None), kit, clock)
+        where = f"died {crash.value}, step {die_at}"
+        # A delivery whose outcome was not kept is repeated, under the same id: never another id, never none.
+        assert sorted(set(world.receiver.ids)) == expected_ids(kit), where
+        assert set(world.letters) == {3}, where
+        of_a = [one.removeprefix(kit.alert_id("a")) for one in world.receiver.ids if one.startswith(kit.alert_id("a"))]
+        assert list(dict.fromkeys(of_a)) == ["", "-2", "-3"], where
+        bodies: dict[str, str] = {}
+        for message in world.receiver.messages:
+            assert bodies.setdefault(message.message_id, message.body) == message.body, where
+
+
+def crashes() -> Iterator[tuple[str, int]]:
+    yield from (("before", 0), ("after", 1))
+
+
+def test_a_delivery_is_repeated_only_if_the_process_died_before_it_was_kept(place: Any, kit: Any, clock: Any) -> None:
+    for when, repeated in crashes():
+        world = World([b"a raised"], kit.FakeReceiver(), kit.PARTITION)
+        steps = Steps(None)
+        place.empty()
+        live(place, World([b"a raised"], kit.FakeReceiver(), kit.PARTITION), steps, kit, clock)
+        place.empty()
+        die_at = steps.passed.index("before record" if when == "before" else "after record")
+        with pytest.raises(Crash):
+            live(place, world, Steps(die_at), kit, clock)
+        live(place, world, Steps(None), kit, clock)
+        assert len(world.receiver.ids) == (2 if repeated == 0 else 1)
+
+
+def intake(outbox: Outbox, world: World, clock: Any, decoder: Any, letters: Any, shutdown: Shutdown) -> Intake:
+    source = FakeSource(world, {})
+    metrics = NotifierMetrics(Metrics(), "webhook")
+    return Intake(source, decoder, outbox, ["webhook"], letters, lambda: None, metrics, clock, shutdown)
+
+
+class Hurry(Shutdown):
+    """Does not sleep; asks for the stop after a number of waits."""
+
+    def __init__(self, stop_after: int) -> None:
+        super().__init__()
+        self.waits = 0
+        self._stop_after = stop_after
+
+    def wait(self, seconds: float) -> bool:
+        self.waits += 1
+        if self.waits >= self._stop_after:
+            self.request()
+        return self.requested
+
+
+def test_a_registry_that_is_away_is_waited_for(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    failures = 3
+
+    def decoder(value: bytes | None) -> dict[str, Any]:
+        nonlocal failures
+        if failures > 0:
+            failures -= 1
+            raise RegistryUnavailableError("the registry does not answer")
+        return decode(kit, value)
+
+    shutdown = Hurry(stop_after=100)
+    intake(outbox, world, clock, decoder, FakeDeadLetters(world), shutdown).take(FakeSource(world, {}).poll(0))
+    assert shutdown.waits == 3
+    assert outbox.positions() == {kit.PARTITION: 3}
+    assert world.letters == []
+
+
+def test_a_stop_while_the_registry_is_away_passes_nothing(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    def decoder(value: bytes | None) -> dict[str, Any]:
+        raise RegistryUnavailableError("the registry does not answer")
+
+    intake(outbox, world, clock, decoder, FakeDeadLetters(world), Hurry(stop_after=2)).take(
+        FakeSource(world, {}).poll(0)
+    )
+    assert outbox.positions() == {}
+    assert world.committed == 0
+
+
+class AwayOutbox:
+    """Stands before an outbox; does not answer so many times."""
+
+    def __init__(self, outbox: Outbox, failures: int, error: Exception) -> None:
+        self._outbox = outbox
+        self._failures = failures
+        self._error = error
+
+    def accept(self, *arguments: Any) -> Any:
+        if self._failures > 0:
+            self._failures -= 1
+            raise self._error
+        return self._outbox.accept(*arguments)
+
+
+def test_an_outbox_that_is_away_is_waited_for(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    away: Any = AwayOutbox(outbox, 3, OutboxUnavailableError("the outbox does not answer"))
+    shutdown = Hurry(stop_after=100)
+    letters = FakeDeadLetters(world)
+    intake(away, world, clock, functools.partial(decode, kit), letters, shutdown).take(FakeSource(world, {}).poll(0))
+    assert shutdown.waits == 3
+    assert outbox.positions() == {kit.PARTITION: 3}
+
+
+def test_a_stop_while_the_outbox_is_away_passes_nothing(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    away: Any = AwayOutbox(outbox, 1000, OutboxUnavailableError("the outbox does not answer"))
+    letters = FakeDeadLetters(world)
+    intake(away, world, clock, functools.partial(decode, kit), letters, Hurry(2)).take(FakeSource(world, {}).poll(0))
+    assert outbox.positions() == {}
+    assert world.committed == 0
+
+
+def test_what_an_outbox_has_lost_is_read_again(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    away: Any = AwayOutbox(outbox, 1, OutboxBehindError("the outbox is at offset 0 and was at 3 before"))
+    source = FakeSource(world, {})
+    rewound = intake(away, world, clock, functools.partial(decode, kit), FakeDeadLetters(world), Hurry(100))
+    rewound._source = source
+    source.poll(0)
+    rewound.take(source.poll(0))
+    assert (outbox.positions(), world.committed) == ({}, 0)
+    while messages := source.poll(0):
+        rewound.take(messages)
+    assert outbox.positions() == {kit.PARTITION: len(LOG)}
+
+
+def test_nothing_is_passed_before_the_dead_letter_is_safe(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+    world.log = [b"garbage", b"a raised"]
+    letters = FakeDeadLetters(world, failures=1000)
+    messages = FakeSource(world, {}).poll(0)
+    intake(outbox, world, clock, lambda value: decode(kit, value), letters, Hurry(stop_after=2)).take(messages)
+    assert outbox.positions() == {}
+    letters = FakeDeadLetters(world, failures=2)
+    intake(outbox, world, clock, lambda value: decode(kit, value), letters, Hurry(stop_after=100)).take(messages)
+    assert world.letters == [0]
+    assert outbox.positions() == {kit.PARTITION: 2}
+
+
+def test_a_defect_of_ours_becomes_a_dead_letter_not_a_crash_loop(
+    outbox: Outbox, world: World, kit: Any, clock: Any
+) -> None:
+    def decoder(value: bytes | None) -> dict[str, Any]:
+        record: dict[str, Any] = kit.record("a")
+        del record["measures"]
+        return record
+
+    intake(outbox, world, clock, decoder, FakeDeadLetters(world), Hurry(2)).take(FakeSource(world, {}).poll(0)[:1])
+    assert world.letters == [0]
+    assert outbox.positions() == {kit.PARTITION: 1}
+
+
+def test_a_dead_letter_fits_its_schema_and_holds_no_card_number(kit: Any) -> None:
+    raw = RawMessage(kit.PARTITION, 7, b"4111 1111 1111 1111", b"\x00junk 4111111111111111\xff", [("h", b"x")], 5)
+    refused = Refused(raw, RefusedError(Reason.UNDECODABLE_AVRO, "not a record: b'4111111111111111'"))
+    letter = dead_letter(refused, now=9)
+    assert validate(letter, parsed_schema("dead_letter"))
+    assert letter["redacted"] is True
+    assert letter["value"] == b"\x00junk 411111******1111\xff"
+    assert (letter["source_topic"], letter["source_partition"], letter["source_offset"]) == ("alerts.v1", 0, 7)
+    assert find_card_numbers(repr(letter)) == []
+
+
+def test_a_dead_letter_keeps_bytes_as_they_came(kit: Any) -> None:
+    raw = RawMessage(kit.PARTITION, 7, None, bytes(range(256)), [], None)
+    letter = dead_letter(Refused(raw, RefusedError(Reason.UNDECODABLE_AVRO, "no")), now=9)
+    assert (letter["value"], letter["key"], letter["redacted"]) == (bytes(range(256)), None, False)
