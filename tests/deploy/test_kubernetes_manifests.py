@@ -26,9 +26,9 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.token_settings import TokenSettings
 from cardwatch_snowflake.settings import LoaderSettings
 from jsonschema import Draft202012Validator
-from kubernetes_crds import SOURCES, NotToBeHadError, documents, validator_schema
-from kubernetes_references import EXTERNAL_SECRETS, Manifest, Manifests, PodTemplate, matches, problems
 from pydantic_settings import BaseSettings
+from support.kubernetes.crds import SOURCES, NotToBeHadError, documents, validator_schema
+from support.kubernetes.references import EXTERNAL_SECRETS, Manifest, Manifests, PodTemplate, matches, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lines import MakeLine, Struck, lines, struck_line
+from support.pipelines import MakeLine, Struck, lines, struck_line
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
-from short_lived import QUICK, WITHOUT_SLOW_TABLES
+from support.spark_settings import QUICK, WITHOUT_SLOW_TABLES
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 

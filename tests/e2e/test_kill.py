@@ -6,8 +6,8 @@ Traces are on meanwhile: each alert's leads from the producer through all of the
 import pytest
 from cardwatch_cli.demo.report import build_report
 from cardwatch_contracts.cards import find_card_numbers
-from lines import Struck
-from whole_traces import whole_traces
+from support.pipelines import Struck
+from support.whole_traces import whole_traces
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 

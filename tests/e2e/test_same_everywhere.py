@@ -19,8 +19,8 @@ from cardwatch_detector.spark_session import INTERPRETED
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
 from cardwatch_platform.processes import GuardedProcess, log_tail
-from lines import Struck
-from short_lived import QUICK
+from support.pipelines import Struck
+from support.spark_settings import QUICK
 from typer.testing import CliRunner
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]

@@ -18,8 +18,8 @@ from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.warm_up import made_up_transaction
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
-from short_lived import QUICK
-from topic_reader import messages
+from support.spark_settings import QUICK
+from support.topics import messages
 
 MINUTE = 60_000_000
 START = 1_795_478_400_000_000

@@ -19,7 +19,8 @@ from cardwatch_detector.warm_up import made_up_transaction
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
 from confluent_kafka import Producer
 from deltalake import DeltaTable, write_deltalake
-from topic_reader import messages
+from support import partial_lakehouse
+from support.topics import messages
 
 pytestmark = pytest.mark.integration
 
@@ -53,7 +54,7 @@ class Lakehouse:
 
     def start(self) -> None:
         # What follows silver as well would take the processor.
-        command = [sys.executable, str(Path(__file__).with_name("partial_lakehouse.py")), GOLD_CARD_PROFILE.name]
+        command = [sys.executable, partial_lakehouse.__file__, GOLD_CARD_PROFILE.name]
         command += ["--make", SILVER_TRANSACTIONS.name, GOLD_CARD_DAYS.name, "--few-rows"]
         with (self._directory / "lakehouse.log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -23,7 +23,7 @@ from cardwatch_service.metrics import CONSUMER_POSITION
 from cardwatch_service.token_settings import TokenSettings
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
-from topic_reader import ends, messages
+from support.topics import ends, messages
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,6 @@ from threading import Event
 from typing import Any
 from uuid import uuid4
 
-import mortal_lakehouse
 import pytest
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.identity import alert_id, dead_letter_id
@@ -37,11 +36,12 @@ from cardwatch_contracts.wire import HEADER, Decoder, Encoder
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
 from deltalake import DeltaTable
-from meanwhile import meanwhile
-from minutes_by_duckdb import defined_minutes, kept_minutes
 from prometheus_client.parser import text_string_to_metric_families
-from topic_reader import ends, messages
-from velocity_by_duckdb import grouped_windows, kept_windows
+from support import killable_lakehouse
+from support.background import meanwhile
+from support.recomputed.pipeline_minutes import defined_minutes, kept_minutes
+from support.recomputed.velocity_windows import grouped_windows, kept_windows
+from support.topics import ends, messages
 
 pytestmark = pytest.mark.integration
 
@@ -117,7 +117,7 @@ class Line:
             "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(self.directory / "tables"),
             "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(self.directory / "checkpoints"),
         }
-        command = [sys.executable, mortal_lakehouse.__file__, str(self.lives)]
+        command = [sys.executable, killable_lakehouse.__file__, str(self.lives)]
         self.lives += 1
         with (self.directory / "lakehouse.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

@@ -24,9 +24,9 @@ from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
-from postgres_server import PostgresServer, server_or_skip
 from prometheus_client.parser import text_string_to_metric_families
-from topic_reader import messages
+from support.postgres_server import PostgresServer, server_or_skip
+from support.topics import messages
 
 pytestmark = pytest.mark.integration
 

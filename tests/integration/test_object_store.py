@@ -27,7 +27,8 @@ from cardwatch_platform.embedded import spark_classpath
 from cardwatch_platform.ports import HOST, free_port
 from confluent_kafka import Producer
 from deltalake import write_deltalake
-from topic_reader import messages
+from support import partial_lakehouse
+from support.topics import messages
 from typer.testing import CliRunner, Result
 
 pytestmark = pytest.mark.integration
@@ -103,7 +104,7 @@ class Lakehouse:
 
     def __init__(self, environment: Mapping[str, str], log: Path) -> None:
         self._log = log
-        command = [sys.executable, str(Path(__file__).with_name("partial_lakehouse.py"))]
+        command = [sys.executable, partial_lakehouse.__file__]
         command += [BRONZE_TRANSACTIONS.name, SILVER_TRANSACTIONS.name, "--make", BRONZE_QUARANTINE.name]
         with log.open("ab") as output:
             self.process = subprocess.Popen(

@@ -25,7 +25,7 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.token_settings import TokenSettings
 from confluent_kafka import Message
-from topic_reader import ends, messages
+from support.topics import ends, messages
 
 pytestmark = pytest.mark.integration
 

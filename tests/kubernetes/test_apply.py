@@ -17,9 +17,9 @@ import pytest
 import yaml
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.embedded import spark_java_home
-from kubernetes_crds import SOURCES
-from kubernetes_references import EXTERNAL_SECRETS, Manifests, problems
-from kubernetes_spark import start_executors, submit
+from support.kubernetes.crds import SOURCES
+from support.kubernetes.references import EXTERNAL_SECRETS, Manifests, problems
+from support.kubernetes.spark import start_executors, submit
 
 pytestmark = pytest.mark.kubernetes
 

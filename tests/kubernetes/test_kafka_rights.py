@@ -43,8 +43,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from kubernetes_crds import documents
-from kubernetes_references import Manifests
+from support.kubernetes.crds import documents
+from support.kubernetes.references import Manifests
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 

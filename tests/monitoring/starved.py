@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Final
 
-from meanwhile import meanwhile
+from support.background import meanwhile
 
 _RUNS_SECONDS: Final = 0.05
 _STANDS_SECONDS: Final = 0.45

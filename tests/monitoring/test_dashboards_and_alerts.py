@@ -29,7 +29,7 @@ from monitoring.fake_snowflake import Loader, loader
 from monitoring.panels import Question, questions
 from monitoring.prometheus import ALERTMANAGER, DEPLOY, PROMETHEUS, Watch
 from monitoring.starved import starved
-from postgres_server import PostgresServer, server_or_skip
+from support.postgres_server import PostgresServer, server_or_skip
 
 pytestmark = [pytest.mark.integration, pytest.mark.observability, pytest.mark.timeout(900)]
 

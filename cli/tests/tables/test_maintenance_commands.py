@@ -10,7 +10,7 @@ from cardwatch_cli.tables import query
 from cardwatch_cli.tables.query import answer, connected
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
-from small_lake import CARD, NOON, OTHER, holding, message, payment, write
+from support.small_delta_tables import CARD, NOON, OTHER, holding, message, payment, write
 from typer.testing import CliRunner, Result
 
 

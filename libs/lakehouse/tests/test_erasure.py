@@ -20,7 +20,7 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
 )
 from deltalake import DeltaTable
-from small_lake import CARD, NOON, OTHER, holding, message, payment, write
+from support.small_delta_tables import CARD, NOON, OTHER, holding, message, payment, write
 
 TOKEN = CARD.encode()
 

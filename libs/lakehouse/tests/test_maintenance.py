@@ -21,7 +21,7 @@ from cardwatch_lakehouse.maintenance.planning import MOST_FILES, Action, Task, p
 from cardwatch_lakehouse.maintenance.vacuum import vacuum
 from cardwatch_lakehouse.tables import ALL_TABLES, BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACTIONS
 from deltalake import DeltaTable
-from small_lake import CARD, NOON, message, payment, write
+from support.small_delta_tables import CARD, NOON, message, payment, write
 
 SILVER = SILVER_TRANSACTIONS.name
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

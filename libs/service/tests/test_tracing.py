@@ -14,9 +14,9 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.otel import OpenTelemetry, UnmistakableIds, sampler
 from cardwatch_service.trace_context import as_headers, as_text_headers, carried, is_sampled
 from cardwatch_service.tracing import OUTCOME, SPANS_TOTAL, Span, Tracer, TracingSettings, tracing
-from otlp_collector import Collector, collector
-from recorded_spans import ALWAYS, Recorded
 from structlog.testing import capture_logs
+from support.otlp_collector import Collector, collector
+from support.recorded_spans import ALWAYS, Recorded
 
 TRACE, STEP = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{STEP}-01"

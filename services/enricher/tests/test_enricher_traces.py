@@ -11,7 +11,7 @@ from cardwatch_enricher.publish import PublicationFailedError
 from cardwatch_enricher.traces import Traces
 from cardwatch_service.trace_context import carried, is_sampled
 from fastavro import schemaless_reader
-from recorded_spans import Recorded, id_of, parent_id_of, parent_of
+from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
 
 SILVER = Target("silver", Encoder("enriched_transaction", 1))
 LETTERS = Target("letters", Encoder("dead_letter", 2))

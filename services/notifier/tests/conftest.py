@@ -18,7 +18,7 @@ from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.protocol import Arrival, Attempt, Message, Outbox, Partition
 from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
-from postgres_server import PostgresServer, server_or_skip
+from support.postgres_server import PostgresServer, server_or_skip
 
 SECOND = 1_000_000
 FAR_AHEAD = 2**62

@@ -19,7 +19,7 @@ from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
-from recorded_spans import Recorded, id_of, parent_id_of, parent_of
+from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 STEP = "00f067aa0ba902b7"

@@ -10,7 +10,7 @@ from cardwatch_producer.sink import KafkaSink
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.trace_context import carried, is_sampled
 from cardwatch_service.tracing import Tracer
-from recorded_spans import Recorded, id_of, parent_of
+from support.recorded_spans import Recorded, id_of, parent_of
 
 
 class Sent:

@@ -11,8 +11,8 @@ from cardwatch_detector.alert_traces import AlertTraces
 from cardwatch_detector.silver_range import SilverMessage
 from cardwatch_detector.warm_up import made_up_transaction
 from cardwatch_service.trace_context import carried
-from recorded_spans import Recorded, id_of, parent_id_of, parent_of
 from structlog.testing import capture_logs
+from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
 
 SILVER_ID, ALERT_ID = 3, 4
 START = {"silver": {"0": 10, "1": 20}, "profiles": {"0": 1}}

@@ -23,8 +23,8 @@ from cardwatch_lakehouse.tables import (
     Table,
 )
 from deltalake import DeltaTable, write_deltalake
-from minutes_by_duckdb import defined_minutes, kept_minutes
 from pyspark.sql import SparkSession
+from support.recomputed.pipeline_minutes import defined_minutes, kept_minutes
 
 START = datetime(2026, 6, 10, 23, 50, tzinfo=UTC)
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, SILVER_TRANSACTIONS
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
-from small_lake import CARD, message, payment, write
+from support.small_delta_tables import CARD, message, payment, write
 
 LATE = {"table": "bronze.late"}
 

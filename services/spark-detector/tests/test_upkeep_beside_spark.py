@@ -16,7 +16,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACT
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
-from small_lake import CARD, OTHER, holding, payment, write
+from support.small_delta_tables import CARD, OTHER, holding, payment, write
 
 
 def append(spark: SparkSession, lake: Path, table: Table, **row: Any) -> None:

@@ -21,7 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from velocity_by_duckdb import KEYS, grouped_windows, kept_windows
+from support.recomputed.velocity_windows import KEYS, grouped_windows, kept_windows
 
 START = datetime(2026, 6, 10, 23, 40, tzinfo=UTC)
 WAIT_SECONDS = 240.0

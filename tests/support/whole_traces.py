@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from otlp_collector import ReceivedSpan
+from support.otlp_collector import ReceivedSpan
 
 # Every trace is recorded and told at once.
 EVERYTHING: Final = {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "200", "NO_PROXY": "127.0.0.1"}

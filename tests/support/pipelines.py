@@ -9,11 +9,12 @@ from typing import Any, Final, NamedTuple
 
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.services import DETECTOR, ENRICHER, NOTIFIER
-from otlp_collector import Collector, collector
-from short_lived import QUICK, WITHOUT_SLOW_TABLES
-from whole_traces import EVERYTHING
 
-REPOSITORY: Final = Path(__file__).parents[1]
+from support.otlp_collector import Collector, collector
+from support.spark_settings import QUICK, WITHOUT_SLOW_TABLES
+from support.whole_traces import EVERYTHING
+
+REPOSITORY: Final = Path(__file__).parents[2]
 
 MakeLine = Callable[..., Pipeline]
 

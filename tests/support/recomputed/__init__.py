@@ -1,0 +1,1 @@
+"""Gold tables recomputed by DuckDB from their definition in the docs, to compare Spark's with."""
