@@ -1,8 +1,9 @@
-"""docker-compose.yml, .env.example and the Dockerfiles, read as text: what must hold of each service and image.
+"""docker-compose.yml, .env.example and the Dockerfile, read as text: what must hold of each service and image.
 
 `make test-images` builds and runs them; this needs no docker.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -21,11 +22,17 @@ COMPOSE: Final = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
 OURS: Final = {name for name, service in SERVICES.items() if "build" in service}
 JOBS: Final = {name for name, service in SERVICES.items() if service.get("restart") == "no"}
-DOCKERFILES: Final = sorted([*ROOT.glob("services/*/Dockerfile"), ROOT / "cli/Dockerfile"])
+DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 PYTHON: Final = "python:3.11-slim-bookworm"
 USER: Final = "10001:10001"
 # Kafka writes its configuration at the start, the registry its extensions, into places of their own images.
 WRITABLE_ROOT: Final = {"kafka", "registry"}
+
+# Stage name → what it starts from and its whole text.
+STAGES: Final = {
+    found[2]: (found[1], found[0])
+    for found in re.finditer(r"^FROM (\S+) AS ([\w-]+)$\n(?:(?!FROM ).*\n)*", DOCKERFILE, re.M)
+}
 
 _REFERENCE: Final = re.compile(r"(?<!\$)\$\{(\w+)(?::?-([^}]*))?\}")
 
@@ -47,6 +54,28 @@ def locked(path: Path) -> dict[str, str]:
     """name → its whole entry (version, marker, checksums) in a file of pinned requirements."""
     entries = re.split(r"^(?=[A-Za-z0-9])", path.read_text(), flags=re.M)
     return {canonicalize_name(re.split(r"[=\[ ]", entry)[0]): entry.strip() for entry in entries if entry[:1].isalnum()}
+
+
+def what_runs(image: str) -> str:
+    """The stages that make up an image, the first one first, without its base."""
+    base, text = STAGES[image]
+    return text if base == "${BASE}" else what_runs(base) + text
+
+
+def image_requirements(*arguments: str) -> list[str]:
+    """What scripts/image-requirements prints."""
+    command = [sys.executable, str(ROOT / "scripts/image-requirements"), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")[:-1]
+
+
+# image → the directory of the package that it is made for.
+OWN_PACKAGES: Final = {
+    image: package
+    for image in image_requirements()
+    if image not in ("build", "artifacts")
+    for package in image_requirements(image, "packages")
+    if not package.startswith("libs/")
+}
 
 
 def test_the_settings_file_lists_exactly_the_variables_that_are_read() -> None:
@@ -91,7 +120,7 @@ def test_every_service_ends_and_restarts_as_it_should(name: str) -> None:
     assert service["restart"] == "unless-stopped"
     assert service.get("stop_grace_period"), "no grace period"
     own = "healthcheck" in service
-    assert own or "HEALTHCHECK --interval" in (ROOT / service["build"]["dockerfile"]).read_text()
+    assert own or "HEALTHCHECK --interval" in what_runs(service["build"]["target"])
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -152,60 +181,76 @@ def test_every_mounted_file_is_there() -> None:
 
 def test_every_service_of_the_repository_has_an_image() -> None:
     packages = {path.parent for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "cli/pyproject.toml"]}
-    assert {path.parent for path in DOCKERFILES} == packages
-    assert {ROOT / SERVICES[name]["build"]["dockerfile"] for name in OURS} == set(DOCKERFILES)
+    assert {ROOT / package for package in OWN_PACKAGES.values()} == packages
+    assert {SERVICES[name]["build"]["target"] for name in OURS} == set(OWN_PACKAGES)
 
 
-@pytest.fixture(params=DOCKERFILES, ids=lambda path: path.parent.name)
-def dockerfile(request: pytest.FixtureRequest) -> str:
-    path: Path = request.param
-    return path.read_text()
+def test_every_service_is_built_as_its_image_is_called() -> None:
+    for name in OURS:
+        build = SERVICES[name]["build"]
+        assert f"}}{build['target']}:$" in SERVICES[name]["image"]
+        assert build["args"]["IMAGE"] == build["target"], name
+        assert build["args"].keys() >= {"VERSION", "REVISION"}
 
 
-def test_bases_are_pinned(dockerfile: str) -> None:
-    stages = re.findall(r"^FROM (\S+)(?: AS (\w+))?$", dockerfile, re.M)
-    named = {name for _, name in stages}
-    assert {base for base, _ in stages} - named == {PYTHON}
-    assert len(stages) > 1, "what builds must not be in what runs"
+def test_bases_are_pinned() -> None:
+    bases = {base for base, _ in STAGES.values()} - {"${BASE}"}
+    bases |= set(re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.M))
+    bases |= {SERVICES[name]["build"]["args"].get("BASE", "python") for name in OURS}
+    assert bases - STAGES.keys() == {PYTHON}
+    assert len(STAGES) == len(re.findall(r"^FROM ", DOCKERFILE, re.M))
 
 
-def test_images_run_without_privileges_and_say_what_they_are(dockerfile: str) -> None:
-    final = dockerfile[dockerfile.rindex("\nFROM ") :]
-    assert re.findall(r"^USER (\S+)$", dockerfile, re.M) == [USER]
+@pytest.fixture(params=OWN_PACKAGES)
+def image(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def test_what_builds_is_not_in_what_runs(image: str) -> None:
+    assert not re.search(r"\b(pip|binutils)\b", what_runs(image))
+
+
+def test_images_run_without_privileges_and_say_what_they_are(image: str) -> None:
+    final = what_runs(image)
+    assert re.findall(r"^USER (\S+)$", final, re.M) == [USER]
     assert re.search(r'^ENTRYPOINT \["', final, re.M), "the exec form makes the service process 1, which gets SIGTERM"
     assert re.search(r"^HEALTHCHECK ", final, re.M)
     for label in ("title", "description", "version", "revision"):
         assert f"org.opencontainers.image.{label}=" in final
-    assert not re.search(r"\b(curl|wget|sudo)\b", dockerfile)
+    assert not re.search(r"\b(curl|wget|sudo)\b", DOCKERFILE)
 
 
-def test_images_install_pinned_versions_with_checksums_only(dockerfile: str) -> None:
-    for command in re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]*", dockerfile):
+def test_images_install_pinned_versions_with_checksums_only() -> None:
+    commands = re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&]*", DOCKERFILE)
+    assert commands
+    for command in commands:
         assert "--require-hashes" in command or "--no-index" in command, command
 
 
-def _image_requirements(*arguments: str) -> list[str]:
-    command = [sys.executable, str(ROOT / "scripts/image-requirements"), *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")[:-1]
+def test_an_image_copies_the_packages_that_it_needs_and_no_other(image: str, tmp_path: Path) -> None:
+    """The command of the stage ``sources``, run here; what it chooses is all that the stage ``packages`` copies."""
+    assert re.findall(r"^COPY (.*)$", STAGES["packages"][1], re.M) == ["--from=sources /packages ./"]
+    (command,) = re.findall(r"^RUN ((?:.*\\\n)*.*)$", STAGES["sources"][1], re.M)
+    for directory in ("/packages", "/downloader"):
+        command = re.sub(rf" {directory}\b", f" {tmp_path}{directory}", command)
+    command = command.replace("python ", f"{sys.executable} ")
+    subprocess.run(["/bin/sh", "-euc", command], cwd=ROOT, env={**os.environ, "IMAGE": image}, check=True)
+    for directory, name in (("packages", image), ("downloader", "artifacts")):
+        copied = {path.parent for path in (tmp_path / directory).glob("**/pyproject.toml")}
+        wanted = image_requirements(name, "packages")
+        assert {str(path.relative_to(tmp_path / directory)) for path in copied} == set(wanted)
+        assert OWN_PACKAGES[image] in wanted or name == "artifacts"
 
 
-def test_an_image_copies_the_packages_that_it_needs_and_no_other(dockerfile: str) -> None:
-    image = next(x for x in _image_requirements() if f"requirements/images/{x}.txt" in dockerfile and x != "build")
-    wanted = set(_image_requirements(image, "packages"))
-    before_jars, _, after = dockerfile.partition("FROM build AS jars")
-    _, _, after = after.partition("FROM build AS packages")
-    copied = set(re.findall(r"^COPY ((?:libs|services)/[\w-]+|cli) ", before_jars + after, re.M))
-    assert copied == wanted
-
-
-@pytest.mark.parametrize("image", _image_requirements())
+@pytest.mark.parametrize("image", image_requirements())
 def test_what_an_image_installs_is_part_of_the_lock_and_complete(image: str) -> None:
     everything, own = locked(ROOT / "requirements/requirements.txt"), locked(ROOT / f"requirements/images/{image}.txt")
     for name, entry in own.items():
         version, checksums = entry.split(" ")[0].partition("==")[2], set(re.findall(r"sha256:\w+", entry))
         assert everything[name].split(" ")[0].partition("==")[2] == version, f"`make lock` was not run: {name}"
         assert checksums <= set(re.findall(r"sha256:\w+", everything[name])), name
-    direct = [Requirement(text) for text in _image_requirements(image)]
+    direct = [Requirement(text) for text in image_requirements(image)]
     assert {canonicalize_name(requirement.name) for requirement in direct} <= own.keys(), "`make lock` was not run"
     waiting, done = list(direct), set()
     while waiting:
