@@ -18,7 +18,9 @@ import kubernetes_validate
 import pytest
 import yaml
 from cardwatch_contracts.topics import ALL_TOPICS
-from cardwatch_detector.settings import LakehouseSettings, SparkSettings, VelocitySettings
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.runtime.settings import SparkSettings
+from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_notifier.settings import NotifierSettings
 from cardwatch_producer.settings import ProducerSettings
@@ -253,7 +255,7 @@ def test_what_a_service_does_at_its_end_fits_into_its_grace_period(manifests: Ma
     assert grace["enricher"] > EnricherSettings().stop_grace_seconds + 5
     assert grace["notifier"] > NotifierSettings().webhook_timeout_seconds + 10
     for application in manifests.of("SparkApplication"):
-        # cardwatch_detector.supervise gives a micro-batch 30 s.
+        # cardwatch_detector.runtime.supervision gives a micro-batch 30 s.
         assert application["spec"]["driver"]["template"]["spec"]["terminationGracePeriodSeconds"] > 35
 
 

@@ -15,7 +15,7 @@ from cardwatch_cli.main import app
 from cardwatch_cli.tables.query import answer, connected
 from cardwatch_cli.tables.rebuild.compare import compare_table
 from cardwatch_contracts.schemas import parsed_schema
-from cardwatch_detector.spark_session import INTERPRETED
+from cardwatch_detector.runtime.session import INTERPRETED
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
 from cardwatch_platform.processes import GuardedProcess, log_tail

@@ -15,7 +15,7 @@ import pytest
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Decoder, Encoder
-from cardwatch_detector.warm_up import made_up_transaction
+from cardwatch_detector.velocity.warm_up import made_up_transaction
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families
 from support.spark_settings import QUICK

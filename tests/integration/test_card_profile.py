@@ -15,7 +15,7 @@ import pytest
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import CARD_PROFILES, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Decoder
-from cardwatch_detector.warm_up import made_up_transaction
+from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
 from confluent_kafka import Producer
 from deltalake import DeltaTable, write_deltalake

@@ -17,7 +17,7 @@ from cardwatch_cli.main import app
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
-from cardwatch_detector.warm_up import made_up_transaction
+from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.locations import locate
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS

@@ -20,11 +20,12 @@ from itertools import count
 from threading import Thread
 from typing import Any, Final
 
-from cardwatch_detector import runtime
 from cardwatch_detector.lakehouse import bootstrap
 from cardwatch_detector.lakehouse.query import LakehouseQuery
-from cardwatch_detector.settings import LakehouseSettings, SparkSettings
-from cardwatch_detector.spark_session import build_session
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.runtime import run_queries as runtime
+from cardwatch_detector.runtime.session import build_session
+from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import DataFrame, SparkSession

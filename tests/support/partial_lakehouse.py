@@ -8,11 +8,12 @@ from argparse import ArgumentParser
 from collections.abc import Collection
 from typing import Any
 
-from cardwatch_detector import runtime
-from cardwatch_detector.lakehouse import bootstrap, profile_refresh
-from cardwatch_detector.lakehouse.create import create
-from cardwatch_detector.settings import LakehouseSettings
-from cardwatch_detector.spark_session import COMPILED
+from cardwatch_detector.lakehouse import bootstrap
+from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.profiles import refresh as profile_refresh
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.runtime import run_queries as runtime
+from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_lakehouse.tables import ALL_TABLES
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from cardwatch_detector.spark_session import QUICK_JVM
+from cardwatch_detector.runtime.session import QUICK_JVM
 
 QUICK: Final[Mapping[str, str]] = {
     # What the optimising compiler makes is thrown away before it pays: in the first half minute it takes the time of

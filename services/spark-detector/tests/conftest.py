@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 import pytest
-from cardwatch_detector.lakehouse.session_settings import Size
-from cardwatch_detector.settings import SparkSettings
-from cardwatch_detector.spark_session import COMPILED, DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_detector.runtime.session import COMPILED, DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
+from cardwatch_detector.runtime.session_settings import Size
+from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath, spark_java_home

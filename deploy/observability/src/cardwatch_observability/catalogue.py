@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from cardwatch_detector.lakehouse.maintenance.maintenance import UpkeepMetrics
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
-from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics
-from cardwatch_detector.lakehouse.upkeep import UpkeepMetrics
-from cardwatch_detector.late_keeper import LateMetrics
-from cardwatch_detector.progress import QueryMetrics
-from cardwatch_detector.rule_keeper import RuleMetrics
-from cardwatch_detector.velocity import AlertMetrics
+from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
+from cardwatch_detector.runtime.progress import QueryMetrics
+from cardwatch_detector.velocity.late.late_keeper import LateMetrics
+from cardwatch_detector.velocity.query import AlertMetrics
+from cardwatch_detector.velocity.rules.rule_keeper import RuleMetrics
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_service.metrics import Metrics

@@ -21,7 +21,7 @@ app = typer.Typer(
 @app.command()
 def velocity() -> None:
     """Evaluate rules over exact sliding windows, one query a scope; alerts go to alerts.v1."""
-    from cardwatch_detector.bootstrap import run_velocity
+    from cardwatch_detector.velocity.bootstrap import run_velocity
 
     with one_sentence_errors():
         run_velocity(Shutdown().install())

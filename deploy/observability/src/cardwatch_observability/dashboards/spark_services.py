@@ -2,13 +2,7 @@
 
 from typing import Any, Final
 
-from cardwatch_detector.lakehouse.metrics import ROWS_WRITTEN_TOTAL
-from cardwatch_detector.lakehouse.profile_refresh import (
-    NEWEST_PROFILE_SECONDS,
-    PROFILE_REFRESH_SECONDS,
-    PROFILES_PUBLISHED_TOTAL,
-)
-from cardwatch_detector.lakehouse.upkeep import (
+from cardwatch_detector.lakehouse.maintenance.maintenance import (
     LIVE_BYTES,
     LIVE_FILES,
     PARTITION_FILES_MAX,
@@ -18,8 +12,13 @@ from cardwatch_detector.lakehouse.upkeep import (
     UPKEEP_SECONDS,
     UPKEEP_TIMESTAMP_SECONDS,
 )
-from cardwatch_detector.late_keeper import LATE_TOTAL
-from cardwatch_detector.progress import (
+from cardwatch_detector.lakehouse.metrics import ROWS_WRITTEN_TOTAL
+from cardwatch_detector.lakehouse.profiles.refresh import (
+    NEWEST_PROFILE_SECONDS,
+    PROFILE_REFRESH_SECONDS,
+    PROFILES_PUBLISHED_TOTAL,
+)
+from cardwatch_detector.runtime.progress import (
     BATCH_SECONDS,
     BATCHES_TOTAL,
     INPUT_ROWS_TOTAL,
@@ -29,8 +28,9 @@ from cardwatch_detector.progress import (
     STATE_ROWS,
     WATERMARK_SECONDS,
 )
-from cardwatch_detector.rule_keeper import RULES
-from cardwatch_detector.velocity import ALERTS_TOTAL
+from cardwatch_detector.velocity.late.late_keeper import LATE_TOTAL
+from cardwatch_detector.velocity.query import ALERTS_TOTAL
+from cardwatch_detector.velocity.rules.rule_keeper import RULES
 from cardwatch_service.metrics import CONSUMED_TOTAL, LATENCY_SECONDS, REFUSED_TOTAL
 
 from cardwatch_observability.catalogue import DETECTOR, LAKEHOUSE

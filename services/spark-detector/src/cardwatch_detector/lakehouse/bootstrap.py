@@ -9,18 +9,18 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 
-from cardwatch_detector.lakehouse.create import create
+from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.maintenance.maintenance import upkeep_thread
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
-from cardwatch_detector.lakehouse.minutes_query import minutes_query
-from cardwatch_detector.lakehouse.profile_query import profile_query
-from cardwatch_detector.lakehouse.profile_refresh import ProfileMetrics
-from cardwatch_detector.lakehouse.queries import table_queries
-from cardwatch_detector.lakehouse.upkeep import upkeep_thread
-from cardwatch_detector.lakehouse.velocity_query import velocity_queries
-from cardwatch_detector.object_stores import for_stores
-from cardwatch_detector.runtime import Query, run_queries
-from cardwatch_detector.settings import LakehouseSettings
-from cardwatch_detector.spark_session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
+from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
+from cardwatch_detector.lakehouse.profiles.query import profile_query
+from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.lakehouse.topic_queries import table_queries
+from cardwatch_detector.lakehouse.velocity_windows.query import velocity_queries
+from cardwatch_detector.runtime.object_stores import for_stores
+from cardwatch_detector.runtime.run_queries import Query, run_queries
+from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
 # The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
 # clusters is scaled down to micro-batches.

@@ -9,7 +9,7 @@ from cardwatch_rules.parse import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.failures import Writer, failing_briefly
+from cardwatch_detector.runtime.failures import Writer, failing_briefly
 
 _POOL: Final = "spark.scheduler.pool"
 

@@ -24,17 +24,18 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.card_days import refresh_days
-from cardwatch_detector.lakehouse.card_profile import refresh_profiles
-from cardwatch_detector.lakehouse.create import create
-from cardwatch_detector.lakehouse.minute_figures import TABLES as OF_MINUTES
-from cardwatch_detector.lakehouse.pipeline_minutes import refresh_minutes
-from cardwatch_detector.lakehouse.profile_calendar import kept_from, last_day, newest_profile, plan
-from cardwatch_detector.lakehouse.read import held
-from cardwatch_detector.lakehouse.velocity_5m import refresh_velocity
-from cardwatch_detector.object_stores import for_stores
-from cardwatch_detector.settings import LakehouseSettings, SparkSettings
-from cardwatch_detector.spark_session import DELTA, JAVA_OPTIONS, STEADY_JVM, build_session
+from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.pipeline_minutes.figures import TABLES as OF_MINUTES
+from cardwatch_detector.lakehouse.pipeline_minutes.refresh import refresh_minutes
+from cardwatch_detector.lakehouse.profiles.calendar import kept_from, last_day, newest_profile, plan
+from cardwatch_detector.lakehouse.profiles.card_days import refresh_days
+from cardwatch_detector.lakehouse.profiles.card_profile import refresh_profiles
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.lakehouse.velocity_windows.windows import refresh_velocity
+from cardwatch_detector.runtime.object_stores import for_stores
+from cardwatch_detector.runtime.session import DELTA, JAVA_OPTIONS, STEADY_JVM, build_session
+from cardwatch_detector.runtime.settings import SparkSettings
 
 CHANGED_BY: Final = "rebuild"
 _PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")

@@ -1,0 +1,1 @@
+"""The tables gold.alerts and gold.alert_labels."""

@@ -1,0 +1,124 @@
+"""``gold.alerts``: one row an alert, with its current status and label, from the alerts and the feedback topic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+from cardwatch_lakehouse.tables import GOLD_ALERTS
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.alerts.changed_alerts import KNOWN, SAID, WHEN, news
+from cardwatch_detector.lakehouse.alerts.label_counts import Verdicts
+from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter, labelled, labels_of
+from cardwatch_detector.lakehouse.bronze.alert_events import IDENTITY, keep_events
+from cardwatch_detector.lakehouse.io.arrivals import among, arrived, collected
+from cardwatch_detector.lakehouse.io.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.time_ranges import in_stretches, stretches
+from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
+from cardwatch_detector.lakehouse.io.update import update
+from cardwatch_detector.lakehouse.io.write import append, cached, in_few_files
+
+_ID: Final = "alert_id"
+
+# An alert's id is made of its transaction's, and all its events have that transaction's event time: only there need the
+# table be looked at, whatever it holds. The margin is for a transaction that a producer sent with several times: what a
+# detector takes for one is less than twice its horizon (30 h by default) apart.
+_SAME_WITHIN_US: Final = 3 * 24 * 3600 * 1_000_000
+
+# Beside the alerts that a micro-batch adds.
+_PART: Final = "changed"
+
+
+@dataclass(frozen=True)
+class AlertAndFeedbackWriter:
+    """Writes micro-batches that hold both topics: two queries that merged into one table would get in each other's way.
+
+    Alerts first, with the labels that have come before; then labels, for alerts that come later and onto those that are
+    there. Whichever comes first, the end is the same.
+
+    Attributes:
+        feedback_topic: full name; every other message is an alert.
+        verdicts: counts the labels that hold.
+    """
+
+    feedback_topic: str
+    alerts: "AlertWriter"
+    feedback: FeedbackWriter
+    verdicts: Verdicts
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch; writing it again changes nothing."""
+        is_feedback = F.col("topic") == self.feedback_topic
+        # Read once: Spark counts the rows that a query takes in each time that they are read.
+        with cached(batch) as messages:
+            self.alerts(messages.where(~is_feedback), batch_id)
+            labels = self.feedback(messages.where(is_feedback), batch_id)
+        self.verdicts.after(batch.sparkSession, labels_came=labels > 0)
+
+
+@dataclass(frozen=True)
+class AlertWriter(TopicWriter):
+    """Keeps alert events as they are; then adds the alerts that are new, and changes those whose status is.
+
+    Not a MERGE of all: most alerts are new, and a MERGE costs several times what looking and appending do. The table's
+    statuses have this one writer, so that nothing comes in between looking and writing.
+
+    Attributes:
+        events_written: called with the number of events after each commit.
+    """
+
+    events_written: Callable[[int], None]
+
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        record = F.col(RECORD)
+        said = (*dict.fromkeys((*SAID, *IDENTITY)), "event_time")
+        arrivals = arrived(
+            messages.records, *(record[name].alias(name) for name in said), F.col("timestamp").alias(WHEN)
+        )
+        self.events_written(keep_events(messages, arrivals, self.tables_dir, batch_id))
+        session = messages.session
+        new, changed = news(arrivals, self._known(session, arrivals))
+        labels = labels_of(session, arrivals[_ID], self.tables_dir)
+        if new.height:
+            rows = labelled(alert_rows(messages.at(new)), labels)
+            append(in_few_files(rows, new.height), GOLD_ALERTS, self.tables_dir, batch_id)
+            self.written(new.height)
+        if changed.height:
+            rows = labelled(alert_rows(messages.at(changed)), labels)
+            same = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
+            self.written(update(rows, GOLD_ALERTS, self.tables_dir, same, batch_id, _PART))
+
+    def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = held(session, self.tables_dir, GOLD_ALERTS)
+        near = table.where(_near(arrivals, "event_time"))
+        return collected(among(near, _ID, arrivals[_ID]).select(*KNOWN))
+
+
+def _near(arrivals: pl.DataFrame, event_time: str) -> str:
+    return in_stretches(stretches(arrivals["event_time"].dt.epoch("us"), _SAME_WITHIN_US), event_time)
+
+
+def alert_rows(messages: DataFrame) -> DataFrame:
+    """Columns of GOLD_ALERTS but the label, from Kafka's and RECORD."""
+    return messages.select(
+        f"{RECORD}.*",
+        F.col("partition").alias("alert_partition"),
+        F.col("offset").alias("alert_offset"),
+        F.col("timestamp").alias("alert_broker_time"),
+    ).withColumn("measures", F.transform("measures", _measure))
+
+
+def _measure(measure: Column) -> Column:
+    # Avro's union of long and double is a struct in Spark, one of whose members is not null.
+    whole, fraction = measure["value"]["member0"], measure["value"]["member1"]
+    return F.struct(
+        measure["name"].alias("name"),
+        measure["expression"].alias("expression"),
+        measure["window_us"].alias("window_us"),
+        F.coalesce(fraction, whole.cast("double")).alias("value"),
+        whole.alias("value_long"),
+        measure["text"].alias("text"),
+    )

@@ -1,0 +1,1 @@
+"""The bronze tables: messages as they came."""

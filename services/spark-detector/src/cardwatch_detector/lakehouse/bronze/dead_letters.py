@@ -1,0 +1,80 @@
+"""Dead letters of every service into ``bronze.quarantine``: what was refused, where it was, by whom and why."""
+
+from typing import Final
+
+import polars as pl
+from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.io.arrivals import among, arrived, collected
+from cardwatch_detector.lakehouse.io.card_numbers import redacted
+from cardwatch_detector.lakehouse.io.decode import REASON, RECORD, Decoded
+from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
+from cardwatch_detector.lakehouse.io.unseen import unseen
+from cardwatch_detector.lakehouse.io.write import append, in_few_files
+
+# A service that is killed before it commits its position refuses the same messages again. Which message that was, in
+# the dead letter's words -> in the table's.
+_SOURCE: Final = {"source_topic": "topic", "source_partition": "partition", "source_offset": "offset"}
+_IDENTITY: Final = ("service", *_SOURCE)
+
+# Beside what the lakehouse itself refuses in the same micro-batch.
+_PART: Final = "dead_letters"
+
+
+class DeadLetterWriter(TopicWriter):
+    """Appends the dead letters that the table does not have yet; what is no dead letter goes to quarantine itself.
+
+    Not a MERGE: in Delta that would get in the way of the other queries' appends. Dead letters have this one writer, so
+    that nothing comes in between looking and writing.
+    """
+
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        arrivals = arrived(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
+        new = unseen(arrivals, self._known(messages.session, arrivals), _IDENTITY)
+        if new.height:
+            rows, _ = redacted(letter_rows(messages.at(new)), ~_is_framed(F.col("value")))
+            rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
+            append(in_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
+            self.written(new.height)
+
+    def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = held(session, self.tables_dir, BRONZE_QUARANTINE)
+        found = among(table, "offset", arrivals["source_offset"])
+        return collected(found.select("service", *(F.col(name).alias(source) for source, name in _SOURCE.items())))
+
+
+def letter_rows(messages: DataFrame) -> DataFrame:
+    """Columns of BRONZE_QUARANTINE from Kafka's and RECORD; ``redacted_before`` instead of ``redacted``."""
+    letter = F.col(RECORD)
+    headers = F.transform(letter["headers"], _header)
+    return messages.select(
+        letter["source_topic"].alias("topic"),
+        letter["source_partition"].alias("partition"),
+        letter["source_offset"].alias("offset"),
+        letter["source_time"].alias("broker_time"),
+        letter["key"].alias("key"),
+        letter["value"].alias("value"),
+        letter["reason"].alias(REASON),
+        letter["redacted"].alias("redacted_before"),
+        F.current_timestamp().alias("quarantined_at"),
+        letter["service"].alias("service"),
+        letter["detail"].alias("detail"),
+        headers.alias("headers"),
+        letter["refused_at"].alias("refused_at"),
+        F.col("topic").alias("dead_letter_topic"),
+        F.col("partition").alias("dead_letter_partition"),
+        F.col("offset").alias("dead_letter_offset"),
+        F.col("timestamp").alias("dead_letter_broker_time"),
+    )
+
+
+def _header(header: Column) -> Column:
+    return F.struct(header["name"].alias("key"), header["value"].alias("value"))
+
+
+def _is_framed(value: Column) -> Column:
+    """Whether it is one of Confluent's frames, as far as its first byte says: then it is no JSON."""
+    return F.coalesce(F.substring(value, 1, 1) == F.lit(b"\x00"), F.lit(False))

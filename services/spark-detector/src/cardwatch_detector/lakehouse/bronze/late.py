@@ -1,0 +1,89 @@
+"""``bronze.late``: the transactions that came too late for a detector to evaluate, from the late topic."""
+
+from typing import Final
+
+import polars as pl
+from cardwatch_lakehouse.tables import BRONZE_LATE
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION, among, arrived, collected
+from cardwatch_detector.lakehouse.io.decode import RECORD, Decoded
+from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
+from cardwatch_detector.lakehouse.io.unseen import unseen
+from cardwatch_detector.lakehouse.io.write import append, in_few_files
+from cardwatch_detector.runtime.late_headers import (
+    DETECTOR,
+    QUERY,
+    SCOPES,
+    SILVER_OFFSET,
+    SILVER_PARTITION,
+    WATERMARK_US,
+)
+
+# Where a message is that has no SILVER_OFFSET.
+_ALONE_PARTITION: Final = "alone_partition"
+_ALONE_OFFSET: Final = "alone_offset"
+# A detector that was killed publishes the late ones of its last micro-batch again: with the same identity. Somebody
+# else's message, without the detector's headers, is one for itself.
+_IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET, _ALONE_PARTITION, _ALONE_OFFSET)
+
+
+class LateWriter(TopicWriter):
+    """Appends the late transactions that the table does not have yet: it has this one writer."""
+
+    def write(self, messages: Decoded, batch_id: int) -> None:
+        arrivals = arrived(late_rows(messages.records), *_identity())
+        new = unseen(arrivals, self._known(messages.session, arrivals), _IDENTITY)
+        if new.height:
+            rows = in_few_files(late_rows(messages.at(new)), new.height)
+            append(rows, BRONZE_LATE, self.tables_dir, batch_id)
+            self.written(new.height)
+
+    def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
+        table = held(session, self.tables_dir, BRONZE_LATE)
+        alone = table.where(F.col(SILVER_OFFSET).isNull())
+        looked_for = ((table, SILVER_OFFSET, arrivals[SILVER_OFFSET]), (alone, OFFSET, arrivals[_ALONE_OFFSET]))
+        found = [
+            collected(among(rows, column, values).select(*_identity()))
+            for rows, column, values in looked_for
+            if values.count()
+        ]
+        return pl.concat(found)
+
+
+def _identity() -> list[Column]:
+    alone = F.col(SILVER_OFFSET).isNull()
+    return [
+        *(F.col(name) for name in (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET)),
+        F.when(alone, F.col(PARTITION)).alias(_ALONE_PARTITION),
+        F.when(alone, F.col(OFFSET)).alias(_ALONE_OFFSET),
+    ]
+
+
+def late_rows(messages: DataFrame) -> DataFrame:
+    """Columns of BRONZE_LATE from Kafka's and RECORD; null for a header that is missing or none of the detector's."""
+    record = F.col(RECORD)
+    watermark_us = _header(WATERMARK_US).try_cast("bigint")
+    return messages.select(
+        record["transaction_id"].alias("transaction_id"),
+        record["event_time"].alias("event_time"),
+        record["card_token"].alias("card_token"),
+        _header(DETECTOR).alias(DETECTOR),
+        _header(QUERY).alias(QUERY),
+        F.split(_header(SCOPES), ",").alias(SCOPES),
+        F.timestamp_micros(watermark_us).alias("watermark"),
+        ((watermark_us - F.unix_micros(record["event_time"])) / F.lit(1e6)).alias("lateness_seconds"),
+        _header(SILVER_PARTITION).try_cast("int").alias(SILVER_PARTITION),
+        _header(SILVER_OFFSET).try_cast("bigint").alias(SILVER_OFFSET),
+        "value",
+        "partition",
+        "offset",
+        F.col("timestamp").alias("broker_time"),
+    )
+
+
+def _header(name: str) -> Column:
+    found = F.filter("headers", lambda header: header["key"] == name)
+    return F.decode(F.get(found, F.lit(0))["value"], "UTF-8")

@@ -1,0 +1,62 @@
+"""``bronze.transactions``: every message as it came, nothing dropped, card numbers masked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.io.card_numbers import redacted
+from cardwatch_detector.lakehouse.io.write import append, cached, in_few_files
+from cardwatch_detector.runtime.session_settings import Size, configured
+
+# Kafka's record timestamp types, as Spark's source numbers them.
+_TIMESTAMP_TYPE = {0: "CreateTime", 1: "LogAppendTime"}
+
+
+@dataclass(frozen=True)
+class BronzeWriter:
+    """Appends micro-batches of the raw and the JSON topic.
+
+    Attributes:
+        tables_dir: where the tables are.
+        json_topic: full name of the topic whose messages are JSON.
+        written: called with the number of rows after each commit.
+    """
+
+    tables_dir: str
+    json_topic: str
+    written: Callable[[int], None]
+    _size: Size = field(default_factory=Size, init=False)
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch; writing it again changes nothing."""
+        session = batch.sparkSession
+        self._size.look_ahead(batch)
+        with configured(session, self._size.settings()), cached(batch) as messages:
+            rows, count = redacted(messages, F.col("topic") == self.json_topic)
+            self._size.rows = count
+            with configured(session, self._size.settings()):
+                if count:
+                    append(in_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
+                    self.written(count)
+
+
+def bronze_rows(messages: DataFrame) -> DataFrame:
+    """Columns of BRONZE_TRANSACTIONS from Kafka's and ``redacted``."""
+    timestamp_type = F.when(F.col("timestampType") == 1, _TIMESTAMP_TYPE[1]).otherwise(_TIMESTAMP_TYPE[0])
+    now = F.current_timestamp()
+    return messages.select(
+        "topic",
+        "partition",
+        "offset",
+        F.col("timestamp").alias("broker_time"),
+        timestamp_type.alias("timestamp_type"),
+        "key",
+        "value",
+        "headers",
+        "redacted",
+        now.alias("ingested_at"),
+        F.to_date(now).alias("ingest_date"),
+    )

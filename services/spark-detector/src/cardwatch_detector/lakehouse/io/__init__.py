@@ -1,0 +1,1 @@
+"""Reading, decoding and writing Delta tables, as every table here is written."""

@@ -1,0 +1,1 @@
+"""The table gold.pipeline_minutes."""

@@ -1,0 +1,97 @@
+"""``gold.pipeline_minutes``: what each service did in each minute, made again from the tables when a minute changes.
+
+A minute is made of all that the tables hold of it and takes the place of what was there, so that doing it again changes
+nothing, whatever was killed when (docs/pipeline-minutes.md says what the columns mean).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import reduce
+from typing import Final
+
+import polars as pl
+from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.io.conflicts import again_on_conflict
+from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.time_ranges import EPOCH, LAST_US, Stretch, at, in_stretches, stretches
+from cardwatch_detector.lakehouse.io.write import replace
+from cardwatch_detector.lakehouse.pipeline_minutes.figures import MINUTE_US, TABLES, arrivals, figures
+from cardwatch_detector.runtime.session import COMPILED
+from cardwatch_detector.runtime.session_settings import configured
+
+# As many as the rows are worth.
+_TASKS: Final = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "8"}
+
+MANY: Final = {**COMPILED, **_TASKS}
+"""Settings for many rows, in a session that is set up for few."""
+
+
+def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[date] | None = None) -> int:
+    """Make all minutes of some dates (UTC) anew: what a rebuild, or an erasure in the sources, asks for.
+
+    One commit a date; doing it again changes nothing. It may run beside the query: of two writers that meet, one does
+    its part again.
+
+    Args:
+        dates: None for all that the sources hold anything of; minutes that are older than the sources stay then.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        one of CONFLICTS: somebody else kept changing the table.
+    """
+    if dates is None:
+        minutes = reduce(DataFrame.union, (arrivals(held(session, tables_dir, table), table) for table in TABLES))
+        with configured(session, _TASKS):
+            dates = {at(minute).date() for minute in touched(minutes)}
+    return sum(_put(session, tables_dir, [_whole(day)], _TASKS) for day in sorted(set(dates)))
+
+
+def refresh_touched(
+    session: SparkSession, tables_dir: str, minutes: Iterable[int], batch_id: int, settings: Mapping[str, str]
+) -> int:
+    """Make minutes anew, in one commit; others between them may be made with them.
+
+    Args:
+        minutes: when they begin, microseconds since 1970; at least one.
+        batch_id: the micro-batch that asks for it; the same minutes whenever it is repeated.
+        settings: of the session, as the number of rows in the minutes suggests.
+
+    Returns:
+        The number of rows; 0 if the micro-batch has done it before.
+
+    Raises:
+        one of CONFLICTS: somebody else kept changing the table.
+    """
+    starts = stretches(pl.Series(list(minutes), dtype=pl.Int64), 0)
+    when = [Stretch(first, last + MINUTE_US - 1) for first, last in starts]
+    return _put(session, tables_dir, when, settings, batch_id)
+
+
+def touched(minutes: DataFrame) -> Mapping[int, int]:
+    """How many ``arrivals`` there are in each minute, by when it begins in microseconds since 1970."""
+    timely = minutes.where(F.col("minute_us").between(0, LAST_US - 1))
+    found = timely.groupBy("minute_us").count().collect()
+    return {row["minute_us"]: row["count"] for row in found}
+
+
+@again_on_conflict
+def _put(
+    session: SparkSession,
+    tables_dir: str,
+    when: Sequence[Stretch],
+    settings: Mapping[str, str],
+    batch_id: int | None = None,
+) -> int:
+    with configured(session, settings):
+        rows = figures(session, tables_dir, when).repartition("minute_date")
+        return replace(rows, GOLD_PIPELINE_MINUTES, tables_dir, in_stretches(when, "minute", "minute_date"), batch_id)
+
+
+def _whole(day: date) -> Stretch:
+    first = (datetime(day.year, day.month, day.day, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+    return Stretch(first, first + timedelta(days=1) // timedelta(microseconds=1) - 1)

@@ -1,0 +1,55 @@
+"""``gold.card_days``: what each card did on each settled day, in figures that add up exactly."""
+
+from collections.abc import Collection
+from datetime import date
+
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.write import replace
+
+# Amounts are at most 10^12 in their own currency (the enricher refuses others): squares add up in 38 digits. Should
+# they not, the sum is null, and so are the deviations made of it; nothing fails.
+_EXACT = "DECIMAL(38,0)"
+
+
+def is_counted() -> Column:
+    """Whether a transaction counts in the sense of docs/rules.md: approved, and no refund."""
+    return (F.col("status") == "approved") & (F.col("transaction_type") != "refund")
+
+
+def card_days(transactions: DataFrame) -> DataFrame:
+    """Columns of GOLD_CARD_DAYS from those of SILVER_TRANSACTIONS; of counted transactions only (docs/rules.md)."""
+    amount = F.col("base_amount_minor")
+    return (
+        transactions.where(is_counted())
+        .groupBy("card_token", F.col("event_date").alias("day"))
+        .agg(
+            F.count("*").alias("transactions"),
+            F.try_sum(amount.cast(_EXACT)).alias("sum_minor"),
+            F.try_sum(amount.cast(_EXACT) * amount.cast(_EXACT)).alias("sum_squares"),
+            F.max(amount).alias("max_minor"),
+            F.array_sort(F.collect_set("country")).alias("countries"),
+            F.bit_or(F.expr("shiftleft(1, hour_of_day)")).alias("hours"),
+        )
+    )
+
+
+def refresh_days(
+    session: SparkSession, tables_dir: str, days: Collection[date], batch_id: int | None = None, part: str = ""
+) -> int:
+    """Make days' rows anew of all that silver holds of them; again changes nothing. Returns the number of rows.
+
+    Args:
+        batch_id, part: the micro-batch that asks for it, as for ``replace``.
+    """
+    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
+    rows = card_days(silver.where(F.col("event_date").isin(list(days))))
+    return replace(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days), batch_id, part)
+
+
+def one_of(column: str, days: Collection[date]) -> str:
+    """SQL: whether a column is one of the days."""
+    return f"{column} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in sorted(days))})"

@@ -1,0 +1,1 @@
+"""The silver table: one row per transaction."""

@@ -1,0 +1,1 @@
+"""The table gold.velocity_5m."""

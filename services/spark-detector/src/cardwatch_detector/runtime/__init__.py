@@ -1,0 +1,1 @@
+"""What every Spark query here runs in: the session, supervision, progress, the Kafka source."""

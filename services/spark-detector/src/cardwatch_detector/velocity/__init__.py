@@ -1,0 +1,1 @@
+"""The velocity detector: silver transactions in, alerts out."""

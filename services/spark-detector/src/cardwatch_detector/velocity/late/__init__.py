@@ -1,0 +1,1 @@
+"""Transactions that came after the watermark: found, published and counted."""

@@ -1,0 +1,117 @@
+"""Keeps what came too late: on a topic of its own, counted, before the micro-batch is committed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from cardwatch_contracts.topics import TRANSACTIONS_LATE
+from cardwatch_service.logs import get
+from cardwatch_service.metrics import Metrics
+from prometheus_client import Counter
+
+from cardwatch_detector.runtime.late_headers import (
+    DETECTOR,
+    QUERY,
+    SCOPES,
+    SILVER_OFFSET,
+    SILVER_PARTITION,
+    WATERMARK_US,
+)
+from cardwatch_detector.velocity.late.dropped_rows import Dropped
+from cardwatch_detector.velocity.late.search import Found, LateSearch, LateTransaction
+from cardwatch_detector.velocity.publishing.publisher import Outgoing, Publisher
+from cardwatch_detector.velocity.silver_range import SilverReader, of_partition
+
+LATE_TOTAL: Final = "cardwatch_late_transactions_total"
+
+_log = get(__name__)
+
+
+class LateMetrics:
+    """What the detector counts of late transactions; a micro-batch that a crash repeats counts again."""
+
+    def __init__(self, metrics: Metrics, topic_prefix: str, scopes: Iterable[str]) -> None:
+        self._published: Final = metrics.published.labels(TRANSACTIONS_LATE.name(topic_prefix))
+        self.late: Final = Counter(
+            LATE_TOTAL, "Transactions that came too late to be evaluated.", ["scope"], registry=metrics.registry
+        )
+        for scope in scopes:
+            self.late.labels(scope)  # from 0: Prometheus does not see a counter rise that begins with some
+
+    def kept(self, late: list[LateTransaction]) -> None:
+        """Count transactions after the broker has acknowledged them."""
+        self._published.inc(len(late))
+        for scope, number in _by_scope(late).items():
+            self.late.labels(scope).inc(number)
+
+
+@dataclass(frozen=True)
+class LateKeeper:
+    """Finds and publishes the transactions that a micro-batch dropped.
+
+    Attributes:
+        detector: this detector's name.
+        topic: full name of the silver topic.
+    """
+
+    detector: str
+    topic: str
+    reader: SilverReader
+    search: LateSearch
+    publisher: Publisher
+    metrics: LateMetrics
+
+    def keep(self, query: str, dropped: Dropped) -> None:
+        """Read the micro-batch's messages again and publish those that were dropped; done again, it does the same.
+
+        Args:
+            query: the query's name; detectors that share a name differ by it.
+
+        Raises:
+            CardwatchError: broker or registry do not answer; the micro-batch has to be done again.
+        """
+        start, end = (of_partition(offsets, self.topic) for offsets in (dropped.start, dropped.end))
+        found = self.search(self.reader.read(start, end), dropped.watermark_us)
+        self.publisher.publish(self._outgoing(query, late, dropped.watermark_us) for late in found.transactions)
+        self.metrics.kept(found.transactions)
+        self._say(query, found, dropped)
+
+    def _outgoing(self, query: str, late: LateTransaction, watermark_us: int) -> Outgoing:
+        message = late.message
+        headers = {
+            DETECTOR: self.detector,
+            QUERY: query,
+            SCOPES: ",".join(late.scopes),
+            WATERMARK_US: str(watermark_us),
+            SILVER_PARTITION: str(message.partition),
+            SILVER_OFFSET: str(message.offset),
+        }
+        encoded = tuple((name, text.encode()) for name, text in headers.items())
+        return Outgoing(late.card_token, message.value or b"", encoded)
+
+    def _say(self, query: str, found: Found, dropped: Dropped) -> None:
+        if found.transactions:
+            earliest_us = min(late.event_us for late in found.transactions)
+            _log.info(
+                "transactions came too late and were not evaluated; they are kept",
+                query=query,
+                transactions=len(found.transactions),
+                scopes=_by_scope(found.transactions),
+                latest_by_seconds=(dropped.watermark_us - earliest_us) / 1e6,
+            )
+        # Rows of another topic that is kept beside the transactions may be among the dropped ones.
+        others = {**dropped.end, self.topic: {}} != {**dropped.start, self.topic: {}}
+        if found.groups > dropped.rows or (found.groups < dropped.rows and not others):
+            _log.warning(
+                "Spark dropped another number of rows than there are late transactions' groups",
+                query=query,
+                dropped=dropped.rows,
+                found=found.groups,
+                start=dropped.start,
+                end=dropped.end,
+            )
+
+
+def _by_scope(late: list[LateTransaction]) -> dict[str, int]:
+    scopes = [scope for transaction in late for scope in transaction.scopes]
+    return {scope: scopes.count(scope) for scope in dict.fromkeys(scopes)}

@@ -1,0 +1,93 @@
+"""Which transactions of a micro-batch came too late: the watermark had passed the group that evaluates them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.wire import Record
+
+from cardwatch_detector.velocity.silver_range import SilverMessage
+from cardwatch_detector.velocity.state.groups import group_ends
+
+
+@dataclass(frozen=True, slots=True)
+class LateTransaction:
+    """A transaction that was not evaluated.
+
+    Attributes:
+        message: the silver message that held it.
+        event_us: its event time, microseconds.
+        scopes: those that did not evaluate it.
+    """
+
+    message: SilverMessage
+    card_token: str
+    event_us: int
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What of a micro-batch came too late.
+
+    Attributes:
+        transactions: in the order of their messages.
+        groups: how many groups would have taken them in and are gone; Spark's state operator drops a row for each.
+    """
+
+    transactions: list[LateTransaction]
+    groups: int
+
+
+@dataclass(frozen=True)
+class LateSearch:
+    """Finds them, by the same rule by which the state's operator drops them.
+
+    Attributes:
+        event_time: a silver message's value → its event time, microseconds, or None where that is not told cheaply.
+        decode: a silver message's value → its record; raises RefusedError for what is none.
+        keys: scope → field of the transaction that is its key.
+        horizons_us: scope → how far back its windows can reach.
+    """
+
+    event_time: Callable[[bytes | None], int | None]
+    decode: Callable[[bytes | None], Record]
+    keys: Mapping[str, str]
+    horizons_us: Mapping[str, int]
+
+    def __call__(self, messages: Iterable[SilverMessage], watermark_us: int) -> Found:
+        """Look through the messages of one micro-batch.
+
+        Args:
+            watermark_us: the watermark that the micro-batch had for late events, microseconds.
+
+        Raises:
+            RegistryUnavailableError: a message's schema cannot be looked up now.
+        """
+        transactions: list[LateTransaction] = []
+        gone: set[tuple[str, str, int]] = set()
+        for message in messages:
+            # A group ends after the transactions in it: what is not behind the watermark need not be decoded.
+            at = self.event_time(message.value)
+            if at is not None and at >= watermark_us:
+                continue
+            try:
+                record = self.decode(message.value)
+            except RefusedError:  # it is in no group; the lakehouse's quarantine has it
+                continue
+            scopes = tuple(self._scopes_without_it(record, watermark_us, gone))
+            if scopes:
+                transactions.append(LateTransaction(message, record["card_token"], record["event_time"], scopes))
+        return Found(transactions, len(gone))
+
+    def _scopes_without_it(self, record: Record, watermark_us: int, gone: set[tuple[str, str, int]]) -> Iterable[str]:
+        at = record["event_time"]
+        for scope, field in self.keys.items():
+            key, horizon = record[field], self.horizons_us[scope]
+            if key is None:
+                continue
+            passed = [end for end in group_ends(at, at % horizon, horizon) if end <= watermark_us]
+            gone.update((scope, key, end) for end in passed)
+            # The group that evaluates ends first: one that is gone may leave the other, which has it as history only.
+            if passed:
+                yield scope

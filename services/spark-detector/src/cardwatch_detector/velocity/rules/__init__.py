@@ -1,0 +1,1 @@
+"""Which rules are evaluated, and how they reach Spark's workers."""

@@ -1,0 +1,1 @@
+"""The state of the windows and the evaluation of rules over it."""

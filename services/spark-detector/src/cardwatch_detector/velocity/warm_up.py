@@ -1,0 +1,134 @@
+"""Warming up: a query's plan runs on made-up transactions before the service calls itself ready.
+
+A JVM that has just started takes some ten seconds over its first micro-batches: it loads classes, starts Python workers
+and opens state stores. Done before the first real transaction comes, alerts never wait for it.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from cardwatch_contracts.topics import TRANSACTIONS_SILVER
+from cardwatch_contracts.wire import Encoder
+from cardwatch_service.logs import get
+from cardwatch_service.shutdown import Shutdown
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cardwatch_detector.runtime.failures import failing_briefly
+from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
+from cardwatch_detector.runtime.session_settings import configured
+from cardwatch_detector.velocity.query import VelocityQuery
+
+_log = get(__name__)
+
+_BATCHES: Final = 3
+_TRANSACTIONS: Final = 64
+_ROWS_A_BATCH: Final = 100
+_LONGEST_SECONDS: Final = 120.0
+
+
+def warm_up(session: SparkSession, query: VelocityQuery, shutdown: Shutdown) -> None:
+    """Run the query's plan for a few micro-batches on a scratch state; nothing is published.
+
+    Raises:
+        CardwatchError: the registry does not answer, or a schema is not registered.
+    """
+    begin = time.monotonic()
+    with _run(session, query) as run:
+        while not run.done and not shutdown.requested:
+            if time.monotonic() - begin > _LONGEST_SECONDS:
+                _log.warning("not warm after so long, going on", seconds=_LONGEST_SECONDS)
+                break
+            time.sleep(0.05)
+    _log.info("warmed up", seconds=round(time.monotonic() - begin, 1))
+
+
+@dataclass
+class _Run:
+    """A warm-up under way."""
+
+    query: StreamingQuery | None = None
+    batches: int = 0
+
+    @property
+    def done(self) -> bool:
+        return self.batches >= _BATCHES or (self.query is not None and not self.query.isActive)
+
+
+@contextmanager
+def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
+    run = _Run()
+
+    def count(batch: DataFrame, _: int) -> None:
+        query.evaluated(batch)
+        run.batches += 1
+
+    # On this machine, wherever the real checkpoint is.
+    local = configured(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
+    with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch, local:
+        run.query = (
+            query.alerts_of(_made_up(session, query))
+            .writeStream.queryName(f"{query.name}-warm-up")
+            .outputMode("update")
+            .option("checkpointLocation", scratch)
+            .foreachBatch(failing_briefly(query.name, count))
+            .start()
+        )
+        try:
+            yield run
+        finally:
+            run.query.stop()
+
+
+def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
+    prefix = query.service.topic_prefix
+    number = query.service.registry().id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
+    encode = Encoder("enriched_transaction", number)
+    now = query.clock_us()
+    values = [encode(made_up_transaction(at, now + at * 1_000_000)) for at in range(_TRANSACTIONS)]
+    rows = (
+        session.readStream.format("rate-micro-batch")
+        .option("rowsPerBatch", _ROWS_A_BATCH)
+        .option("numPartitions", 3)
+        .load()
+        .coalesce(query.settings.partitions)
+    )
+    which = (F.col("value") % _TRANSACTIONS + 1).cast("int")
+    value = F.element_at(F.array(*(F.lit(value) for value in values)), which)
+    return rows.select(F.lit(TRANSACTIONS_SILVER.name(prefix)).alias("topic"), value.alias("value"))
+
+
+def made_up_transaction(at: int, event_time: int) -> dict[str, object]:
+    """A silver transaction; over several, a few cards and merchants, so that windows hold something."""
+    return {
+        "transaction_id": f"warm-up-{at}",
+        "event_time": event_time,
+        "card_token": f"{at % 8:032x}",
+        "card_token_key_id": "warm-up",
+        "card_bin": "400000",
+        "card_last_four": "0000",
+        "amount_minor": 100 * at,
+        "currency": "EUR",
+        "merchant_id": f"warm-up-{at % 4}",
+        "merchant_category_code": "5999",
+        "country": "DE" if at % 3 else "FR",
+        "channel": "pos" if at % 2 else "ecom",
+        "transaction_type": "purchase",
+        "status": "approved" if at % 5 else "declined",
+        "base_currency": "EUR",
+        "base_amount_minor": 100 * at,
+        "merchant_category_group": "other",
+        "bin_country": "DE",
+        "hour_of_day": 12,
+        "day_of_week": 1,
+        "raw_topic": "",
+        "raw_partition": 0,
+        "raw_offset": at,
+        "raw_broker_time": event_time,
+        "enriched_at": event_time,
+    }

@@ -1,0 +1,21 @@
+"""Making the tables, and making them what they are by now."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_lakehouse.tables import BRONZE_LATE
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+
+def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(spark: SparkSession, tmp_path: Path) -> None:
+    # The directory is named from where one is, as by default.
+    settings = LakehouseSettings(tables_dir=os.path.relpath(tmp_path / "tables"))
+    fewer = dict(list(BRONZE_LATE.columns.items())[:-3])
+    create(spark, settings.tables_dir, [replace(BRONZE_LATE, columns=fewer)])
+    create(spark, settings.tables_dir, [BRONZE_LATE])
+    fields = DeltaTable(BRONZE_LATE.path(str(tmp_path / "tables"))).schema().fields
+    assert [field.name for field in fields] == list(BRONZE_LATE.columns)

@@ -1,0 +1,94 @@
+"""Upkeep on a schedule: what it tells, and that neither a broken table nor a stop is in its way."""
+
+import time
+from pathlib import Path
+
+import pytest
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_detector.lakehouse.maintenance.maintenance import (
+    LIVE_FILES,
+    Upkeep,
+    UpkeepMetrics,
+    UpkeepThread,
+    upkeep_thread,
+)
+from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.runtime.settings import OFF
+from cardwatch_lakehouse.tables import BRONZE_LATE, SILVER_TRANSACTIONS
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import load
+from cardwatch_service.shutdown import Shutdown
+from support.small_delta_tables import CARD, message, payment, write
+
+LATE = {"table": "bronze.late"}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    for number in range(20):
+        write(tmp_path, BRONZE_LATE, message(number, b"late"))
+    write(tmp_path, SILVER_TRANSACTIONS, payment(1, CARD))
+    return tmp_path
+
+
+def upkeep(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: str) -> Upkeep:
+    return Upkeep.of(LakehouseSettings(tables_dir=str(lake), **settings), UpkeepMetrics(metrics), shutdown)
+
+
+def test_files_become_few_and_are_told(lake: Path) -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    one = upkeep(lake, metrics, Shutdown())
+    one.measure()
+    assert value(LIVE_FILES, LATE) == 20
+    assert value("cardwatch_lakehouse_small_files", LATE) == 20
+    assert not value("cardwatch_lakehouse_upkeep_timestamp_seconds")
+    one.run()
+    assert value(LIVE_FILES, LATE) == 1
+    assert value("cardwatch_lakehouse_upkeep_partitions_total", {**LATE, "action": "join"}) == 1
+    assert abs(time.time() - (value("cardwatch_lakehouse_upkeep_timestamp_seconds") or 0)) < 60
+    assert len(list((lake / "bronze/late").glob("*.parquet"))) == 21, "versions of the last days stay readable"
+
+
+def test_rows_stay_unless_an_age_is_set(lake: Path) -> None:
+    metrics = Metrics()
+    upkeep(lake, metrics, Shutdown()).run()
+    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 1
+    upkeep(lake, Metrics(), Shutdown(), retention_silver="30d").run()
+    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
+    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("bronze.late").count() == 20
+
+
+def test_a_broken_table_is_counted_and_does_not_keep_the_others_from_it(lake: Path) -> None:
+    next((lake / "bronze/late/_delta_log").glob("*3.json")).write_text("{")
+    metrics = Metrics()
+    upkeep(lake, metrics, Shutdown(), retention_silver="30d").run()
+    assert metrics.registry.get_sample_value("cardwatch_lakehouse_upkeep_failures_total", LATE) == 1
+    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
+
+
+def test_the_thread_comes_again_and_ends_with_the_process(lake: Path) -> None:
+    metrics, shutdown = Metrics(), Shutdown()
+    thread = UpkeepThread(upkeep(lake, metrics, shutdown, upkeep_every="1s"), shutdown)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while metrics.registry.get_sample_value(LIVE_FILES, LATE) != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    shutdown.request()
+    thread.stop()
+    assert not thread._thread.is_alive()
+
+
+def test_off_only_counts(lake: Path) -> None:
+    assert upkeep(lake, Metrics(), Shutdown(), upkeep_every=OFF).every_seconds == float("inf")
+
+
+def test_tables_that_only_spark_can_read_get_none() -> None:
+    assert upkeep_thread(LakehouseSettings(tables_dir="hdfs://lake/tables"), Metrics(), Shutdown()) is None
+
+
+def test_settings_are_durations_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_LAKEHOUSE_UPKEEP_EVERY", "sometimes")
+    with pytest.raises(ConfigurationError, match="sometimes"):
+        load(LakehouseSettings)

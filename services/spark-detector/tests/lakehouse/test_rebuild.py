@@ -1,0 +1,140 @@
+"""Silver of enriched messages: which of several about one transaction counts, and what is known of it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pytest
+from cardwatch_detector.lakehouse.io import write
+from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.write import affected, append, once, replace
+from cardwatch_detector.lakehouse.rebuild import make_profiles, silver_rows
+from cardwatch_detector.velocity.warm_up import made_up_transaction
+from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+HOUR_US = 3_600_000_000
+COLUMNS = ", ".join(f"`{name}` {kind}" for name, kind in SILVER_TRANSACTIONS.columns.items())
+OF_THE_RUN = ("enriched_at", "silver_partition", "silver_offset", "silver_broker_time")
+
+
+def row(identity: str, offset: int, seconds: float = 0, **fields: Any) -> dict[str, Any]:
+    """A transaction that came in the message at an offset, so many seconds after noon."""
+    made_up = made_up_transaction(0, 0)
+    at = NOON + fields.pop("later", timedelta())
+    return {
+        **{name: made_up.get(name) for name in SILVER_TRANSACTIONS.columns},
+        "transaction_id": identity,
+        "event_time": at,
+        "event_date": at.date(),
+        "raw_topic": "raw",
+        "raw_partition": 0,
+        "raw_offset": offset,
+        "raw_broker_time": NOON + timedelta(seconds=seconds),
+        **dict.fromkeys(OF_THE_RUN),
+        **fields,
+    }
+
+
+def known(identity: str, offset: int, **fields: Any) -> dict[str, Any]:
+    facts = {"enriched_at": NOON, "silver_partition": 1, "silver_offset": 100 + offset, "silver_broker_time": NOON}
+    return row(identity, offset, **facts, **fields)
+
+
+def column(tables: str, table: Table, name: str) -> list[Any]:
+    """What a table holds in a column, sorted; without Spark, which takes longer to begin."""
+    return sorted(deltalake.DeltaTable(table.path(tables)).to_pyarrow_table(columns=[name])[name].to_pylist())
+
+
+def rebuilt(spark: SparkSession, staged: list[dict[str, Any]], before: list[dict[str, Any]] | None) -> Any:
+    frame = spark.createDataFrame(staged, COLUMNS).drop("enriched_at", "event_date", *OF_THE_RUN)
+    old = None if before is None else spark.createDataFrame(before, COLUMNS)
+    rows = silver_rows(frame, old, HOUR_US)
+    assert rows.columns == list(SILVER_TRANSACTIONS.columns)
+    return sorted(
+        (found["transaction_id"], found["raw_offset"], found["silver_offset"], found["event_date"])
+        for found in rows.collect()
+    )
+
+
+def test_the_message_counts_that_counted_at_the_time_else_the_first(spark: SparkSession) -> None:
+    day = NOON.date()
+    staged = [
+        row("once", 1),
+        *(row("twice", 2, seconds=9), row("twice", 3, seconds=5)),
+        # Silver took the later one: it came through another partition of the topic.
+        *(row("other", 4, seconds=1), row("other", 5, seconds=2)),
+        # So far apart that they are two.
+        *(row("apart", 6), row("apart", 7, later=timedelta(hours=26)), row("apart", 8, seconds=1)),
+    ]
+    assert rebuilt(spark, staged, [known("once", 1), known("other", 5)]) == [
+        ("apart", 6, None, day),
+        ("apart", 7, None, day + timedelta(days=1)),
+        ("once", 1, 101, day),
+        ("other", 5, 105, day),
+        ("twice", 3, None, day),
+    ]
+    assert ("other", 4, None, day) in rebuilt(spark, staged, None)
+
+
+def test_profiles_are_made_as_far_as_days_are_settled(spark: SparkSession, tmp_path: Path) -> None:
+    tables = str(tmp_path)
+    create(spark, tables, [SILVER_TRANSACTIONS, GOLD_CARD_DAYS, GOLD_CARD_PROFILE])
+    make_profiles(spark, tables, HOUR_US, 3)
+    ahead = {"status": "approved", "transaction_type": "purchase"}
+    silver = [row(f"t{day}", day, later=timedelta(days=day), **ahead) for day in range(3)]
+    spark.createDataFrame(silver, COLUMNS).write.format("delta").mode("append").save(SILVER_TRANSACTIONS.path(tables))
+    make_profiles(spark, tables, HOUR_US, 3)
+
+    first = NOON.date()
+    assert column(tables, GOLD_CARD_DAYS, "day") == [first, first + timedelta(days=1)]
+    assert column(tables, GOLD_CARD_PROFILE, "valid_on") == [first + timedelta(days=2), first + timedelta(days=3)]
+
+
+@pytest.fixture
+def in_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if within a micro-batch of a streaming query."""
+    monkeypatch.setattr(write, "query_id", lambda session: "query")
+
+
+@pytest.mark.usefixtures("in_query")
+def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path: Path) -> None:
+    tables, table = str(tmp_path), GOLD_CARD_DAYS
+    create(spark, tables, [table])
+    columns = ", ".join(f"`{name}` {kind}" for name, kind in table.columns.items())
+
+    def days(card: str) -> Any:
+        blank = dict.fromkeys(table.columns)
+        return spark.createDataFrame([{**blank, "card_token": card, "day": NOON.date()}], columns)
+
+    def merge(card: str, batch_id: int) -> int:
+        known_rows = DeltaTable.forPath(spark, table.path(tables)).alias("known")
+        with once(spark, table, batch_id, "merge"):
+            merged = known_rows.merge(days(card).alias("new"), "known.card_token = new.card_token")
+            return affected(merged.whenNotMatchedInsertAll().execute(), "num_inserted_rows")
+
+    def cards() -> list[str]:
+        return column(tables, table, "card_token")
+
+    append(days("a"), table, tables, 0)
+    append(days("b"), table, tables, 0)
+    assert cards() == ["a"]
+    assert (merge("b", 0), merge("c", 0)) == (1, 0)
+    # One that changes nothing is known afterwards all the same.
+    assert (merge("b", 1), merge("c", 1)) == (0, 0)
+    assert cards() == ["a", "b"]
+    append(days("c"), table, tables, 1)  # nothing of that is left in the session
+    assert cards() == ["a", "b", "c"]
+    these = f"day = DATE'{NOON.date()}'"
+    assert [replace(days(card), table, tables, these, 0, "replace") for card in "xy"] == [1, 0]
+    assert cards() == ["x"]
+    assert replace(days("y"), table, tables, these, 0, "another part") == 1
+    assert [replace(days(card), table, tables, these) for card in "zz"] == [1, 1]
+
+
+def test_no_identity_outside_a_query(spark: SparkSession, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="outside"), once(spark, SILVER_TRANSACTIONS, 0):
+        pytest.fail("not reached")

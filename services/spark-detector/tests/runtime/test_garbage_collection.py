@@ -1,0 +1,41 @@
+"""Frames that hang in cycles are forgotten within seconds; what imports have made is not looked through for them."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+from cardwatch_detector.runtime.garbage_collection import collected_soon
+
+
+class _Frame:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def only_when_told() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("only_when_told")
+def test_a_frame_in_a_cycle_is_gone_after_five_seconds() -> None:
+    clock = [100.0]
+    with collected_soon(lambda: clock[0]) as look:
+        for _ in range(2):
+            frame = weakref.ref(_Frame())
+            clock[0] += 4.9
+            look()
+            assert frame() is not None
+            clock[0] += 0.1
+            look()
+            assert frame() is None
+
+
+def test_what_was_there_is_not_looked_through_meanwhile() -> None:
+    with collected_soon():
+        assert gc.get_freeze_count() > 10_000
+        assert len(gc.get_objects()) < gc.get_freeze_count()
+    assert gc.get_freeze_count() == 0

@@ -1,0 +1,42 @@
+"""What a micro-batch's size decides, without Spark."""
+
+from typing import Any
+
+from cardwatch_detector.runtime.session import COMPILED
+from cardwatch_detector.runtime.session_settings import MANY_ROWS, Size
+
+
+class Batch:
+    """As many rows as it is told."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    def limit(self, rows: int) -> "Batch":
+        return Batch(min(rows, self.rows))
+
+    def count(self) -> int:
+        return self.rows
+
+
+def looked_at(rows: int) -> Size:
+    size = Size()
+    batch: Any = Batch(rows)
+    size.look_ahead(batch)
+    return size
+
+
+def test_plans_are_compiled_for_many_rows_only() -> None:
+    assert Size(MANY_ROWS - 1).settings() == {}
+    assert Size(MANY_ROWS).settings() == COMPILED
+    assert Size(MANY_ROWS).settings({"a": "b"}) == {"a": "b"}
+    assert Size(MANY_ROWS).settings(least=MANY_ROWS + 1) == {}
+
+
+def test_before_the_first_micro_batch_it_is_looked_at_and_not_later() -> None:
+    assert looked_at(MANY_ROWS - 1).settings() == {}
+    assert looked_at(200_000).settings() == COMPILED
+    size = looked_at(5)
+    later: Any = Batch(200_000)
+    size.look_ahead(later)
+    assert size.settings() == {}, "that of the one before"

@@ -1,0 +1,181 @@
+"""An alert goes on with the trace of the transaction whose arrival raised it, whatever order messages are read in."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from cardwatch_contracts.errors import CardwatchError
+from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.wire import Decoder, Encoder
+from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
+from cardwatch_detector.velocity.silver_range import SilverMessage
+from cardwatch_detector.velocity.warm_up import made_up_transaction
+from cardwatch_service.trace_context import carried
+from structlog.testing import capture_logs
+from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
+
+SILVER_ID, ALERT_ID = 3, 4
+START = {"silver": {"0": 10, "1": 20}, "profiles": {"0": 1}}
+END = {"silver": {"0": 12, "1": 25}, "profiles": {"0": 9}}
+BEGAN_US = 1_795_564_800_000_000
+TRACE = "4bf92f3577b34da6a3ce929d0e0e473"
+
+
+class Registry:
+    def schema_by_id(self, schema_id: int) -> str | None:
+        return schema_text({SILVER_ID: "enriched_transaction", ALERT_ID: "alert"}[schema_id])
+
+    def id_of(self, subject: str, schema_name: str) -> int:
+        raise NotImplementedError
+
+
+class Topic:
+    """The silver topic: gives what it holds, in an order of its own."""
+
+    def __init__(self, *messages: SilverMessage) -> None:
+        self.messages = messages
+        self.asked: list[tuple[Mapping[int, int], Mapping[int, int]]] = []
+        self.away = False
+
+    def read(self, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[SilverMessage]:
+        self.asked.append((start, end))
+        if self.away:
+            raise CardwatchError("the broker is away")
+        yield from self.messages
+
+
+def context(number: int, flags: str = "01") -> str:
+    """A trace of its own, whose last step is also called ``number``."""
+    return f"00-{TRACE}{number}-{number:016x}-{flags}"
+
+
+def silver(number: int, broker_us: int, *, flags: str = "01", at: tuple[int, int] = (1, 20), **fields: Any) -> Any:
+    """The silver message of transaction ``t<number>``, in trace ``number``."""
+    record = made_up_transaction(number, broker_us) | {"transaction_id": f"t{number}", "raw_broker_time": broker_us}
+    value = Encoder("enriched_transaction", SILVER_ID)(record | fields)
+    headers = (("traceparent", context(number, flags).encode()),)
+    return SilverMessage(*at, value, headers)
+
+
+def alert(number: int, broker_us: int, **fields: Any) -> bytes:
+    """The alert for transaction ``t<number>``, caused by what the broker appended at that time."""
+    record = {
+        **made_up_transaction(number, broker_us),
+        "alert_id": f"a{number}", "status": "raised", "rule_id": "r", "rule_version": 1, "rule_title": "R",
+        "severity": "high", "mode": "live", "scope": "card", "key": "c", "transaction_id": f"t{number}",
+        "measures": [], "window_start": 0, "evidence_transaction_ids": [], "evidence_count": 0,
+        "raw_broker_time": broker_us, "detected_at": BEGAN_US + 70, "suppressed_by": None,
+    }  # fmt: skip
+    return Encoder("alert", ALERT_ID)(record | fields)
+
+
+def traces(recorded: Recorded, topic: Topic) -> AlertTraces:
+    registry = Registry()
+    decoders = Decoder("enriched_transaction", registry), Decoder("alert", registry)
+    return AlertTraces(recorded.tracer, "silver", topic, *decoders)
+
+
+def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str | None]:
+    with made.of(alerts, START, end, BEGAN_US) as headers:
+        return [carried(some) for some in headers]
+
+
+def test_an_alert_goes_on_with_its_transactions_trace() -> None:
+    recorded = Recorded()
+    topic = Topic(silver(1, 100), silver(2, 200, at=(0, 11)), silver(3, 300, flags="00"), SilverMessage(0, 10, b"x"))
+    found = contexts(traces(recorded, topic), alert(2, 200), alert(3, 300), alert(4, 400))
+    assert found[0] is not None
+    assert found[0].startswith(f"00-{TRACE}2-")
+    assert found[1:] == [None, None], "of a trace that is not recorded there is nothing to tell"
+    assert topic.asked == [({0: 10, 1: 20}, {0: 12, 1: 25})]
+    (span,) = recorded.spans()
+    assert parent_id_of(span) == f"{2:016x}"
+    assert id_of(span) == parent_of(found[0])
+    assert (span.name, span.kind.name) == ("process silver", "CONSUMER")
+    assert dict(span.attributes) == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "process",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": "silver",
+        "messaging.destination.partition.id": "0",
+        "messaging.kafka.offset": 11,
+        "cardwatch.alert_id": "a2",
+        "cardwatch.rule_id": "r",
+        "cardwatch.outcome": "raised",
+    }
+    assert span.start_time == BEGAN_US * 1000
+    assert [(event.name, event.timestamp) for event in span.events] == [("evaluated", (BEGAN_US + 70) * 1000)]
+    assert "400000" not in span.to_json(), "no BIN, no amount, no key"
+
+
+def test_a_late_transaction_is_the_cause_of_anothers_alert() -> None:
+    """t9 was there before; t1, of the same card, came late and made the difference: its time is in the alert."""
+    others = silver(2, 100, card_token="d"), silver(3, 101, card_token="c")
+    found = contexts(traces(Recorded(), Topic(*others, silver(1, 100, card_token="c"))), alert(9, 100, key="c"))
+    assert found[0] is not None
+    assert found[0].startswith(f"00-{TRACE}1-")
+
+
+@pytest.mark.parametrize(
+    ("scope", "field"), [("merchant", "merchant_id"), ("device", "device_id"), ("bin", "card_bin")]
+)
+def test_the_cause_is_of_the_same_key(scope: str, field: str) -> None:
+    topic = Topic(silver(1, 100, **{field: "k1"}), silver(2, 100, **{field: "k2"}))
+    found = contexts(traces(Recorded(), topic), alert(9, 100, scope=scope, key="k2"))
+    assert found[0] is not None
+    assert found[0].startswith(f"00-{TRACE}2-")
+
+
+def test_a_transaction_that_came_twice_counts_as_the_one_that_the_alert_tells_of() -> None:
+    topic = Topic(silver(1, 100), SilverMessage(0, 10, *silver_again(1, 90)))
+    made = traces(Recorded(), topic)
+    assert [(found or "")[:35] for found in contexts(made, alert(1, 100), alert(1, 90))] == [
+        f"00-{TRACE}1",
+        f"00-{TRACE}7",
+    ]
+
+
+def silver_again(number: int, broker_us: int) -> tuple[bytes, Any]:
+    again = silver(number, broker_us)
+    return again.value, (("traceparent", context(7).encode()),)
+
+
+def test_a_micro_batch_that_is_done_again_finds_the_same() -> None:
+    first, second = silver(1, 100, at=(1, 20), card_token="c"), silver(2, 100, at=(0, 11), card_token="c")
+    found = [
+        contexts(traces(Recorded(), Topic(*messages)), alert(9, 100, key="c"))[0] or ""
+        for messages in ((first, second), (second, first))
+    ]
+    assert found[0][:35] == found[1][:35] == f"00-{TRACE}2", "the first by its place, not by its arrival here"
+
+
+def test_messages_that_are_none_are_passed_over() -> None:
+    nonsense = SilverMessage(0, 10, b"nonsense", (("traceparent", context(3).encode()),))
+    assert contexts(traces(Recorded(), Topic(nonsense)), alert(3, 100)) == [None]
+
+
+def test_a_broker_that_is_away_costs_the_trace_only() -> None:
+    recorded, topic = Recorded(), Topic(silver(1, 100))
+    topic.away = True
+    made = traces(recorded, topic)
+    with capture_logs() as logs:
+        assert contexts(made, alert(1, 100)) == [None]
+        assert contexts(made, alert(1, 100)) == [None]
+    assert [line["reason"] for line in logs] == ["the broker is away"], "once, not for each micro-batch"
+    topic.away = False
+    assert contexts(made, alert(1, 100)) != [None]
+
+
+def test_a_micro_batch_that_catches_up_is_not_read_again() -> None:
+    topic = Topic(silver(1, 100))
+    assert contexts(traces(Recorded(), topic), alert(1, 100), end={"silver": {"0": 11_000, "1": 25}}) == [None]
+    assert topic.asked == []
+
+
+def test_what_is_not_published_has_failed() -> None:
+    recorded = Recorded()
+    made = traces(recorded, Topic(silver(1, 100)))
+    with pytest.raises(CardwatchError), made.of([alert(1, 100)], START, END, BEGAN_US):
+        raise CardwatchError("the broker does not take it")
+    (span,) = recorded.spans()
+    assert span.attributes["error.type"] == "CardwatchError"
