@@ -2,6 +2,7 @@
 
 import os
 import signal
+from typing import Annotated, Self
 
 import httpx
 import pytest
@@ -11,6 +12,8 @@ from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import LATENCY_SECONDS, Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +42,47 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load(ServiceSettings)
     assert "CARDWATCH_METRICS_PORT='many'" in str(caught.value)
     assert "CARDWATCH_LOG_LEVEL='LOUD'" in str(caught.value)
+
+
+class ReceiverSettings(BaseSettings):
+    """Settings that validate themselves, with a URL that may hold a secret."""
+
+    model_config = SettingsConfigDict(env_prefix="CARDWATCH_TEST_", extra="ignore")
+
+    url: Annotated[str, Field(repr=False)] = ""
+    token: SecretStr = SecretStr("")
+    name: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url and not url.startswith("https://"):
+            raise ValueError("expected a URL such as https://host/path")
+        return url
+
+    @model_validator(mode="after")
+    def _check_receiver(self) -> Self:
+        if not self.url and not self.name:
+            raise ValueError("set CARDWATCH_TEST_URL or CARDWATCH_TEST_NAME")
+        return self
+
+
+def test_settings_say_in_their_own_words_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_TEST_TOKEN", "s3cret")
+    with pytest.raises(ConfigurationError) as neither:
+        load(ReceiverSettings)
+    assert str(neither.value) == "wrong settings: set CARDWATCH_TEST_URL or CARDWATCH_TEST_NAME"
+    monkeypatch.setenv("CARDWATCH_TEST_URL", "s3cret")
+    with pytest.raises(ConfigurationError) as wrong:
+        load(ReceiverSettings)
+    assert str(wrong.value) == "wrong settings: CARDWATCH_TEST_URL: expected a URL such as https://host/path"
+
+
+def test_an_option_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_TEST_NAME", "of the environment")
+    assert load(ReceiverSettings, name="of the option").name == "of the option"
+    monkeypatch.delenv("CARDWATCH_TEST_NAME")
+    assert load(ReceiverSettings, name="of the option").name == "of the option"
 
 
 def test_health_endpoint() -> None:

@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.setup import KafkaConfig
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -67,8 +70,10 @@ class ServiceSettings(BaseSettings):
         )
 
 
-def load(settings_type: type[S]) -> S:
+def load(settings_type: type[S], **overrides: Any) -> S:
     """Read settings from the environment, and what is not there from the directory of secrets, if there is one.
+
+    ``overrides`` are fields that a command's options set; they take precedence over the environment.
 
     ``CARDWATCH_SECRETS_DIR`` names it: a file for each secret, called like its variable in lower case, as container
     platforms mount them (``/run/secrets/cardwatch_token_key``).
@@ -81,19 +86,26 @@ def load(settings_type: type[S]) -> S:
     if secrets is not None and not Path(secrets).is_dir():
         raise ConfigurationError(f"{SECRETS_DIR}={secrets} is no directory; one with a file a secret would be right")
     try:
-        return settings_type(_secrets_dir=secrets)
+        return settings_type(_secrets_dir=secrets, **overrides)
     except ValidationError as error:
-        prefix = str(settings_type.model_config.get("env_prefix", ""))
-        problems = "; ".join(
-            f"{prefix}{'_'.join(str(part) for part in problem['loc'])}".upper()
-            + ("" if _is_secret(settings_type, problem["loc"]) else f"={problem.get('input')!r}")
-            + f": {problem['msg']}"
-            for problem in error.errors(include_url=False)
-        )
+        problems = "; ".join(_sentence(settings_type, problem) for problem in error.errors(include_url=False))
         raise ConfigurationError(f"wrong settings: {problems}") from error
 
 
-def _is_secret(settings_type: type[BaseSettings], location: tuple[int | str, ...]) -> bool:
-    """Whether a value must not be quoted."""
-    field = settings_type.model_fields.get(str(location[0])) if location else None
-    return field is not None and field.annotation is SecretStr
+def _sentence(settings_type: type[BaseSettings], problem: "ErrorDetails") -> str:
+    """Name the variable, quote its value unless it may hold a secret, and say what is wrong with it."""
+    message = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
+    location = problem["loc"]
+    if not location:
+        # A validator of the whole model: its sentence names the variables, and its input is all of them.
+        return message
+    prefix = str(settings_type.model_config.get("env_prefix", ""))
+    variable = f"{prefix}{'_'.join(str(part) for part in location)}".upper()
+    quoted = "" if _may_hold_secret(settings_type, location) else f"={problem.get('input')!r}"
+    return f"{variable}{quoted}: {message}"
+
+
+def _may_hold_secret(settings_type: type[BaseSettings], location: tuple[int | str, ...]) -> bool:
+    """Whether a value must not be quoted: it is a secret, or its field is declared with ``repr=False``."""
+    field = settings_type.model_fields.get(str(location[0]))
+    return field is not None and (field.annotation is SecretStr or not field.repr)
