@@ -1,1 +1,1 @@
-"""Durations and points in time: parsing, formatting, microseconds since the epoch."""
+"""Durations and points in time: the one place where Cardwatch parses, formats and converts them."""
