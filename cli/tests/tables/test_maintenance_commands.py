@@ -73,7 +73,7 @@ def test_forget_asks_first_and_says_what_it_does_not_reach(lake: Path) -> None:
     [
         (("forget", "--card-token", "4111", "--yes"), "'4111' is no card token"),
         (("optimize", "gold.nothing"), "there is no table gold.nothing; there are bronze.transactions"),
-        (("vacuum", "--keep", "soon"), "`soon` is no length of time"),
+        (("vacuum", "--keep", "soon"), "--keep: expected a duration such as 90s, 10m, 24h or 7d, got 'soon'"),
     ],
 )
 def test_mistakes_are_one_sentence(lake: Path, arguments: tuple[str, ...], sentence: str) -> None:

@@ -14,11 +14,11 @@ from cardwatch_rules.backtest.run import Backtest, backtest, history_us
 from cardwatch_rules.backtest.summary import summarise
 from cardwatch_rules.evaluate import evaluate
 from cardwatch_rules.model import Rule
-from cardwatch_rules.needs import DAY_US
 from cardwatch_rules.parse import parse_rules
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 MINUTE_US = 60_000_000
-START_US = 20_000 * DAY_US
+START_US = 20_000 * MICROSECONDS_PER_DAY
 
 RULES = parse_rules(
     """
@@ -147,7 +147,7 @@ def test_pieces_hold_whole_keys_in_the_evaluators_order() -> None:
 
 
 def test_keys_over_centuries_are_cut_before_the_axis_overflows() -> None:
-    century_us = 36_525 * DAY_US
+    century_us = 36_525 * MICROSECONDS_PER_DAY
     frame = pl.DataFrame(
         {
             "transaction_id": [f"t{at}" for at in range(8_000)],
@@ -156,7 +156,7 @@ def test_keys_over_centuries_are_cut_before_the_axis_overflows() -> None:
             "base_amount_minor": [1] * 8_000,
         }
     )
-    assert len(Chunks(frame, "card_token", 10**6, DAY_US)) > 1
+    assert len(Chunks(frame, "card_token", 10**6, MICROSECONDS_PER_DAY)) > 1
     assert backtest(frame.lazy(), [BURST], Period()).alerts[BURST].is_empty()
 
 

@@ -10,7 +10,8 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_notifier.alerts import alert_from_record, webhook_body
 from cardwatch_notifier.delivery.currencies import format_amount
-from cardwatch_notifier.delivery.standard_output import alert_line, format_window
+from cardwatch_notifier.delivery.standard_output import alert_line
+from cardwatch_units.durations import format_duration
 
 
 def test_the_body_holds_every_field_of_the_schema(kit: Any) -> None:
@@ -93,4 +94,4 @@ def test_amounts_have_the_decimals_of_their_currency(minor: int, currency: str, 
     [(90_000_000, "90s"), (600_000_000, "10m"), (86_400_000_000, "1d"), (5_400_000_000, "90m"), (1_500_000, "1.5s")],
 )
 def test_windows_are_written_as_in_rules(micros: int, text: str) -> None:
-    assert format_window(micros) == text
+    assert format_duration(micros, one_day="1d") == text

@@ -9,7 +9,7 @@ from cardwatch_contracts.topics import TRANSACTIONS_RAW, Topic
 from cardwatch_producer.messages import Outgoing
 from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.sending import send_all
-from cardwatch_producer.units import parse_duration, parse_speed, parse_time
+from cardwatch_producer.units import parse_seconds, parse_speed, parse_time
 
 
 class FakeTime:
@@ -93,13 +93,15 @@ def test_nothing_is_sent_after_a_stop() -> None:
     ("text", "seconds"), [("60s", 60), ("5m", 300), ("1.5h", 5400), ("7d", 604_800), ("500ms", 0.5), ("0", 0)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
+    assert parse_seconds("--duration", text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5y", "-1s", "1h30m", "soon"])
 def test_wrong_durations_are_named(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no duration; 60s"):
-        parse_duration(text)
+    with pytest.raises(
+        ConfigurationError, match=r"--duration: expected a duration such as 500ms, 60s, 1\.5h or 7d, got"
+    ):
+        parse_seconds("--duration", text)
 
 
 def test_speeds() -> None:
@@ -110,7 +112,7 @@ def test_speeds() -> None:
 
 
 def test_times_are_utc_unless_they_say_otherwise() -> None:
-    assert parse_time("1970-01-01T00:00:01") == 1_000_000
-    assert parse_time("1970-01-01T01:00:01+01:00") == 1_000_000
-    with pytest.raises(ConfigurationError, match="is no time"):
-        parse_time("yesterday")
+    assert parse_time("--start-time", "1970-01-01T00:00:01") == 1_000_000
+    assert parse_time("--start-time", "1970-01-01T01:00:01+01:00") == 1_000_000
+    with pytest.raises(ConfigurationError, match="--start-time: expected an ISO 8601 time"):
+        parse_time("--start-time", "yesterday")

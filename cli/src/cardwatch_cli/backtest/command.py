@@ -3,13 +3,12 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import polars as pl
 import typer
-from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_rules.backtest.compare import compare as compared
 from cardwatch_rules.backtest.period import OPEN_END, OPEN_START, Period
 from cardwatch_rules.backtest.run import THREADS, backtest
@@ -17,6 +16,7 @@ from cardwatch_rules.backtest.summary import summarise
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import load_rules
 from cardwatch_rules.sql import lists_in
+from cardwatch_units.timestamps import parse_time
 
 from cardwatch_cli.backtest.labels import read_labels
 from cardwatch_cli.backtest.outputs import Findings, as_json, write_alerts
@@ -24,8 +24,6 @@ from cardwatch_cli.backtest.screen import Screen
 from cardwatch_cli.backtest.silver import open_silver
 from cardwatch_cli.backtest.wanted import Wanted
 from cardwatch_cli.lists.files import read_list_file
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def backtest_command(
@@ -168,13 +166,8 @@ def _moment(text: str | None, option: str, otherwise: int) -> int:
     """
     if text is None:
         return otherwise
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{option} {text!r} is no time; 2026-11-01 or 2026-11-01T12:00:00Z would be right"
-        ) from error
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    with configuration_errors(option):
+        return parse_time(text)
 
 
 def _nothing(transactions: pl.LazyFrame, start: str | None, end: str | None) -> str:

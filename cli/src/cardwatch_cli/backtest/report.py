@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from cardwatch_rules.backtest.summary import Figures, RuleSummary
 from cardwatch_rules.model import Rule
-from cardwatch_rules.parse import duration_text
+from cardwatch_units.durations import format_duration
 
 from cardwatch_cli.backtest import plots
 from cardwatch_cli.backtest.outputs import Findings, cannot_write, day_of, signed
@@ -202,11 +202,11 @@ def _saying(rule: Rule) -> str:
     lines = [f"<h3><code>{escape(rule.rule_id)}</code> version {rule.version}: {escape(rule.title)}</h3>"]
     if rule.explanation:
         lines.append(f"<p>{escape(rule.explanation)}</p>")
-    suppressed = f", suppressed for {duration_text(rule.suppress_us)}" if rule.suppress_us is not None else ""
+    suppressed = f", suppressed for {format_duration(rule.suppress_us)}" if rule.suppress_us is not None else ""
     lines.append(f'<p class="quiet">scope {rule.scope}, {rule.severity.value}, {rule.mode.value}{suppressed}</p>')
     for measure in rule.measures:
         where = f" where {measure.where}" if measure.where else ""
-        text = f"{measure.name} = {measure.expression}{where} over {duration_text(measure.window_us)}"
+        text = f"{measure.name} = {measure.expression}{where} over {format_duration(measure.window_us)}"
         lines.append(f"<p><code>{escape(text)}</code></p>")
     lines.append(f"<p><code>when {escape(rule.when)}</code></p>")
     return "\n".join(lines)

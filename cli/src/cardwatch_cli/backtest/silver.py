@@ -1,8 +1,6 @@
 """Transactions of the lakehouse: the Delta table silver.transactions."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import polars as pl
 from cardwatch_contracts.errors import ConfigurationError
@@ -10,12 +8,11 @@ from cardwatch_lakehouse.catalog import one_line
 from cardwatch_lakehouse.locations import locate
 from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from cardwatch_rules.backtest.period import OPEN_END, OPEN_START, Period
+from cardwatch_units.timestamps import from_microseconds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from cardwatch_cli.backtest.wanted import IDENTITY, Wanted
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
@@ -52,6 +49,6 @@ def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
 def _dates(period: Period) -> Iterator[pl.Expr]:
     """Which partitions can hold transactions of the period; ``event_date`` is the day of ``event_time``, UTC."""
     if period.start_us > OPEN_START:
-        yield pl.col("event_date") >= (_EPOCH + timedelta(microseconds=period.start_us)).date()
+        yield pl.col("event_date") >= from_microseconds(period.start_us).date()
     if period.end_us < OPEN_END:
-        yield pl.col("event_date") <= (_EPOCH + timedelta(microseconds=period.end_us - 1)).date()
+        yield pl.col("event_date") <= from_microseconds(period.end_us - 1).date()

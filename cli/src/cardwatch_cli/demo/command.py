@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_platform import EmbeddedPlatform, RichReporter
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.report import Report, build_report, page
@@ -110,7 +111,7 @@ def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int
         CardwatchError: something could not be started, stopped, or did not get through.
     """
     command_at = time.monotonic()
-    command_us = time.time_ns() // 1_000
+    command_us = now_microseconds()
     run_dir = new_run(RUNS_DIR).absolute()
     seconds: dict[str, float] = {}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from cardwatch_contracts.cards import find_card_numbers
-from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rules.fields import SCOPE_KEYS
-from cardwatch_rules.parse import parse_duration
+from cardwatch_units.durations import parse_duration
 
 # The detector's own setting: where it is set, rules are checked against it.
 HORIZON_VARIABLE: Final = "CARDWATCH_DETECTOR_HORIZON_{scope}"
@@ -65,19 +65,23 @@ def horizons(options: Sequence[str]) -> dict[str, int]:
     Raises:
         ConfigurationError: there is no such scope, or a length is written otherwise.
     """
-    texts = {
-        scope: value
-        for scope in SCOPE_KEYS
-        if (value := os.environ.get(HORIZON_VARIABLE.format(scope=scope.upper()), ""))
-    }
+    texts = {}
+    for scope in SCOPE_KEYS:
+        variable = HORIZON_VARIABLE.format(scope=scope.upper())
+        if value := os.environ.get(variable, ""):
+            texts[scope] = variable, value
     for option in options:
         scope, equals, value = option.partition("=")
         if not equals or scope not in SCOPE_KEYS:
             raise ConfigurationError(
                 f"`{option}` is no horizon; card=30h would be right, for one of {', '.join(SCOPE_KEYS)}"
             )
-        texts[scope] = value
-    return {scope: parse_duration(text) for scope, text in texts.items()}
+        texts[scope] = f"--horizon {scope}", value
+    found = {}
+    for scope, (where, text) in texts.items():
+        with configuration_errors(where):
+            found[scope] = parse_duration(text)
+    return found
 
 
 def _files(path: Path) -> Iterator[Path]:

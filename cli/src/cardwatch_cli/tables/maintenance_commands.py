@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import typer
-from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
-from cardwatch_rules.parse import parse_duration
+from cardwatch_units.durations import parse_duration
 
 from cardwatch_cli.output import counted, print_table
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
@@ -43,7 +43,7 @@ def optimize_command(
     dry_run: DryRunOption = False,
 ) -> None:
     """Join small files, and put past days in the order that questions want; what a table holds stays the same."""
-    catalog, after = Catalog(tables_dir), _duration(settled)
+    catalog, after = Catalog(tables_dir), _duration("--settled", settled)
     rows: list[Sequence[object]] = []
     for name in _chosen(catalog, tables):
         if dry_run:
@@ -68,7 +68,7 @@ def vacuum_command(
     force: Annotated[bool, typer.Option(help="Also keep less than a day: only if nothing reads or writes.")] = False,
 ) -> None:
     """Delete files that left the tables long ago, and those of writes that were never finished."""
-    catalog, kept = Catalog(tables_dir), _duration(keep)
+    catalog, kept = Catalog(tables_dir), _duration("--keep", keep)
     for name in _chosen(catalog, tables):
         files = cleaning.vacuum(catalog, name, kept, dry_run=dry_run, force=force)
         typer.echo(f"{name}: {counted(len(files), 'file')} {'would be ' if dry_run else ''}deleted")
@@ -83,7 +83,9 @@ def retain_command(
     dry_run: DryRunOption = False,
 ) -> None:
     """Delete the rows that are older than they may get; their files go with a later vacuum."""
-    ages = {layer: _duration(age) for layer, age in zip(LAYERS, (bronze, silver, gold), strict=True) if age}
+    ages = {
+        layer: _duration(f"--{layer}", age) for layer, age in zip(LAYERS, (bronze, silver, gold), strict=True) if age
+    }
     if not ages:
         raise ConfigurationError("no age is given; --bronze 30d, --silver 400d or --gold 400d would be right")
     catalog, now = Catalog(tables_dir), datetime.now(UTC)
@@ -115,7 +117,7 @@ def forget_command(
         raise ConfigurationError(
             f"{card_token!r} is no card token; 32 hexadecimal digits, as in silver.transactions, would be right"
         )
-    catalog, pause = Catalog(tables_dir), _duration(grace)
+    catalog, pause = Catalog(tables_dir), _duration("--grace", grace)
     if not dry_run and not yes:
         typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? It cannot be undone", abort=True)
     done = erasure.Forgotten()
@@ -157,5 +159,6 @@ def _chosen(catalog: Catalog, tables: Sequence[str] | None) -> list[str]:
     return list(tables or names)
 
 
-def _duration(text: str) -> timedelta:
-    return timedelta(0) if text == "0s" else timedelta(microseconds=parse_duration(text))
+def _duration(option: str, text: str) -> timedelta:
+    with configuration_errors(option):
+        return timedelta(microseconds=parse_duration(text, allow_zero=True))

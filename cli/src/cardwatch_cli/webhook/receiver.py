@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Final, Self
 
+from cardwatch_units.timestamps import now_microseconds
 from standardwebhooks import Webhook, WebhookVerificationError
 
 HEALTH_PATH: Final = "/healthz"
@@ -117,7 +118,7 @@ class WebhookReceiver:
 
     def _take(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
         """The status to answer, and a Retry-After."""
-        received_at = time.time_ns() // 1000
+        received_at = now_microseconds()
         try:
             parsed = self._verifier.verify(body, headers)
         except (WebhookVerificationError, ValueError):

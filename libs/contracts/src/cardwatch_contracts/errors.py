@@ -8,6 +8,9 @@ CardwatchError                  one sentence for a person; commands print it and
 └── RefusedError                one message is bad: it goes to the dead letters with .reason
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from cardwatch_contracts.reasons import Reason
 
 
@@ -17,6 +20,19 @@ class CardwatchError(Exception):
 
 class ConfigurationError(CardwatchError):
     """A setting or a file that configures Cardwatch is wrong."""
+
+
+@contextmanager
+def configuration_errors(where: str) -> Iterator[None]:
+    """Raise a ``ValueError`` from the block as a ``ConfigurationError`` that says where the wrong value stands.
+
+    Args:
+        where: the option, variable or file that the value comes from.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
 class PlatformError(CardwatchError):

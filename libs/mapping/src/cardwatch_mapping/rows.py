@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cardwatch_contracts.cards import tokenise
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECOND, to_microseconds
 
 from cardwatch_mapping.mapping import (
     AMOUNT,
@@ -25,9 +26,7 @@ from cardwatch_mapping.mapping import (
     is_number,
 )
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_MICROS_OF: Final = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_MICROSECONDS_PER_EPOCH_UNIT: Final = {"s": MICROSECONDS_PER_SECOND, "ms": MICROSECONDS_PER_MILLISECOND, "us": 1}
 _TRUE: Final = frozenset({"1", "1.0", "true", "yes", "y", "t"})
 _FALSE: Final = frozenset({"0", "0.0", "false", "no", "n", "f"})
 # Its value is never quoted.
@@ -161,7 +160,7 @@ class RowReader:
             micros = _list(column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
             return self._without_nulls(source, micros)
         if source.epoch is not None:
-            scale = _MICROS_OF[source.epoch]
+            scale = _MICROSECONDS_PER_EPOCH_UNIT[source.epoch]
             return self._each(
                 source, column.to_pylist(), lambda value: _whole(value, scale), f"a number ({source.epoch})"
             )
@@ -172,7 +171,7 @@ class RowReader:
         moment = datetime.strptime(text, source.format) if source.format else datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=self._zone)
-        return (moment - _EPOCH) // _MICROSECOND
+        return to_microseconds(moment)
 
     def _amounts(self, batch: Any, source: Source) -> list[int]:
         if source.unit == "minor" and source.column and pa.types.is_integer(batch.column(source.column).type):

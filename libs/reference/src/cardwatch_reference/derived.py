@@ -2,10 +2,10 @@
 
 from typing import Any, Final, TypeVar
 
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY, MICROSECONDS_PER_HOUR
+
 from cardwatch_reference.tables import RATE_SCALE_DIGITS, BinCountries, ExchangeRates, MerchantCategoryGroups
 
-_HOUR_MICROS: Final = 3_600_000_000
-_DAY_MICROS: Final = 24 * _HOUR_MICROS
 _EPOCH_WEEKDAY: Final = 4  # 1970-01-01 was a Thursday; Monday is 1
 
 # Anything with // and %: one time, or a column of them.
@@ -78,14 +78,14 @@ class Derivation:
 def hour_of_day(event_time_us: _Times) -> _Times:
     """The hour, UTC, 0 to 23, of microseconds since epoch."""
     times: Any = event_time_us
-    hours: _Times = times // _HOUR_MICROS % 24
+    hours: _Times = times // MICROSECONDS_PER_HOUR % 24
     return hours
 
 
 def day_of_week(event_time_us: _Times) -> _Times:
     """The ISO 8601 weekday, UTC, 1 = Monday to 7 = Sunday, of microseconds since epoch."""
     times: Any = event_time_us
-    days: _Times = (times // _DAY_MICROS + _EPOCH_WEEKDAY - 1) % 7 + 1
+    days: _Times = (times // MICROSECONDS_PER_DAY + _EPOCH_WEEKDAY - 1) % 7 + 1
     return days
 
 

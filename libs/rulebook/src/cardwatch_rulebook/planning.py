@@ -1,12 +1,12 @@
 """Which change a wish amounts to, given what there is. Nothing is written here."""
 
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_rules.model import Mode
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Action, Change
@@ -33,7 +33,7 @@ class Author:
 
     name: str
     comment: str = ""
-    at: int = field(default_factory=lambda: time.time_ns() // 1000)
+    at: int = field(default_factory=now_microseconds)
 
 
 def apply(wanted: Definition, author: Author) -> Plan:

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from time import time_ns
 from types import MappingProxyType
 from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service import logs
+from cardwatch_units.timestamps import now_microseconds
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from cardwatch_rulebook.book import Rulebook
@@ -214,7 +214,7 @@ class StatusReporter:
             failing: rules of it that fail when they are evaluated, id → one sentence.
             scopes: those that the detector runs; rules of others are none of its business. None for all.
         """
-        self._unsent += self._changes.since_last(snapshot, failing, scopes, time_ns() // 1000)
+        self._unsent += self._changes.since_last(snapshot, failing, scopes, now_microseconds())
         if not self._unsent:
             return
         try:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
+
 from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.model import Aggregate, Rule
 from cardwatch_rules.sql import names_in
-
-DAY_US: Final = 86_400_000_000
 
 # Fields that a measure looks at although it names none.
 FIELDS_OF: Final = {
@@ -41,5 +41,5 @@ def reach_us(rule: Rule) -> int:
 
     A profile is kept with the transactions of its day, at the day's beginning.
     """
-    looks_back = max(rule.longest_window_us, DAY_US if uses_profiles([rule]) else 0)
+    looks_back = max(rule.longest_window_us, MICROSECONDS_PER_DAY if uses_profiles([rule]) else 0)
     return looks_back + rule.suppression_reach_us

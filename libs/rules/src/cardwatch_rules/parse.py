@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final
 
 import yaml
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_units.durations import format_duration, parse_duration
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardwatch_rules.fields import FIELD_KINDS, NUMBER_RANGES, PROFILE_KINDS, PROFILE_SCOPE, SCOPE_KEYS, TEXT_VALUES
-from cardwatch_rules.model import MICROSECONDS, OF_TRANSACTIONS, Aggregate, Measure, Mode, Rule, Severity
+from cardwatch_rules.model import OF_TRANSACTIONS, Aggregate, Measure, Mode, Rule, Severity
 from cardwatch_rules.needs import reach_us
 from cardwatch_rules.reach import Domain, never_holds
 from cardwatch_rules.sql import Kind, is_name, require_condition
@@ -22,7 +23,6 @@ MOST_MEASURES: Final = 20
 # The loader in C, where PyYAML was built with it, is ten times as fast.
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_DURATION: Final = re.compile(r"(\d+)\s*([smhd])")
 _MEASURE: Final = re.compile(
     r"(?P<function>[a-z_]+)\s*\(\s*(?P<distinct>distinct\s+)?(?P<argument>\*|[a-z_]*)\s*\)", re.I
 )
@@ -115,28 +115,6 @@ def parse_rules(text: str, source: str = "rules", horizons_us: Mapping[str, int]
         if number > 1:
             raise ConfigurationError(f"{source} has {number} rules with the id {rule_id}; ids are unique")
     return rules
-
-
-def parse_duration(text: str) -> int:
-    """A length of time such as ``90s``, ``10m``, ``24h`` or ``7d``, in microseconds.
-
-    Raises:
-        ConfigurationError: it is written otherwise, or zero.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or int(match[1]) == 0:
-        raise ConfigurationError(f"`{text}` is no length of time; 90s, 10m, 24h or 7d would be right")
-    return int(match[1]) * MICROSECONDS[match[2]]
-
-
-def duration_text(us: int) -> str:
-    """A length of time as ``parse_duration`` reads it, in the largest unit that fits: ``24h``, ``90s``."""
-    # A day is said as 24h, because it is a length of time and no date.
-    fits = (
-        unit for unit in ("d", "h", "m") if us % MICROSECONDS[unit] == 0 and (unit != "d" or us > MICROSECONDS["d"])
-    )
-    unit = next(fits, "s")
-    return f"{us // MICROSECONDS[unit]}{unit}"
 
 
 def measure_kind(measure: Measure) -> Kind:
@@ -250,7 +228,7 @@ def _problems(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
 def _check_horizon(rule: Rule, text: _RuleText, horizon_us: int | None) -> None:
     if horizon_us is None or reach_us(rule) <= horizon_us:
         return
-    keeps = f"the scope {rule.scope} keeps {duration_text(horizon_us)}"
+    keeps = f"the scope {rule.scope} keeps {format_duration(horizon_us)}"
     looks_back = reach_us(rule) - rule.suppression_reach_us
     longest = max(rule.measures, key=lambda measure: measure.window_us, default=None)
     if longest is not None and longest.window_us > horizon_us:
@@ -262,8 +240,8 @@ def _check_horizon(rule: Rule, text: _RuleText, horizon_us: int | None) -> None:
         raise _MistakeError(("when",), f"a profile looks back 24h, but {keeps}; raise the horizon")
     raise _MistakeError(
         ("suppress",),
-        f"the longest window ({duration_text(looks_back)}) and seven times `{text.suppress}` are "
-        f"{duration_text(reach_us(rule))}, but {keeps}; "
+        f"the longest window ({format_duration(looks_back)}) and seven times `{text.suppress}` are "
+        f"{format_duration(reach_us(rule))}, but {keeps}; "
         f"at most {max(0, horizon_us - looks_back) // 7_000_000}s would be right, or a higher horizon",
     )
 
@@ -334,5 +312,5 @@ def _domain(measure: Measure) -> Domain:
 def _duration(place: tuple[str, ...], text: str) -> int:
     try:
         return parse_duration(text)
-    except ConfigurationError as error:
+    except ValueError as error:
         raise _MistakeError(place, str(error)) from error

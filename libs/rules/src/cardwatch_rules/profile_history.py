@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_rules.expressions import holds, polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
-from cardwatch_rules.needs import DAY_US
 from cardwatch_rules.profiles import ARRIVED
 from cardwatch_rules.windows import Bounds, Ints, count, deviation, largest, total, union
 
@@ -24,7 +24,7 @@ COUNTED: Final = "status = 'approved' and transaction_type <> 'refund'"
 SOURCES: Final = frozenset({"base_amount_minor", "status", "transaction_type", "country", "hour_of_day"})
 
 # How far back from a transaction its profile looks, microseconds: the day itself, the grace, 90 days.
-HISTORY_US: Final = 92 * DAY_US
+HISTORY_US: Final = 92 * MICROSECONDS_PER_DAY
 
 _BITS: Final = 63
 
@@ -38,7 +38,7 @@ def profiles_of(transactions: pl.DataFrame) -> pl.DataFrame:
     Returns:
         ``group``, ``event_time`` (the beginning of the day that it is for, microseconds), ARRIVED and PROFILE_KINDS.
     """
-    day = (pl.col("event_time") // DAY_US).alias("day")
+    day = (pl.col("event_time") // MICROSECONDS_PER_DAY).alias("day")
     asked = transactions.select("group", day).unique(maintain_order=True)
     counted = transactions.filter(holds(COUNTED, transactions))
     group, days = asked["group"].to_numpy(), asked["day"].to_numpy()
@@ -55,7 +55,9 @@ def profiles_of(transactions: pl.DataFrame) -> pl.DataFrame:
     figures["active_days_90d"] = pl.Series(count(quarter, history.begins_day))
     figures["countries_90d"] = history.texts(quarter)
     figures["hours_90d"] = history.hours(quarter)
-    found = asked.select("group", (pl.col("day") * DAY_US).alias("event_time"), pl.lit(0).alias(ARRIVED)).hstack(
+    found = asked.select(
+        "group", (pl.col("day") * MICROSECONDS_PER_DAY).alias("event_time"), pl.lit(0).alias(ARRIVED)
+    ).hstack(
         [
             figures[name.removeprefix("profile.")].cast(polars_type(kind)).alias(name)
             for name, kind in PROFILE_KINDS.items()
@@ -69,7 +71,7 @@ class _History:
 
     def __init__(self, counted: pl.DataFrame) -> None:
         self._group = counted["group"].to_numpy()
-        self._day = (counted["event_time"] // DAY_US).to_numpy()
+        self._day = (counted["event_time"] // MICROSECONDS_PER_DAY).to_numpy()
         self._origin = int(self._day.min()) if len(self._day) else 0
         self._stride = (int(self._day.max()) - self._origin if len(self._day) else 0) + 2
         self._axis: Ints = self._group * self._stride + (self._day - self._origin)

@@ -7,10 +7,10 @@ beginning) and perhaps late, perhaps again with other figures. Of several for a 
 from typing import Final
 
 import polars as pl
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_rules.expressions import polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
-from cardwatch_rules.needs import DAY_US
 
 # Columns of arrivals that only profiles have, beside PROFILE_KINDS: whether a row is one, and when it came.
 IS_PROFILE: Final = "is_profile"
@@ -25,7 +25,7 @@ def with_profiles(transactions: pl.DataFrame, profiles: pl.DataFrame) -> pl.Data
         profiles: with ``group``, ``event_time`` (the beginning of the day that it is for, microseconds), ARRIVED
             (ascending with arrival) and PROFILE_KINDS.
     """
-    day = pl.col("event_time") - pl.col("event_time").mod(DAY_US)
+    day = pl.col("event_time") - pl.col("event_time").mod(MICROSECONDS_PER_DAY)
     last = (
         # Should two of one day come together, the one with more behind it is the later one.
         profiles.sort(ARRIVED, "profile.transactions_90d", maintain_order=True)

@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from cardwatch_rules.model import MICROSECONDS, Mode, Rule
+from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import load_rules
 from cardwatch_rules.transitions import RAISED, transitions
+from cardwatch_units.timestamps import MICROSECONDS_PER_HOUR
 
 from . import card_cases, place_cases
 from .timeline import Case, frame_of
 
 _ROOT: Final = Path(__file__).parents[4]
 _HORIZONS: Final = {
-    "card": 30 * MICROSECONDS["h"],
-    "merchant": MICROSECONDS["h"],
-    "device": MICROSECONDS["h"],
-    "ip": MICROSECONDS["h"],
-    "bin": MICROSECONDS["h"],
+    "card": 30 * MICROSECONDS_PER_HOUR,
+    "merchant": MICROSECONDS_PER_HOUR,
+    "device": MICROSECONDS_PER_HOUR,
+    "ip": MICROSECONDS_PER_HOUR,
+    "bin": MICROSECONDS_PER_HOUR,
 }
 RULES: Final = {rule.rule_id: rule for rule in load_rules(_ROOT / "config/rules/library.yaml", _HORIZONS)}
 CASES: Final = [*card_cases.CASES, *place_cases.CASES]

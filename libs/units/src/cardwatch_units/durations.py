@@ -45,17 +45,19 @@ def parse_duration(text: str, *, fractions: bool = False, allow_zero: bool = Fal
     return microseconds
 
 
-def format_duration(microseconds: int, *, one_day_in_hours: bool = False) -> str:
+def format_duration(microseconds: int, *, one_day: str = "24h") -> str:
     """A duration as ``parse_duration`` reads it, in the largest unit that divides it: ``90s``, ``10m``, ``7d``.
 
     What is not a whole number of seconds is written as a decimal fraction of seconds: ``1.5s``.
 
     Args:
         microseconds: the length.
-        one_day_in_hours: write a single day as ``24h``, which cannot be mistaken for a calendar day.
+        one_day: how a single day is written; ``24h`` cannot be mistaken for a calendar day.
     """
+    if microseconds == MICROSECONDS_PER_DAY:
+        return one_day
     for unit in ("d", "h", "m", "s"):
         number, rest = divmod(microseconds, MICROSECONDS_PER_UNIT[unit])
-        if number and not rest and not (one_day_in_hours and unit == "d" and number == 1):
+        if number and not rest:
             return f"{number}{unit}"
     return f"{microseconds / MICROSECONDS_PER_SECOND:g}s"

@@ -10,6 +10,7 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.wire import Encoder
 from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential
 
 from cardwatch_enricher.message import Enriched, Outcome, RawMessage, Refused
@@ -20,7 +21,6 @@ from cardwatch_enricher.traces import Traces
 
 log = logs.get(__name__)
 
-_MICROS: Final = 1_000_000
 _LONGEST_WAIT_SECONDS: Final = 5.0
 
 
@@ -140,7 +140,7 @@ class BatchProcessor:
                 self._metrics.refused.labels(outcome.reason).inc()
                 continue
             silver += 1
-            self._from_broker.observe(max(0.0, now - outcome.record["raw_broker_time"] / _MICROS))
-            self._from_event.observe(max(0.0, now - outcome.record["event_time"] / _MICROS))
+            self._from_broker.observe(max(0.0, now - outcome.record["raw_broker_time"] / MICROSECONDS_PER_SECOND))
+            self._from_event.observe(max(0.0, now - outcome.record["event_time"] / MICROSECONDS_PER_SECOND))
         self._metrics.published.labels(self._silver.topic).inc(silver)
         self._metrics.published.labels(self._dead_letters.topic).inc(len(outcomes) - silver)

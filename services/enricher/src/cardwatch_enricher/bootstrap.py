@@ -20,6 +20,7 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
 from cardwatch_service.tracing import tracing
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_enricher.app import StreamApp
 from cardwatch_enricher.batch import BatchProcessor, Target
@@ -73,7 +74,7 @@ def build_pipeline(
         validate=Validator(derivation.currencies, settings.future_tolerance_seconds),
         enrich=Enricher(derivation),
         refuse=Refusal(json_topic, json_transactions.known_fields, tokenise),
-        now=lambda: time.time_ns() // 1000,
+        now=now_microseconds,
         report_defect=report_defect,
     )
 

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
+from cardwatch_units.timestamps import to_microseconds
 
 from cardwatch_enricher.from_bronze import BronzeMessage, Place
 from cardwatch_enricher.message import RawMessage
@@ -19,8 +20,6 @@ from cardwatch_enricher.message import RawMessage
 _ROWS_A_BATCH: Final = 10_000
 _COLUMNS: Final = ("topic", "partition", "offset", "broker_time", "key", "value", "headers", "redacted")
 _PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class BronzeMessages:
@@ -91,4 +90,4 @@ class BronzeMessages:
 
 
 def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+    return to_microseconds(moment)

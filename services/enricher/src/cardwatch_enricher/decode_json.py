@@ -7,19 +7,18 @@ tokenised at once and goes no further.
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NoReturn
 
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
+from cardwatch_units.timestamps import to_microseconds
 
 CARD_NUMBER: Final = "card_number"
 CARD_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _LONGS: Final = range(-(2**63), 2**63)
 _TYPE_NAMES: Final = {
     str: "text", bool: "a truth value", int: "a whole number", float: "a number with a fraction",
@@ -165,7 +164,7 @@ def _microseconds(text: str) -> int:
             raise RefusedError(
                 Reason.WRONG_TYPE, "event_time has no offset from UTC; 2026-01-31T12:00:00Z or +01:00 would be right"
             )
-        return (moment - _EPOCH) // _MICROSECOND
+        return to_microseconds(moment)
     except (ValueError, OverflowError):
         raise RefusedError(
             Reason.WRONG_TYPE,

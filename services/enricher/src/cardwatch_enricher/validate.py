@@ -16,6 +16,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 MAX_AMOUNT_MINOR: Final = 10**12
 EARLIEST_EVENT_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
@@ -23,7 +24,6 @@ EARLIEST_EVENT_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 MAX_IDENTIFIER_LENGTH: Final = 64
 MAX_TEXT_LENGTH: Final = 256
 
-_SECOND_MICROS: Final = 1_000_000
 _SHOWN_LENGTH: Final = 40
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -41,7 +41,7 @@ class Validator:
             future_tolerance_seconds: how far ``event_time`` may lie after the broker's time of the message.
         """
         self._currencies = currencies
-        self._tolerance = round(future_tolerance_seconds * _SECOND_MICROS)
+        self._tolerance = round(future_tolerance_seconds * MICROSECONDS_PER_SECOND)
 
     def __call__(self, record: Record, received_at: int) -> None:
         """Check a record of ``transaction.avsc``.
@@ -112,8 +112,8 @@ class Validator:
         if event_time > received_at + self._tolerance:
             raise RefusedError(
                 Reason.EVENT_TIME_IN_FUTURE,
-                f"event_time is {(event_time - received_at) / _SECOND_MICROS:.0f} s after the broker received it; "
-                f"{self._tolerance / _SECOND_MICROS:g} s at most would be right",
+                f"event_time is {(event_time - received_at) / MICROSECONDS_PER_SECOND:.0f} s after the broker received "
+                f"it; {self._tolerance / MICROSECONDS_PER_SECOND:g} s at most would be right",
             )
 
 

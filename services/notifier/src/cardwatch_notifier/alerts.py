@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -11,10 +10,10 @@ from uuid import UUID
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
+from cardwatch_units.timestamps import from_microseconds
 
 E = TypeVar("E", bound=StrEnum)
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIMES: Final = ("event_time", "window_start", "raw_broker_time", "detected_at")
 
 
@@ -108,7 +107,7 @@ def _one_of(kind: type[E], record: Record, field: str) -> E:
 
 def _iso(field: str, micros: int) -> str:
     try:
-        moment = _EPOCH + timedelta(microseconds=micros)
+        moment = from_microseconds(micros)
     except OverflowError as error:
         raise RefusedError(
             Reason.EVENT_TIME_IMPLAUSIBLE,

@@ -4,7 +4,6 @@ import base64
 import binascii
 import random
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.tracing import tracing
+from cardwatch_units.timestamps import now_microseconds
 from confluent_kafka import Producer
 from filelock import FileLock, Timeout
 
@@ -355,7 +355,7 @@ def only_one(outbox_path: Path) -> Iterator[None]:
 
 def now_micros() -> int:
     """Now, microseconds since 1970-01-01 UTC."""
-    return time.time_ns() // 1000
+    return now_microseconds()
 
 
 def _attach(outbox: Outbox, receivers: list[Receiver]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from cardwatch_service.metrics import LATENCY_BUCKETS, Metrics
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -20,7 +21,6 @@ RECEIVER_DISABLED: Final = "cardwatch_notifier_receiver_disabled"
 OUTBOX_AVAILABLE: Final = "cardwatch_notifier_outbox_available"
 
 _OUTCOMES: Final = ("delivered", "retried", "failed", "gone")
-_MICROS: Final = 1_000_000
 # An alert reaches an idle receiver within milliseconds.
 _DELIVERY_BUCKETS: Final = (0.002, 0.005, *LATENCY_BUCKETS)
 
@@ -70,14 +70,14 @@ class NotifierMetrics:
     def delivered(self, receiver: str, message: Message, at: int) -> None:
         """Count a delivery that ended at ``at``, microseconds since 1970-01-01 UTC."""
         self._deliveries.labels(receiver, "delivered").inc()
-        self._delivery_latency.labels(receiver).observe((at - message.detected_at) / _MICROS)
+        self._delivery_latency.labels(receiver).observe((at - message.detected_at) / MICROSECONDS_PER_SECOND)
         if receiver == self._clocked_receiver:
             for start, since in (
                 ("event_time", message.event_time),
                 ("raw_broker_time", message.raw_broker_time),
                 ("alert_published", message.detected_at),
             ):
-                self.shared.latency.labels(start, "delivered").observe((at - since) / _MICROS)
+                self.shared.latency.labels(start, "delivered").observe((at - since) / MICROSECONDS_PER_SECOND)
 
     def not_delivered(self, receiver: str, outcome: str) -> None:
         """Count an attempt that did not succeed: retried, failed or gone."""
@@ -114,6 +114,6 @@ class OutboxCollector(Collector):
             since = now if backlog.oldest_pending_at is None else backlog.oldest_pending_at
             messages.add_metric([backlog.receiver, "pending"], backlog.pending)
             messages.add_metric([backlog.receiver, "failed"], backlog.failed)
-            oldest.add_metric([backlog.receiver], max(0, now - since) / _MICROS)
+            oldest.add_metric([backlog.receiver], max(0, now - since) / MICROSECONDS_PER_SECOND)
             disabled.add_metric([backlog.receiver], 1 if backlog.disabled_reason else 0)
         return [available, messages, oldest, disabled]

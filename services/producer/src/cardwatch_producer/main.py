@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from enum import StrEnum
@@ -14,6 +13,7 @@ from cardwatch_service.commands import needs, one_sentence_errors
 from cardwatch_service.logs import get
 from cardwatch_service.settings import load
 from cardwatch_service.token_settings import TokenSettings
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_producer.bootstrap import Producer, producer
 from cardwatch_producer.messages import MessageEncoder
@@ -23,7 +23,7 @@ from cardwatch_producer.sending import send_all
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population
 from cardwatch_producer.simulation import simulate as simulated
 from cardwatch_producer.summary import Summary
-from cardwatch_producer.units import parse_duration, parse_speed, parse_time
+from cardwatch_producer.units import parse_seconds, parse_speed, parse_time
 
 if TYPE_CHECKING:
     from cardwatch_producer.replay import Replayed
@@ -103,16 +103,16 @@ def simulate(
     """
     with one_sentence_errors():
         share = json_fraction if json_fraction is not None else float(message_format is MessageFormat.JSON)
-        seconds = parse_duration(duration)
+        seconds = parse_seconds("--duration", duration)
         config = SimulationConfig(
             rate=rate,
             seed=seed,
-            start_us=0 if start_time is None else parse_time(start_time),
+            start_us=0 if start_time is None else parse_time("--start-time", start_time),
             duration_seconds=seconds or math.inf,
             max_messages=max_messages,
             fraud_fraction=fraud_fraction,
             late_fraction=late_fraction,
-            max_late_seconds=parse_duration(max_late),
+            max_late_seconds=parse_seconds("--max-late", max_late),
             duplicate_fraction=duplicate_fraction,
             invalid_fraction=invalid_fraction,
             json_fraction=share,
@@ -133,7 +133,7 @@ def _simulate(
             cards_that_would_be_right=config.cards_needed(),
         )
     # Now, and not earlier: people take a moment to be made, and event times count from here.
-    start_us = time.time_ns() // 1_000 if starts_now else config.start_us
+    start_us = now_microseconds() if starts_now else config.start_us
     config = replace(config, start_us=start_us, token_key_id=parts.tokens.key_id)
     expected = config.max_messages
     if expected is None and math.isfinite(config.duration_seconds):
@@ -189,7 +189,7 @@ def replay(
         reader = RowReader(columns, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)
         with producer(json_topic=False) as parts:
             span = event_time_span(table, columns, reader, limit) if shift else None
-            shift_us = 0 if span is None else shift_to_now(span, time.time_ns() // 1_000, factor)
+            shift_us = 0 if span is None else shift_to_now(span, now_microseconds(), factor)
             rows = replayed(table, columns, reader, speed=factor, shift_us=shift_us, limit=limit)
             expected = min(table.row_count or 0, limit or table.row_count or 0) or limit
             ok = _replay(parts, rows, expected)

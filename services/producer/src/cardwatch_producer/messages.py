@@ -1,11 +1,12 @@
 """From a simulated message to what is sent: topic, key, bytes. Pure; the schema ids come in from outside."""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
 from cardwatch_contracts.wire import Encoder
+from cardwatch_units.timestamps import from_microseconds
 
 from cardwatch_producer.countries import countries
 from cardwatch_producer.simulation import Message
@@ -14,7 +15,6 @@ from cardwatch_producer.simulation import Message
 SPOILT_HEADER: Final = "simulated-transaction-id"
 
 _TOKEN_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ZONES: Final = {country.code: timezone(timedelta(hours=country.utc_offset_hours)) for country in countries()}
 
 Headers = list[tuple[str, bytes]]
@@ -75,7 +75,7 @@ def _other_record(transaction_id: str) -> dict[str, Any]:
 
 def _json(record: dict[str, Any]) -> bytes:
     zone = _ZONES.get(record["country"], UTC)
-    moment = (_EPOCH + timedelta(microseconds=record["event_time"])).astimezone(zone)
+    moment = from_microseconds(record["event_time"]).astimezone(zone)
     # Local time with its offset, as tills write it; all six digits, since zeros would otherwise be left out.
     return json.dumps(
         {**record, "event_time": moment.isoformat(timespec="microseconds")}, separators=(",", ":")

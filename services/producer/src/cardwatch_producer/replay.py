@@ -9,10 +9,9 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_mapping.mapping import EVENT_TIME, Mapping
 from cardwatch_mapping.rows import RowReader
 from cardwatch_mapping.tables import Table
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_producer.messages import Outgoing
-
-_MICROS = 1_000_000
 
 
 class Replayed(NamedTuple):
@@ -75,7 +74,7 @@ def replay(
             at = record[EVENT_TIME]
             first = at if first is None else first
             # A file need not be in order: what is older than the first row is sent at once.
-            send_at = 0.0 if speed == math.inf else max(0.0, (at - first) / (_MICROS * speed))
+            send_at = 0.0 if speed == math.inf else max(0.0, (at - first) / (MICROSECONDS_PER_SECOND * speed))
             record[EVENT_TIME] = at + shift_us
             yield Replayed(send_at, record, label)
 

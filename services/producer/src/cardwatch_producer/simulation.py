@@ -17,13 +17,13 @@ from uuid import uuid5
 
 from cardwatch_contracts.identity import NAMESPACE
 from cardwatch_service.token_settings import DEVELOPMENT_KEY_ID
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY, MICROSECONDS_PER_SECOND
 
 from cardwatch_producer.defects import Defect, Format, defects_of
 from cardwatch_producer.fraud import Fraudsters, Planned
 from cardwatch_producer.payments import OrdinaryTraffic
 from cardwatch_producer.population import FEWEST_CARDS, FEWEST_MERCHANTS, Population
 
-_MICROS: Final = 1_000_000
 _DUPLICATE_WITHIN_SECONDS: Final = 5.0
 
 
@@ -130,7 +130,7 @@ def _transactions(config: SimulationConfig, population: Population) -> Iterator[
     traffic = OrdinaryTraffic(population, _random(config, "ordinary"))
     ends_at = _ends_at(config)
     fraudsters = Fraudsters(population, traffic, _random(config, "fraud"), ends_at=ends_at)
-    start_of_day = config.start_us % (86_400 * _MICROS) / _MICROS
+    start_of_day = config.start_us % MICROSECONDS_PER_DAY / MICROSECONDS_PER_SECOND
     due: list[tuple[float, int, str, Planned]] = []
     planned_count = 0
     budget = 0.0
@@ -161,7 +161,9 @@ def _transactions(config: SimulationConfig, population: Population) -> Iterator[
         # 32 digits in a row: with a UUID's hyphens, one in 25,000 would pass for a card number. The start is part of
         # it, or a second run with the same seed would send nothing but duplicates of the first.
         transaction_id = uuid5(NAMESPACE, f"simulation|{config.seed}|{config.start_us}|{slot}").hex
-        record = payment.record(transaction_id, config.start_us + int(at * _MICROS), config.token_key_id)
+        record = payment.record(
+            transaction_id, config.start_us + int(at * MICROSECONDS_PER_SECOND), config.token_key_id
+        )
         yield Message(
             send_at=at,
             record=record,

@@ -1,28 +1,24 @@
-"""Durations, speeds and times as people write them on a command line."""
+"""Durations, speeds and times as people write them on the producer's command line."""
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_contracts.errors import ConfigurationError, configuration_errors
+from cardwatch_units import durations, timestamps
 
-_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
 _SPEED: Final = re.compile(r"(\d+(?:\.\d+)?)x")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds: ``500ms``, ``60s``, ``5m``, ``1.5h``, ``7d``; a number alone is seconds.
+def parse_seconds(option: str, text: str) -> float:
+    """The seconds of an option's duration such as ``500ms``, ``60s``, ``1.5h`` or ``7d``; a bare number is seconds.
 
     Raises:
-        ConfigurationError: it is none of these.
+        ConfigurationError: the text is not such a duration.
     """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ConfigurationError(f"{text!r} is no duration; 60s, 5m, 2h or 7d would be right")
-    return float(match[1]) * _SECONDS[match[2] or "s"]
+    with configuration_errors(option):
+        microseconds = durations.parse_duration(text, fractions=True, allow_zero=True)
+    return microseconds / timestamps.MICROSECONDS_PER_SECOND
 
 
 def parse_speed(text: str) -> float:
@@ -39,14 +35,11 @@ def parse_speed(text: str) -> float:
     return float(match[1])
 
 
-def parse_time(text: str) -> int:
-    """Microseconds since 1970-01-01 UTC of an ISO 8601 time; UTC where it has no offset.
+def parse_time(option: str, text: str) -> int:
+    """Microseconds since 1970 UTC of an option's ISO 8601 time; UTC where it has no offset.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the text is not an ISO 8601 time.
     """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{text!r} is no time; 2026-01-31T12:00:00Z would be right") from error
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    with configuration_errors(option):
+        return timestamps.parse_time(text)

@@ -77,8 +77,8 @@ def test_lag_is_that_of_the_slowest_query() -> None:
     ("variable", "text", "sentence"),
     [
         ("CARDWATCH_DETECTOR_SCOPES", "card,planet", "unknown scope 'planet'"),
-        ("CARDWATCH_DETECTOR_LATENESS", "soon", "`soon` is no length of time"),
-        ("CARDWATCH_DETECTOR_HORIZON_CARD", "-1h", "`-1h` is no length of time"),
+        ("CARDWATCH_DETECTOR_LATENESS", "soon", "expected a duration such as 90s, 10m, 24h or 7d, got 'soon'"),
+        ("CARDWATCH_DETECTOR_HORIZON_CARD", "-1h", "expected a duration such as 90s, 10m, 24h or 7d, got '-1h'"),
         ("CARDWATCH_DETECTOR_TUNED_FOR", "fun", "CARDWATCH_DETECTOR_TUNED_FOR"),
     ],
 )

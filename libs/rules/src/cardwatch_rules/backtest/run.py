@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_rules.backtest.alerts import IS_FRAUD, alerts_of, no_alerts
 from cardwatch_rules.backtest.chunks import Chunks
@@ -18,7 +19,7 @@ from cardwatch_rules.backtest.period import Period
 from cardwatch_rules.evaluate import evaluate
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Rule
-from cardwatch_rules.needs import DAY_US, fields_used, reach_us, uses_profiles
+from cardwatch_rules.needs import fields_used, reach_us, uses_profiles
 from cardwatch_rules.profile_history import HISTORY_US, SOURCES, profiles_of
 from cardwatch_rules.profiles import with_profiles
 
@@ -176,7 +177,7 @@ def _days(transactions: pl.LazyFrame, period: Period) -> pl.DataFrame:
     labelled = IS_FRAUD in transactions.collect_schema()
     return (
         transactions.filter(period.holds(pl.col("event_time")))
-        .group_by((pl.col("event_time") // DAY_US).alias("day"))
+        .group_by((pl.col("event_time") // MICROSECONDS_PER_DAY).alias("day"))
         .agg(transactions=pl.len(), **({"fraud": pl.col(IS_FRAUD).sum()} if labelled else {}))
         .sort("day")
         .collect(engine="streaming")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_rules.backtest.alerts import IS_FRAUD
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.model import Rule
-from cardwatch_rules.needs import DAY_US
 from cardwatch_rules.transitions import RAISED
 
 TOP_KEYS: Final = 5
@@ -85,7 +85,11 @@ def summarise(tested: Backtest, rules: Sequence[Rule]) -> Summary:
         raised = alerts.filter(pl.col("status") == RAISED)
         counts = raised.group_by("key").len().sort(["len", "key"], descending=[True, False])
         top = tuple((str(key), int(number)) for key, number in counts.head(TOP_KEYS).iter_rows())
-        by_day = raised.group_by((pl.col("event_time") // DAY_US).alias("day")).agg(alerts=pl.len()).sort("day")
+        by_day = (
+            raised.group_by((pl.col("event_time") // MICROSECONDS_PER_DAY).alias("day"))
+            .agg(alerts=pl.len())
+            .sort("day")
+        )
         summaries.append(RuleSummary(rule, _figures(tested, alerts, counts.height, days), top, by_day))
     labels = [IS_FRAUD] if tested.labelled else []
     everything = [tested.alerts[rule].select("transaction_id", "status", *labels) for rule in rules]

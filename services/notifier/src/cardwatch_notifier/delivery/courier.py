@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Receiver, TryAgain
@@ -30,7 +31,6 @@ _RENEW_EVERY: Final = 0.25
 _LOOK_AROUND_WITHIN_LEASE: Final = 0.125
 # After a stop, how long an outbox that does not answer is waited for to keep the last outcomes.
 _LAST_WORDS_SECONDS: Final = 5.0
-_MICROS: Final = 1_000_000
 
 
 class _Result(NamedTuple):
@@ -219,7 +219,7 @@ class Courier:
         longest = min(_LOOK_AROUND_SECONDS, _LOOK_AROUND_WITHIN_LEASE * self._outbox.lease_seconds)
         if next_due_at is None:
             return longest
-        return min(max((next_due_at - now) / _MICROS, 0.001), longest)
+        return min(max((next_due_at - now) / MICROSECONDS_PER_SECOND, 0.001), longest)
 
     def _deliver(self, delivery: Delivery, lease: _Lease) -> None:
         outcome: Outcome | None = None
@@ -274,5 +274,7 @@ class Courier:
             message_id=message.message_id,
             attempts=result.delivery.attempts + 1,
             reason=attempt.error,
-            next_attempt_in_seconds=None if failed else round((attempt.next_attempt_at - attempt.at) / _MICROS, 1),
+            next_attempt_in_seconds=None
+            if failed
+            else round((attempt.next_attempt_at - attempt.at) / MICROSECONDS_PER_SECOND, 1),
         )

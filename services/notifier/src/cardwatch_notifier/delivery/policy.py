@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
 from cardwatch_notifier.delivery.retry import RetrySchedule
 from cardwatch_notifier.outbox.protocol import Attempt, Delivery, DeliveryState
-
-_MICROS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,5 +44,5 @@ class DeliveryPolicy:
                 failures = delivery.rejections + 1
         if failures >= most:
             return Attempt(sequence, DeliveryState.FAILED, now, rejected=rejected, error=why)
-        pause = round(schedule.pause(failures, random, after_seconds) * _MICROS)
+        pause = round(schedule.pause(failures, random, after_seconds) * MICROSECONDS_PER_SECOND)
         return Attempt(sequence, DeliveryState.PENDING, now, next_attempt_at=now + pause, rejected=rejected, error=why)

@@ -4,11 +4,11 @@ import json
 import sys
 from typing import Any, Final, TextIO
 
+from cardwatch_units.durations import format_duration
+
 from cardwatch_notifier.delivery.currencies import format_amount
 from cardwatch_notifier.delivery.receiver import Delivered, Outcome, TryAgain
 from cardwatch_notifier.outbox.protocol import Message
-
-_UNITS: Final = ((86_400_000_000, "d"), (3_600_000_000, "h"), (60_000_000, "m"), (1_000_000, "s"))
 
 
 class StandardOutput:
@@ -50,18 +50,10 @@ def alert_line(body: dict[str, Any]) -> str:
     return _printable(" | ".join(part for part in parts if part))
 
 
-def format_window(micros: int) -> str:
-    """A window's length as rules write it: ``90s``, ``10m``, ``24h``, ``7d``; the largest unit that fits exactly."""
-    for size, unit in _UNITS:
-        if micros >= size and micros % size == 0:
-            return f"{micros // size}{unit}"
-    return f"{micros / 1_000_000:g}s"
-
-
 def _measure(measure: dict[str, Any]) -> str:
     value = measure["value"] if measure.get("text") is None else measure["text"]
     shown = "none" if value is None else _number(value) if isinstance(value, int | float) else value
-    return f"{measure['name']} {shown} in {format_window(measure['window_us'])}"
+    return f"{measure['name']} {shown} in {format_duration(measure['window_us'], one_day='1d')}"
 
 
 def _number(value: float) -> str:

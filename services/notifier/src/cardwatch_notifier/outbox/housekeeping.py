@@ -6,13 +6,13 @@ from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service.logs import get as get_logger
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_notifier.outbox.protocol import Outbox
 
 log = get_logger(__name__)
 
 _INTERVAL_SECONDS: Final = 3600.0
-_MICROS_A_DAY: Final = 86_400_000_000
 
 
 class Housekeeping:
@@ -20,7 +20,7 @@ class Housekeeping:
 
     def __init__(self, outbox: Outbox, retention_days: float, clock: Callable[[], int]) -> None:
         self._outbox = outbox
-        self._retention = round(retention_days * _MICROS_A_DAY)
+        self._retention = round(retention_days * MICROSECONDS_PER_DAY)
         self._clock = clock
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cardwatch_lakehouse.tables import Table
-from cardwatch_rules.parse import parse_duration
+from cardwatch_units.durations import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 

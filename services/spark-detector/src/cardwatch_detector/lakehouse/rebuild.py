@@ -17,9 +17,9 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
     Table,
 )
-from cardwatch_rules.parse import parse_duration
 from cardwatch_service.logs import configure
 from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_units.durations import parse_duration
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention

@@ -23,8 +23,8 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
     Table,
 )
-from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
+from cardwatch_units.durations import parse_duration
 
 from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.alerts.label_counts import Verdicts

@@ -3,17 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_rules.parse import parse_duration
+from cardwatch_units.durations import parse_duration
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _duration(text: str) -> str:
-    try:
-        parse_duration(text)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from error
+    parse_duration(text)
     return text
 
 

@@ -1,6 +1,5 @@
 """The wiring of the velocity queries."""
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -15,6 +14,7 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.tracing import Tracer, tracing
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.runtime.object_stores import for_stores
 from cardwatch_detector.runtime.run_queries import run_queries
@@ -92,7 +92,7 @@ def run_velocity(shutdown: Shutdown) -> None:
             publisher,
             late,
             alert_metrics,
-            lambda: time.time_ns() // 1000,
+            now_microseconds,
             None if tracer is None else _traces(tracer, service),
         )
         run_queries(

@@ -8,9 +8,9 @@ from typing import Any, Final
 import pyarrow.compute as pc
 from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER
 from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE, SCOPE_KEYS
-from cardwatch_rules.parse import parse_duration
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
+from cardwatch_units.durations import parse_duration
 from prometheus_client import Counter
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cardwatch_rules.fields import SCOPE_KEYS
-from cardwatch_rules.parse import parse_duration
+from cardwatch_units.durations import parse_duration
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import GOLD_ALERTS
+from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
@@ -26,7 +27,7 @@ _ID: Final = "alert_id"
 # An alert's id is made of its transaction's, and all its events have that transaction's event time: only there need the
 # table be looked at, whatever it holds. The margin is for a transaction that a producer sent with several times: what a
 # detector takes for one is less than twice its horizon (30 h by default) apart.
-_SAME_WITHIN_US: Final = 3 * 24 * 3600 * 1_000_000
+_SAME_WITHIN_US: Final = 3 * MICROSECONDS_PER_DAY
 
 # Beside the alerts that a micro-batch adds.
 _PART: Final = "changed"

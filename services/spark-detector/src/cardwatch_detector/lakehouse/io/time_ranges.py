@@ -1,19 +1,19 @@
 """Stretches of time: where in a table to look, however much it holds, in a form by which Delta leaves out files."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
+from cardwatch_units.timestamps import from_microseconds, to_microseconds
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_US: Final = 253_402_300_800_000_000
 """The year 10,000, microseconds since 1970: SQL has no literal for what is later."""
 
 # What SQL has no literal for is not bounded by one: a message may claim any time.
-_EARLIEST_US: Final = (datetime(1000, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
-_LATEST_US: Final = (datetime(9999, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+_EARLIEST_US: Final = to_microseconds(datetime(1000, 1, 1, tzinfo=UTC))
+_LATEST_US: Final = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
 
 # Stretches of event time that a micro-batch's look-up names at most.
 _STRETCHES: Final = 12
@@ -72,4 +72,4 @@ def _between(column: str, first: int, last: int, literal: str) -> str:
 
 def at(micros: int) -> datetime:
     """A time in microseconds since 1970, UTC."""
-    return EPOCH + timedelta(microseconds=micros)
+    return from_microseconds(micros)

@@ -11,10 +11,10 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import optimize, retention, vacuum
 from cardwatch_lakehouse.maintenance.files import measure
-from cardwatch_rules.parse import parse_duration
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_units.durations import parse_duration
 from deltalake.exceptions import DeltaError
 from prometheus_client import Counter, Gauge
 

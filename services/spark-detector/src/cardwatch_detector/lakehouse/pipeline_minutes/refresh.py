@@ -11,12 +11,13 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
+from cardwatch_units.timestamps import to_microseconds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.time_ranges import EPOCH, LAST_US, Stretch, at, in_stretches, stretches
+from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, Stretch, at, in_stretches, stretches
 from cardwatch_detector.lakehouse.io.write import replace
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import MINUTE_US, TABLES, arrivals, figures
 from cardwatch_detector.runtime.session import COMPILED
@@ -93,5 +94,5 @@ def _put(
 
 
 def _whole(day: date) -> Stretch:
-    first = (datetime(day.year, day.month, day.day, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+    first = to_microseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
     return Stretch(first, first + timedelta(days=1) // timedelta(microseconds=1) - 1)

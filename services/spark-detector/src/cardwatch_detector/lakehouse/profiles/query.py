@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
-from cardwatch_rules.parse import parse_duration
 from cardwatch_service.settings import ServiceSettings
+from cardwatch_units.durations import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics, ProfileWriter

@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
+from cardwatch_units.timestamps import MICROSECONDS_PER_MINUTE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
@@ -31,7 +32,7 @@ from cardwatch_detector.lakehouse.velocity_windows.figures import (
 from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_detector.runtime.session_settings import configured
 
-LENGTH_US: Final = 5 * 60 * 1_000_000
+LENGTH_US: Final = 5 * MICROSECONDS_PER_MINUTE
 
 # Ranges of time that a filter is made of at most: a longer list would cost more than it lets skip.
 _RANGES: Final = 24

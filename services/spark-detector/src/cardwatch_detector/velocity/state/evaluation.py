@@ -1,7 +1,6 @@
 """The part of the velocity query that runs in Spark's Python workers: groups of events in, encoded alerts out."""
 
 import sys
-import time
 import zipimport
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from cardwatch_rules.expressions import polars_type
 from cardwatch_rules.fields import PROFILE_FIELDS, SCOPE_KEYS, profile_name
 from cardwatch_rules.profiles import ARRIVED, IS_PROFILE
 from cardwatch_rules.transitions import transitions
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.velocity.publishing.alert_records import alert_records
 from cardwatch_detector.velocity.rules.rule_keeper import worker_report
@@ -84,7 +84,7 @@ class Evaluation:
         encode = Encoder("alert", self.alert_schema_id)
         ruling = self.rulings.current()
         for table in _gather(batches):
-            detected_at = time.time_ns() // 1000
+            detected_at = now_microseconds()
             ledger = Ledger()
             found = [
                 record
