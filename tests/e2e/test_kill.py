@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.e2e]
 def test_killed_services_lose_and_repeat_nothing(struck: Struck) -> None:
     line = struck.line
     recorded = line.recorded()
-    report = build_report(recorded, line.deliveries(), line.options.rules, line.tables_dir, simulated=True)
+    report = build_report(
+        recorded, line.deliveries(), rules=line.options.rules, tables_dir=line.tables_dir, simulated=True
+    )
     assert report.problems(simulated=True) == []
     assert report.oracle["expected"] >= 20
     assert line.receiver.bad_signatures == 0

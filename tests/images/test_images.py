@@ -217,7 +217,11 @@ def test_nothing_was_lost_and_nothing_told_twice(stack: Stack, tmp_path: Path) -
     stack.wait_until_read((ALERTS.name(),), lambda: stack.committed("cardwatch-notifier"))
     until(lambda: pending(stack) == 0, 240.0, lambda: f"{pending(stack)} deliveries are pending")
     report = build_report(
-        stack.recorded(), stack.deliveries(), ROOT / "config/rules/demo.yaml", tmp_path, simulated=True
+        stack.recorded(),
+        stack.deliveries(),
+        rules=ROOT / "config/rules/demo.yaml",
+        tables_dir=tmp_path,
+        simulated=True,
     )
     print(json.dumps({name: getattr(report, name) for name in ("produced", "alerts_raised", "delivered", "oracle")}))
     assert report.problems(simulated=True) == []

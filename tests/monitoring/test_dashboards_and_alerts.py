@@ -19,7 +19,8 @@ from typing import Any, Final
 import psutil
 import pytest
 import yaml
-from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions, ServiceProcess
+from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
+from cardwatch_cli.demo.service_process import ServiceProcess
 from cardwatch_cli.demo.services import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER, base_environment, command
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_observability.catalogue import LOADER, OURS, PRODUCER, all_metrics
@@ -155,15 +156,15 @@ def watched(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         line.start()
 
         def service(of: str, **changes: Any) -> ServiceProcess:
-            stage = replace(line.services[of].stage, **changes)
-            log = options.data_dir / f"logs/{stage.name}.log"
-            return ServiceProcess(stage, base_environment(platform, options.topic_prefix), log, options.data_dir)
+            definition = replace(line.services[of].definition, **changes)
+            log = options.data_dir / f"logs/{definition.name}.log"
+            return ServiceProcess(definition, base_environment(platform, options.topic_prefix), log, options.data_dir)
 
         # Panels wait for the tables here.
         line.services[LAKEHOUSE] = service(LAKEHOUSE, background=False)
         line.services[LAKEHOUSE].start()
         line.wait_ready()
-        own_name = {**line.services[ENRICHER].stage.env, "CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-2"}
+        own_name = {**line.services[ENRICHER].definition.env, "CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-2"}
         second = service(ENRICHER, name="enricher-2", env=own_name)
         second.start()
         running.callback(lambda: second.kill() if second.running else None)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from cardwatch_cli.demo.recorded import Recorded, Transaction
-from cardwatch_cli.demo.report import Report, build_report, page
+from cardwatch_cli.demo.report import Report, build_report
+from cardwatch_cli.demo.report_page import render_report
 from cardwatch_cli.demo.results import AlertEvent, Delivery, Label
 from cardwatch_contracts.identity import alert_id
 
@@ -57,7 +58,7 @@ def recorded(events: list[AlertEvent], refused: dict[str, int] | None = None) ->
 
 
 def report_of(run: Recorded, received: list[Delivery], rules: Path, tables: Path) -> Report:
-    return build_report(run, received, rules, tables, simulated=True)
+    return build_report(run, received, rules=rules, tables_dir=tables, simulated=True)
 
 
 def test_a_run_in_which_all_is_well(rules: Path, tmp_path: Path) -> None:
@@ -68,7 +69,7 @@ def test_a_run_in_which_all_is_well(rules: Path, tmp_path: Path) -> None:
     assert (report.alerts_raised, report.delivered, report.precision, report.recall) == (1, 1, 1.0, 1.0)
     assert report.latency_ms == {"p50": 400.0, "p95": 400.0, "p99": 400.0}
     assert report.delta_rows == {"bronze.transactions": 0, "silver.transactions": 0, "gold.alerts": 0}
-    assert "exactly once" in page(report, [])
+    assert "exactly once" in render_report(report, [])
 
 
 def test_rules_may_use_what_the_enricher_looks_up(rules: Path, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The whole line on one machine: started, fed, watched, drained and checked against the oracle."""
+"""``cardwatch demo``: the whole pipeline on one machine, started, fed, drained and checked against the oracle."""

@@ -1,4 +1,4 @@
-"""``cardwatch demo``: the whole line on this machine, from the first start of a broker to the verdict."""
+"""``cardwatch demo``: the whole pipeline on this machine, from the start of a broker to the check of its alerts."""
 
 import itertools
 import os
@@ -13,20 +13,21 @@ from cardwatch_platform import EmbeddedPlatform, RichReporter
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
-from cardwatch_cli.demo.report import Report, build_report, page
+from cardwatch_cli.demo.report import Report, build_report
+from cardwatch_cli.demo.report_page import render_report
 from cardwatch_cli.demo.runs import new_run
 from cardwatch_cli.demo.screen import Screen
 from cardwatch_cli.interruption import Interruption
 
 RUNS_DIR: Final = Path(".cardwatch/demo")
 
-_TICK_SECONDS: Final = 0.25
-# Asking all services and the broker how far they are costs them something.
-_TICKS_A_LOOK: Final = 8
+_POLL_SECONDS: Final = 0.25
+# Asking all services and the broker for their progress costs them something.
+_POLLS_PER_PROGRESS: Final = 8
 
-# A replayed file's times are as far apart as they are, and its partitions are read at different speeds: nothing in it
-# is late. (Simulated transactions are late by what the simulator says, which the detector's own default covers.)
-# Micro-batches of a size that one machine's memory takes, whatever the rules.
+# The times of a replayed file may be any distance apart, and its partitions are read at different speeds: nothing in it
+# may count as late. (How late simulated transactions are is bounded; the detector's own default covers it.)
+# The size of micro-batches is one that fits into one machine's memory, whatever the rules.
 _REPLAY_ENV: Final = {
     "CARDWATCH_DETECTOR_LATENESS": "10d",
     "CARDWATCH_DETECTOR_HORIZON_CARD": "7d",
@@ -41,10 +42,10 @@ class DemoOptions:
     """What to run.
 
     Attributes:
-        producer: arguments of ``cardwatch-producer``, simulate or replay with its options.
+        producer: arguments of ``cardwatch-producer``: ``simulate`` or ``replay`` with its options.
         rules: the rule file.
-        simulated: whether the input is the simulator's.
-        report: where the JSON goes, if anywhere.
+        simulated: whether the input comes from the simulator.
+        report: the JSON file to write; None writes none.
     """
 
     producer: tuple[str, ...]
@@ -56,13 +57,13 @@ class DemoOptions:
 def demo(
     context: typer.Context,
     duration: Annotated[str, typer.Option(help="How long to simulate: 30s, 5m.")] = "60s",
-    rate: Annotated[float, typer.Option(min=0.1, help="Simulated transactions a second.")] = 200.0,
+    rate: Annotated[float, typer.Option(min=0.1, help="Simulated transactions per second.")] = 200.0,
     seed: Annotated[int, typer.Option(help="The same seed simulates the same transactions.")] = 7,
     rules: Annotated[Path, typer.Option(help="Rule file (YAML).")] = Path("config/rules/demo.yaml"),
     report: Annotated[Path | None, typer.Option(help="Write the numbers of the summary to this file as JSON.")] = None,
     late_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that arrives late.")] = 0.02,
     duplicate_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that is sent twice.")] = 0.01,
-    invalid_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that must be refused.")] = 0.01,
+    invalid_fraction: Annotated[float, typer.Option(min=0, max=1, help="Share that is invalid.")] = 0.01,
     json_fraction: Annotated[
         float, typer.Option(min=0, max=1, help="Share that is sent as JSON, as legacy producers do.")
     ] = 0.1,
@@ -73,16 +74,16 @@ def demo(
     speed: Annotated[
         str, typer.Option(help="Replay 60 times as fast as it happened (60x), or at full speed (max).")
     ] = "max",
-    limit: Annotated[int | None, typer.Option(min=1, help="Replay only the first so many rows.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Replay only this many rows, from the first.")] = None,
 ) -> None:
-    """Run the whole line on this machine and check its result.
+    """Run the whole pipeline on this machine and check its result.
 
     Starts Kafka, a schema registry and every service as a process of its own, streams simulated card transactions (or
     replays a file), shows alerts as they reach a webhook, then stops everything and compares the alerts with an
     independent computation from the transactions that were sent.
 
     Exit code 0: every alert that the transactions call for was raised and delivered exactly once, and no other.
-    Data, logs and Delta tables of the last runs stay in .cardwatch/demo/.
+    Data, logs and Delta tables of the last three runs stay in .cardwatch/demo/.
     """
     if replay is None:
         simulate = (
@@ -94,8 +95,8 @@ def demo(
     else:
         if mapping is None:
             raise ConfigurationError(
-                "--replay needs --mapping: a YAML file that says which column is which field, "
-                "see config/mappings/handbook.yaml"
+                "--replay needs --mapping: a YAML file that maps the columns to fields, such as "
+                "config/mappings/handbook.yaml"
             )
         arguments = ["replay", str(_existing(replay)), "--mapping", str(_existing(mapping)), "--speed", speed]
         if limit is not None:
@@ -105,10 +106,10 @@ def demo(
 
 
 def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int:
-    """Run the line once; returns the exit code.
+    """Run the pipeline once and return the exit code.
 
     Raises:
-        CardwatchError: something could not be started, stopped, or did not get through.
+        CardwatchError: a service could not be started or stopped, or the result is not what the oracle expects.
     """
     command_at = time.monotonic()
     command_us = now_microseconds()
@@ -125,21 +126,27 @@ def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int
         screen.step(f"broker {platform.bootstrap_servers} and schema registry are up")
         done("platform_up")
         env = {} if options.simulated else _REPLAY_ENV
-        with Pipeline(platform, PipelineOptions(run_dir, options.rules, env=env)) as line:
-            line.start()
+        with Pipeline(platform, PipelineOptions(run_dir, options.rules, env=env)) as pipeline:
+            pipeline.start()
             with screen.live():
-                line.wait_ready(on_change=screen.waiting)
+                pipeline.wait_ready(on_change=screen.waiting)
             screen.step("all services are ready; " + ("simulating" if options.simulated else "replaying"))
             done("ready")
-            _stream(line, options, screen, interruption)
+            _stream(pipeline, options, screen, interruption)
             done("produced")
             with screen.live():
-                line.drain(on_wait=screen.draining)
+                pipeline.drain(on_wait=screen.draining)
             done("drained")
-            line.stop()
-            screen.step("everything has gone through, all services have stopped; asking the oracle")
-            received = line.deliveries()
-            report = build_report(line.recorded(), received, options.rules, line.tables_dir, options.simulated)
+            pipeline.stop()
+            screen.step("everything is processed, all services have stopped; comparing the alerts with the oracle")
+            received = pipeline.deliveries()
+            report = build_report(
+                pipeline.recorded(),
+                received,
+                rules=options.rules,
+                tables_dir=pipeline.tables_dir,
+                simulated=options.simulated,
+            )
     if received:
         first_us = min(delivery.received_us for delivery in received)
         report.first_alert_seconds = round((first_us - command_us) / 1_000_000, 1)
@@ -148,27 +155,27 @@ def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int
     return _conclude(report, options, screen, run_dir)
 
 
-def _stream(line: Pipeline, options: DemoOptions, screen: Screen, interruption: Interruption) -> None:
+def _stream(pipeline: Pipeline, options: DemoOptions, screen: Screen, interruption: Interruption) -> None:
     shown = 0
-    line.start_producer(*options.producer)
+    pipeline.start_producer(*options.producer)
     with screen.live():
-        for tick in itertools.count():
+        for poll in itertools.count():
             interruption.check()
-            if not line.producing():
+            if not pipeline.producing():
                 return
-            alerts = line.received_alerts()
+            alerts = pipeline.received_alerts()
             screen.alerts(alerts[shown:])
             shown = len(alerts)
-            if tick % _TICKS_A_LOOK == 0:
-                line.check_alive()
-                screen.progress(line.progress())
-            time.sleep(_TICK_SECONDS)
+            if poll % _POLLS_PER_PROGRESS == 0:
+                pipeline.check_alive()
+                screen.progress(pipeline.progress())
+            time.sleep(_POLL_SECONDS)
 
 
 def _conclude(report: Report, options: DemoOptions, screen: Screen, run_dir: Path) -> int:
     problems = report.problems(options.simulated)
     screen.say("")
-    screen.say(page(report, problems))
+    screen.say(render_report(report, problems))
     screen.say("")
     screen.say(f"  logs and Delta tables: {os.path.relpath(run_dir)}", style="dim")
     if options.report is not None:
@@ -181,5 +188,5 @@ def _conclude(report: Report, options: DemoOptions, screen: Screen, run_dir: Pat
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise ConfigurationError(f"there is no file {path}")
+        raise ConfigurationError(f"file {path} does not exist")
     return path.absolute()

@@ -1,4 +1,4 @@
-"""What the enricher looks up for a transaction, looked up a second time for the oracle, in SQL from the same tables."""
+"""The enricher's lookups a second time, for the oracle: in SQL, from the same reference tables."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -33,5 +33,5 @@ def with_lookups(transactions: pa.Table) -> pa.Table:
 
 
 def enricher_table(name: str) -> Path:
-    """A reference table that the enricher uses unless it is told otherwise, as a file."""
+    """The path of a reference table that the enricher uses by default."""
     return Path(str(files("cardwatch_reference") / "data" / name))

@@ -1,4 +1,4 @@
-"""What a service says of itself over HTTP: ready or not, its metrics."""
+"""A service's health endpoint and metrics, read over HTTP."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,7 @@ _TIMEOUT_SECONDS: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a metric."""
+    """One sample of a metric."""
 
     name: str
     labels: dict[str, str]
@@ -20,10 +20,10 @@ class Sample:
 
 
 class Probe:
-    """Asks one service."""
+    """An HTTP client for the health and metrics port of one service."""
 
     def __init__(self, port: int) -> None:
-        # One client for all questions: making one loads the system's certificates, which costs more than the question.
+        # One client for all requests: creating one loads the system's certificates, which costs more than a request.
         self._client: Final = httpx.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=_TIMEOUT_SECONDS, trust_env=False
         )
@@ -33,7 +33,7 @@ class Probe:
         self._client.close()
 
     def not_ready_because(self) -> str:
-        """Empty when the service is ready, otherwise why not."""
+        """Why the service is not ready; empty when it is."""
         try:
             response = self._client.get("/readyz")
         except httpx.HTTPError:
@@ -41,7 +41,7 @@ class Probe:
         return "" if response.is_success else response.text.strip()
 
     def samples(self) -> list[Sample]:
-        """All metrics now; none while the service does not answer."""
+        """All samples of all metrics; none while the service does not answer."""
         try:
             response = self._client.get("/metrics")
         except httpx.HTTPError:
@@ -53,7 +53,7 @@ class Probe:
         ]
 
     def positions(self) -> dict[tuple[str, int], int]:
-        """Next offset not safely processed yet, by topic and partition: the lowest where several queries read it."""
+        """The next offset to process, by topic and partition; the lowest one where several queries read a partition."""
         positions: dict[tuple[str, int], int] = {}
         for sample in self.samples():
             if sample.name != CONSUMER_POSITION:

@@ -1,7 +1,7 @@
-"""What a run left in its topics, read back from the broker and decoded here, past every service of the line.
+"""The messages of a run, read back from its topics and decoded without any service of the pipeline.
 
-This is what the oracle and the numbers of the report are computed from, so nothing is taken from a service: the
-transactions are those that were produced, less those that were made invalid on purpose.
+The oracle's alerts and the numbers of the report are computed from them, so nothing is taken from a service: the
+transactions are those that were produced, without those that were made invalid on purpose.
 """
 
 import json
@@ -35,16 +35,16 @@ _DEFAULTS: Final = {"transaction_type": "purchase", "status": "approved", **_OPT
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Everything of a run.
+    """All messages of a run.
 
     Attributes:
         produced: messages on the raw and JSON topics, duplicates and invalid ones included.
         silver: messages on the silver topic.
-        transactions: the valid transactions that were produced, one each, as ``schemas/transaction.avsc``.
+        transactions: the valid transactions that were produced, each once, as in ``schemas/transaction.avsc``.
         labels: by transaction id.
         alert_events: ``alerts.v1`` in order within each partition.
-        refused: dead letters, each counted once, by reason.
-        refused_ids: transaction ids of refused messages, as far as the messages still tell them.
+        refused: number of dead letters by reason, each counted once.
+        refused_ids: transaction ids of the dead-lettered messages that can still be decoded.
     """
 
     produced: int
@@ -59,10 +59,10 @@ class Recorded:
 def read_back(
     reader: TopicReader, registry: Registry, topic_prefix: str, token_key: bytes, token_key_id: str
 ) -> Recorded:
-    """Read all topics of a drained line.
+    """Read all topics of a drained pipeline.
 
     Args:
-        token_key: what card numbers in JSON messages are tokenised with, as the enricher does.
+        token_key: the key with which card numbers in JSON messages are tokenised, as the enricher does.
 
     Raises:
         CardwatchError: broker or registry do not answer.
@@ -71,7 +71,7 @@ def read_back(
     raw_decoder = Decoder("transaction", registry)
     raw_topic, json_topic = TRANSACTIONS_RAW.name(topic_prefix), TRANSACTIONS_JSON.name(topic_prefix)
 
-    # Ids of what a replayed file holds and no label warned of, but the enricher refused; see `refused_ids`.
+    # Where the messages were that the enricher dead-lettered, with or without a label that said so; see `refused_ids`.
     refused: dict[str, str] = {}
     refused_at: set[tuple[str, int, int]] = set()
     letter_decoder = Decoder("dead_letter", registry)
@@ -92,10 +92,10 @@ def read_back(
             try:
                 transaction = decode(message.value())
             except (RefusedError, ValueError, KeyError, TypeError):
-                continue  # invalid on purpose, or the counts of labels and dead letters will differ
+                continue  # invalid on purpose; otherwise the counts of labels and dead letters will differ
             transaction_id = transaction["transaction_id"]
             if not transaction_id:
-                continue  # without an identity it is none
+                continue  # without an id it cannot be matched with an alert
             if (topic, message.partition(), message.offset()) in refused_at:
                 refused_ids.add(transaction_id)
             label = labels.get(transaction_id)
@@ -136,7 +136,7 @@ def _alert_events(reader: TopicReader, registry: Registry, topic_prefix: str) ->
 
 
 def _from_json(value: bytes, token_key: bytes, token_key_id: str) -> Transaction:
-    """A legacy producer's JSON transaction in the Avro schema's fields."""
+    """A legacy producer's JSON transaction with the fields of the Avro schema."""
     message: Transaction = {**_DEFAULTS, **json.loads(value)}
     if "card_number" in message:
         card = tokenise(str(message.pop("card_number")), token_key)

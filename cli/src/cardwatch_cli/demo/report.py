@@ -1,4 +1,4 @@
-"""The report of a run: computed from what was recorded, as JSON and as a page to read."""
+"""The report of a demo run: numbers computed from the recorded messages and deliveries, and the oracle's comparison."""
 
 import json
 from collections import Counter
@@ -36,30 +36,33 @@ _SAMPLE: Final = 5
 _DIGITS: Final = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Report:
     """The numbers of one run; every field is a key of the JSON.
 
     Attributes:
         produced: messages that the producers sent, duplicates and invalid ones included.
         transactions: valid transactions among them, each counted once.
-        silver: messages on the silver topic; duplicates are in it.
-        dead_letters: messages refused, each counted once; ``dead_letters_by_reason`` splits them.
-        refusals_expected: by reason, the messages that the simulator made invalid on purpose.
+        silver: messages on the silver topic, duplicates included.
+        dead_letters: dead-lettered messages, each counted once; ``dead_letters_by_reason`` splits them.
+        refusals_expected: number of messages that the simulator made invalid on purpose, by reason.
         alerts_raised: alerts that were ever raised; ``alerts_retracted`` of them no longer stand.
-        alerts_suppressed: hits that are counted on one of the standing ones.
-        alerts_by_rule: the standing ones.
-        alerts_shadow: raised by shadow rules: kept, not delivered.
+        alerts_suppressed: hits that are counted on a standing alert.
+        alerts_by_rule: standing alerts by rule.
+        alerts_shadow: alerts of shadow rules: kept, not delivered.
         delivered: alerts that reached the webhook, each counted once.
         delivery_retries: requests that repeated a webhook id.
-        delivery_problems: alerts that did not reach it, reached it under two ids, or were never raised.
-        latency_ms: broker time of the raw transaction → alert at the webhook, nearest-rank percentiles.
+        delivery_problems: alerts that did not reach the webhook, reached it under two ids, or were never raised.
+        latency_ms: nearest-rank percentiles of the milliseconds from the broker time of the raw transaction to the
+            alert's arrival at the webhook.
         precision: share of standing alerts on labelled fraud; null without alerts.
         recall: share of fraud episodes with an alert; null without labels of fraud.
-        oracle: alerts that must stand or be suppressed, those of them that do not so, those that do and must not.
+        oracle: ``expected``: alerts that must stand or be suppressed; ``missing``: expected ones that were not found;
+            ``extra``: found ones that were not expected.
         oracle_sample: a few of the missing and extra ones.
-        first_alert_seconds: from the command to the first alert at the webhook; null without alerts.
-        delta_rows: rows in each Delta table.
+        first_alert_seconds: from the start of the command to the first alert at the webhook; null without alerts.
+        delta_rows: number of rows of each Delta table.
+        seconds: when each step was reached, seconds since the start of the command.
     """
 
     produced: int
@@ -86,10 +89,10 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def problems(self, simulated: bool) -> list[str]:
-        """What is wrong with the run, a sentence each; none when all is well.
+        """The ways in which the run differs from what was expected, a sentence each.
 
         Args:
-            simulated: whether the input was the simulator's, which says of every invalid message what it is.
+            simulated: whether the input came from the simulator, which labels every invalid message.
         """
         found = []
         if self.oracle["missing"] or self.oracle["extra"]:
@@ -104,13 +107,13 @@ class Report:
             )
         if simulated and self.dead_letters_by_reason != self.refusals_expected:
             found.append(
-                f"the refused messages are not those that were made invalid: {self.dead_letters_by_reason} refused, "
-                f"{self.refusals_expected} made"
+                f"the dead-lettered messages are not those that were made invalid: expected {self.refusals_expected}, "
+                f"got {self.dead_letters_by_reason}"
             )
         return found
 
     def write_json(self, path: Path) -> None:
-        """Write the report.
+        """Write the report as JSON.
 
         Raises:
             ConfigurationError: the file cannot be written.
@@ -123,19 +126,19 @@ class Report:
 
 
 def build_report(
-    recorded: Recorded, received: Sequence[Delivery], rules: Path, tables_dir: Path, simulated: bool
+    recorded: Recorded, received: Sequence[Delivery], *, rules: Path, tables_dir: Path, simulated: bool
 ) -> Report:
-    """Compute everything that a report says, the oracle's verdict included.
+    """Compute the report, the comparison with the oracle included.
 
     Args:
-        simulated: whether every refusal was labelled; of other input, what was refused is taken out of what the
-            oracle expects, since nothing else says that it is invalid.
+        simulated: whether every invalid message is labelled. Of other input, the dead-lettered transactions are left
+            out of the oracle's input, since nothing else says that they are invalid.
 
     Raises:
-        CardwatchError: the oracle cannot be asked, or a Delta table cannot be read.
+        CardwatchError: the oracle fails, or a Delta table cannot be read.
     """
     alerts = alert_set(recorded.alert_events)
-    told = deliveries(alerts, received)
+    delivered = deliveries(alerts, received)
     latencies = latencies_ms(alerts, received)
     labels = recorded.labels.values()
     transactions = recorded.transactions
@@ -155,9 +158,9 @@ def build_report(
         alerts_shadow=len(alerts.raised) - len(alerts.to_deliver),
         alerts_suppressed=len(alerts.suppressed),
         alerts_by_rule=by_rule(alerts),
-        delivered=told.delivered,
-        delivery_retries=told.repeated,
-        delivery_problems=len(told.missing | told.unexpected | told.several_ids),
+        delivered=delivered.delivered,
+        delivery_retries=delivered.repeated,
+        delivery_problems=len(delivered.missing | delivered.unexpected | delivered.several_ids),
         latency_ms={f"p{percent}": _rounded(percentile(latencies, percent), 1) for percent in (50, 95, 99)},
         precision=_rounded(precision(alerts, {x.transaction_id for x in labels if x.is_fraud})),
         recall=_rounded(recall(alerts, labels)),
@@ -168,7 +171,7 @@ def build_report(
 
 
 def delta_rows(tables_dir: Path, table: str) -> int:
-    """Rows of a Delta table, read without Spark; 0 where nothing was written yet."""
+    """The number of rows of a Delta table, read without Spark; 0 if the table does not exist."""
     path = tables_dir / table.replace(".", "/")
     if not (path / "_delta_log").is_dir():
         return 0
@@ -183,7 +186,7 @@ def _expected(transactions: list[Transaction], rules: Path) -> pa.Table:
     try:
         return expected_alerts(table, rules, enricher_table("exchange_rates.csv"))
     except OracleError as error:
-        raise CardwatchError(f"the oracle cannot say which alerts to expect: {error}") from error
+        raise CardwatchError(f"the oracle failed: {error}") from error
 
 
 def _observed(alerts: AlertSet) -> list[ObservedAlert]:
@@ -194,7 +197,7 @@ def _observed(alerts: AlertSet) -> list[ObservedAlert]:
 
 
 def _arrow_schema() -> pa.Schema:
-    """``schemas/transaction.avsc`` as Arrow's; times are integer microseconds."""
+    """``schemas/transaction.avsc`` as an Arrow schema; times are integer microseconds."""
     arrow: dict[str, pa.DataType] = {"string": pa.string(), "long": pa.int64(), "double": pa.float64()}
 
     def kind(avro: Any) -> pa.DataType:
@@ -207,51 +210,3 @@ def _arrow_schema() -> pa.Schema:
 
 def _rounded(value: float | None, digits: int = _DIGITS) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def page(report: Report, problems: Sequence[str]) -> str:
-    """The report for a person."""
-    rows: list[tuple[str, Any]] = [
-        ("messages produced", f"{report.produced:,} ({report.transactions:,} valid transactions)"),
-        ("  silver", f"{report.silver:,}"),
-        ("  refused (dead letters)", f"{report.dead_letters:,}"),
-        *((f"    {reason}", f"{count:,}") for reason, count in report.dead_letters_by_reason.items()),
-        ("alerts raised", _raised(report)),
-        *((f"    {rule}", f"{count:,}") for rule, count in report.alerts_by_rule.items()),
-        ("delivered to the webhook", _delivered(report)),
-        ("latency, broker to webhook", "  ".join(f"{k} {_ms(v)}" for k, v in report.latency_ms.items())),
-        ("precision / recall", f"{_share(report.precision)} / {_share(report.recall)}"),
-        *((f"rows in {table}", f"{count:,}") for table, count in report.delta_rows.items()),
-        (
-            "oracle",
-            f"{report.oracle['expected']:,} expected, {report.oracle['missing']:,} missing, "
-            f"{report.oracle['extra']:,} extra",
-        ),
-    ]
-    if report.first_alert_seconds is not None:
-        rows.append(("first alert", f"{report.first_alert_seconds:.1f} s after the command"))
-    width = max(len(name) for name, _ in rows) + 2
-    lines = [f"  {name:<{width}}{value}" for name, value in rows]
-    verdict = [f"  ✗ {problem}" for problem in problems] or [
-        "  ✓ every alert that the transactions call for was raised and delivered exactly once, and no other"
-    ]
-    return "\n".join([*lines, "", *verdict])
-
-
-def _raised(report: Report) -> str:
-    notes = [f"{report.alerts_retracted:,} retracted"] if report.alerts_retracted else []
-    notes += [f"{report.alerts_suppressed:,} more suppressed"] if report.alerts_suppressed else []
-    notes += [f"{report.alerts_shadow:,} by shadow rules"] if report.alerts_shadow else []
-    return f"{report.alerts_raised:,}" + (f" ({', '.join(notes)})" if notes else "")
-
-
-def _delivered(report: Report) -> str:
-    return f"{report.delivered:,}" + (f" ({report.delivery_retries:,} retries)" if report.delivery_retries else "")
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f} ms"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"

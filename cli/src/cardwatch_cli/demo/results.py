@@ -1,4 +1,4 @@
-"""What a run amounts to: pure functions from what was recorded to the numbers of the report."""
+"""The numbers of the report as pure functions of the recorded alert events, labels and deliveries."""
 
 import math
 from collections import Counter
@@ -16,7 +16,7 @@ _EPISODE_SEPARATOR: Final = "#"
 
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """One event of ``alerts.v1``, as much of it as a verdict needs. Times are microseconds since 1970, UTC."""
+    """One event of ``alerts.v1``, as far as the report needs it. Times are microseconds since 1970-01-01 UTC."""
 
     alert_id: str
     status: str
@@ -30,7 +30,7 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is known of a transaction. ``episode`` is ``scenario#number`` for injected fraud."""
+    """The simulator's label of a transaction. ``episode`` is ``scenario#number`` for injected fraud."""
 
     transaction_id: str
     is_fraud: bool
@@ -50,13 +50,13 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class AlertSet:
-    """The alerts after the last event: what was ever raised, and what of it still stands.
+    """The alerts after the last event: all that were ever raised, and those that still stand.
 
     Attributes:
-        raised: alert id → its first raising event.
-        raisings: alert id → how many times it was raised when it did not stand: again after each retraction.
-        standing: ids that were raised in the end.
-        suppressed: id → the alert that it is counted on, of what was suppressed in the end.
+        raised: alert id → the event that raised it first.
+        raisings: alert id → how often it was raised: once, and again after each retraction.
+        standing: ids of the alerts whose last status is raised.
+        suppressed: id → the alert that it is counted on, for the alerts whose last status is suppressed.
         to_deliver: ids of raised alerts of live rules.
     """
 
@@ -68,7 +68,7 @@ class AlertSet:
 
 
 def alert_set(events: Iterable[AlertEvent]) -> AlertSet:
-    """Fold events, in order within their key, into the set that they amount to. Repeated events change nothing."""
+    """Fold events, which are in order within their key, into an ``AlertSet``. Repeated events change nothing."""
     raised: dict[str, AlertEvent] = {}
     last: dict[str, AlertEvent] = {}
     raisings: Counter[str] = Counter()
@@ -88,20 +88,21 @@ def alert_set(events: Iterable[AlertEvent]) -> AlertSet:
 
 
 def by_rule(alerts: AlertSet) -> dict[str, int]:
-    """How many alerts stand, by rule."""
+    """The number of standing alerts per rule id."""
     return dict(sorted(Counter(alerts.raised[alert_id].rule_id for alert_id in alerts.standing).items()))
 
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """What reached the webhook.
+    """The alerts that reached the webhook, compared with those that were raised.
 
     Attributes:
         delivered: raised alerts that reached it, each counted once.
         missing: raised alerts of live rules that did not.
-        unexpected: alerts that reached it although nobody raised them.
-        several_ids: alerts told under more webhook ids than they were raised times: a receiver takes those for news.
-        repeated: requests that repeated a webhook id: retries, which a receiver tells by the id.
+        unexpected: alerts that reached it but were never raised.
+        several_ids: alerts delivered under more webhook ids than they were raised times: a receiver cannot recognise
+            these as repetitions.
+        repeated: requests that repeated a webhook id: retries, which a receiver recognises by the id.
     """
 
     delivered: int
@@ -112,22 +113,22 @@ class Deliveries:
 
     @property
     def exactly_once(self) -> bool:
-        """Whether every alert was told once and nothing else was."""
+        """Whether every alert was delivered once, and nothing else."""
         return not (self.missing or self.unexpected or self.several_ids)
 
 
 def deliveries(alerts: AlertSet, received: Sequence[Delivery]) -> Deliveries:
-    """Compare what was raised with what the webhook received."""
-    told: dict[str, set[str]] = {}
+    """Compare the raised alerts with the requests that the webhook received."""
+    webhook_ids: dict[str, set[str]] = {}
     for delivery in received:
         if delivery.status == RAISED:
-            told.setdefault(delivery.alert_id, set()).add(delivery.webhook_id)
+            webhook_ids.setdefault(delivery.alert_id, set()).add(delivery.webhook_id)
     return Deliveries(
-        delivered=len(told),
-        missing=alerts.to_deliver - told.keys(),
-        unexpected=frozenset(told.keys() - alerts.to_deliver),
+        delivered=len(webhook_ids),
+        missing=alerts.to_deliver - webhook_ids.keys(),
+        unexpected=frozenset(webhook_ids.keys() - alerts.to_deliver),
         several_ids=frozenset(
-            alert_id for alert_id, ids in told.items() if len(ids) > alerts.raisings.get(alert_id, 1)
+            alert_id for alert_id, ids in webhook_ids.items() if len(ids) > alerts.raisings.get(alert_id, 1)
         ),
         repeated=len(received) - len({delivery.webhook_id for delivery in received}),
     )
@@ -146,7 +147,7 @@ def latencies_ms(alerts: AlertSet, received: Iterable[Delivery]) -> list[float]:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float | None:
-    """Nearest-rank percentile of ascending values; None of nothing."""
+    """Nearest-rank percentile of ascending values; None if there are none."""
     if not ordered:
         return None
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

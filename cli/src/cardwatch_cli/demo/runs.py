@@ -1,4 +1,4 @@
-"""Where a run keeps its data: ``.cardwatch/demo/<time>/``, the last few of them."""
+"""The data directories of demo runs, ``.cardwatch/demo/<time>/``: the last three are kept."""
 
 import shutil
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ _FORMAT: Final = "%Y%m%d-%H%M%S-%f"
 
 
 def new_run(base: Path, kept: int = KEPT_RUNS) -> Path:
-    """Make a fresh directory for a run and remove all but the ``kept - 1`` latest earlier ones."""
+    """Make a new directory for a run and remove all but the ``kept - 1`` latest earlier ones."""
     base.mkdir(parents=True, exist_ok=True)
     earlier = sorted(path for path in base.iterdir() if path.is_dir() and _is_run(path.name))
     for path in earlier[: max(0, len(earlier) - (kept - 1))]:

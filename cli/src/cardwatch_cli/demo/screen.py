@@ -1,6 +1,6 @@
-"""What a person sees while the line runs: a line of progress and the alerts as they arrive.
+"""The terminal output while the pipeline runs: a line of progress, and the alerts as they arrive.
 
-On a terminal the progress stays at the bottom; elsewhere (a log, a pipe) it is a plain line every few seconds.
+On a terminal the progress stays at the bottom; elsewhere (a log, a pipe) a plain line is printed every few seconds.
 """
 
 import time
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from cardwatch_cli.demo.pipeline import Progress
+from cardwatch_cli.demo.progress import Progress
 
 _PLAIN_EVERY_SECONDS: Final = 5.0
 _ALERTS_SHOWN_AT_ONCE: Final = 3
@@ -29,11 +29,11 @@ class Screen:
         self._started: Final = time.monotonic()
 
     def say(self, text: str, style: str = "") -> None:
-        """One line that stays."""
+        """Print a line that stays."""
         self.console.print(Text(text, style=style))
 
     def step(self, text: str) -> None:
-        """A line that says what is done, with the seconds since the command."""
+        """Print what has been reached, with the seconds since the command started."""
         self.console.print(Text(f"{time.monotonic() - self._started:6.1f} s  {text}"))
 
     def live(self) -> AbstractContextManager[object]:
@@ -44,7 +44,7 @@ class Screen:
         return self._live
 
     def status(self, text: str, *, at_once: bool = False) -> None:
-        """Progress: replaces the one before on a terminal, is printed now and then elsewhere."""
+        """Show progress: on a terminal it replaces the last one; elsewhere it is printed every few seconds."""
         if self._live is not None and self._live.is_started:
             self._live.update(Text(text, style="cyan"))
         elif at_once or time.monotonic() - self._last_plain >= _PLAIN_EVERY_SECONDS:
@@ -52,23 +52,23 @@ class Screen:
             self.step(text)
 
     def waiting(self, reasons: Mapping[str, str]) -> None:
-        """Which services are not ready yet."""
+        """Show which services are not ready yet."""
         if reasons:
             self.status("waiting for " + ", ".join(reasons), at_once=True)
 
     def progress(self, progress: Progress) -> None:
-        """How far the line is."""
+        """Show how far the pipeline is."""
         self.status(
             f"produced {progress.produced:,}  silver {progress.silver:,}  alerts {progress.alerts:,}  "
             f"delivered {progress.delivered:,}  lag {progress.lag:,}"
         )
 
     def draining(self, name: str, left: int) -> None:
-        """What is waited for after the producer is done."""
+        """Show which service still has something to process after the producer has ended."""
         self.status(f"waiting for the {name}: {left:,} to go")
 
     def alerts(self, payloads: Sequence[Mapping[str, Any]]) -> None:
-        """Alerts that have just arrived at the webhook: the first few in full."""
+        """Print alerts that have just arrived at the webhook: the first few in full."""
         for payload in payloads[:_ALERTS_SHOWN_AT_ONCE]:
             self.console.print(Text(alert_line(payload), style=_SEVERITY_STYLES.get(str(payload["severity"]), "")))
         if (more := len(payloads) - _ALERTS_SHOWN_AT_ONCE) > 0:
@@ -76,7 +76,7 @@ class Screen:
 
 
 def alert_line(alert: Mapping[str, Any]) -> str:
-    """One alert as a line: what, whose card, how much, and the measures that made it."""
+    """One alert as a line: severity, rule, card, merchant and the measures."""
     measures = ", ".join(
         f"{measure['name']} {measure.get('text') or _number(measure['value'])}" for measure in alert["measures"]
     )

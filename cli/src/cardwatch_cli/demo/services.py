@@ -1,8 +1,8 @@
-"""The services of the line: how each is started, what it reads, where it keeps its state."""
+"""The services of the pipeline: how each is started, what it reads, where it keeps its state."""
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,8 +14,8 @@ DETECTOR: Final = "detector"
 NOTIFIER: Final = "notifier"
 LAKEHOUSE: Final = "lakehouse"
 
-# Settings of a real deployment that may be in a developer's environment and must not reach the line: everything that
-# says where broker and registry are and how to log in.
+# Settings of a real deployment that may be in a developer's environment and must not reach the pipeline: the addresses
+# of broker and registry, and the credentials for them.
 _NOT_INHERITED: Final = (
     "CARDWATCH_KAFKA_",
     "CARDWATCH_SCHEMA_REGISTRY_",
@@ -25,7 +25,7 @@ _NOT_INHERITED: Final = (
 
 
 class PlatformEndpoints(Protocol):
-    """What the line needs to know of a platform: where its parts are."""
+    """A Kafka broker and a schema registry that are up."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -41,20 +41,20 @@ class PlatformEndpoints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where alerts are delivered to, and the key that the requests are signed with."""
+    """The URL that alerts are delivered to, and the key that the requests are signed with."""
 
     url: str
     secret: str
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """One service of the line.
+class ServiceDefinition:
+    """How one service of the pipeline is started.
 
     Attributes:
-        reads: topics whose every message it must have processed before the line counts as drained.
+        reads: topics of which it must have processed every message before the pipeline counts as drained.
         background: no alert waits for it: it is started when the others are ready, at the lowest priority, and the
-            line does not wait until it is ready.
+            pipeline does not wait until it is ready.
     """
 
     name: str
@@ -70,12 +70,12 @@ def command(name: str) -> str:
 
 
 def base_environment(platform: PlatformEndpoints, topic_prefix: str) -> dict[str, str]:
-    """Environment of every process of a line: this process's, with broker and registry replaced by the platform's."""
+    """This process's environment, with the settings of broker and registry replaced by the platform's."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
     return inherited | platform.environment() | {"CARDWATCH_TOPIC_PREFIX": topic_prefix, "PYTHONUNBUFFERED": "1"}
 
 
-def stages(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tuple[Stage, ...]:
+def define_services(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tuple[ServiceDefinition, ...]:
     """The services in the order in which a transaction meets them.
 
     Args:
@@ -83,14 +83,14 @@ def stages(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tu
         extra_env: further settings, the same for all of them.
     """
     return (
-        Stage(
+        ServiceDefinition(
             ENRICHER,
             (command("cardwatch-enricher"),),
             # A name of its own gives a restarted enricher its partitions back at once.
             {"CARDWATCH_ENRICHER_INSTANCE_ID": "enricher-1", **extra_env},
             (TRANSACTIONS_RAW, TRANSACTIONS_JSON),
         ),
-        Stage(
+        ServiceDefinition(
             DETECTOR,
             (command("cardwatch-detector"), "velocity"),
             {
@@ -101,7 +101,7 @@ def stages(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tu
             },
             (TRANSACTIONS_SILVER,),
         ),
-        Stage(
+        ServiceDefinition(
             NOTIFIER,
             (command("cardwatch-notifier"), "run"),
             {
@@ -112,7 +112,7 @@ def stages(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tu
             },
             (ALERTS,),
         ),
-        Stage(
+        ServiceDefinition(
             LAKEHOUSE,
             (command("cardwatch-detector"), "lakehouse"),
             {
@@ -124,6 +124,13 @@ def stages(data_dir: Path, webhook: Webhook, extra_env: Mapping[str, str]) -> tu
             background=True,
         ),
     )
+
+
+def producer_definition(arguments: Sequence[str], extra_env: Mapping[str, str]) -> ServiceDefinition:
+    """``cardwatch-producer`` with these arguments."""
+    # Fewer, larger requests: everything shares this machine's few cores, the broker included.
+    env = {"CARDWATCH_PRODUCER_LINGER_MS": "25", **extra_env}
+    return ServiceDefinition("producer", (command("cardwatch-producer"), *arguments), env, ())
 
 
 def tables_dir(data_dir: Path) -> Path:
