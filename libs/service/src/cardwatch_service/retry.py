@@ -1,0 +1,88 @@
+"""Retries of what fails for a reason that passes by itself, until it succeeds or the service is asked to stop."""
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS: Final = 0.2
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_JITTER_SECONDS: Final = 0.2
+
+
+class StoppedError(Exception):
+    """A stop was requested before a call succeeded. Its cause is the last failure."""
+
+
+class Stop(Protocol):
+    """Says when to give up; ``Shutdown`` and ``Deadline`` are implementations."""
+
+    @property
+    def requested(self) -> bool:
+        """Whether to give up."""
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but wake as soon as the stop is requested; returns ``requested``."""
+
+
+class Deadline:
+    """A stop that is requested a number of seconds after it was made."""
+
+    def __init__(self, seconds: float) -> None:
+        self._at: Final = time.monotonic() + seconds
+
+    @property
+    def requested(self) -> bool:
+        return time.monotonic() >= self._at
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(max(0.0, min(seconds, self._at - time.monotonic())))
+        return self.requested
+
+
+def retry_until_stopped(
+    call: Callable[[], T],
+    *,
+    errors: tuple[type[Exception], ...],
+    stop: Stop,
+    before_pause: Callable[[BaseException, int], None] = lambda error, attempts: None,
+) -> T:
+    """Call until it succeeds: at least once, with pauses that grow from 0.2 to 5 seconds, and some jitter.
+
+    Args:
+        errors: the exceptions after which the call is repeated; all others are raised.
+        before_pause: told each failure and the number of attempts so far.
+
+    Raises:
+        StoppedError: the last attempt failed and the stop was requested.
+    """
+
+    def report(state: RetryCallState) -> None:
+        before_pause(_failure(state), state.attempt_number)
+
+    def give_up(state: RetryCallState) -> T:
+        raise StoppedError from _failure(state)
+
+    def pause(seconds: float) -> None:
+        stop.wait(seconds)
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(errors),
+        wait=wait_exponential_jitter(
+            multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_JITTER_SECONDS
+        ),
+        stop=lambda _: stop.requested,
+        sleep=pause,
+        before_sleep=report,
+        retry_error_callback=give_up,
+    )
+    return retrying(call)
+
+
+def _failure(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome is not None else None
+    assert error is not None, "only asked after a failed attempt"
+    return error
