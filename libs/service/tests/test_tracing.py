@@ -12,7 +12,7 @@ from cardwatch_contracts.cards import find_card_numbers
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.otel import OpenTelemetry, UnmistakableIds, sampler
-from cardwatch_service.trace_context import as_headers, as_text_headers, carried, is_sampled
+from cardwatch_service.trace_context import extract_context, is_sampled, to_headers, to_text_headers
 from cardwatch_service.tracing import OUTCOME, SPANS_TOTAL, Span, Tracer, TracingSettings, tracing
 from structlog.testing import capture_logs
 from support.otlp_collector import Collector, collector
@@ -43,22 +43,22 @@ def headers(parent: str | bytes | None, state: str | None = None) -> list[tuple[
 
 
 def test_a_context_is_carried_as_it_came() -> None:
-    assert carried(headers(PARENT)) == PARENT
-    context = carried(headers(PARENT, "vendor=a1, other=b"))
+    assert extract_context(headers(PARENT)) == PARENT
+    context = extract_context(headers(PARENT, "vendor=a1, other=b"))
     assert context == f"{PARENT} vendor=a1, other=b"
-    assert as_text_headers(context) == {"traceparent": PARENT, "tracestate": "vendor=a1, other=b"}
-    assert carried(as_headers(context)) == context
+    assert to_text_headers(context) == {"traceparent": PARENT, "tracestate": "vendor=a1, other=b"}
+    assert extract_context(to_headers(context)) == context
     assert is_sampled(context)
     assert not is_sampled(f"00-{TRACE}-{STEP}-02")
 
 
 def test_of_several_the_last_one_counts() -> None:
     older = f"00-{'1' * 32}-{STEP}-01"
-    assert carried([("traceparent", older.encode()), ("traceparent", PARENT.encode())]) == PARENT
+    assert extract_context([("traceparent", older.encode()), ("traceparent", PARENT.encode())]) == PARENT
 
 
 def test_a_later_version_means_as_much_as_this_one_knows() -> None:
-    assert carried(headers(f"cc-{TRACE}-{STEP}-01-what-comes-then")) == PARENT
+    assert extract_context(headers(f"cc-{TRACE}-{STEP}-01-what-comes-then")) == PARENT
 
 
 @pytest.mark.parametrize(
@@ -71,28 +71,28 @@ def test_a_later_version_means_as_much_as_this_one_knows() -> None:
     ],
 )  # fmt: skip
 def test_what_is_malformed_counts_as_absent(bad: Any) -> None:
-    assert carried(headers(bad)) is None
+    assert extract_context(headers(bad)) is None
 
 
 @pytest.mark.parametrize("bad", ["", "a=\nb", "a=é", "x" * 513, "card=4111111111111111"])
 def test_a_state_that_is_malformed_is_left_behind(bad: str) -> None:
-    assert carried(headers(PARENT, bad)) == PARENT
+    assert extract_context(headers(PARENT, bad)) == PARENT
 
 
 def test_no_headers_no_context() -> None:
-    assert carried(()) is None
-    assert carried([("simulated-transaction-id", b"t-1")]) is None
+    assert extract_context(()) is None
+    assert extract_context([("simulated-transaction-id", b"t-1")]) is None
 
 
 def test_spans_speak_of_messaging_as_others_do() -> None:
     recorded = Recorded()
-    first = recorded.tracer.sending("raw")
-    first.placed(2, 41)
+    first = recorded.tracer.start_send("raw")
+    first.set_offset(2, 41)
     first.end()
-    second = recorded.tracer.processing("raw", 2, 41, context=first.context, group="g", start_ns=123_000_000_000)
-    second.note({OUTCOME: "refused"})
+    second = recorded.tracer.start_process("raw", 2, 41, context=first.context, group="g", start_ns=123_000_000_000)
+    second.set_attributes({OUTCOME: "refused"})
     second.end("Boom")
-    third = recorded.tracer.delivering("webhook", context=second.context)
+    third = recorded.tracer.start_delivery("webhook", context=second.context)
     third.end()
     one, two, three = recorded.spans()
     kafka = {
@@ -126,7 +126,7 @@ def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OTEL_SERVICE_NAME", "edge")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
     recorded = Recorded()
-    recorded.tracer.sending("raw").end()
+    recorded.tracer.start_send("raw").end()
     (span,) = recorded.spans()
     assert span.resource.attributes["service.name"] == "edge"
     assert span.resource.attributes["deployment.environment.name"] == "test"
@@ -134,25 +134,27 @@ def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_sampler_decides_once_for_a_trace() -> None:
     recorded = Recorded(traces_sampler_arg=0.0)
-    root = recorded.tracer.sending("raw")
+    root = recorded.tracer.start_send("raw")
     assert not root.recording
-    assert carried(as_headers(root.context)) == root.context, "the decision is told, or the next service would decide"
+    assert extract_context(to_headers(root.context)) == root.context, (
+        "the decision is told, or the next service would decide"
+    )
     assert not is_sampled(root.context)
-    following = recorded.tracer.processing("raw", 0, 0, context=PARENT)
+    following = recorded.tracer.start_process("raw", 0, 0, context=PARENT)
     assert following.recording, "one that somebody records is gone on with"
     following.end()
-    unrecorded = recorded.tracer.processing("raw", 0, 0, context=f"00-{TRACE}-{STEP}-00")
+    unrecorded = recorded.tracer.start_process("raw", 0, 0, context=f"00-{TRACE}-{STEP}-00")
     assert unrecorded.context == f"00-{TRACE}-{STEP}-00", "carried on as it came"
-    unrecorded.note({OUTCOME: "enriched"})
-    unrecorded.placed(0, 0)
-    unrecorded.event("evaluated", 1)
+    unrecorded.set_attributes({OUTCOME: "enriched"})
+    unrecorded.set_offset(0, 0)
+    unrecorded.add_event("evaluated", 1)
     unrecorded.end()
     assert [span.name for span in recorded.spans()] == ["process raw"]
 
 
 def test_a_sampler_that_asks_no_parent_is_not_second_guessed() -> None:
     recorded = Recorded()
-    recorded.tracer.processing("raw", 0, 0, context=f"00-{TRACE}-{STEP}-00").end()
+    recorded.tracer.start_process("raw", 0, 0, context=f"00-{TRACE}-{STEP}-00").end()
     (span,) = recorded.spans()
     assert f"{span.context.trace_id:032x}" == TRACE
 
@@ -167,7 +169,7 @@ def test_ids_cannot_be_taken_for_card_numbers() -> None:
     for _ in range(2_000):
         text = f"00-{ids.generate_trace_id():032x}-{ids.generate_span_id():016x}-01"
         assert find_card_numbers(text) == []
-        assert carried(headers(text)) == text
+        assert extract_context(headers(text)) == text
         assert not any(part[0].isdigit() for part in text.split("-")[1:3])
 
 
@@ -178,7 +180,7 @@ def test_spans_without_room_are_dropped_and_counted(receiver: Collector, monkeyp
     tracer = OpenTelemetry("cardwatch-service", TracingSettings(traces_sampler=ALWAYS), metrics)
     begin = time.monotonic()
     for _ in range(5_000):
-        tracer.sending("raw").end()
+        tracer.start_send("raw").end()
     assert time.monotonic() - begin < 3, "a collector that does not answer holds up nothing"
     dropped = metrics.registry.get_sample_value(SPANS_TOTAL, {"outcome": "dropped"}) or 0
     # What is being exported has left the queue.
@@ -191,12 +193,11 @@ def test_spans_without_room_are_dropped_and_counted(receiver: Collector, monkeyp
 
 def test_an_end_waits_for_no_collector(receiver: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
-    monkeypatch.setattr("cardwatch_service.otel._FLUSH_SECONDS", 0.5)
     receiver.answer.clear()
     begin = time.monotonic()
-    with tracing("cardwatch-service", Metrics()) as tracer:
+    with tracing("cardwatch-service", Metrics(), flush_seconds=0.5) as tracer:
         assert tracer is not None
-        tracer.processing("raw", 0, 0, context=PARENT).end()
+        tracer.start_process("raw", 0, 0, context=PARENT).end()
     assert 0.4 < time.monotonic() - begin < 2
 
 
@@ -218,8 +219,8 @@ def test_what_the_collector_refuses_is_counted_and_said_once(
         end(tracer)
         wait_for(lambda: count("exported") == 1)
     assert [line["event"] for line in logs] == [
-        "the collector takes no traces; they are lost, nothing else is",
-        "the collector takes traces again",
+        "the collector accepts no traces; only traces are lost",
+        "the collector accepts traces again",
     ]
     assert "401" in logs[0]["reason"]
     assert caplog.records == [], "the exporter itself says nothing"
@@ -227,7 +228,7 @@ def test_what_the_collector_refuses_is_counted_and_said_once(
 
 def end(tracer: Tracer | None) -> Span:
     assert tracer is not None
-    span = tracer.processing("raw", 0, 0, context=PARENT)
+    span = tracer.start_process("raw", 0, 0, context=PARENT)
     span.end()
     return span
 

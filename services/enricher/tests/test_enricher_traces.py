@@ -9,7 +9,7 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_enricher.batch import BatchProcessor, Target
 from cardwatch_enricher.publish import PublicationFailedError
 from cardwatch_enricher.traces import Traces
-from cardwatch_service.trace_context import carried, is_sampled
+from cardwatch_service.trace_context import extract_context, is_sampled
 from fastavro import schemaless_reader
 from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
 
@@ -31,7 +31,7 @@ def test_silver_and_letter_carry_the_trace_on(make: Any, pipeline: Any, metrics:
     bad = make.avro(value=b"poison", offset=43, headers=CARRIED)
     processor(recorded, pipeline, publisher, metrics)([good, bad])
     silver, letter = publisher.published
-    contexts = [carried(message.headers) or "" for message in (silver, letter)]
+    contexts = [extract_context(message.headers) or "" for message in (silver, letter)]
     one, two = recorded.spans()
     assert [parent_id_of(one), parent_id_of(two)] == [STEP, STEP]
     assert [id_of(one), id_of(two)] == [parent_of(context) for context in contexts]
@@ -62,7 +62,7 @@ def test_a_message_without_a_trace_begins_one(make: Any, pipeline: Any, metrics:
     spans = recorded.spans()
     assert [parent_id_of(span) for span in spans] == [None, None]
     assert [id_of(span) for span in spans] == [
-        parent_of(carried(message.headers) or "") for message in publisher.published
+        parent_of(extract_context(message.headers) or "") for message in publisher.published
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, m
     processor(recorded, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000, headers=CARRIED)])
     (letter,) = publisher.published
     (span,) = recorded.spans()
-    assert parent_of(carried(letter.headers) or "") == id_of(span)
+    assert parent_of(extract_context(letter.headers) or "") == id_of(span)
     assert span.attributes["cardwatch.outcome"] == "refused"
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_recorded_is_carried_on_as_such(make: Any, pipeline: Any, me
     recorded, publisher = Recorded(traces_sampler_arg=1.0), make.publisher()
     unsampled = (("traceparent", (PARENT[:-1] + "0").encode()),)
     processor(recorded, pipeline, publisher, metrics)([make.avro(make.transaction(), headers=unsampled)])
-    context = carried(publisher.published[0].headers)
+    context = extract_context(publisher.published[0].headers)
     assert context is not None
     assert context.startswith(PARENT[:35])
     assert not is_sampled(context)

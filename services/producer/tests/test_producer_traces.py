@@ -8,7 +8,7 @@ from cardwatch_producer import sink
 from cardwatch_producer.settings import ProducerSettings
 from cardwatch_producer.sink import KafkaSink
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.trace_context import carried, is_sampled
+from cardwatch_service.trace_context import extract_context, is_sampled
 from cardwatch_service.tracing import Tracer
 from support.recorded_spans import Recorded, id_of, parent_of
 
@@ -60,7 +60,7 @@ def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
     out.send(TRANSACTIONS_RAW, b"k", b"v", [("simulated-transaction-id", b"t-1")])
     out.send(TRANSACTIONS_JSON, b"k", b"v")
     assert [name for name, _ in given[0]["headers"]] == ["simulated-transaction-id", "traceparent"]
-    contexts = [carried(message["headers"]) or "" for message in given]
+    contexts = [extract_context(message["headers"]) or "" for message in given]
     given[0]["on_delivery"](None, Sent())
     given[1]["on_delivery"](Refusal(), Sent())
     first, second = recorded.spans()
@@ -86,7 +86,7 @@ def test_what_is_not_recorded_says_so() -> None:
     recorded = Recorded(traces_sampler_arg=0.0)
     out, given = made(recorded.tracer)
     out.send(TRANSACTIONS_RAW, b"k", b"v")
-    context = carried(given[0]["headers"])
+    context = extract_context(given[0]["headers"])
     assert context is not None
     assert not is_sampled(context), "or the enricher would decide anew"
     given[0]["on_delivery"](None, Sent())

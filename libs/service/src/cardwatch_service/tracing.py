@@ -1,19 +1,24 @@
-"""Traces, as services see them: what a tracer does, and whether there is one.
+"""Traces: what a service says of the messages that it sends, processes and delivers.
 
-Off unless an OpenTelemetry collector is named. A service then has no tracer, takes one look at that for each message,
-and nothing of OpenTelemetry is even imported (``otel.py`` is the only module that does).
+Off unless an OpenTelemetry collector is named. A service then has no tracer, checks for that once per message, and
+nothing of OpenTelemetry is even imported: ``otel.py``, which is imported only when traces are on, connects this module
+with OpenTelemetry's SDK. The names of spans and attributes are those of its semantic conventions for messaging.
 """
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import load
+
+if TYPE_CHECKING:
+    from opentelemetry import trace
 
 SPANS_TOTAL: Final = "cardwatch_trace_spans_total"
 
@@ -26,40 +31,67 @@ RULE_ID: Final = "cardwatch.rule_id"
 RECEIVER: Final = "cardwatch.receiver"
 MESSAGE_ID: Final = "cardwatch.message_id"
 
+FLUSH_SECONDS: Final = 3.0
+"""How long the end of a service waits for its last spans: well inside the grace period that it has for its work."""
+
+Attributes = Mapping[str, str | int]
+
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-class Span(Protocol):
-    """One step of one trace, under way."""
+class Span:
+    """One step of one trace, until ``end`` is called.
+
+    Attributes:
+        context: what the next step has to be told (``trace_context``).
+    """
+
+    __slots__ = ("_span", "context")
+
+    def __init__(self, context: str, span: "trace.Span | None" = None) -> None:
+        """Without ``span`` nothing is recorded, and ``context`` is passed on as it came."""
+        self.context: Final = context
+        self._span: Final = span
 
     @property
     def recording(self) -> bool:
-        """Whether anything comes of it; False where its trace is not sampled."""
+        """Whether the span is exported in the end; False where its trace is not sampled."""
+        return self._span is not None and self._span.is_recording()
 
-    @property
-    def context(self) -> str:
-        """What the next step has to be told (``trace_context``)."""
+    def set_attributes(self, attributes: Attributes) -> None:
+        """Add attributes to the span."""
+        if self._span is not None:
+            self._span.set_attributes(attributes)
 
-    def note(self, attributes: Mapping[str, str | int]) -> None:
-        """Say something about it."""
+    def set_offset(self, partition: int, offset: int) -> None:
+        """Add where the message is stored, which a producer learns from the delivery report."""
+        self.set_attributes(_position(partition, offset))
 
-    def placed(self, partition: int, offset: int) -> None:
-        """The message that was sent is here."""
-
-    def event(self, name: str, at_ns: int) -> None:
-        """Something happened in it, nanoseconds since 1970-01-01 UTC."""
+    def add_event(self, name: str, at_ns: int) -> None:
+        """Add something that happened meanwhile, at ``at_ns`` nanoseconds since 1970-01-01 UTC."""
+        if self._span is not None:
+            self._span.add_event(name, timestamp=at_ns)
 
     def end(self, error: str = "") -> None:
-        """It is over; ``error`` names the kind of failure, where it failed."""
+        """End the span now; ``error`` is the kind of failure if the step failed."""
+        if self._span is None:
+            return
+        if error:
+            from opentelemetry.trace import StatusCode  # imported long ago, since there is a span
+
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
 
 
-class Tracer(Protocol):
-    """Begins the steps of a service. None of its methods waits for anything or fails."""
+class Tracer(ABC):
+    """Starts the spans of a service. None of its methods waits for anything or fails."""
 
-    def sending(self, topic: str) -> Span:
+    def start_send(self, topic: str) -> Span:
         """A message is sent: where a trace begins, unless the sampler says otherwise."""
+        return self._start(f"send {topic}", "PRODUCER", None, _operation("send", topic))
 
-    def processing(
+    def start_process(
         self,
         topic: str,
         partition: int,
@@ -69,17 +101,33 @@ class Tracer(Protocol):
         group: str = "",
         start_ns: int | None = None,
     ) -> Span:
-        """A message is worked on.
+        """A message is processed.
 
         Args:
-            topic, partition, offset: where it is.
-            context: what it carried; None begins a trace of its own.
-            group: the consumer group, where there is one.
-            start_ns: when the work began, nanoseconds since 1970-01-01 UTC; now, if None.
+            topic, partition, offset: where it is stored.
+            context: the trace context that it carried; None begins a trace of its own.
+            group: the consumer group, if there is one.
+            start_ns: when processing began, nanoseconds since 1970-01-01 UTC; now, if None.
         """
+        attributes = {**_operation("process", topic), **_position(partition, offset)}
+        if group:
+            attributes["messaging.consumer.group.name"] = group
+        return self._start(f"process {topic}", "CONSUMER", context, attributes, start_ns)
 
-    def delivering(self, receiver: str, *, context: str) -> Span:
+    def start_delivery(self, receiver: str, *, context: str) -> Span:
         """An attempt to deliver a message to a receiver."""
+        return self._start(f"deliver {receiver}", "CLIENT", context, {RECEIVER: receiver})
+
+    @abstractmethod
+    def _start(
+        self,
+        name: str,
+        kind: Literal["PRODUCER", "CONSUMER", "CLIENT"],
+        context: str | None,
+        attributes: Attributes,
+        start_ns: int | None = None,
+    ) -> Span:
+        """Start a span in the trace that ``context`` names, or in a new one."""
 
 
 class TracingSettings(BaseSettings):
@@ -102,12 +150,13 @@ class TracingSettings(BaseSettings):
 
 
 @contextmanager
-def tracing(service: str, metrics: Metrics) -> Iterator[Tracer | None]:
-    """The service's tracer, or None where traces are off; at the end what is left is sent, if that takes no longer than
-    a few seconds.
+def tracing(service: str, metrics: Metrics, *, flush_seconds: float = FLUSH_SECONDS) -> Iterator[Tracer | None]:
+    """The service's tracer, or None where traces are off; at the end the last spans are sent.
 
     Args:
-        service: as its package is called, ``cardwatch-enricher``: the name and version that its spans carry.
+        service: the name of its package, ``cardwatch-enricher``: the name and version that its spans carry.
+        metrics: where the number of spans is counted.
+        flush_seconds: how long the end waits at most for the last spans.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -127,4 +176,17 @@ def tracing(service: str, metrics: Metrics) -> Iterator[Tracer | None]:
     try:
         yield tracer
     finally:
-        tracer.close()
+        tracer.close(flush_seconds)
+
+
+def _operation(operation: str, topic: str) -> dict[str, str | int]:
+    return {
+        "messaging.system": "kafka",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": topic,
+    }
+
+
+def _position(partition: int, offset: int) -> dict[str, str | int]:
+    return {"messaging.destination.partition.id": str(partition), "messaging.kafka.offset": offset}

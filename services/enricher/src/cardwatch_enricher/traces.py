@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from cardwatch_service.trace_context import as_headers, carried
+from cardwatch_service.trace_context import extract_context, to_headers
 from cardwatch_service.tracing import OUTCOME, REASON, TRANSACTION_ID, Span, Tracer
 
 from cardwatch_enricher.message import Enriched, Outcome, RawMessage
@@ -25,11 +25,11 @@ class Traces:
         """The steps of a batch, which is done, or has failed, at the end of the ``with``."""
         now_ns = time.time_ns()
         spans = [
-            self._tracer.processing(
+            self._tracer.start_process(
                 message.topic,
                 message.partition,
                 message.offset,
-                context=carried(message.headers),
+                context=extract_context(message.headers),
                 group=self._group,
                 start_ns=now_ns,
             )
@@ -52,7 +52,7 @@ class Steps:
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans: Final = spans
-        self.headers: Final[list[Headers]] = [as_headers(span.context) for span in spans]
+        self.headers: Final[list[Headers]] = [to_headers(span.context) for span in spans]
 
     def tell(self, outcomes: Sequence[Outcome]) -> None:
         """What became of each message."""
@@ -61,6 +61,6 @@ class Steps:
                 continue
             if isinstance(outcome, Enriched):
                 # Accepted, so it was searched: no card number is in it.
-                span.note({OUTCOME: "enriched", TRANSACTION_ID: outcome.record["transaction_id"]})
+                span.set_attributes({OUTCOME: "enriched", TRANSACTION_ID: outcome.record["transaction_id"]})
             else:
-                span.note({OUTCOME: "refused", REASON: outcome.reason.value})
+                span.set_attributes({OUTCOME: "refused", REASON: outcome.reason.value})

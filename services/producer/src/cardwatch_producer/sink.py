@@ -10,7 +10,7 @@ from cardwatch_contracts.setup import KafkaConfig
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.trace_context import as_headers
+from cardwatch_service.trace_context import to_headers
 from cardwatch_service.tracing import Span, Tracer
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -117,8 +117,8 @@ class KafkaSink:
         channel = self._channels.get(topic.base_name) or self._channel(topic)
         report = channel.report
         if self._tracer is not None and topic.base_name in _TRACED:
-            span = self._tracer.sending(channel.name)
-            headers = [*(headers or ()), *as_headers(span.context)]
+            span = self._tracer.start_send(channel.name)
+            headers = [*(headers or ()), *to_headers(span.context)]
             if span.recording:
                 report = channel.ending(span)
         arguments: dict[str, Any] = {"headers": headers} if headers else {}
@@ -197,7 +197,7 @@ class _Channel:
             self._report(error, message)
             partition, offset = message.partition(), message.offset()
             if error is None and partition is not None and offset is not None:
-                span.placed(partition, offset)
+                span.set_offset(partition, offset)
             span.end("" if error is None else error.name())
 
         return report

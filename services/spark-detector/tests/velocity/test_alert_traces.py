@@ -10,7 +10,7 @@ from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_detector.velocity.silver_range import SilverMessage
 from cardwatch_detector.velocity.warm_up import made_up_transaction
-from cardwatch_service.trace_context import carried
+from cardwatch_service.trace_context import extract_context
 from structlog.testing import capture_logs
 from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
 
@@ -77,7 +77,7 @@ def traces(recorded: Recorded, topic: Topic) -> AlertTraces:
 
 def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str | None]:
     with made.of(alerts, START, end, BEGAN_US) as headers:
-        return [carried(some) for some in headers]
+        return [extract_context(some) for some in headers]
 
 
 def test_an_alert_goes_on_with_its_transactions_trace() -> None:

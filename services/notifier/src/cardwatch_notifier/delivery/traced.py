@@ -25,15 +25,15 @@ class TracedReceiver:
     def deliver(self, message: Message) -> Outcome:
         if message.trace_context is None:
             return self._receiver.deliver(message)
-        span = self._tracer.delivering(self.name, context=message.trace_context)
-        span.note({MESSAGE_ID: message.message_id})
+        span = self._tracer.start_delivery(self.name, context=message.trace_context)
+        span.set_attributes({MESSAGE_ID: message.message_id})
         try:
             outcome = self._receiver.deliver(replace(message, trace_context=span.context))
         except BaseException as error:
             span.end(type(error).__name__)
             raise
         name = _OUTCOMES[type(outcome)]
-        span.note({OUTCOME: name})
+        span.set_attributes({OUTCOME: name})
         span.end("" if isinstance(outcome, Delivered) else name)
         return outcome
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 import httpx
-from cardwatch_service.trace_context import as_text_headers
+from cardwatch_service.trace_context import to_text_headers
 from standardwebhooks import Webhook
 
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
@@ -67,7 +67,7 @@ class WebhookReceiver:
                     "webhook-id": message.message_id,
                     "webhook-timestamp": str(int(now.timestamp())),
                     "webhook-signature": self._signer.sign(message.message_id, now, message.body),
-                    **({} if message.trace_context is None else as_text_headers(message.trace_context)),
+                    **({} if message.trace_context is None else to_text_headers(message.trace_context)),
                 },
             )
         except httpx.HTTPError as error:

@@ -9,7 +9,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_service.trace_context import carried
+from cardwatch_service.trace_context import extract_context
 
 from cardwatch_notifier.alerts import Alert, alert_from_record
 from cardwatch_notifier.intake.dead_letters import DeadLetters, Refused
@@ -93,7 +93,7 @@ class Intake:
 
     def _alert(self, raw: RawMessage) -> Alert | Refused:
         try:
-            return replace(alert_from_record(self._decode(raw.value)), trace_context=carried(raw.headers))
+            return replace(alert_from_record(self._decode(raw.value)), trace_context=extract_context(raw.headers))
         except RegistryUnavailableError:
             raise
         except RefusedError as error:

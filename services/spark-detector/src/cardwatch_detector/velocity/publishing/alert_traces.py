@@ -15,7 +15,7 @@ from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.wire import Record
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_service.logs import get
-from cardwatch_service.trace_context import as_headers, carried, is_sampled
+from cardwatch_service.trace_context import extract_context, is_sampled, to_headers
 from cardwatch_service.tracing import ALERT_ID, OUTCOME, RULE_ID, Span, Tracer
 
 from cardwatch_detector.runtime.progress import Offsets
@@ -79,7 +79,7 @@ class AlertTraces:
             spans = [None] * len(alerts)
         failure = ""
         try:
-            yield [() if span is None else tuple(as_headers(span.context)) for span in spans]
+            yield [() if span is None else tuple(to_headers(span.context)) for span in spans]
         except BaseException as raised:
             failure = type(raised).__name__
             raise
@@ -103,7 +103,7 @@ class AlertTraces:
             return []
         found = []
         for message in self._reader.read(start, end):
-            context = carried(message.headers)
+            context = extract_context(message.headers)
             if context is None or not is_sampled(context):
                 continue
             try:
@@ -117,11 +117,11 @@ class AlertTraces:
         if arrival is None:
             return None
         message = arrival.message
-        span = self._tracer.processing(
+        span = self._tracer.start_process(
             self._topic, message.partition, message.offset, context=arrival.context, start_ns=began_us * 1000
         )
-        span.note({ALERT_ID: alert["alert_id"], RULE_ID: alert["rule_id"], OUTCOME: alert["status"]})
-        span.event("evaluated", alert["detected_at"] * 1000)
+        span.set_attributes({ALERT_ID: alert["alert_id"], RULE_ID: alert["rule_id"], OUTCOME: alert["status"]})
+        span.add_event("evaluated", alert["detected_at"] * 1000)
         return span
 
     def _warn(self, error: Exception) -> None:
