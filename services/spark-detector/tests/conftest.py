@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from cardwatch_detector.runtime.session import COMPILED, DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
-from cardwatch_detector.runtime.session_settings import Size
+from cardwatch_detector.runtime.session_settings import BatchSize
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
@@ -37,7 +37,7 @@ def spark() -> Iterator[SparkSession]:
 def as_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Queries use the settings for many rows, however few there are."""
 
-    def settings(self: Size, many: Mapping[str, str] = COMPILED, least: int = 0) -> Mapping[str, str]:
+    def settings(self: BatchSize, many: Mapping[str, str] = COMPILED, least: int = 0) -> Mapping[str, str]:
         return many
 
-    monkeypatch.setattr(Size, "settings", settings)
+    monkeypatch.setattr(BatchSize, "settings", settings)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from cardwatch_detector.lakehouse.maintenance.maintenance import UpkeepMetrics
+from cardwatch_detector.lakehouse.maintenance.maintenance import MaintenanceMetrics
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
 from cardwatch_detector.runtime.progress import QueryMetrics
-from cardwatch_detector.velocity.late.late_keeper import LateMetrics
+from cardwatch_detector.velocity.late.late_publisher import LateMetrics
 from cardwatch_detector.velocity.query import AlertMetrics
-from cardwatch_detector.velocity.rules.rule_keeper import RuleMetrics
+from cardwatch_detector.velocity.rules.active_rules import RuleMetrics
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_service.metrics import Metrics
@@ -92,7 +92,7 @@ _REGISTER: Final[Mapping[str, tuple[Callable[[Metrics], object], ...]]] = {
     PRODUCER: (_traces,),
     ENRICHER: (_traces,),
     DETECTOR: (_query, _alerts, _late, RuleMetrics, _traces),
-    LAKEHOUSE: (_query, LakehouseMetrics, UpkeepMetrics, ProfileMetrics),
+    LAKEHOUSE: (_query, LakehouseMetrics, MaintenanceMetrics, ProfileMetrics),
     NOTIFIER: (_notifier, _traces),
     LOADER: (LoaderMetrics,),
 }

@@ -8,7 +8,7 @@ import deltalake
 import pytest
 from cardwatch_detector.lakehouse.io import write
 from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.io.write import affected, append, once, replace
+from cardwatch_detector.lakehouse.io.write import append, count_affected, idempotent_write, replace_rows
 from cardwatch_detector.lakehouse.rebuild import make_profiles, silver_rows
 from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
@@ -112,9 +112,9 @@ def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path
 
     def merge(card: str, batch_id: int) -> int:
         known_rows = DeltaTable.forPath(spark, table.path(tables)).alias("known")
-        with once(spark, table, batch_id, "merge"):
+        with idempotent_write(spark, table, batch_id, "merge"):
             merged = known_rows.merge(days(card).alias("new"), "known.card_token = new.card_token")
-            return affected(merged.whenNotMatchedInsertAll().execute(), "num_inserted_rows")
+            return count_affected(merged.whenNotMatchedInsertAll().execute(), "num_inserted_rows")
 
     def cards() -> list[str]:
         return column(tables, table, "card_token")
@@ -129,12 +129,12 @@ def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path
     append(days("c"), table, tables, 1)  # nothing of that is left in the session
     assert cards() == ["a", "b", "c"]
     these = f"day = DATE'{NOON.date()}'"
-    assert [replace(days(card), table, tables, these, 0, "replace") for card in "xy"] == [1, 0]
+    assert [replace_rows(days(card), table, tables, these, 0, "replace") for card in "xy"] == [1, 0]
     assert cards() == ["x"]
-    assert replace(days("y"), table, tables, these, 0, "another part") == 1
-    assert [replace(days(card), table, tables, these) for card in "zz"] == [1, 1]
+    assert replace_rows(days("y"), table, tables, these, 0, "another part") == 1
+    assert [replace_rows(days(card), table, tables, these) for card in "zz"] == [1, 1]
 
 
 def test_no_identity_outside_a_query(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="outside"), once(spark, SILVER_TRANSACTIONS, 0):
+    with pytest.raises(RuntimeError, match="outside"), idempotent_write(spark, SILVER_TRANSACTIONS, 0):
         pytest.fail("not reached")

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
-from cardwatch_detector.runtime.garbage_collection import collected_soon
+from cardwatch_detector.runtime.garbage_collection import periodic_garbage_collection
 
 
 class _Frame:
@@ -23,7 +23,7 @@ def only_when_told() -> Iterator[None]:
 @pytest.mark.usefixtures("only_when_told")
 def test_a_frame_in_a_cycle_is_gone_after_five_seconds() -> None:
     clock = [100.0]
-    with collected_soon(lambda: clock[0]) as look:
+    with periodic_garbage_collection(lambda: clock[0]) as look:
         for _ in range(2):
             frame = weakref.ref(_Frame())
             clock[0] += 4.9
@@ -35,7 +35,7 @@ def test_a_frame_in_a_cycle_is_gone_after_five_seconds() -> None:
 
 
 def test_what_was_there_is_not_looked_through_meanwhile() -> None:
-    with collected_soon():
+    with periodic_garbage_collection():
         assert gc.get_freeze_count() > 10_000
         assert len(gc.get_objects()) < gc.get_freeze_count()
     assert gc.get_freeze_count() == 0

@@ -6,7 +6,7 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_detector.runtime.kafka_source import kafka_options, projection
 from cardwatch_detector.runtime.progress import RESTARTS_TOTAL, QueryMetrics, record
-from cardwatch_detector.velocity.late.late_keeper import LATE_TOTAL, LateMetrics
+from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load

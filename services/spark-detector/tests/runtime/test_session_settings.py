@@ -3,7 +3,7 @@
 from typing import Any
 
 from cardwatch_detector.runtime.session import COMPILED
-from cardwatch_detector.runtime.session_settings import MANY_ROWS, Size
+from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize
 
 
 class Batch:
@@ -19,18 +19,18 @@ class Batch:
         return self.rows
 
 
-def looked_at(rows: int) -> Size:
-    size = Size()
+def looked_at(rows: int) -> BatchSize:
+    size = BatchSize()
     batch: Any = Batch(rows)
     size.look_ahead(batch)
     return size
 
 
 def test_plans_are_compiled_for_many_rows_only() -> None:
-    assert Size(MANY_ROWS - 1).settings() == {}
-    assert Size(MANY_ROWS).settings() == COMPILED
-    assert Size(MANY_ROWS).settings({"a": "b"}) == {"a": "b"}
-    assert Size(MANY_ROWS).settings(least=MANY_ROWS + 1) == {}
+    assert BatchSize(MANY_ROWS - 1).settings() == {}
+    assert BatchSize(MANY_ROWS).settings() == COMPILED
+    assert BatchSize(MANY_ROWS).settings({"a": "b"}) == {"a": "b"}
+    assert BatchSize(MANY_ROWS).settings(least=MANY_ROWS + 1) == {}
 
 
 def test_before_the_first_micro_batch_it_is_looked_at_and_not_later() -> None:

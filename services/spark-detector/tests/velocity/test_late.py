@@ -8,8 +8,8 @@ from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.velocity.late.dropped_rows import Dropped
-from cardwatch_detector.velocity.late.event_times import EventTimes
-from cardwatch_detector.velocity.late.late_keeper import LATE_TOTAL, LateKeeper, LateMetrics
+from cardwatch_detector.velocity.late.event_times import EventTimeReader
+from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics, LatePublisher
 from cardwatch_detector.velocity.late.search import LateSearch
 from cardwatch_detector.velocity.publishing.publisher import Outgoing
 from cardwatch_detector.velocity.silver_range import SilverMessage
@@ -37,7 +37,7 @@ class OneSchema:
 
 @pytest.fixture
 def search() -> LateSearch:
-    return LateSearch(EventTimes(OneSchema()), Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
+    return LateSearch(EventTimeReader(OneSchema()), Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
 
 
 def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> SilverMessage:
@@ -88,7 +88,7 @@ def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
 
 
 def test_the_event_time_is_read_without_the_rest() -> None:
-    event_time = EventTimes(OneSchema())
+    event_time = EventTimeReader(OneSchema())
     value = message(0, NOON).value
     assert value is not None
     assert event_time(value) == NOON
@@ -104,7 +104,7 @@ def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
         return Decoder("enriched_transaction", OneSchema())(value)
 
     early, late = message(0, NOON - 1), message(1, NOON)
-    search = LateSearch(EventTimes(OneSchema()), decode, KEYS, HORIZONS)
+    search = LateSearch(EventTimeReader(OneSchema()), decode, KEYS, HORIZONS)
     assert [found.event_us for found in search([early, late], NOON).transactions] == [NOON - 1]
     assert decoded == [early.value]
 
@@ -129,9 +129,9 @@ class Topic:
         return len(self.published)
 
 
-def keeper(topic: Topic, search: LateSearch) -> tuple[LateKeeper, Metrics]:
+def keeper(topic: Topic, search: LateSearch) -> tuple[LatePublisher, Metrics]:
     metrics = Metrics()
-    return LateKeeper("here", "p.silver", topic, search, topic, LateMetrics(metrics, "p.", ())), metrics
+    return LatePublisher("here", "p.silver", topic, search, topic, LateMetrics(metrics, "p.", ())), metrics
 
 
 def dropped(rows: int, watermark_us: int, **others: dict[str, int]) -> Dropped:

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cardwatch_detector.velocity.rules import rule_set as ruling_module
-from cardwatch_detector.velocity.rules.rule_keeper import RuleKeeper, RuleMetrics, fixed, worker_report
-from cardwatch_detector.velocity.rules.rule_set import Ruling, TaskRuling, instruct
+from cardwatch_detector.velocity.rules import rule_set as rule_set_module
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules, RuleMetrics, fixed, worker_report
+from cardwatch_detector.velocity.rules.rule_set import RuleSet, TaskRuleSet, attach_rules
 from cardwatch_detector.velocity.state.plan_shape import shape_for
 from cardwatch_rulebook.snapshot import Snapshot
 from cardwatch_rules.evaluate import Ledger
@@ -43,33 +43,33 @@ class Analysts:
         self.snapshot = Snapshot(now.rules, now.broken, revisions, now.versions, now.lists, now.generation + 1)
 
 
-def keeper(analysts: Analysts, metrics: Metrics | None = None) -> RuleKeeper:
-    return RuleKeeper(("card", "merchant"), analysts, analysts, RuleMetrics(metrics or Metrics()), budget_seconds=1.0)
+def keeper(analysts: Analysts, metrics: Metrics | None = None) -> ActiveRules:
+    return ActiveRules(("card", "merchant"), analysts, analysts, RuleMetrics(metrics or Metrics()), budget_seconds=1.0)
 
 
-def ids(ruling: Ruling) -> list[str]:
-    return [rule.rule_id for rule in ruling.rules]
+def ids(rule_set: RuleSet) -> list[str]:
+    return [rule.rule_id for rule in rule_set.rules]
 
 
 def test_the_active_rules_of_its_scopes() -> None:
     kept = keeper(Analysts())
-    assert ids(kept.ruling()) == ["a", "b"]
-    assert kept.ruling() is kept.ruling(), "nothing is made anew where nothing has changed"
+    assert ids(kept.rule_set()) == ["a", "b"]
+    assert kept.rule_set() is kept.rule_set(), "nothing is made anew where nothing has changed"
 
 
 def test_a_rule_that_fails_is_set_aside_until_it_changes() -> None:
     analysts, metrics = Analysts(), Metrics()
     kept = keeper(analysts, metrics)
-    kept.ruling()
+    kept.rule_set()
     kept.learn([json.dumps({"failed": {"a": "ValueError: no"}, "seconds": {}, "rows": 5})])
-    assert ids(kept.ruling()) == ["b"]
+    assert ids(kept.rule_set()) == ["b"]
     assert analysts.failing == {"a": "it fails when it is evaluated: ValueError: no"}
     assert metrics.registry.get_sample_value("cardwatch_rules", {"state": "set_aside"}) == 1
     assert metrics.registry.get_sample_value("cardwatch_rules_set_aside_total", {"reason": "failed"}) == 1
     analysts.change("b")
-    assert ids(kept.ruling()) == ["b"]
+    assert ids(kept.rule_set()) == ["b"]
     analysts.change("a")
-    assert ids(kept.ruling()) == ["a", "b"]
+    assert ids(kept.rule_set()) == ["a", "b"]
 
 
 def test_a_rule_that_costs_too_much_is_set_aside_after_three_micro_batches_in_a_row() -> None:
@@ -77,12 +77,12 @@ def test_a_rule_that_costs_too_much_is_set_aside_after_three_micro_batches_in_a_
     kept = keeper(analysts)
     dear = json.dumps({"failed": {}, "seconds": {"b": 2.5}, "rows": 1000})
     fair = json.dumps({"failed": {}, "seconds": {"b": 2.5}, "rows": 500_000})
-    kept.ruling()
+    kept.rule_set()
     for report in ([dear], [dear], [fair], [dear], [], [dear], [dear]):
         kept.learn(report)
-        assert ids(kept.ruling()) == ["a", "b"]
+        assert ids(kept.rule_set()) == ["a", "b"]
     kept.learn([dear])
-    assert ids(kept.ruling()) == ["a"]
+    assert ids(kept.rule_set()) == ["a"]
     assert "its measures took 2.5 s for 1,000 transactions, 1.0 s are allowed" in analysts.failing["b"]
 
 
@@ -98,35 +98,35 @@ def test_a_worker_tells_only_what_is_worth_it() -> None:
 def test_a_ruling_goes_with_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     properties: dict[str, str] = {}
     context: Any = SimpleNamespace(setLocalProperty=properties.__setitem__, getLocalProperty=properties.get)
-    monkeypatch.setattr(ruling_module.TaskContext, "get", lambda: context)
+    monkeypatch.setattr(rule_set_module.TaskContext, "get", lambda: context)
     with pytest.raises(RuntimeError, match="without its rules"):
-        TaskRuling().current()
-    ruling = Ruling(RULES, {"trusted": frozenset({"m1"})})
-    instruct(context, ruling)
-    assert TaskRuling().current() == ruling
-    assert TaskRuling().current() is TaskRuling().current(), "decoded once"
+        TaskRuleSet().current()
+    rule_set = RuleSet(RULES, {"trusted": frozenset({"m1"})})
+    attach_rules(context, rule_set)
+    assert TaskRuleSet().current() == rule_set
+    assert TaskRuleSet().current() is TaskRuleSet().current(), "decoded once"
 
 
 def test_a_plan_has_room_for_rules_to_come() -> None:
     horizons = {"card": 30 * HOUR, "merchant": HOUR}
-    ruling = Ruling(RULES[:2])
-    roomy = shape_for(ruling, horizons, roomy=True)
+    rule_set = RuleSet(RULES[:2])
+    roomy = shape_for(rule_set, horizons, roomy=True)
     assert roomy.reach_us == {"card": 30 * HOUR, "merchant": 40 * HOUR // 60}
     assert {"latitude", "raw_broker_time", "status"} <= roomy.fields
-    assert roomy.part_of(ruling) is ruling
+    assert roomy.part_of(rule_set) is rule_set
 
-    tight = shape_for(ruling, horizons, roomy=False)
+    tight = shape_for(rule_set, horizons, roomy=False)
     assert tight.reach_us == {"card": HOUR // 6, "merchant": HOUR // 2}
     assert "latitude" not in tight.fields
     (long,) = parse_rules(
         "- {id: l, title: l, scope: merchant, when: n > 3, measures: {n: {window: 1h, is: declines(*)}}}"
     )
-    more = Ruling((*ruling.rules, long))
+    more = RuleSet((*rule_set.rules, long))
     assert ids(roomy.part_of(more)) == ids(tight.part_of(more)) == ["a", "b"]
     assert shape_for(more, horizons, roomy=True).part_of(more) is more
 
 
 def test_a_profile_is_a_day_back() -> None:
     rules = parse_rules("- {id: p, title: p, scope: card, when: base_amount_minor > profile.mean_amount_minor_30d}")
-    shape = shape_for(Ruling(rules), {"card": 30 * HOUR}, roomy=False)
+    shape = shape_for(RuleSet(rules), {"card": 30 * HOUR}, roomy=False)
     assert shape.reach_us == {"card": 24 * HOUR}

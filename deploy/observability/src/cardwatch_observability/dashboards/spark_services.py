@@ -28,9 +28,9 @@ from cardwatch_detector.runtime.progress import (
     STATE_ROWS,
     WATERMARK_SECONDS,
 )
-from cardwatch_detector.velocity.late.late_keeper import LATE_TOTAL
+from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL
 from cardwatch_detector.velocity.query import ALERTS_TOTAL
-from cardwatch_detector.velocity.rules.rule_keeper import RULES
+from cardwatch_detector.velocity.rules.active_rules import RULES
 from cardwatch_service.metrics import CONSUMED_TOTAL, LATENCY_SECONDS, REFUSED_TOTAL
 
 from cardwatch_observability.catalogue import DETECTOR, LAKEHOUSE

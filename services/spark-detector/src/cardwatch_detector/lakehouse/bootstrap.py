@@ -10,7 +10,7 @@ from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 
 from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.maintenance.maintenance import upkeep_thread
+from cardwatch_detector.lakehouse.maintenance.maintenance import maintenance_thread
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.profiles.query import profile_query
@@ -18,8 +18,8 @@ from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.lakehouse.topic_queries import table_queries
 from cardwatch_detector.lakehouse.velocity_windows.query import velocity_queries
+from cardwatch_detector.runtime.application import Query, run_queries
 from cardwatch_detector.runtime.object_stores import for_stores
-from cardwatch_detector.runtime.run_queries import Query, run_queries
 from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
 # The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
@@ -59,7 +59,7 @@ def run(shutdown: Shutdown) -> int:
         queries += velocity_queries(settings, lakehouse.written(GOLD_VELOCITY_5M))
     if settings.minutes:
         queries.append(minutes_query(settings, lakehouse.written(GOLD_PIPELINE_MINUTES)))
-    upkeep = upkeep_thread(settings, metrics, shutdown)
+    upkeep = maintenance_thread(settings, metrics, shutdown)
 
     def prepare(session: SparkSession) -> None:
         create(session, settings.tables_dir)

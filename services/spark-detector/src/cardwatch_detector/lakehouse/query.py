@@ -9,7 +9,7 @@ from cardwatch_units.durations import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import Writer, failing_briefly
+from cardwatch_detector.runtime.failures import Writer, with_brief_errors
 
 _POOL: Final = "spark.scheduler.pool"
 
@@ -48,7 +48,7 @@ class LakehouseQuery:
             .writeStream.queryName(self.name)
             .option("checkpointLocation", f"{self.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{parse_duration(self.trigger)} microseconds")
-            .foreachBatch(failing_briefly(self.name, self.writer()))
+            .foreachBatch(with_brief_errors(self.name, self.writer()))
         )
         context = session.sparkContext
         context.setLocalProperty(_POOL, self.pool)  # type: ignore[arg-type]  # None: as its documentation says

@@ -25,7 +25,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import TABLES as OF_MINUTES
 from cardwatch_detector.lakehouse.pipeline_minutes.refresh import refresh_minutes
 from cardwatch_detector.lakehouse.profiles.calendar import kept_from, last_day, newest_profile, plan
@@ -185,7 +185,7 @@ def _borrowed(session: SparkSession, tables_dir: str, to: str) -> Iterator[None]
 
 def make_profiles(session: SparkSession, tables_dir: str, lateness_us: int, days_kept: int) -> None:
     """Fill GOLD_CARD_DAYS and GOLD_CARD_PROFILE, which are there and empty, as far as silver lets days be settled."""
-    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
+    silver = read_table(session, tables_dir, SILVER_TRANSACTIONS)
     newest_event = F.max(F.unix_micros("event_time"))
     ((watermark,),) = silver.agg(F.to_date(F.timestamp_micros(newest_event - lateness_us))).collect()
     if watermark is None:
@@ -200,7 +200,7 @@ def make_profiles(session: SparkSession, tables_dir: str, lateness_us: int, days
 
 
 def _tell(session: SparkSession, table: Table, to: str) -> None:
-    rows = held(session, to, table).count()
+    rows = read_table(session, to, table).count()
     print(json.dumps({"table": table.name, "rows": rows}), flush=True)
 
 

@@ -27,12 +27,12 @@ from cardwatch_service.settings import ServiceSettings
 from cardwatch_units.durations import parse_duration
 
 from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, AlertWriter
-from cardwatch_detector.lakehouse.alerts.label_counts import Verdicts
+from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterWriter
 from cardwatch_detector.lakehouse.bronze.late import LateWriter
 from cardwatch_detector.lakehouse.bronze.transactions import BronzeWriter
-from cardwatch_detector.lakehouse.io.decode import Schemas
+from cardwatch_detector.lakehouse.io.decode import TopicSchemas
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
@@ -51,8 +51,8 @@ def table_queries(
     json_topic = TRANSACTIONS_JSON.name(prefix)
     feedback_topic = ALERTS_FEEDBACK.name(prefix)
 
-    def schemas(identity: str, topic: Topic) -> Schemas:
-        return Schemas(str(topic.schema), identity, registry, topic.subject(prefix))
+    def schemas(identity: str, topic: Topic) -> TopicSchemas:
+        return TopicSchemas(str(topic.schema), identity, registry, topic.subject(prefix))
 
     # A late transaction comes as it was in silver.
     enriched = partial(schemas, "transaction_id", TRANSACTIONS_SILVER)
@@ -113,7 +113,7 @@ def table_queries(
                     metrics.quarantined,
                     metrics.written(GOLD_ALERTS),
                 ),
-                Verdicts(tables_dir, metrics.labelled),
+                LabelCounter(tables_dir, metrics.labelled),
             ),
         ),
         query(

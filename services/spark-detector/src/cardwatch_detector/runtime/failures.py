@@ -28,7 +28,7 @@ def innermost_cause(text: str) -> str:
     return cause.strip()[:_LONGEST]
 
 
-def failing_briefly(query: str, write: Writer) -> Callable[[DataFrame, int], None]:
+def with_brief_errors(query: str, write: Writer) -> Callable[[DataFrame, int], None]:
     """The same writer, its errors in one sentence each; whole they go to the log.
 
     Where a writer fails, Spark looks for an interruption in the error's text, by a regular expression that takes some

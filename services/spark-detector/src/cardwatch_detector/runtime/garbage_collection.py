@@ -17,7 +17,7 @@ _EVERY_SECONDS: Final = 5.0
 
 
 @contextmanager
-def collected_soon(now: Callable[[], float] = time.monotonic) -> Iterator[Callable[[], None]]:
+def periodic_garbage_collection(now: Callable[[], float] = time.monotonic) -> Iterator[Callable[[], None]]:
     """For the length of a ``with``: a function to be called often, which now and then has Python look for garbage.
 
     What is there at its beginning is not looked through again until its end, so that looking takes milliseconds.

@@ -29,7 +29,7 @@ class _Names(JVMView):  # type: ignore[misc]  # as above
         return found
 
 
-def remember_names(session: SparkSession) -> None:
+def cache_class_lookups(session: SparkSession) -> None:
     """Have a session look up each of Java's names once; they stand for the same as long as Java runs."""
     jvm: Any = session.sparkContext._jvm
     jvm.__class__ = _Names

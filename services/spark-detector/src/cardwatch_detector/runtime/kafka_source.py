@@ -112,7 +112,7 @@ def is_version_of(text: str, schema_name: str) -> bool:
     return bool(json.loads(text).get("name") == json.loads(schema_text(schema_name))["name"])
 
 
-class UnknownIds:
+class UnknownSchemaIds:
     """Schema ids in messages that the registry, asked after the message came, did not know as versions of the schema.
 
     A schema registered after a query started is unknown to the query, yet its messages may be good: the query stops,
@@ -147,14 +147,14 @@ class UnknownIds:
                 )
 
 
-def decode(value: Column, writers: Mapping[int, str], reader: str, unknown: UnknownIds | None = None) -> Column:
+def decode(value: Column, writers: Mapping[int, str], reader: str, unknown: UnknownSchemaIds | None = None) -> Column:
     """The record in a framed message as a struct of the reader's schema; null where it cannot be decoded.
 
     Args:
         value: the framed message.
         writers: schema id → text of each schema that it may have been written with.
         reader: text of the reader's schema.
-        unknown: ids that are known to be none; any other fails the query (UnknownIds).
+        unknown: ids that are known to be none; any other fails the query (UnknownSchemaIds).
     """
     which, avro = schema_id(value), payload(value)
     decoded: Column | None = None

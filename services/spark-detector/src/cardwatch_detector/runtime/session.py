@@ -9,7 +9,7 @@ from cardwatch_service.logs import get
 from pyspark.sql import SparkSession
 
 from cardwatch_detector.runtime.databricks import on_databricks
-from cardwatch_detector.runtime.internals import remember_names
+from cardwatch_detector.runtime.internals import cache_class_lookups
 from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_detector.runtime.spark_conf_file import names_in, submit_with
@@ -125,5 +125,5 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
         builder = builder.config(name, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel(settings.log_level)
-    remember_names(session)
+    cache_class_lookups(session)
     return session

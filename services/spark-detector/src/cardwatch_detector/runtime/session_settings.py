@@ -15,7 +15,7 @@ MANY_ROWS: Final = 2_000
 
 
 @contextmanager
-def configured(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+def temporary_settings(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
     """For the length of a ``with``. A query's micro-batches have a session of their own: others see nothing of it."""
     before = {name: session.conf.get(name, None) for name in settings}
     try:
@@ -31,7 +31,7 @@ def configured(session: SparkSession, settings: Mapping[str, str]) -> Iterator[N
 
 
 @dataclass
-class Size:
+class BatchSize:
     """How many rows a query's work has, for settings that pay on many only; the session is set up for few.
 
     A micro-batch's size is known only after it was gone through. Until then that of the one before stands for it.

@@ -13,7 +13,7 @@ from py4j.protocol import Py4JError
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.runtime.failures import innermost_cause
-from cardwatch_detector.runtime.garbage_collection import collected_soon
+from cardwatch_detector.runtime.garbage_collection import periodic_garbage_collection
 from cardwatch_detector.runtime.progress import Offsets, QueryMetrics, offsets_of
 
 _log = get(__name__)
@@ -61,7 +61,7 @@ class Supervisor:
         Raises:
             CardwatchError: a query failed so often in a row that starting it again makes no sense.
         """
-        with collected_soon() as collect_garbage:
+        with periodic_garbage_collection() as collect_garbage:
             try:
                 while not self._shutdown.requested:
                     for watched in self._watched.values():

@@ -16,16 +16,16 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.tracing import Tracer, tracing
 from cardwatch_units.timestamps import now_microseconds
 
+from cardwatch_detector.runtime.application import run_queries
 from cardwatch_detector.runtime.object_stores import for_stores
-from cardwatch_detector.runtime.run_queries import run_queries
 from cardwatch_detector.runtime.session import INTERPRETED, JAVA_OPTIONS, PEAK_JVM, STEADY_JVM
-from cardwatch_detector.velocity.late.event_times import EventTimes
-from cardwatch_detector.velocity.late.late_keeper import LateKeeper, LateMetrics
+from cardwatch_detector.velocity.late.event_times import EventTimeReader
+from cardwatch_detector.velocity.late.late_publisher import LateMetrics, LatePublisher
 from cardwatch_detector.velocity.late.search import LateSearch
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_detector.velocity.publishing.publisher import KafkaPublisher
 from cardwatch_detector.velocity.query import AlertMetrics, VelocityQuery
-from cardwatch_detector.velocity.rules.rule_keeper import RuleKeeper, RuleMetrics, Silent, fixed
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReporter, RuleMetrics, fixed
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_detector.velocity.silver_range import KafkaSilverReader
 from cardwatch_detector.velocity.warm_up import warm_up
@@ -79,10 +79,10 @@ def run_velocity(shutdown: Shutdown) -> None:
     topic = ALERTS.name(service.topic_prefix)
     publisher = KafkaPublisher(service.kafka_config(), topic)
     alert_metrics = AlertMetrics(metrics, topic)
-    late = _late_keeper(scopes, service, settings, metrics)
+    late = _late_publisher(scopes, service, settings, metrics)
     with (
         tracing("cardwatch-detector", metrics) as tracer,
-        _rule_keeper(scopes, service, settings, metrics) as keeper,
+        _active_rules(scopes, service, settings, metrics) as keeper,
     ):
         query = VelocityQuery(
             tuple(scopes),
@@ -106,17 +106,17 @@ def run_velocity(shutdown: Shutdown) -> None:
         )
 
 
-def _late_keeper(
+def _late_publisher(
     scopes: list[str], service: ServiceSettings, settings: VelocitySettings, metrics: Metrics
-) -> LateKeeper:
+) -> LatePublisher:
     kafka, prefix, registry = service.kafka_config(), service.topic_prefix, service.registry()
     silver = TRANSACTIONS_SILVER.name(prefix)
-    return LateKeeper(
+    return LatePublisher(
         settings.name,
         silver,
         KafkaSilverReader(kafka, silver),
         LateSearch(
-            EventTimes(registry),
+            EventTimeReader(registry),
             Decoder("enriched_transaction", registry),
             {scope: SCOPE_KEYS[scope] for scope in scopes},
             {scope: settings.horizon_us(scope) for scope in scopes},
@@ -138,16 +138,16 @@ def _traces(tracer: Tracer, service: ServiceSettings) -> AlertTraces:
 
 
 @contextmanager
-def _rule_keeper(
+def _active_rules(
     scopes: list[str], service: ServiceSettings, settings: VelocitySettings, metrics: Metrics
-) -> Iterator[RuleKeeper]:
+) -> Iterator[ActiveRules]:
     horizons_us = {scope: settings.horizon_us(scope) for scope in scopes}
     rule_metrics = RuleMetrics(metrics)
     budget = settings.rule_budget_seconds
     if settings.rules is not None:
         rules = load_rules(settings.rules, horizons_us)
         get(__name__).info("rules of a file", file=str(settings.rules))
-        yield RuleKeeper(scopes, fixed(rules), Silent(), rule_metrics, budget)
+        yield ActiveRules(scopes, fixed(rules), NoReporter(), rule_metrics, budget)
         return
     with ExitStack() as stack:
         refused = metrics.errors.labels("rule_message_refused")
@@ -156,4 +156,4 @@ def _rule_keeper(
         stack.callback(reporter.close)
         found = followed.wait_until_read(_RULES_WAIT_SECONDS)
         get(__name__).info("rules read", rules=len(found.rules), broken=len(found.broken))
-        yield RuleKeeper(scopes, followed.snapshot, reporter, rule_metrics, budget)
+        yield ActiveRules(scopes, followed.snapshot, reporter, rule_metrics, budget)

@@ -16,15 +16,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import failing_briefly
-from cardwatch_detector.runtime.kafka_source import UnknownIds, decode, projection, read_topic, writer_schemas
+from cardwatch_detector.runtime.failures import with_brief_errors
+from cardwatch_detector.runtime.kafka_source import UnknownSchemaIds, decode, projection, read_topic, writer_schemas
 from cardwatch_detector.runtime.running_batch import RunningBatch
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
-from cardwatch_detector.velocity.late.late_keeper import LateKeeper
+from cardwatch_detector.velocity.late.late_publisher import LatePublisher
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces, Headers
 from cardwatch_detector.velocity.publishing.publisher import Outgoing, Publisher
-from cardwatch_detector.velocity.rules.rule_keeper import RuleKeeper
-from cardwatch_detector.velocity.rules.rule_set import TaskRuling, instruct
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules
+from cardwatch_detector.velocity.rules.rule_set import TaskRuleSet, attach_rules
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_detector.velocity.state.evaluation import RESULT_SCHEMA, Evaluation
 from cardwatch_detector.velocity.state.plan_shape import PlanShape, shape_for
@@ -63,16 +63,16 @@ class VelocityQuery:
     """The streaming query of some scopes; each process has one."""
 
     scopes: tuple[str, ...]
-    keeper: RuleKeeper
+    keeper: ActiveRules
     service: ServiceSettings
     settings: VelocitySettings
     publisher: Publisher
-    late: LateKeeper
+    late: LatePublisher
     metrics: AlertMetrics
     clock_us: Callable[[], int]
     traces: AlertTraces | None = None
-    _unknown_ids: UnknownIds = field(default_factory=lambda: UnknownIds("enriched_transaction"))
-    _unknown_profile_ids: UnknownIds = field(default_factory=lambda: UnknownIds("card_profile"))
+    _unknown_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("enriched_transaction"))
+    _unknown_profile_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("card_profile"))
     _shape: PlanShape | None = None
 
     @property
@@ -109,7 +109,7 @@ class VelocityQuery:
             .outputMode("update")
             .option("checkpointLocation", f"{self.settings.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{round(self.settings.trigger_seconds * 1000)} milliseconds")
-            .foreachBatch(failing_briefly(self.name, lambda batch, _: self._run(batch, running, dropped)))
+            .foreachBatch(with_brief_errors(self.name, lambda batch, _: self._run(batch, running, dropped)))
             .start()
         )
 
@@ -120,13 +120,13 @@ class VelocityQuery:
 
     def outdated(self) -> bool:
         """Whether rules have come that the running plan has no room for: the query has to start again."""
-        ruling = self.keeper.ruling()
-        return self._shape is not None and self._shape.part_of(ruling) is not ruling
+        rule_set = self.keeper.rule_set()
+        return self._shape is not None and self._shape.part_of(rule_set) is not rule_set
 
     def evaluated(self, batch: DataFrame) -> Any:
         """Run a micro-batch with the rules as they are now; its alerts, with RESULT_SCHEMA's columns."""
         assert self._shape is not None, "alerts_of comes first"
-        instruct(batch.sparkSession.sparkContext, self._shape.part_of(self.keeper.ruling()))
+        attach_rules(batch.sparkSession.sparkContext, self._shape.part_of(self.keeper.rule_set()))
         results = batch.toArrow()
         told = pc.is_valid(results["report"])
         self.keeper.learn(str(report) for report in results["report"].filter(told).to_pylist())
@@ -146,8 +146,8 @@ class VelocityQuery:
         writers = writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix))
         alert_schema_id = registry.id_of(ALERTS.subject(prefix), "alert")
         horizons_us = {scope: self.settings.horizon_us(scope) for scope in self.scopes}
-        self._shape = shape_for(self.keeper.ruling(), horizons_us, roomy=self.settings.tuned_for == "latency")
-        evaluation = Evaluation(TaskRuling(), alert_schema_id, self.settings.evidence_limit)
+        self._shape = shape_for(self.keeper.rule_set(), horizons_us, roomy=self.settings.tuned_for == "latency")
+        evaluation = Evaluation(TaskRuleSet(), alert_schema_id, self.settings.evidence_limit)
         reader = projection("enriched_transaction", fields_to_read(self.scopes))
         record = decode(F.col("value"), writers, reader, self._unknown_ids)
         if self.profiled:

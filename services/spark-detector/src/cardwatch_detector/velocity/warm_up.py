@@ -19,9 +19,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import failing_briefly
+from cardwatch_detector.runtime.failures import with_brief_errors
 from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
-from cardwatch_detector.runtime.session_settings import configured
+from cardwatch_detector.runtime.session_settings import temporary_settings
 from cardwatch_detector.velocity.query import VelocityQuery
 
 _log = get(__name__)
@@ -69,14 +69,14 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
         run.batches += 1
 
     # On this machine, wherever the real checkpoint is.
-    local = configured(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
+    local = temporary_settings(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
     with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch, local:
         run.query = (
             query.alerts_of(_made_up(session, query))
             .writeStream.queryName(f"{query.name}-warm-up")
             .outputMode("update")
             .option("checkpointLocation", scratch)
-            .foreachBatch(failing_briefly(query.name, count))
+            .foreachBatch(with_brief_errors(query.name, count))
             .start()
         )
         try:

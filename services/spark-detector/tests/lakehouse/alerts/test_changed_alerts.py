@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from cardwatch_detector.lakehouse.alerts import changed_alerts as alert_news
 from cardwatch_detector.lakehouse.alerts import labels as alert_labels
-from cardwatch_detector.lakehouse.io.unseen import unseen
+from cardwatch_detector.lakehouse.io.duplicates import find_new
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PLACE = ["partition", "offset"]
@@ -139,5 +139,5 @@ def test_what_is_there_or_came_before_is_not_unseen() -> None:
     known = pl.DataFrame(
         {"service": [None, "c", "d"], "source": [2, 1, 1]}, schema={"service": pl.String, "source": pl.Int64}
     )
-    found = unseen(arrivals, known, ("service", "source"))
+    found = find_new(arrivals, known, ("service", "source"))
     assert sorted(found.rows()) == [(0, 2), (0, 4), (1, 0)]

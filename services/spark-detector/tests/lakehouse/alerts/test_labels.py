@@ -9,11 +9,11 @@ import pytest
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Encoder
 from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, AlertWriter
-from cardwatch_detector.lakehouse.alerts.label_counts import Verdicts
+from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterWriter
 from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.io.decode import Schemas
+from cardwatch_detector.lakehouse.io.decode import TopicSchemas
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_QUARANTINE,
@@ -49,13 +49,13 @@ class Lake:
         create(spark, self._dir, [GOLD_ALERTS, GOLD_ALERT_LABELS, BRONZE_ALERT_EVENTS, BRONZE_QUARANTINE])
 
         def arguments(schema: str, identity: str) -> tuple[Any, ...]:
-            return self._dir, Schemas(schema, identity, Registry()), lambda n: None, lambda by_reason: None  # type: ignore[arg-type]
+            return self._dir, TopicSchemas(schema, identity, Registry()), lambda n: None, lambda by_reason: None  # type: ignore[arg-type]
 
         self._alerts = AlertAndFeedbackWriter(
             "feedback",
             AlertWriter(*arguments("alert", "alert_id"), lambda n: None),
             FeedbackWriter(*arguments("alert_feedback", "alert_id"), lambda n: None),
-            Verdicts(self._dir, self._count, lambda: self.now),
+            LabelCounter(self._dir, self._count, lambda: self.now),
         )
         self._letters = DeadLetterWriter(*arguments("dead_letter", "dead_letter_id"))
 

@@ -5,8 +5,8 @@ import random
 import duckdb
 import polars as pl
 import pytest
-from cardwatch_detector.lakehouse.io.duplicates import repeated
-from cardwatch_detector.lakehouse.io.time_ranges import Stretch, in_stretches, stretches
+from cardwatch_detector.lakehouse.io.duplicates import find_repeated
+from cardwatch_detector.lakehouse.io.time_ranges import TimeRange, time_filter, time_ranges
 
 WITHIN = 100
 HOUR_US = 3_600_000_000
@@ -32,22 +32,22 @@ def left_out(found: pl.DataFrame) -> list[int]:
 
 
 def test_the_first_message_about_a_transaction_stays() -> None:
-    assert left_out(repeated(arrivals(("a", 5), ("b", 5), ("a", 5), ("a", 7)), known(), WITHIN)) == [2, 3]
+    assert left_out(find_repeated(arrivals(("a", 5), ("b", 5), ("a", 5), ("a", 7)), known(), WITHIN)) == [2, 3]
 
 
 def test_what_the_table_has_is_left_out() -> None:
-    assert left_out(repeated(arrivals(("a", 5), ("b", 5)), known(("a", 5), ("c", 5)), WITHIN)) == [0]
+    assert left_out(find_repeated(arrivals(("a", 5), ("b", 5)), known(("a", 5), ("c", 5)), WITHIN)) == [0]
 
 
 def test_the_margin_is_included_and_ends_there() -> None:
-    found = repeated(arrivals(("a", 1000 - WITHIN), ("b", 1000 + WITHIN), ("c", 1001 + WITHIN)),
+    found = find_repeated(arrivals(("a", 1000 - WITHIN), ("b", 1000 + WITHIN), ("c", 1001 + WITHIN)),
                      known(("a", 1000), ("b", 1000), ("c", 1000)), WITHIN)  # fmt: skip
     assert left_out(found) == [0, 1]
 
 
 def test_only_what_was_kept_makes_others_duplicates() -> None:
     # The second is a duplicate of the first; the third is too far from the first, and the second is not there.
-    assert left_out(repeated(arrivals(("a", 0), ("a", 80), ("a", 160)), known(), WITHIN)) == [1]
+    assert left_out(find_repeated(arrivals(("a", 0), ("a", 80), ("a", 160)), known(), WITHIN)) == [1]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -55,11 +55,11 @@ def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) ->
     draw = random.Random(seed)
     rows = [(draw.choice("abcdef"), draw.randrange(1000)) for _ in range(60)]
     everything = arrivals(*rows)
-    at_once = left_out(repeated(everything, known(), WITHIN))
+    at_once = left_out(find_repeated(everything, known(), WITHIN))
     kept, dropped, begin = known(), [], 0
     while begin < len(rows):
         batch = everything.slice(begin, draw.randrange(1, 20))
-        again = repeated(batch, kept, WITHIN)
+        again = find_repeated(batch, kept, WITHIN)
         dropped += again["offset"].to_list()
         kept = pl.concat([kept, batch.join(again, on=["partition", "offset"], how="anti").select(kept.columns)])
         begin += batch.height
@@ -67,14 +67,14 @@ def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) ->
 
 
 def test_stretches_that_overlap_are_one() -> None:
-    assert stretches(pl.Series([10, 0, 200]), WITHIN) == [Stretch(-100, 300)]
-    assert stretches(pl.Series([0, 201]), WITHIN) == [Stretch(-100, 100), Stretch(101, 301)]
-    assert stretches(pl.Series([], dtype=pl.Int64), WITHIN) == []
+    assert time_ranges(pl.Series([10, 0, 200]), WITHIN) == [TimeRange(-100, 300)]
+    assert time_ranges(pl.Series([0, 201]), WITHIN) == [TimeRange(-100, 100), TimeRange(101, 301)]
+    assert time_ranges(pl.Series([], dtype=pl.Int64), WITHIN) == []
 
 
 def test_one_transaction_from_far_away_does_not_make_one_stretch_of_all_between() -> None:
     recent = [NOON_US + number * 1_000 for number in range(5_000)]
-    found = stretches(pl.Series([NOON_US - 400 * DAY_US, *recent, NOON_US + 9 * DAY_US]), HOUR_US)
+    found = time_ranges(pl.Series([NOON_US - 400 * DAY_US, *recent, NOON_US + 9 * DAY_US]), HOUR_US)
     assert [(one.first, one.last) for one in found] == [
         (NOON_US - 400 * DAY_US - HOUR_US, NOON_US - 400 * DAY_US + HOUR_US),
         (NOON_US - HOUR_US, recent[-1] + HOUR_US),
@@ -83,25 +83,25 @@ def test_one_transaction_from_far_away_does_not_make_one_stretch_of_all_between(
 
 
 def test_too_many_are_joined_where_they_are_closest() -> None:
-    assert stretches(pl.Series([0, 1_000, 1_300, 9_000]), WITHIN, at_most=3) == [
-        Stretch(-100, 100),
-        Stretch(900, 1_400),
-        Stretch(8_900, 9_100),
+    assert time_ranges(pl.Series([0, 1_000, 1_300, 9_000]), WITHIN, at_most=3) == [
+        TimeRange(-100, 100),
+        TimeRange(900, 1_400),
+        TimeRange(8_900, 9_100),
     ]
 
 
 def test_every_event_time_lies_in_a_stretch_with_its_margin() -> None:
     draw = random.Random(3)
     times = [draw.randrange(10**6) for _ in range(300)] + [-(2**62), 2**62]
-    found = stretches(pl.Series(times), WITHIN, at_most=7)
+    found = time_ranges(pl.Series(times), WITHIN, at_most=7)
     assert len(found) <= 7
     assert all(any(one.first <= at - WITHIN and at + WITHIN <= one.last for one in found) for at in times)
 
 
 def test_the_condition_holds_for_what_lies_in_the_stretches_and_for_nothing_else() -> None:
-    found = stretches(pl.Series([NOON_US, NOON_US - 3 * DAY_US]), HOUR_US)
+    found = time_ranges(pl.Series([NOON_US, NOON_US - 3 * DAY_US]), HOUR_US)
     times = [NOON_US + off for off in (-HOUR_US - 1, -HOUR_US, 0, HOUR_US, HOUR_US + 1, -3 * DAY_US, -2 * DAY_US)]
-    condition = in_stretches(found, "event_time", "event_date")
+    condition = time_filter(found, "event_time", "event_date")
     with duckdb.connect() as connection:
         rows = ", ".join(f"({at})" for at in times)
         held = connection.execute(
@@ -112,6 +112,6 @@ def test_the_condition_holds_for_what_lies_in_the_stretches_and_for_nothing_else
 
 
 def test_times_that_sql_cannot_name_are_bounded_by_none() -> None:
-    assert in_stretches([Stretch(2**62, 2**62 + 1)], "at") == "((at >= TIMESTAMP'9999-01-01 00:00:00.000000Z'))"
-    assert in_stretches([Stretch(-(2**62), 2**62)], "at") == "((true))"
-    assert in_stretches([], "at") == "false"
+    assert time_filter([TimeRange(2**62, 2**62 + 1)], "at") == "((at >= TIMESTAMP'9999-01-01 00:00:00.000000Z'))"
+    assert time_filter([TimeRange(-(2**62), 2**62)], "at") == "((true))"
+    assert time_filter([], "at") == "false"

@@ -4,7 +4,7 @@ import pytest
 from cardwatch_contracts.errors import IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import schema_text
-from cardwatch_detector.lakehouse.io.decode import Schemas
+from cardwatch_detector.lakehouse.io.decode import TopicSchemas
 
 
 class FakeRegistry:
@@ -33,20 +33,20 @@ def registry() -> FakeRegistry:
 
 def test_a_version_of_the_schema_is_learnt(registry: FakeRegistry) -> None:
     registry.texts[7] = schema_text("alert")
-    schemas = Schemas("alert", "alert_id", registry)
+    schemas = TopicSchemas("alert", "alert_id", registry)
     assert schemas.look_up(7) is None
     assert schemas.writers == {7: schema_text("alert")}
 
 
 def test_another_schema_is_refused(registry: FakeRegistry) -> None:
     registry.texts[7] = schema_text("transaction")
-    schemas = Schemas("alert", "alert_id", registry)
+    schemas = TopicSchemas("alert", "alert_id", registry)
     assert schemas.look_up(7) is Reason.WRONG_SCHEMA
     assert schemas.writers == {}
 
 
 def test_an_unknown_id_is_asked_for_again(registry: FakeRegistry) -> None:
-    schemas = Schemas("alert", "alert_id", registry)
+    schemas = TopicSchemas("alert", "alert_id", registry)
     assert schemas.look_up(7) is Reason.UNKNOWN_SCHEMA_ID
     registry.texts[7] = schema_text("alert")
     assert schemas.look_up(7) is None
@@ -55,12 +55,12 @@ def test_an_unknown_id_is_asked_for_again(registry: FakeRegistry) -> None:
 def test_a_silent_registry_refuses_nothing(registry: FakeRegistry) -> None:
     registry.down = True
     with pytest.raises(RegistryUnavailableError):
-        Schemas("alert", "alert_id", registry).look_up(7)
+        TopicSchemas("alert", "alert_id", registry).look_up(7)
 
 
 def test_the_newest_version_is_expected(registry: FakeRegistry) -> None:
     registry.texts[7] = schema_text("alert")
-    schemas = Schemas("alert", "alert_id", registry, "alerts-value")
+    schemas = TopicSchemas("alert", "alert_id", registry, "alerts-value")
     schemas.expect()
     assert schemas.writers == {7: schema_text("alert")}
 
@@ -68,6 +68,6 @@ def test_the_newest_version_is_expected(registry: FakeRegistry) -> None:
 @pytest.mark.parametrize("down", [True, False])
 def test_what_the_registry_does_not_tell_is_not_expected(registry: FakeRegistry, down: bool) -> None:
     registry.down = down
-    schemas = Schemas("alert", "alert_id", registry, "alerts-value")
+    schemas = TopicSchemas("alert", "alert_id", registry, "alerts-value")
     schemas.expect()
     assert schemas.writers == {}

@@ -7,10 +7,10 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_detector.lakehouse.maintenance.maintenance import (
     LIVE_FILES,
-    Upkeep,
-    UpkeepMetrics,
-    UpkeepThread,
-    upkeep_thread,
+    MaintenanceMetrics,
+    MaintenanceThread,
+    TableMaintenance,
+    maintenance_thread,
 )
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.settings import OFF
@@ -31,8 +31,10 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def upkeep(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: str) -> Upkeep:
-    return Upkeep.of(LakehouseSettings(tables_dir=str(lake), **settings), UpkeepMetrics(metrics), shutdown)
+def upkeep(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: str) -> TableMaintenance:
+    return TableMaintenance.of(
+        LakehouseSettings(tables_dir=str(lake), **settings), MaintenanceMetrics(metrics), shutdown
+    )
 
 
 def test_files_become_few_and_are_told(lake: Path) -> None:
@@ -69,7 +71,7 @@ def test_a_broken_table_is_counted_and_does_not_keep_the_others_from_it(lake: Pa
 
 def test_the_thread_comes_again_and_ends_with_the_process(lake: Path) -> None:
     metrics, shutdown = Metrics(), Shutdown()
-    thread = UpkeepThread(upkeep(lake, metrics, shutdown, upkeep_every="1s"), shutdown)
+    thread = MaintenanceThread(upkeep(lake, metrics, shutdown, upkeep_every="1s"), shutdown)
     thread.start()
     deadline = time.monotonic() + 30
     while metrics.registry.get_sample_value(LIVE_FILES, LATE) != 1:
@@ -85,7 +87,7 @@ def test_off_only_counts(lake: Path) -> None:
 
 
 def test_tables_that_only_spark_can_read_get_none() -> None:
-    assert upkeep_thread(LakehouseSettings(tables_dir="hdfs://lake/tables"), Metrics(), Shutdown()) is None
+    assert maintenance_thread(LakehouseSettings(tables_dir="hdfs://lake/tables"), Metrics(), Shutdown()) is None
 
 
 def test_settings_are_durations_or_off(monkeypatch: pytest.MonkeyPatch) -> None:

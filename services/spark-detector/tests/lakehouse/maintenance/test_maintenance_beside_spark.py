@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cardwatch_detector.lakehouse.io.conflicts import again_on_conflict
 from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import erasure
 from cardwatch_lakehouse.maintenance.files import measure
@@ -56,7 +56,7 @@ def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSes
             time.sleep(0.05)
         return text
 
-    @again_on_conflict
+    @retry_on_conflict
     def merge() -> None:
         nonlocal attempts
         attempts += 1

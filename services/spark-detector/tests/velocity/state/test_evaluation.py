@@ -6,7 +6,7 @@ import pyarrow as pa
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder
-from cardwatch_detector.velocity.rules.rule_set import FixedRuling, Ruling
+from cardwatch_detector.velocity.rules.rule_set import FixedRuleSet, RuleSet
 from cardwatch_detector.velocity.state.evaluation import Evaluation, flatten
 from cardwatch_rules.parse import parse_rules
 
@@ -105,7 +105,7 @@ def test_flatten_takes_several_batches() -> None:
 
 
 def test_an_alert_carries_its_evidence() -> None:
-    evaluation = Evaluation(FixedRuling(Ruling(RULES)), alert_schema_id=4, evidence_limit=2)
+    evaluation = Evaluation(FixedRuleSet(RuleSet(RULES)), alert_schema_id=4, evidence_limit=2)
     (alert,) = run(evaluation, batch(("c", 0, [event(1, 2), event(2, 3), event(3, 8, amount=70)])))
     assert alert["alert_id"] == alert_id("three", 1, "t3")
     assert (alert["status"], alert["severity"], alert["scope"], alert["key"]) == ("raised", "high", "card", "c")
@@ -121,7 +121,7 @@ def test_an_alert_carries_its_evidence() -> None:
 
 
 def test_a_late_arrival_is_the_cause() -> None:
-    evaluation = Evaluation(FixedRuling(Ruling(RULES)), alert_schema_id=4, evidence_limit=10)
+    evaluation = Evaluation(FixedRuleSet(RuleSet(RULES)), alert_schema_id=4, evidence_limit=10)
     late = event(2, 3)
     late["transaction"]["raw_broker_time"] = 99 * SECOND
     (alert,) = run(evaluation, batch(("c", 0, [event(1, 2, new=False), event(3, 8, new=False), late])))
@@ -130,6 +130,6 @@ def test_a_late_arrival_is_the_cause() -> None:
 
 
 def test_nothing_found_is_nothing_said() -> None:
-    evaluation = Evaluation(FixedRuling(Ruling(RULES)), alert_schema_id=4, evidence_limit=10)
+    evaluation = Evaluation(FixedRuleSet(RuleSet(RULES)), alert_schema_id=4, evidence_limit=10)
     assert run(evaluation, batch(("c", 0, [event(1, 2)]))) == []
     assert run(evaluation) == []

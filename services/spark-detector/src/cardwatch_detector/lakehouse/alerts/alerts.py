@@ -11,16 +11,15 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.alerts.changed_alerts import KNOWN, SAID, WHEN, news
-from cardwatch_detector.lakehouse.alerts.label_counts import Verdicts
-from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter, labelled, labels_of
-from cardwatch_detector.lakehouse.bronze.alert_events import IDENTITY, keep_events
-from cardwatch_detector.lakehouse.io.arrivals import among, arrived, collected
-from cardwatch_detector.lakehouse.io.decode import RECORD, Decoded
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.time_ranges import in_stretches, stretches
-from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
-from cardwatch_detector.lakehouse.io.update import update
-from cardwatch_detector.lakehouse.io.write import append, cached, in_few_files
+from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
+from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter, join_labels, read_labels
+from cardwatch_detector.lakehouse.bronze.alert_events import IDENTITY, append_alert_events
+from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
+from cardwatch_detector.lakehouse.io.merge import update
+from cardwatch_detector.lakehouse.io.read import collect_rows, collect_with_position, read_table, where_in
+from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
+from cardwatch_detector.lakehouse.io.write import append, cached, coalesce_to_few_files
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 _ID: Final = "alert_id"
 
@@ -48,7 +47,7 @@ class AlertAndFeedbackWriter:
     feedback_topic: str
     alerts: "AlertWriter"
     feedback: FeedbackWriter
-    verdicts: Verdicts
+    verdicts: LabelCounter
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
@@ -73,33 +72,33 @@ class AlertWriter(TopicWriter):
 
     events_written: Callable[[int], None]
 
-    def write(self, messages: Decoded, batch_id: int) -> None:
+    def write(self, messages: DecodedBatch, batch_id: int) -> None:
         record = F.col(RECORD)
         said = (*dict.fromkeys((*SAID, *IDENTITY)), "event_time")
-        arrivals = arrived(
+        arrivals = collect_with_position(
             messages.records, *(record[name].alias(name) for name in said), F.col("timestamp").alias(WHEN)
         )
-        self.events_written(keep_events(messages, arrivals, self.tables_dir, batch_id))
+        self.events_written(append_alert_events(messages, arrivals, self.tables_dir, batch_id))
         session = messages.session
         new, changed = news(arrivals, self._known(session, arrivals))
-        labels = labels_of(session, arrivals[_ID], self.tables_dir)
+        labels = read_labels(session, arrivals[_ID], self.tables_dir)
         if new.height:
-            rows = labelled(alert_rows(messages.at(new)), labels)
-            append(in_few_files(rows, new.height), GOLD_ALERTS, self.tables_dir, batch_id)
+            rows = join_labels(alert_rows(messages.at(new)), labels)
+            append(coalesce_to_few_files(rows, new.height), GOLD_ALERTS, self.tables_dir, batch_id)
             self.written(new.height)
         if changed.height:
-            rows = labelled(alert_rows(messages.at(changed)), labels)
+            rows = join_labels(alert_rows(messages.at(changed)), labels)
             same = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
             self.written(update(rows, GOLD_ALERTS, self.tables_dir, same, batch_id, _PART))
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
-        table = held(session, self.tables_dir, GOLD_ALERTS)
+        table = read_table(session, self.tables_dir, GOLD_ALERTS)
         near = table.where(_near(arrivals, "event_time"))
-        return collected(among(near, _ID, arrivals[_ID]).select(*KNOWN))
+        return collect_rows(where_in(near, _ID, arrivals[_ID]).select(*KNOWN))
 
 
 def _near(arrivals: pl.DataFrame, event_time: str) -> str:
-    return in_stretches(stretches(arrivals["event_time"].dt.epoch("us"), _SAME_WITHIN_US), event_time)
+    return time_filter(time_ranges(arrivals["event_time"].dt.epoch("us"), _SAME_WITHIN_US), event_time)
 
 
 def alert_rows(messages: DataFrame) -> DataFrame:

@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION
+from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION
 
 _ID: Final = "alert_id"
 SAID: Final = (_ID, "status", "suppressed_by")

@@ -9,14 +9,14 @@ from cardwatch_lakehouse.tables import GOLD_ALERTS
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.read import read_table
 
 # What was labelled earlier says little of the rules as they are now.
 _LATELY: Final = timedelta(days=30)
 
 
 @dataclass
-class Verdicts:
+class LabelCounter:
     """Counts the alerts in GOLD_ALERTS that were labelled within the last 30 days, whenever that may have changed.
 
     Attributes:
@@ -39,7 +39,7 @@ class Verdicts:
         self._first = False
 
     def _count(self, session: SparkSession) -> Mapping[tuple[str, str], int]:
-        alerts = held(session, self.tables_dir, GOLD_ALERTS)
+        alerts = read_table(session, self.tables_dir, GOLD_ALERTS)
         lately = F.col("label").isNotNull() & (F.col("labelled_at") >= F.lit(self.now() - _LATELY))
         found = alerts.where(lately).groupBy("rule_id", "label").count().collect()
         return {(row["rule_id"], row["label"]): row["count"] for row in found}

@@ -11,13 +11,20 @@ from cardwatch_lakehouse.tables import GOLD_ALERT_LABELS, GOLD_ALERTS
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION, among, arrived, collected, handed
 from cardwatch_detector.lakehouse.io.card_numbers import HEADERS_TYPE, redacted
-from cardwatch_detector.lakehouse.io.decode import RECORD, Decoded
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
-from cardwatch_detector.lakehouse.io.update import update
-from cardwatch_detector.lakehouse.io.write import append, in_few_files
+from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
+from cardwatch_detector.lakehouse.io.merge import update
+from cardwatch_detector.lakehouse.io.read import (
+    OFFSET,
+    PARTITION,
+    broadcast_rows,
+    collect_rows,
+    collect_with_position,
+    read_table,
+    where_in,
+)
+from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 _ID: Final = "alert_id"
 _SAME: Final = f"known.{_ID} = new.{_ID}"
@@ -56,21 +63,23 @@ class FeedbackWriter(TopicWriter):
     def refusal(self, record: Column) -> Column:
         return F.when(~record["label"].isin(list(ALERT_LABELS)), Reason.UNKNOWN_LABEL.value)
 
-    def write(self, messages: Decoded, batch_id: int) -> None:
+    def write(self, messages: DecodedBatch, batch_id: int) -> None:
         record = F.col(RECORD)
-        arrivals = arrived(messages.records, *(record[name].alias(name) for name in (_ID, "labelled_at")), "timestamp")
+        arrivals = collect_with_position(
+            messages.records, *(record[name].alias(name) for name in (_ID, "labelled_at")), "timestamp"
+        )
         session = messages.session
-        table = among(held(session, self.tables_dir, GOLD_ALERT_LABELS), _ID, arrivals[_ID])
+        table = where_in(read_table(session, self.tables_dir, GOLD_ALERT_LABELS), _ID, arrivals[_ID])
         known = table.select(_ID, *(F.col(theirs).alias(name) for name, theirs in _ORDER.items()))
-        new, changed = news(arrivals, collected(known))
+        new, changed = news(arrivals, collect_rows(known))
         if new.height:
             rows = _without_card_numbers(label_rows(messages.at(new)))
-            append(in_few_files(rows, new.height), GOLD_ALERT_LABELS, self.tables_dir, batch_id)
+            append(coalesce_to_few_files(rows, new.height), GOLD_ALERT_LABELS, self.tables_dir, batch_id)
             self.written(new.height)
         if changed.height:
             rows = _without_card_numbers(label_rows(messages.at(changed)))
             self.written(update(rows, GOLD_ALERT_LABELS, self.tables_dir, _SAME, batch_id, _CHANGED))
-        self.alerts_written(label_alerts(session, arrivals[_ID], self.tables_dir, batch_id))
+        self.alerts_written(apply_labels(session, arrivals[_ID], self.tables_dir, batch_id))
 
 
 def news(arrivals: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -108,27 +117,29 @@ def label_rows(messages: DataFrame) -> DataFrame:
     )
 
 
-def labels_of(session: SparkSession, alert_ids: pl.Series, tables_dir: str) -> pl.DataFrame:
+def read_labels(session: SparkSession, alert_ids: pl.Series, tables_dir: str) -> pl.DataFrame:
     """The labels that alerts have so far: ``alert_id`` and what GOLD_ALERTS has of a label."""
-    return collected(among(held(session, tables_dir, GOLD_ALERT_LABELS), _ID, alert_ids).select(_ID, *_SHOWN))
+    return collect_rows(
+        where_in(read_table(session, tables_dir, GOLD_ALERT_LABELS), _ID, alert_ids).select(_ID, *_SHOWN)
+    )
 
 
-def labelled(alerts: DataFrame, labels: pl.DataFrame) -> DataFrame:
+def join_labels(alerts: DataFrame, labels: pl.DataFrame) -> DataFrame:
     """Alerts with the labels that have come before them, null where there is none."""
     if labels.is_empty():
         return alerts.select("*", *(F.lit(None).cast(GOLD_ALERTS.columns[name]).alias(name) for name in _SHOWN))
-    return alerts.join(handed(labels, alerts.sparkSession), _ID, "left")
+    return alerts.join(broadcast_rows(labels, alerts.sparkSession), _ID, "left")
 
 
-def label_alerts(session: SparkSession, alert_ids: pl.Series, tables_dir: str, batch_id: int) -> int:
+def apply_labels(session: SparkSession, alert_ids: pl.Series, tables_dir: str, batch_id: int) -> int:
     """Put the labels that hold onto those of the alerts that are there, once GOLD_ALERT_LABELS has them.
 
     Returns:
         The number of alerts whose label changed.
     """
-    labels = labels_of(session, alert_ids, tables_dir)
+    labels = read_labels(session, alert_ids, tables_dir)
     other = " OR ".join(f"NOT known.{name} <=> new.{name}" for name in _SHOWN)
-    return update(handed(labels, session), GOLD_ALERTS, tables_dir, _SAME, batch_id, _PART, _SHOWN, other)
+    return update(broadcast_rows(labels, session), GOLD_ALERTS, tables_dir, _SAME, batch_id, _PART, _SHOWN, other)
 
 
 def _without_card_numbers(rows: DataFrame) -> DataFrame:

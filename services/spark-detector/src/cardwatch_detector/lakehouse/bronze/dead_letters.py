@@ -7,13 +7,12 @@ from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.arrivals import among, arrived, collected
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
-from cardwatch_detector.lakehouse.io.decode import REASON, RECORD, Decoded
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
-from cardwatch_detector.lakehouse.io.unseen import unseen
-from cardwatch_detector.lakehouse.io.write import append, in_few_files
+from cardwatch_detector.lakehouse.io.decode import REASON, RECORD, DecodedBatch
+from cardwatch_detector.lakehouse.io.duplicates import find_new
+from cardwatch_detector.lakehouse.io.read import collect_rows, collect_with_position, read_table, where_in
+from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 # A service that is killed before it commits its position refuses the same messages again. Which message that was, in
 # the dead letter's words -> in the table's.
@@ -31,19 +30,19 @@ class DeadLetterWriter(TopicWriter):
     that nothing comes in between looking and writing.
     """
 
-    def write(self, messages: Decoded, batch_id: int) -> None:
-        arrivals = arrived(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
-        new = unseen(arrivals, self._known(messages.session, arrivals), _IDENTITY)
+    def write(self, messages: DecodedBatch, batch_id: int) -> None:
+        arrivals = collect_with_position(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
+        new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
             rows, _ = redacted(letter_rows(messages.at(new)), ~_is_framed(F.col("value")))
             rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
-            append(in_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
+            append(coalesce_to_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
             self.written(new.height)
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
-        table = held(session, self.tables_dir, BRONZE_QUARANTINE)
-        found = among(table, "offset", arrivals["source_offset"])
-        return collected(found.select("service", *(F.col(name).alias(source) for source, name in _SOURCE.items())))
+        table = read_table(session, self.tables_dir, BRONZE_QUARANTINE)
+        found = where_in(table, "offset", arrivals["source_offset"])
+        return collect_rows(found.select("service", *(F.col(name).alias(source) for source, name in _SOURCE.items())))
 
 
 def letter_rows(messages: DataFrame) -> DataFrame:

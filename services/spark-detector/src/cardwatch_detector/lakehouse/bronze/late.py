@@ -7,12 +7,18 @@ from cardwatch_lakehouse.tables import BRONZE_LATE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION, among, arrived, collected
-from cardwatch_detector.lakehouse.io.decode import RECORD, Decoded
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
-from cardwatch_detector.lakehouse.io.unseen import unseen
-from cardwatch_detector.lakehouse.io.write import append, in_few_files
+from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
+from cardwatch_detector.lakehouse.io.duplicates import find_new
+from cardwatch_detector.lakehouse.io.read import (
+    OFFSET,
+    PARTITION,
+    collect_rows,
+    collect_with_position,
+    read_table,
+    where_in,
+)
+from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.runtime.late_headers import (
     DETECTOR,
     QUERY,
@@ -33,20 +39,20 @@ _IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET, _ALONE_PAR
 class LateWriter(TopicWriter):
     """Appends the late transactions that the table does not have yet: it has this one writer."""
 
-    def write(self, messages: Decoded, batch_id: int) -> None:
-        arrivals = arrived(late_rows(messages.records), *_identity())
-        new = unseen(arrivals, self._known(messages.session, arrivals), _IDENTITY)
+    def write(self, messages: DecodedBatch, batch_id: int) -> None:
+        arrivals = collect_with_position(late_rows(messages.records), *_identity())
+        new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
-            rows = in_few_files(late_rows(messages.at(new)), new.height)
+            rows = coalesce_to_few_files(late_rows(messages.at(new)), new.height)
             append(rows, BRONZE_LATE, self.tables_dir, batch_id)
             self.written(new.height)
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
-        table = held(session, self.tables_dir, BRONZE_LATE)
+        table = read_table(session, self.tables_dir, BRONZE_LATE)
         alone = table.where(F.col(SILVER_OFFSET).isNull())
         looked_for = ((table, SILVER_OFFSET, arrivals[SILVER_OFFSET]), (alone, OFFSET, arrivals[_ALONE_OFFSET]))
         found = [
-            collected(among(rows, column, values).select(*_identity()))
+            collect_rows(where_in(rows, column, values).select(*_identity()))
             for rows, column, values in looked_for
             if values.count()
         ]

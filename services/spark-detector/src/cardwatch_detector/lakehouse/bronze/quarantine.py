@@ -10,7 +10,7 @@ from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
-from cardwatch_detector.lakehouse.io.decode import REASON, Decoded
+from cardwatch_detector.lakehouse.io.decode import REASON, DecodedBatch
 from cardwatch_detector.lakehouse.io.write import append
 
 Quarantined = Callable[[dict[str, int]], None]
@@ -20,7 +20,7 @@ LAKEHOUSE: Final = "lakehouse"
 """Who refuses what is refused here."""
 
 
-def quarantine(batch: Decoded, tables_dir: str, batch_id: int, told: Quarantined, part: str = "") -> None:
+def quarantine(batch: DecodedBatch, tables_dir: str, batch_id: int, told: Quarantined, part: str = "") -> None:
     """Keep what a micro-batch has of such messages; again changes nothing.
 
     Args:

@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
-from cardwatch_detector.lakehouse.io.write import append, cached, in_few_files
-from cardwatch_detector.runtime.session_settings import Size, configured
+from cardwatch_detector.lakehouse.io.write import append, cached, coalesce_to_few_files
+from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
 # Kafka's record timestamp types, as Spark's source numbers them.
 _TIMESTAMP_TYPE = {0: "CreateTime", 1: "LogAppendTime"}
@@ -28,18 +28,20 @@ class BronzeWriter:
     tables_dir: str
     json_topic: str
     written: Callable[[int], None]
-    _size: Size = field(default_factory=Size, init=False)
+    _size: BatchSize = field(default_factory=BatchSize, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
         session = batch.sparkSession
         self._size.look_ahead(batch)
-        with configured(session, self._size.settings()), cached(batch) as messages:
+        with temporary_settings(session, self._size.settings()), cached(batch) as messages:
             rows, count = redacted(messages, F.col("topic") == self.json_topic)
             self._size.rows = count
-            with configured(session, self._size.settings()):
+            with temporary_settings(session, self._size.settings()):
                 if count:
-                    append(in_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id)
+                    append(
+                        coalesce_to_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id
+                    )
                     self.written(count)
 
 

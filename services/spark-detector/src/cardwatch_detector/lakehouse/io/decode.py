@@ -15,7 +15,7 @@ from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION, handed
+from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION, broadcast_rows
 from cardwatch_detector.lakehouse.io.write import cached
 from cardwatch_detector.runtime.kafka_source import decode, is_version_of, schema_id
 
@@ -33,7 +33,7 @@ _NOBODYS_ID: Final = 0xFFFF_FFFF
 
 
 @dataclass
-class Schemas:
+class TopicSchemas:
     """Which schema ids are versions of one schema.
 
     Attributes:
@@ -87,7 +87,7 @@ class Schemas:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedBatch:
     """A micro-batch, decoded and cached.
 
     Attributes:
@@ -119,7 +119,7 @@ class Decoded:
         """Those of the messages that were decoded which are at these places: PARTITION, OFFSET; none of them twice."""
         if places.height == self.good:
             return self.records
-        return self.records.join(handed(places, self.session), [PARTITION, OFFSET], "left_semi")
+        return self.records.join(broadcast_rows(places, self.session), [PARTITION, OFFSET], "left_semi")
 
     @property
     def undecodable(self) -> DataFrame:
@@ -128,7 +128,7 @@ class Decoded:
 
 
 @contextmanager
-def decoded(batch: DataFrame, schemas: Schemas, refuse: Callable[[Column], Column]) -> Iterator[Decoded]:
+def decode_batch(batch: DataFrame, schemas: TopicSchemas, refuse: Callable[[Column], Column]) -> Iterator[DecodedBatch]:
     """Decode a micro-batch, for the length of a ``with``; every message is either decoded or has a reason.
 
     Args:
@@ -146,7 +146,7 @@ def decoded(batch: DataFrame, schemas: Schemas, refuse: Callable[[Column], Colum
             if not new_ids:
                 by_reason = {row[REASON]: row["count"] for row in counts}
                 good = by_reason.pop(None, 0)
-                yield Decoded(messages, good, by_reason)
+                yield DecodedBatch(messages, good, by_reason)
                 return
         for new_id in new_ids:
             refusal = schemas.look_up(new_id)
@@ -155,7 +155,7 @@ def decoded(batch: DataFrame, schemas: Schemas, refuse: Callable[[Column], Colum
 
 
 def _classified(
-    batch: DataFrame, schemas: Schemas, refused_ids: dict[int, Reason], refuse: Callable[[Column], Column]
+    batch: DataFrame, schemas: TopicSchemas, refused_ids: dict[int, Reason], refuse: Callable[[Column], Column]
 ) -> DataFrame:
     value = F.col("value")
     numbered = F.when(value < F.lit(_ABOVE_ALL_IDS), value)

@@ -1,4 +1,6 @@
-"""Which messages hold a transaction that is there already.
+"""Which arrivals bring something that a table does not hold yet.
+
+``find_new`` compares whole identities; ``find_repeated`` knows that event times may differ a little.
 
 A second message about a transaction (redelivery, a producer's retry, a redriven dead letter) repeats its id and its
 event time. Two messages are about one transaction if they have the same id and event times at most ``within`` apart:
@@ -6,18 +8,19 @@ an event time that a retry stamped anew is still taken for the same, and a table
 times that a micro-batch brings, however much it holds.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
-from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION
+from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION
 
 # Columns of arrivals, beside where they are.
 ID: Final = "transaction_id"
 EVENT_US: Final = "event_us"
 
 
-def repeated(arrivals: pl.DataFrame, known: pl.DataFrame, within_us: int) -> pl.DataFrame:
+def find_repeated(arrivals: pl.DataFrame, known: pl.DataFrame, within_us: int) -> pl.DataFrame:
     """The arrivals whose transaction is known, or comes before them among the arrivals themselves.
 
     Taken in the order of partition and offset. The messages of one card have one partition, so that all that counts is
@@ -43,3 +46,21 @@ def repeated(arrivals: pl.DataFrame, known: pl.DataFrame, within_us: int) -> pl.
         if not is_repeated:
             times.append(event_us)
     return suspects.filter(pl.Series(again, dtype=pl.Boolean)).select(PARTITION, OFFSET)
+
+
+def find_new(arrivals: pl.DataFrame, known: pl.DataFrame, identity: Sequence[str]) -> pl.DataFrame:
+    """The positions of arrivals whose identity no row has yet; of several with one identity, the first.
+
+    The caller must be the only writer of such rows.
+
+    Args:
+        arrivals: the columns of ``identity``, PARTITION and OFFSET.
+        known: the columns of ``identity`` of the rows that there are; there may be others among them.
+        identity: the columns that identify a row; null is a value like any other.
+
+    Returns:
+        PARTITION and OFFSET.
+    """
+    first = arrivals.sort(PARTITION, OFFSET).unique(list(identity), keep="first", maintain_order=True)
+    new = first.join(known, on=list(identity), how="anti", nulls_equal=True)
+    return new.select(PARTITION, OFFSET)

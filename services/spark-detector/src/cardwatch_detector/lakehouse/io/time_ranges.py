@@ -19,14 +19,14 @@ _LATEST_US: Final = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
 _STRETCHES: Final = 12
 
 
-class Stretch(NamedTuple):
+class TimeRange(NamedTuple):
     """Event times from ``first`` to ``last``, both included, microseconds."""
 
     first: int
     last: int
 
 
-def stretches(event_us: pl.Series, within_us: int, at_most: int = _STRETCHES) -> list[Stretch]:
+def time_ranges(event_us: pl.Series, within_us: int, at_most: int = _STRETCHES) -> list[TimeRange]:
     """Where in event time something may lie that is at most ``within_us`` away from one of these, in order.
 
     What overlaps is joined; where that leaves too many, those with the shortest way between them are joined first: one
@@ -41,10 +41,10 @@ def stretches(event_us: pl.Series, within_us: int, at_most: int = _STRETCHES) ->
         wide = np.sort(wide[np.argsort(gaps[wide], kind="stable")[len(wide) - (at_most - 1) :]])
     firsts = times[np.concatenate(([0], wide + 1))]
     lasts = times[np.concatenate((wide, [len(times) - 1]))]
-    return [Stretch(int(a) - within_us, int(b) + within_us) for a, b in zip(firsts, lasts, strict=True)]
+    return [TimeRange(int(a) - within_us, int(b) + within_us) for a, b in zip(firsts, lasts, strict=True)]
 
 
-def in_stretches(found: Iterable[Stretch], time: str, day: str | None = None) -> str:
+def time_filter(found: Iterable[TimeRange], time: str, day: str | None = None) -> str:
     """SQL: whether a row lies in one of these; of a form by which Delta leaves out files, and whole partitions.
 
     Args:

@@ -33,7 +33,7 @@ def cached(frame: DataFrame) -> Iterator[DataFrame]:
         kept.unpersist()
 
 
-def in_few_files(rows: DataFrame, number: int) -> DataFrame:
+def coalesce_to_few_files(rows: DataFrame, number: int) -> DataFrame:
     """So many rows in no more partitions, hence files, than it takes to write them soon."""
     return rows.coalesce(math.ceil(number / _ROWS_A_FILE))
 
@@ -42,19 +42,20 @@ def append(rows: DataFrame, table: Table, tables_dir: str, batch_id: int, part: 
     """Append a micro-batch's rows once, however often it is tried.
 
     Args:
-        part: see ``once``.
+        part: see ``idempotent_write``.
     """
     identity = _identity(rows.sparkSession, table, batch_id, part)
     rows.write.format("delta").mode("append").options(**identity).save(table.path(tables_dir))
 
 
 @contextmanager
-def once(session: SparkSession, table: Table, batch_id: int, part: str = "") -> Iterator[None]:
+def idempotent_write(session: SparkSession, table: Table, batch_id: int, part: str = "") -> Iterator[None]:
     """For the length of a ``with``: MERGE, UPDATE or DELETE on a table takes effect once for a micro-batch.
 
-    Of a micro-batch that comes again Delta skips the command, which then reports nothing (``affected`` returns 0). One
-    that changes no row commits all the same, so that it too is known the next time. Hold one command in it: a second
-    with the same identity would be taken for the first and skipped. ``append`` and ``replace`` do without.
+    When a micro-batch is repeated, Delta skips the command, which then reports nothing (``count_affected`` returns 0).
+    A command that changes no row commits all the same, so that it too is known the next time. Run one command in the
+    ``with``: a second one with the same identity would be taken for the first and skipped. ``append`` and
+    ``replace_rows`` do not need it.
 
     Only what a micro-batch gives the same rows for whenever it is done may be written so. If a repeated one may have to
     write something else (because it depends on a clock, or on what a table holds by now), ``part`` must tell the two
@@ -81,7 +82,7 @@ def once(session: SparkSession, table: Table, batch_id: int, part: str = "") -> 
         session.conf.unset(_SESSION_VERSION)
 
 
-def replace(
+def replace_rows(
     rows: DataFrame, table: Table, tables_dir: str, these: str, batch_id: int | None = None, part: str = ""
 ) -> int:
     """Put rows in the place of all of `these` (SQL over partition columns), in one commit.
@@ -90,7 +91,7 @@ def replace(
 
     Args:
         batch_id: the micro-batch that asks for it, which is done once; None outside of a streaming query: always done.
-        part: see ``once``; it must tell apart what `these` may be when the micro-batch is repeated.
+        part: see ``idempotent_write``; it must tell apart what `these` may be when the micro-batch is repeated.
 
     Returns:
         The number of rows; 0 where the micro-batch was written before, or somebody else has committed since.
@@ -105,7 +106,7 @@ def replace(
     return int(metrics.get("numOutputRows", 0)) if whose == mark else 0
 
 
-def affected(merged: DataFrame, what: str) -> int:
+def count_affected(merged: DataFrame, what: str) -> int:
     """What a MERGE reports that it did: ``what`` is ``num_inserted_rows`` or ``num_affected_rows``; 0 if skipped."""
     return sum(int(metrics[what]) for metrics in merged.collect())
 

@@ -41,7 +41,7 @@ _FIRST_AFTER_SECONDS: Final = 600.0
 _STOP_SECONDS: Final = 20.0
 
 
-class UpkeepMetrics:
+class MaintenanceMetrics:
     """The tables' files in numbers, and how upkeep went; by table."""
 
     def __init__(self, metrics: Metrics) -> None:
@@ -69,7 +69,7 @@ class UpkeepMetrics:
 
 
 @dataclass
-class Upkeep:
+class TableMaintenance:
     """What is done to all tables, again and again.
 
     Attributes:
@@ -82,12 +82,12 @@ class Upkeep:
     every_seconds: float
     keep: timedelta
     ages: retention.Ages
-    metrics: UpkeepMetrics
+    metrics: MaintenanceMetrics
     stopped: Callable[[], bool]
     _vacuumed_at: float | None = None
 
     @staticmethod
-    def of(settings: LakehouseSettings, metrics: UpkeepMetrics, shutdown: Shutdown) -> "Upkeep":
+    def of(settings: LakehouseSettings, metrics: MaintenanceMetrics, shutdown: Shutdown) -> "TableMaintenance":
         """As the settings say.
 
         Raises:
@@ -98,7 +98,7 @@ class Upkeep:
             "silver": settings.retention_silver,
             "gold": settings.retention_gold,
         }
-        return Upkeep(
+        return TableMaintenance(
             Catalog(settings.tables_dir),
             float("inf") if settings.upkeep_every == OFF else parse_duration(settings.upkeep_every) / 1e6,
             _span(settings.upkeep_keep),
@@ -160,10 +160,10 @@ class Upkeep:
             self.metrics.most.labels(name).set(found.most)
 
 
-class UpkeepThread:
+class MaintenanceThread:
     """Runs upkeep until the process is asked to stop."""
 
-    def __init__(self, upkeep: Upkeep, shutdown: Shutdown) -> None:
+    def __init__(self, upkeep: TableMaintenance, shutdown: Shutdown) -> None:
         self._upkeep = upkeep
         self._shutdown = shutdown
         # What is interrupted when the process ends are files that no log names: a vacuum deletes them.
@@ -194,7 +194,7 @@ class UpkeepThread:
             self._shutdown.wait(max(0.1, min(due - time.monotonic(), _MEASURE_EVERY_SECONDS)))
 
 
-def upkeep_thread(settings: LakehouseSettings, metrics: Metrics, shutdown: Shutdown) -> UpkeepThread | None:
+def maintenance_thread(settings: LakehouseSettings, metrics: Metrics, shutdown: Shutdown) -> MaintenanceThread | None:
     """The thread as the settings say; None for tables at a place that only Spark can read, or should write."""
     if takes_one_writer(settings.tables_dir):
         _log.warning(
@@ -203,11 +203,11 @@ def upkeep_thread(settings: LakehouseSettings, metrics: Metrics, shutdown: Shutd
         )
         return None
     try:
-        upkeep = Upkeep.of(settings, UpkeepMetrics(metrics), shutdown)
+        upkeep = TableMaintenance.of(settings, MaintenanceMetrics(metrics), shutdown)
     except ConfigurationError as error:
         _log.warning("the tables get no upkeep from here", reason=str(error))
         return None
-    return UpkeepThread(upkeep, shutdown)
+    return MaintenanceThread(upkeep, shutdown)
 
 
 def _span(text: str) -> timedelta:

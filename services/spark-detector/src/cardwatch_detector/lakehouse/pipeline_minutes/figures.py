@@ -20,8 +20,8 @@ from cardwatch_lakehouse.tables import (
 from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.lakehouse.bronze.quarantine import LAKEHOUSE
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.time_ranges import Stretch, in_stretches
+from cardwatch_detector.lakehouse.io.read import read_table
+from cardwatch_detector.lakehouse.io.time_ranges import TimeRange, time_filter
 
 PRODUCER: Final = "producer"
 ENRICHER: Final = "enricher"
@@ -89,9 +89,9 @@ def arrivals(rows: DataFrame, table: Table) -> DataFrame:
     return rows.selectExpr(f"explode(array({', '.join(map(_minute_us, times))})) AS minute_us")
 
 
-def figures(session: SparkSession, tables_dir: str, when: Sequence[Stretch]) -> DataFrame:
+def figures(session: SparkSession, tables_dir: str, when: Sequence[TimeRange]) -> DataFrame:
     """Columns of GOLD_PIPELINE_MINUTES of some stretches of time, which begin and end with a minute."""
-    acts = reduce(DataFrame.union, (_acts(held(session, tables_dir, table), table, when) for table in TABLES))
+    acts = reduce(DataFrame.union, (_acts(read_table(session, tables_dir, table), table, when) for table in TABLES))
     return session.sql(_MINUTES, acts=acts)
 
 
@@ -99,16 +99,16 @@ def _sources(table: Table) -> list[Source]:
     return [source for source in SOURCES if source.table is table]
 
 
-def _acts(rows: DataFrame, table: Table, when: Sequence[Stretch]) -> DataFrame:
+def _acts(rows: DataFrame, table: Table, when: Sequence[TimeRange]) -> DataFrame:
     """``minute_us``, ``service``, ``act`` and ``latency_ms`` (null where none is counted)."""
     # One scan a table, with a condition of a form by which Delta leaves out files.
     sources = _sources(table)
     acts = ", ".join(_act(source, when) for source in sources)
-    near = " OR ".join(in_stretches(when, source.at) for source in sources)
+    near = " OR ".join(time_filter(when, source.at) for source in sources)
     return rows.where(near).selectExpr(f"inline(filter(array({acts}), act -> act IS NOT NULL))")
 
 
-def _act(source: Source, when: Sequence[Stretch]) -> str:
+def _act(source: Source, when: Sequence[TimeRange]) -> str:
     # Clocks may be set as they will: what cannot be subtracted has no latency, and fails no query.
     latency = f"floor(try_subtract(unix_micros({source.at}), unix_micros({source.since})) / 1000)"
     fields = {
@@ -118,7 +118,7 @@ def _act(source: Source, when: Sequence[Stretch]) -> str:
         "latency_ms": f"IF({source.timed}, CAST({latency} AS BIGINT), NULL)",
     }
     act = ", ".join(f"'{name}', {value}" for name, value in fields.items())
-    return f"IF({in_stretches(when, source.at)} AND {source.where}, named_struct({act}), NULL)"
+    return f"IF({time_filter(when, source.at)} AND {source.where}, named_struct({act}), NULL)"
 
 
 def _statement() -> str:

@@ -11,7 +11,7 @@ from cardwatch_detector.lakehouse.pipeline_minutes.figures import TABLES, arriva
 from cardwatch_detector.lakehouse.pipeline_minutes.refresh import MANY, refresh_touched, touched
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime.session_settings import Size, configured
+from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
 # Of new files that a micro-batch takes at most, of each table.
 _SOME: Final = {"maxBytesPerTrigger": "1g"}
@@ -30,11 +30,11 @@ def minutes_query(settings: LakehouseSettings, written: Callable[[int], None]) -
             (arrivals(follow(session, table, settings.tables_dir, **_SOME), table) for table in TABLES),
         )
 
-    size = Size()
+    size = BatchSize()
 
     def write(batch: DataFrame, batch_id: int) -> None:
         session = batch.sparkSession
-        with configured(session, size.settings(MANY)):
+        with temporary_settings(session, size.settings(MANY)):
             minutes = touched(batch)
         size.rows = sum(minutes.values())
         if minutes:

@@ -15,13 +15,13 @@ from cardwatch_units.timestamps import to_microseconds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.conflicts import again_on_conflict
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, Stretch, at, in_stretches, stretches
-from cardwatch_detector.lakehouse.io.write import replace
+from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
+from cardwatch_detector.lakehouse.io.read import read_table
+from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, TimeRange, at, time_filter, time_ranges
+from cardwatch_detector.lakehouse.io.write import replace_rows
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import MINUTE_US, TABLES, arrivals, figures
 from cardwatch_detector.runtime.session import COMPILED
-from cardwatch_detector.runtime.session_settings import configured
+from cardwatch_detector.runtime.session_settings import temporary_settings
 
 # As many as the rows are worth.
 _TASKS: Final = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "8"}
@@ -46,8 +46,8 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
         one of CONFLICTS: somebody else kept changing the table.
     """
     if dates is None:
-        minutes = reduce(DataFrame.union, (arrivals(held(session, tables_dir, table), table) for table in TABLES))
-        with configured(session, _TASKS):
+        minutes = reduce(DataFrame.union, (arrivals(read_table(session, tables_dir, table), table) for table in TABLES))
+        with temporary_settings(session, _TASKS):
             dates = {at(minute).date() for minute in touched(minutes)}
     return sum(_put(session, tables_dir, [_whole(day)], _TASKS) for day in sorted(set(dates)))
 
@@ -68,8 +68,8 @@ def refresh_touched(
     Raises:
         one of CONFLICTS: somebody else kept changing the table.
     """
-    starts = stretches(pl.Series(list(minutes), dtype=pl.Int64), 0)
-    when = [Stretch(first, last + MINUTE_US - 1) for first, last in starts]
+    starts = time_ranges(pl.Series(list(minutes), dtype=pl.Int64), 0)
+    when = [TimeRange(first, last + MINUTE_US - 1) for first, last in starts]
     return _put(session, tables_dir, when, settings, batch_id)
 
 
@@ -80,19 +80,21 @@ def touched(minutes: DataFrame) -> Mapping[int, int]:
     return {row["minute_us"]: row["count"] for row in found}
 
 
-@again_on_conflict
+@retry_on_conflict
 def _put(
     session: SparkSession,
     tables_dir: str,
-    when: Sequence[Stretch],
+    when: Sequence[TimeRange],
     settings: Mapping[str, str],
     batch_id: int | None = None,
 ) -> int:
-    with configured(session, settings):
+    with temporary_settings(session, settings):
         rows = figures(session, tables_dir, when).repartition("minute_date")
-        return replace(rows, GOLD_PIPELINE_MINUTES, tables_dir, in_stretches(when, "minute", "minute_date"), batch_id)
+        return replace_rows(
+            rows, GOLD_PIPELINE_MINUTES, tables_dir, time_filter(when, "minute", "minute_date"), batch_id
+        )
 
 
-def _whole(day: date) -> Stretch:
+def _whole(day: date) -> TimeRange:
     first = to_microseconds(datetime(day.year, day.month, day.day, tzinfo=UTC))
-    return Stretch(first, first + timedelta(days=1) // timedelta(microseconds=1) - 1)
+    return TimeRange(first, first + timedelta(days=1) // timedelta(microseconds=1) - 1)

@@ -7,8 +7,8 @@ from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.write import replace
+from cardwatch_detector.lakehouse.io.read import read_table
+from cardwatch_detector.lakehouse.io.write import replace_rows
 
 # Amounts are at most 10^12 in their own currency (the enricher refuses others): squares add up in 38 digits. Should
 # they not, the sum is null, and so are the deviations made of it; nothing fails.
@@ -43,11 +43,11 @@ def refresh_days(
     """Make days' rows anew of all that silver holds of them; again changes nothing. Returns the number of rows.
 
     Args:
-        batch_id, part: the micro-batch that asks for it, as for ``replace``.
+        batch_id, part: the micro-batch that asks for it, as for ``replace_rows``.
     """
-    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
+    silver = read_table(session, tables_dir, SILVER_TRANSACTIONS)
     rows = card_days(silver.where(F.col("event_date").isin(list(days))))
-    return replace(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days), batch_id, part)
+    return replace_rows(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days), batch_id, part)
 
 
 def one_of(column: str, days: Collection[date]) -> str:

@@ -8,8 +8,8 @@ from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.write import replace
+from cardwatch_detector.lakehouse.io.read import read_table
+from cardwatch_detector.lakehouse.io.write import replace_rows
 from cardwatch_detector.lakehouse.profiles.calendar import AHEAD_DAYS, LONG_DAYS, SHORT_DAYS, first_day, last_day
 from cardwatch_detector.lakehouse.profiles.card_days import one_of
 
@@ -75,10 +75,10 @@ def refresh_profiles(
         kept_from: profiles of earlier days are dropped.
         changed_by: what rows that are new, or other than they were, have in CHANGED_BY; the others keep theirs.
         cards: a few cards, column ``card_token``: the other cards' profiles stay; without, those of all are made.
-        batch_id, part: the micro-batch that asks for it, as for ``replace``.
+        batch_id, part: the micro-batch that asks for it, as for ``replace_rows``.
     """
-    days = held(session, tables_dir, GOLD_CARD_DAYS)
-    table = held(session, tables_dir, GOLD_CARD_PROFILE).where(F.col("valid_on").isin(list(valid_on)))
+    days = read_table(session, tables_dir, GOLD_CARD_DAYS)
+    table = read_table(session, tables_dir, GOLD_CARD_PROFILE).where(F.col("valid_on").isin(list(valid_on)))
     theirs = table
     if cards is not None:
         days, theirs = (of_all.join(F.broadcast(cards), "card_token", "left_semi") for of_all in (days, table))
@@ -91,4 +91,4 @@ def refresh_profiles(
     if cards is not None:
         rows = rows.unionByName(table.join(F.broadcast(cards), "card_token", "left_anti"))
     these = f"{one_of('valid_on', valid_on)} OR valid_on < DATE'{kept_from.isoformat()}'"
-    replace(rows, GOLD_CARD_PROFILE, tables_dir, these, batch_id, part)
+    replace_rows(rows, GOLD_CARD_PROFILE, tables_dir, these, batch_id, part)

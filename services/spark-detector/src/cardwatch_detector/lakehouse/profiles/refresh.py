@@ -13,13 +13,13 @@ from prometheus_client import Counter, Gauge
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.read import held
+from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.io.write import query_id
 from cardwatch_detector.lakehouse.profiles.calendar import Plan, kept_from, last_day, newest_profile, plan
 from cardwatch_detector.lakehouse.profiles.card_days import refresh_days
 from cardwatch_detector.lakehouse.profiles.card_profile import CHANGED_BY, refresh_profiles
 from cardwatch_detector.runtime.session import COMPILED
-from cardwatch_detector.runtime.session_settings import configured
+from cardwatch_detector.runtime.session_settings import temporary_settings
 
 PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
 NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"
@@ -102,7 +102,7 @@ class ProfileWriter:
             self._made = self._newest_made(session)
         newest = max(newest_profile(watermark), self._made or date.min)
         planned = plan(touched, self._newly_settled(session, newest), self._made, newest, self.days_kept)
-        with configured(session, _SETTINGS):
+        with temporary_settings(session, _SETTINGS):
             if planned.days:
                 self.days_written(refresh_days(session, self.tables_dir, planned.days, batch_id, newest.isoformat()))
             if planned.valid_on:
@@ -118,18 +118,18 @@ class ProfileWriter:
         self._first = False
 
     def _watermark_of_silver(self, session: SparkSession) -> date:
-        silver = held(session, self.tables_dir, SILVER_TRANSACTIONS)
+        silver = read_table(session, self.tables_dir, SILVER_TRANSACTIONS)
         (newest_day,) = silver.agg(F.max("event_date")).collect()[0]  # of the log alone
         _, watermark = _seen(silver.where(F.col("event_date") == newest_day), self.lateness_us)
         return watermark or date.min
 
     def _newest_made(self, session: SparkSession) -> date | None:
         """The newest day whose profile, with all that it is made of, is there."""
-        days = held(session, self.tables_dir, GOLD_CARD_DAYS)
+        days = read_table(session, self.tables_dir, GOLD_CARD_DAYS)
         if days.isEmpty():
             return None
         newest: date | None
-        ((newest,),) = held(session, self.tables_dir, GOLD_CARD_PROFILE).agg(F.max("valid_on")).collect()
+        ((newest,),) = read_table(session, self.tables_dir, GOLD_CARD_PROFILE).agg(F.max("valid_on")).collect()
         if newest is not None:
             self._show(newest)
         return newest
@@ -138,7 +138,7 @@ class ProfileWriter:
         """The days with transactions that the newest profile reaches and the newest one made does not."""
         if self._made is not None and newest <= self._made:
             return ()
-        silver = held(session, self.tables_dir, SILVER_TRANSACTIONS)
+        silver = read_table(session, self.tables_dir, SILVER_TRANSACTIONS)
         settled = F.col("event_date") <= last_day(newest)
         if self._made is not None:
             settled &= F.col("event_date") > last_day(self._made)
@@ -154,7 +154,7 @@ class ProfileWriter:
         return batch.where(F.col("event_date") <= settled).select("card_token").distinct()
 
     def _publish(self, session: SparkSession, changed_by: str) -> int:
-        changed = held(session, self.tables_dir, GOLD_CARD_PROFILE).where(F.col(CHANGED_BY) == changed_by)
+        changed = read_table(session, self.tables_dir, GOLD_CARD_PROFILE).where(F.col(CHANGED_BY) == changed_by)
         number = changed.count()
         if number:
             self.profiles_written(number)

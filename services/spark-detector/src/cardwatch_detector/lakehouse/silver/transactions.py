@@ -8,14 +8,21 @@ from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.arrivals import OFFSET, PARTITION, among, arrived, collected, handed
-from cardwatch_detector.lakehouse.io.decode import RECORD, Decoded
-from cardwatch_detector.lakehouse.io.duplicates import EVENT_US, ID, repeated
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.time_ranges import in_stretches, stretches
-from cardwatch_detector.lakehouse.io.topic_writer import TopicWriter
-from cardwatch_detector.lakehouse.io.write import append, in_few_files
-from cardwatch_detector.runtime.session_settings import Size, configured
+from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
+from cardwatch_detector.lakehouse.io.duplicates import EVENT_US, ID, find_repeated
+from cardwatch_detector.lakehouse.io.read import (
+    OFFSET,
+    PARTITION,
+    broadcast_rows,
+    collect_rows,
+    collect_with_position,
+    read_table,
+    where_in,
+)
+from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
+from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.topic_writer import TopicWriter
+from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
 # Rows that only pass by cost little each. How many are near the micro-batch's is not known, only how many there are.
 _MANY_TO_LOOK_THROUGH: Final = 50_000
@@ -33,27 +40,27 @@ class SilverWriter(TopicWriter):
     """
 
     within_us: int
-    _size: Size = field(default_factory=Size, init=False)
-    _in_table: Size = field(default_factory=Size, init=False)
+    _size: BatchSize = field(default_factory=BatchSize, init=False)
+    _in_table: BatchSize = field(default_factory=BatchSize, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> int:
         self._size.look_ahead(batch)
-        with configured(batch.sparkSession, self._size.settings()):
+        with temporary_settings(batch.sparkSession, self._size.settings()):
             return super().__call__(batch, batch_id)
 
-    def write(self, messages: Decoded, batch_id: int) -> None:
+    def write(self, messages: DecodedBatch, batch_id: int) -> None:
         self._size.rows = messages.good
-        with configured(messages.session, self._size.settings()):
+        with temporary_settings(messages.session, self._size.settings()):
             self._append(messages, batch_id)
 
-    def _append(self, messages: Decoded, batch_id: int) -> None:
+    def _append(self, messages: DecodedBatch, batch_id: int) -> None:
         records = messages.records
         again = self._repeated(records)
         number = messages.good - again.height
         if again.height:
-            records = records.join(handed(again, messages.session), [PARTITION, OFFSET], "left_anti")
+            records = records.join(broadcast_rows(again, messages.session), [PARTITION, OFFSET], "left_anti")
         if number:
-            append(in_few_files(silver_rows(records), number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
+            append(coalesce_to_few_files(silver_rows(records), number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
             self._in_table.rows = (self._in_table.rows or 0) + number
             self.written(number)
 
@@ -61,15 +68,15 @@ class SilverWriter(TopicWriter):
         """Where the messages are whose transaction there is already: PARTITION, OFFSET."""
         identity = F.col(RECORD)[ID].alias(ID)
         event_us = F.unix_micros(F.col(RECORD)["event_time"]).alias(EVENT_US)
-        arrivals = arrived(records, identity, event_us)
-        where = in_stretches(stretches(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
-        table = held(records.sparkSession, self.tables_dir, SILVER_TRANSACTIONS)
+        arrivals = collect_with_position(records, identity, event_us)
+        where = time_filter(time_ranges(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
+        table = read_table(records.sparkSession, self.tables_dir, SILVER_TRANSACTIONS)
         if self._in_table.rows is None:
             self._in_table.rows = table.count()  # of the log alone
-        with configured(table.sparkSession, self._in_table.settings(least=_MANY_TO_LOOK_THROUGH)):
-            found = among(table.where(where), ID, arrivals[ID])
-            known = collected(found.select(ID, F.unix_micros("event_time").alias(EVENT_US)))
-        return repeated(arrivals, known, self.within_us)
+        with temporary_settings(table.sparkSession, self._in_table.settings(least=_MANY_TO_LOOK_THROUGH)):
+            found = where_in(table.where(where), ID, arrivals[ID])
+            known = collect_rows(found.select(ID, F.unix_micros("event_time").alias(EVENT_US)))
+        return find_repeated(arrivals, known, self.within_us)
 
 
 def silver_rows(messages: DataFrame) -> DataFrame:

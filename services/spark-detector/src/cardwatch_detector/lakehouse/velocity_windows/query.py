@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.lakehouse.velocity_windows.windows import many, refresh_windows, transactions_by_window
-from cardwatch_detector.runtime.session_settings import Size, configured
+from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
 # A window is in progress if it has this share of what is new; at most ten are, however much is new.
 _BUSY: Final = 0.1
@@ -51,11 +51,11 @@ def velocity_queries(settings: LakehouseSettings, written: Callable[[int], None]
         def source(session: SparkSession) -> DataFrame:
             return follow(session, SILVER_TRANSACTIONS, settings.tables_dir, **bounds).select("event_time")
 
-        size = Size()
+        size = BatchSize()
 
         def write(batch: DataFrame, batch_id: int) -> None:
             session = batch.sparkSession
-            with configured(session, size.settings()):
+            with temporary_settings(session, size.settings()):
                 touched = transactions_by_window(batch)
             windows = which(touched)
             # What windows hold beside what is new is not known; that they had many rows before tells that it is much.

@@ -15,10 +15,10 @@ from cardwatch_units.timestamps import MICROSECONDS_PER_MINUTE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.conflicts import again_on_conflict
-from cardwatch_detector.lakehouse.io.read import held
-from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, at, stretches
-from cardwatch_detector.lakehouse.io.write import replace
+from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
+from cardwatch_detector.lakehouse.io.read import read_table
+from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, at, time_ranges
+from cardwatch_detector.lakehouse.io.write import replace_rows
 from cardwatch_detector.lakehouse.profiles.card_days import is_counted, one_of
 from cardwatch_detector.lakehouse.velocity_windows.figures import (
     AMOUNT,
@@ -30,7 +30,7 @@ from cardwatch_detector.lakehouse.velocity_windows.figures import (
     figures,
 )
 from cardwatch_detector.runtime.session import COMPILED
-from cardwatch_detector.runtime.session_settings import configured
+from cardwatch_detector.runtime.session_settings import temporary_settings
 
 LENGTH_US: Final = 5 * MICROSECONDS_PER_MINUTE
 
@@ -57,9 +57,9 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
     Raises:
         one of CONFLICTS: somebody else kept changing the table.
     """
-    silver = held(session, tables_dir, SILVER_TRANSACTIONS)
+    silver = read_table(session, tables_dir, SILVER_TRANSACTIONS)
     if dates is None:
-        table = held(session, tables_dir, GOLD_VELOCITY_5M)
+        table = read_table(session, tables_dir, GOLD_VELOCITY_5M)
         found = silver.select("event_date").union(table.select("window_date")).distinct().collect()
         dates = [row["event_date"] for row in found if row["event_date"] is not None]
     whole_day = timedelta(days=1) // timedelta(microseconds=LENGTH_US)
@@ -91,7 +91,7 @@ def refresh_windows(
     return _put(session, tables_dir, F.expr(of_windows) & exactly, these, settings, batch_id)
 
 
-@again_on_conflict
+@retry_on_conflict
 def _put(
     session: SparkSession,
     tables_dir: str,
@@ -100,9 +100,9 @@ def _put(
     settings: Mapping[str, str],
     batch_id: int | None = None,
 ) -> int:
-    with configured(session, settings):
-        silver = held(session, tables_dir, SILVER_TRANSACTIONS)
-        return replace(velocity(silver.where(of_silver)), GOLD_VELOCITY_5M, tables_dir, these, batch_id)
+    with temporary_settings(session, settings):
+        silver = read_table(session, tables_dir, SILVER_TRANSACTIONS)
+        return replace_rows(velocity(silver.where(of_silver)), GOLD_VELOCITY_5M, tables_dir, these, batch_id)
 
 
 def many(windows: int) -> Mapping[str, str]:
@@ -154,7 +154,7 @@ def ranges(starts: Iterable[int], at_most: int) -> list[tuple[int, int]]:
     """
     half = LENGTH_US // 2  # around a window's middle
     middles = pl.Series([start + half for start in starts], dtype=pl.Int64)
-    return [(first, last) for first, last in stretches(middles, half, at_most)]
+    return [(first, last) for first, last in time_ranges(middles, half, at_most)]
 
 
 def _window_us() -> Column:

@@ -15,7 +15,7 @@ _SCHEMA: Final = "enriched_transaction"
 _FIELD: Final = "event_time"
 
 
-class EventTimes:
+class EventTimeReader:
     """Reads a message only as far as its event time."""
 
     def __init__(self, registry: Registry) -> None:

@@ -16,11 +16,11 @@ from typing import Final, Protocol
 from cardwatch_rules.model import Rule
 from pyspark import SparkContext, TaskContext
 
-_PROPERTY: Final = "cardwatch.ruling"
+_PROPERTY: Final = "cardwatch.rule_set"
 
 
 @dataclass(frozen=True)
-class Ruling:
+class RuleSet:
     """What is evaluated in a micro-batch.
 
     Attributes:
@@ -41,27 +41,27 @@ class Ruling:
         return base64.b85encode(zlib.compress(pickle.dumps((self.rules, dict(self.lists))), 1)).decode()
 
 
-class Rulings(Protocol):
-    """Where a worker gets the ruling of its task from; it is pickled to the workers."""
+class RuleSetSource(Protocol):
+    """Where a worker gets the rule set of its task from; it is pickled to the workers."""
 
-    def current(self) -> Ruling:
-        """The ruling."""
+    def current(self) -> RuleSet:
+        """The rule set."""
 
 
 @dataclass(frozen=True)
-class FixedRuling:
-    """The same ruling always."""
+class FixedRuleSet:
+    """The same rule set always."""
 
-    ruling: Ruling
+    rule_set: RuleSet
 
-    def current(self) -> Ruling:
-        return self.ruling
+    def current(self) -> RuleSet:
+        return self.rule_set
 
 
-class TaskRuling:
-    """The ruling that the driver gave with the micro-batch (``instruct``)."""
+class TaskRuleSet:
+    """The rule set that the driver gave with the micro-batch (``attach_rules``)."""
 
-    def current(self) -> Ruling:
+    def current(self) -> RuleSet:
         context = TaskContext.get()
         text = context.getLocalProperty(_PROPERTY) if context is not None else None
         if not text:
@@ -69,13 +69,13 @@ class TaskRuling:
         return _decoded(text)
 
 
-def instruct(context: SparkContext, ruling: Ruling) -> None:
-    """Give a ruling to all tasks that this thread starts from now on."""
-    context.setLocalProperty(_PROPERTY, ruling.text)
+def attach_rules(context: SparkContext, rule_set: RuleSet) -> None:
+    """Attach a rule set to all tasks that this thread starts from now on."""
+    context.setLocalProperty(_PROPERTY, rule_set.text)
 
 
 # A worker lives for many micro-batches; rules change rarely.
 @lru_cache(maxsize=2)
-def _decoded(text: str) -> Ruling:
+def _decoded(text: str) -> RuleSet:
     rules, lists = pickle.loads(zlib.decompress(base64.b85decode(text)))  # noqa: S301 - from our own driver
-    return Ruling(rules, lists)
+    return RuleSet(rules, lists)

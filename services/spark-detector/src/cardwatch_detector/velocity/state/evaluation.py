@@ -19,8 +19,8 @@ from cardwatch_rules.transitions import transitions
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.velocity.publishing.alert_records import alert_records
-from cardwatch_detector.velocity.rules.rule_keeper import worker_report
-from cardwatch_detector.velocity.rules.rule_set import Ruling, Rulings
+from cardwatch_detector.velocity.rules.active_rules import worker_report
+from cardwatch_detector.velocity.rules.rule_set import RuleSet, RuleSetSource
 from cardwatch_detector.velocity.state.state import (
     BATCH,
     EVALUATE_FROM,
@@ -64,7 +64,7 @@ _ROWS_AT_ONCE: Final = 200_000
 class Evaluation:
     """What a worker needs to evaluate groups; it is pickled to the workers."""
 
-    rulings: Rulings
+    rule_sets: RuleSetSource
     alert_schema_id: int
     evidence_limit: int
 
@@ -73,23 +73,23 @@ class Evaluation:
         return self._evaluate
 
     def _alerts(
-        self, ruling: Ruling, scope: str, table: Any, detected_at: int, ledger: Ledger
+        self, rule_set: RuleSet, scope: str, table: Any, detected_at: int, ledger: Ledger
     ) -> Iterator[dict[str, Any]]:
         keys, arrivals = flatten(table.filter(pc.equal(table[SCOPE], pa.scalar(scope))), SCOPE_KEYS[scope])
-        for transition in transitions(arrivals, ruling.of_scope(scope), ruling.lists, ledger):
+        for transition in transitions(arrivals, rule_set.of_scope(scope), rule_set.lists, ledger):
             yield from alert_records(transition, keys, self.evidence_limit, detected_at)
 
     def _evaluate(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         _forget_zips()
         encode = Encoder("alert", self.alert_schema_id)
-        ruling = self.rulings.current()
+        rule_set = self.rule_sets.current()
         for table in _gather(batches):
             detected_at = now_microseconds()
             ledger = Ledger()
             found = [
                 record
                 for scope in pc.unique(table[SCOPE]).to_pylist()
-                for record in self._alerts(ruling, scope, table, detected_at, ledger)
+                for record in self._alerts(rule_set, scope, table, detected_at, ledger)
             ]
             report = worker_report(ledger, int(pc.sum(pc.list_value_length(table[EVENTS])).as_py() or 0))
             if report is not None:

@@ -14,7 +14,7 @@ from cardwatch_rules.fields import RULE_FIELDS
 from cardwatch_rules.model import Rule
 from cardwatch_rules.needs import fields_used, reach_us
 
-from cardwatch_detector.velocity.rules.rule_set import Ruling
+from cardwatch_detector.velocity.rules.rule_set import RuleSet
 
 # Fields that alerts and metrics need of a transaction, whatever the rules.
 _ALWAYS: Final = frozenset({*SHOWN_FIELDS, "raw_broker_time"})
@@ -40,24 +40,24 @@ class PlanShape:
         """Whether a rule finds all that it needs."""
         return reach_us(rule) <= self.reach_us[rule.scope] and fields_used([rule]) <= self.fields
 
-    def part_of(self, ruling: Ruling) -> Ruling:
+    def part_of(self, rule_set: RuleSet) -> RuleSet:
         """The rules that find all that they need."""
-        fitting = tuple(rule for rule in ruling.rules if self.fits(rule))
-        return ruling if len(fitting) == len(ruling.rules) else Ruling(fitting, ruling.lists)
+        fitting = tuple(rule for rule in rule_set.rules if self.fits(rule))
+        return rule_set if len(fitting) == len(rule_set.rules) else RuleSet(fitting, rule_set.lists)
 
 
-def shape_for(ruling: Ruling, horizons_us: Mapping[str, int], *, roomy: bool) -> PlanShape:
+def shape_for(rule_set: RuleSet, horizons_us: Mapping[str, int], *, roomy: bool) -> PlanShape:
     """A shape into which all rules fit.
 
     Args:
         horizons_us: scope → how far back its state reaches, microseconds: a shape never reaches further.
         roomy: with room for rules to come; else only with what the rules use.
     """
-    reach = {scope: max((reach_us(rule) for rule in ruling.of_scope(scope)), default=1) for scope in horizons_us}
+    reach = {scope: max((reach_us(rule) for rule in rule_set.of_scope(scope)), default=1) for scope in horizons_us}
     if roomy:
         reach = {scope: horizons_us[scope] if scope in _SPARSE else _rounded(us) for scope, us in reach.items()}
     reach = {scope: min(us, horizons_us[scope]) for scope, us in reach.items()}
-    fields = set(RULE_FIELDS) if roomy else fields_used(ruling.rules)
+    fields = set(RULE_FIELDS) if roomy else fields_used(rule_set.rules)
     return PlanShape(reach, frozenset(fields | _ALWAYS))
 
 

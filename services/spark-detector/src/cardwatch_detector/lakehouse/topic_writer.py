@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.bronze.quarantine import Quarantined, quarantine
-from cardwatch_detector.lakehouse.io.decode import Decoded, Schemas, decoded
+from cardwatch_detector.lakehouse.io.decode import DecodedBatch, TopicSchemas, decode_batch
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TopicWriter(ABC):
     """
 
     tables_dir: str
-    schemas: Schemas
+    schemas: TopicSchemas
     written: Callable[[int], None]
     quarantined: Quarantined
 
@@ -33,7 +33,7 @@ class TopicWriter(ABC):
 
     def __call__(self, batch: DataFrame, batch_id: int) -> int:
         """Write one micro-batch; writing it again changes nothing. Returns the number of its messages."""
-        with decoded(batch, self.schemas, self.refusal) as messages:
+        with decode_batch(batch, self.schemas, self.refusal) as messages:
             quarantine(messages, self.tables_dir, batch_id, self.quarantined, self.part)
             if messages.good:
                 self.write(messages, batch_id)
@@ -44,5 +44,5 @@ class TopicWriter(ABC):
         return F.lit(None)
 
     @abstractmethod
-    def write(self, messages: Decoded, batch_id: int) -> None:
+    def write(self, messages: DecodedBatch, batch_id: int) -> None:
         """Write those that are good, at least one."""

@@ -46,7 +46,7 @@ class LateMetrics:
 
 
 @dataclass(frozen=True)
-class LateKeeper:
+class LatePublisher:
     """Finds and publishes the transactions that a micro-batch dropped.
 
     Attributes:

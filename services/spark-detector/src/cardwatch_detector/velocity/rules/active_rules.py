@@ -19,7 +19,7 @@ from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
 
-from cardwatch_detector.velocity.rules.rule_set import Ruling
+from cardwatch_detector.velocity.rules.rule_set import RuleSet
 
 RULES: Final = "cardwatch_rules"
 RULES_SET_ASIDE_TOTAL: Final = "cardwatch_rules_set_aside_total"
@@ -41,7 +41,7 @@ class Reporter(Protocol):
         """Publish what has changed since the last call."""
 
 
-class Silent:
+class NoReporter:
     """Where rules come from a file, nobody listens."""
 
     def report(self, snapshot: Snapshot, failing: Mapping[str, str], scopes: Sequence[str]) -> None:
@@ -87,7 +87,7 @@ class _SetAside:
     sentence: str
 
 
-class RuleKeeper:
+class ActiveRules:
     """Keeps the rules of a process's scopes; for the driver's threads."""
 
     def __init__(
@@ -108,11 +108,11 @@ class RuleKeeper:
         self._strikes: Tally[str] = Tally()
         self._known_broken: Mapping[str, str] = {}
         self._made_of: tuple[int, tuple[str, ...]] | None = None
-        self._ruling = Ruling()
+        self._ruling = RuleSet()
         self._current = Snapshot()
         self._lock: Final = Lock()
 
-    def ruling(self) -> Ruling:
+    def rule_set(self) -> RuleSet:
         """What to evaluate now. Cheap where nothing has changed, and then the same object."""
         with self._lock:
             return self._taken()
@@ -122,7 +122,7 @@ class RuleKeeper:
         with self._lock:
             self._learnt([json.loads(text) for text in reports])
 
-    def _taken(self) -> Ruling:
+    def _taken(self) -> RuleSet:
         self._current = self._snapshot()
         revisions = self._current.revisions
         self._set_aside = {
@@ -155,7 +155,7 @@ class RuleKeeper:
         for rule_id in set(self._strikes) - dear:
             del self._strikes[rule_id]
 
-    def _made(self) -> Ruling:
+    def _made(self) -> RuleSet:
         mine = [rule for rule in self._current.rules if rule.scope in self._scopes]
         active = tuple(r for r in mine if r.mode is not Mode.PAUSED and r.rule_id not in self._set_aside)
         broken = self._current.broken
@@ -169,7 +169,7 @@ class RuleKeeper:
             self._metrics.rules.labels(mode.value).set(number)
         self._metrics.rules.labels("set_aside").set(len(self._set_aside) + len(broken))
         _log.info("rules taken", evaluated=len(active), set_aside=len(self._set_aside) + len(broken))
-        return Ruling(active, self._current.lists)
+        return RuleSet(active, self._current.lists)
 
     def _put_aside(self, rule_id: str, reason: str, sentence: str) -> None:
         if rule_id in self._set_aside or rule_id not in self._current.revisions:

@@ -1,0 +1,67 @@
+"""Changing rows that a table holds, and doing a command again when another writer's commit came first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from cardwatch_lakehouse.tables import Table
+from delta import exceptions
+from delta.tables import DeltaTable
+from pyspark.sql import Column, DataFrame
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from cardwatch_detector.lakehouse.io.write import count_affected, idempotent_write
+
+CONFLICTS: Final = (
+    exceptions.ConcurrentAppendException,
+    exceptions.ConcurrentDeleteDeleteException,
+    exceptions.ConcurrentDeleteReadException,
+    exceptions.ConcurrentTransactionException,
+    exceptions.ConcurrentWriteException,
+    # In Java the others are of this kind; in Python they are not.
+    exceptions.DeltaConcurrentModificationException,
+    exceptions.MetadataChangedException,
+    exceptions.ProtocolChangedException,
+)
+"""Another writer's commit came first: done again from the table's new version, the command may succeed."""
+
+retry_on_conflict: Final = retry(
+    # Maintenance compacted files, or a card was erased: what was read may have changed, so the command is done again.
+    retry=retry_if_exception_type(CONFLICTS),
+    wait=wait_random_exponential(multiplier=0.2, max=10),
+    stop=stop_after_attempt(5),
+    reraise=True,
+)
+"""Decorates a function that reads a table's current version and runs one command on it."""
+
+
+@retry_on_conflict
+def update(
+    rows: DataFrame,
+    table: Table,
+    tables_dir: str,
+    same: str,
+    batch_id: int,
+    part: str,
+    columns: Sequence[str] | None = None,
+    where: str | None = None,
+) -> int:
+    """Give the table's rows the values of a micro-batch's, in one commit; again changes nothing.
+
+    Args:
+        same: SQL: whether two rows, ``known`` and ``new``, are one.
+        part: see ``idempotent_write``.
+        columns: which are given; all of them if None.
+        where: SQL: which rows are changed; all that there are in both if None.
+
+    Returns:
+        The number of rows; 0 if the micro-batch was written before.
+
+    Raises:
+        one of CONFLICTS: somebody else kept changing the table.
+    """
+    session = rows.sparkSession
+    known = DeltaTable.forPath(session, table.path(tables_dir)).alias("known")
+    values: dict[str, str | Column] = {name: f"new.{name}" for name in columns or table.columns}
+    with idempotent_write(session, table, batch_id, part):
+        merged = known.merge(rows.alias("new"), same).whenMatchedUpdate(where, values).execute()
+        return count_affected(merged, "num_affected_rows")
