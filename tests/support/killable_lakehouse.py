@@ -23,7 +23,7 @@ from typing import Any, Final
 from cardwatch_detector.lakehouse import bootstrap
 from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime import run_queries as runtime
+from cardwatch_detector.runtime import application as runtime
 from cardwatch_detector.runtime.session import build_session
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_service.settings import load

@@ -12,7 +12,7 @@ from cardwatch_detector.lakehouse import bootstrap
 from cardwatch_detector.lakehouse.io.create import create
 from cardwatch_detector.lakehouse.profiles import refresh as profile_refresh
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime import run_queries as runtime
+from cardwatch_detector.runtime import application as runtime
 from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_lakehouse.tables import ALL_TABLES
 from cardwatch_service.settings import load
