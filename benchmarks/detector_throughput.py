@@ -21,9 +21,9 @@ from pathlib import Path
 import httpx
 import psutil
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
+from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Consumer, Producer, TopicPartition
 

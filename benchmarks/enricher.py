@@ -20,7 +20,6 @@ from typing import Annotated
 import httpx
 import typer
 from cardwatch_contracts.schemas import schema_text
-from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder, Record
 from cardwatch_enricher.batch import BatchProcessor, Target
@@ -28,6 +27,7 @@ from cardwatch_enricher.bootstrap import build_pipeline
 from cardwatch_enricher.message import RawMessage
 from cardwatch_enricher.publish import Outgoing
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION, Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.token_settings import TokenSettings

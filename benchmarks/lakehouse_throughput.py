@@ -34,10 +34,10 @@ from cardwatch_cli.demo.probes import Probe
 from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER, base_environment, command
 from cardwatch_cli.demo.topic_reader import TopicReader
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_LATE, TRANSACTIONS_RAW
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER as SILVER_TOPIC
 from cardwatch_contracts.wire import Decoder
+from cardwatch_kafka.setup import apply_all
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import (
     BRONZE_LATE,

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 import pytest
-from cardwatch_contracts.setup import apply_all
+from cardwatch_kafka.setup import apply_all
 from cardwatch_platform import EmbeddedPlatform, PlatformSettings, SilentReporter
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import environment, spark_classpath, spark_java_home

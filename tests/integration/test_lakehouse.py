@@ -21,7 +21,6 @@ from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.identity import alert_id, dead_letter_id
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import (
     ALERTS,
     ALERTS_FEEDBACK,
@@ -33,6 +32,7 @@ from cardwatch_contracts.topics import (
     Topic,
 )
 from cardwatch_contracts.wire import HEADER, Decoder, Encoder
+from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
 from deltalake import DeltaTable

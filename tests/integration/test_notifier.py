@@ -19,9 +19,9 @@ import pytest
 from cardwatch_cli.webhook.receiver import WebhookReceiver
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.setup import apply_all
 from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Decoder, Encoder, Record
+from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Producer
 from prometheus_client.parser import text_string_to_metric_families

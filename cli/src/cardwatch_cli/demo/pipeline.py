@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.setup import apply_all
+from cardwatch_kafka.setup import apply_all
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.connect import open_stores
 from cardwatch_rulebook.planning import Author

@@ -8,8 +8,8 @@ import typer
 from cardwatch_contracts.errors import ConfigurationError, IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.registry import COMPATIBILITY
 from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
-from cardwatch_contracts.setup import Applied, apply
 from cardwatch_contracts.topics import ALL_TOPICS
+from cardwatch_kafka.setup import AppliedTopic, apply
 from cardwatch_service.settings import ServiceSettings, load
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -113,7 +113,7 @@ def _text(name: str, directory: Path | None) -> str:
     return text
 
 
-def _print_table(rows: list[Applied]) -> None:
+def _print_table(rows: list[AppliedTopic]) -> None:
     width = max(len(row.topic) for row in rows)
     typer.echo(f"{'topic':<{width}}  {'is':<7}  schema id")
     for row in rows:

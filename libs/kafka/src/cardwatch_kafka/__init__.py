@@ -1,1 +1,1 @@
-"""Kafka clients as every service uses them: configuration, producer, consumer, errors, headers, dead letters."""
+"""Kafka clients as every service uses them: configuration, producer, readers, errors, dead letters, topics."""

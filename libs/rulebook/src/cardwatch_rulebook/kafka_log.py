@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.setup import KafkaConfig
+from cardwatch_kafka.configuration import KafkaConfig
 from cardwatch_service import logs
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed

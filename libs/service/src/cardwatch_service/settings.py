@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
-from cardwatch_contracts.setup import KafkaConfig
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 S = TypeVar("S", bound=BaseSettings)
+
+# Settings of a Kafka client by librdkafka's names, `bootstrap.servers` at least.
+KafkaConfig = dict[str, str | int | float | bool]
 
 ENV_PREFIX = "CARDWATCH_"
 SECRETS_DIR: Final = "CARDWATCH_SECRETS_DIR"

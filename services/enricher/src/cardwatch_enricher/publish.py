@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.setup import KafkaConfig
+from cardwatch_kafka.configuration import KafkaConfig
 from cardwatch_service import logs
 from confluent_kafka import KafkaError, KafkaException, Producer
 

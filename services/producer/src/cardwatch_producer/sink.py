@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.setup import KafkaConfig
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
+from cardwatch_kafka.configuration import KafkaConfig
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.trace_context import to_headers

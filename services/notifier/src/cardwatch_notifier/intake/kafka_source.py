@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.setup import KafkaConfig
+from cardwatch_kafka.configuration import KafkaConfig
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.metrics import Metrics
 from confluent_kafka import (

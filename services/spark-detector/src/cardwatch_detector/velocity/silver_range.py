@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.setup import KafkaConfig
+from cardwatch_kafka.configuration import KafkaConfig
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from cardwatch_detector.runtime.progress import Offsets

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.setup import KafkaConfig
+from cardwatch_kafka.configuration import KafkaConfig
 from confluent_kafka import KafkaError, Message, Producer
 
 _DELIVERY_SECONDS: Final = 120

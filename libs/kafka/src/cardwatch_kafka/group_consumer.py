@@ -1,0 +1,236 @@
+"""A member of a consumer group that reads one topic from offsets which another store keeps.
+
+The store, a database that takes the messages and their offsets in one transaction, decides where to read on. Offsets
+are committed to the broker as well, but for other tools to see only.
+
+    assigned ──► positions of the store known? ──no──► assigned but not read; asked again at every poll
+                    │yes
+                    ▼
+                 read from there; without a position where the group has committed, else from the first message
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from cardwatch_contracts.errors import CardwatchError
+from cardwatch_service.logs import get as get_logger
+from cardwatch_service.metrics import Metrics
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
+from confluent_kafka import Message as ClientMessage
+from confluent_kafka import TopicPartition as ClientTopicPartition
+
+from cardwatch_kafka.configuration import CLIENT_LOGGER
+from cardwatch_kafka.errors import KafkaClientError, kafka_error
+from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
+from cardwatch_kafka.polling import poll_messages, received_message
+
+log = get_logger(__name__)
+
+_MESSAGES_PER_POLL: Final = 500
+# Short: it is also how long a stop may have to wait.
+_REQUEST_SECONDS: Final = 4.0
+_LAG_INTERVAL_SECONDS: Final = 1.0
+
+StoredPositions = Callable[[], Mapping[TopicPartition, int]]
+
+
+class PositionsUnavailableError(CardwatchError):
+    """The store of the offsets does not answer now; nothing may be read."""
+
+
+class ConsumedMessage(NamedTuple):
+    """A message and what was read before it.
+
+    Attributes:
+        previous_end: the offset after the message that was read before it in its partition, or that reading began at by
+            the store; 0 where the store knew none. What lies between it and the message's offset held no message.
+    """
+
+    message: ReceivedMessage
+    previous_end: int
+
+
+class GroupConsumer:
+    """Reads one topic in a consumer group, from the stored positions. Not for several threads."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        topic: str,
+        positions: StoredPositions,
+        metrics: Metrics,
+        *,
+        make_client: Callable[..., Any] = Consumer,
+    ) -> None:
+        """Join the group; partitions come with the first polls.
+
+        Args:
+            config: as ``configuration.consumer_config`` returns it, with ``group.instance.id`` for a static member.
+            positions: the store's next offsets, asked at every assignment. It raises PositionsUnavailableError while it
+                cannot tell them.
+            metrics: shows position and lag of each assigned partition.
+            make_client: creates the client; tests pass a fake.
+        """
+        self._topic: Final = topic
+        self._positions: Final = positions
+        self._metrics: Final = metrics
+        self._next: dict[int, int] = {}  # per partition: after the last message that is processed
+        self._read: dict[int, int] = {}  # per partition that is read: after the last message that was returned
+        self._unplaced: list[ClientTopicPartition] = []  # assigned, but where to begin is not known yet
+        self._unobserved: list[ClientTopicPartition] = []
+        self._lag_at = 0.0
+        self._assigned = False
+        self._client: Final = make_client({**config, "error_cb": self._on_error}, logger=CLIENT_LOGGER)
+        self._client.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+
+    @property
+    def assigned(self) -> bool:
+        """Whether it has been given its partitions, even if none, and knows where to begin."""
+        return self._assigned and not self._unplaced
+
+    def poll(self, timeout_seconds: float) -> list[ConsumedMessage]:
+        """The next messages: as soon as there is one, all that have come; empty after the timeout.
+
+        Raises:
+            KafkaClientError: the client can never read again.
+        """
+        if self._unplaced:
+            self._place()
+        messages = poll_messages(self._client, timeout_seconds, _MESSAGES_PER_POLL)
+        self._observe_lag()
+        return [consumed for message in messages if (consumed := self._consumed(message)) is not None]
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Tell the broker the next offsets. For its own and other tools' eyes: the store is what counts."""
+        # A partition that was revoked while its messages were processed is another member's to report.
+        offsets = {at.partition: offset for at, offset in positions.items() if at.partition in self._read}
+        self._next.update(offsets)
+        for partition, offset in offsets.items():
+            self._metrics.position.labels(self._topic, str(partition)).set(offset)
+        self._commit(offsets)
+        self._observe_lag()
+
+    def rewind(self) -> None:
+        """Read on from the stored positions, whatever was read before."""
+        self._unplaced = self._client.assignment()
+        self._read.clear()
+        self._next.clear()
+        self._client.assign([])
+
+    def close(self) -> None:
+        """Commit, and leave the group."""
+        self._commit(self._next, wait=True)
+        self._client.close()
+
+    def _commit(self, positions: Mapping[int, int], *, wait: bool = False) -> None:
+        offsets = [ClientTopicPartition(self._topic, partition, offset) for partition, offset in positions.items()]
+        if not offsets:
+            return
+        try:
+            self._client.commit(offsets=offsets, asynchronous=not wait)
+        except KafkaException as error:
+            self._metrics.errors.labels("offset_commit").inc()
+            log.warning("offsets not committed; the store has them", reason=kafka_error(error).str())
+
+    def _consumed(self, message: ClientMessage) -> ConsumedMessage | None:
+        error = message.error()
+        if error is not None:
+            self._on_error(error)
+            if error.fatal():
+                raise KafkaClientError(
+                    f"reading {self._topic} ended: {error.str()}; check whether another member of the consumer group "
+                    "runs with the same group.instance.id",
+                    error.code(),
+                )
+            return None
+        received = received_message(message)
+        previous_end = self._read.get(received.partition, 0)
+        self._read[received.partition] = received.offset + 1
+        return ConsumedMessage(received, previous_end)
+
+    def _on_assign(self, client: Any, partitions: list[ClientTopicPartition]) -> None:
+        self._assigned = True
+        self._unplaced = list(partitions)
+        self._place()
+        if self._unplaced:
+            client.assign([])  # or librdkafka would begin where the group has committed
+
+    def _place(self) -> None:
+        """Begin to read the assigned partitions, unless the store does not say where: then not yet."""
+        try:
+            stored = self._positions()
+        except PositionsUnavailableError as error:
+            log.warning("not reading yet", reason=str(error))
+            return
+        partitions, self._unplaced = self._unplaced, []
+        for partition in partitions:
+            position = stored.get(TopicPartition(self._topic, partition.partition))
+            partition.offset = OFFSET_INVALID if position is None else position
+            self._read[partition.partition] = position or 0
+        self._client.assign(partitions)
+        self._unobserved = list(partitions)
+        self._observe_start()
+        log.info("partitions assigned", topic=self._topic, partitions=[partition.partition for partition in partitions])
+
+    def _on_revoke(self, _client: Any, partitions: list[ClientTopicPartition]) -> None:
+        self._assigned = False
+        self._unobserved = []
+        self._unplaced = []
+        for partition in partitions:
+            self._read.pop(partition.partition, None)
+            self._next.pop(partition.partition, None)
+            for gauge in (self._metrics.position, self._metrics.lag):
+                # Another member shows them from now on.
+                gauge.remove(partition.topic, str(partition.partition))
+
+    def _observe_start(self) -> None:
+        """Show the position before the first message: the store's, else the group's, else the topic's start."""
+        partitions = [one for one in self._unobserved if one.partition not in self._next]
+        if not partitions:
+            return
+        try:
+            committed = {
+                partition.partition: partition.offset
+                for partition in self._client.committed(partitions, timeout=_REQUEST_SECONDS)
+            }
+            for partition in partitions:
+                (low, high) = self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS) or (0, 0)
+                start = partition.offset
+                if start < 0:
+                    start = committed[partition.partition]
+                start = start if low <= start <= high else low
+                labels = (partition.topic, str(partition.partition))
+                self._metrics.position.labels(*labels).set(start)
+                self._metrics.lag.labels(*labels).set(high - start)
+                self._next[partition.partition] = start
+            self._unobserved = []
+        except KafkaException as error:
+            self._on_error(kafka_error(error))
+
+    def _observe_lag(self) -> None:
+        now = time.monotonic()
+        if now - self._lag_at < _LAG_INTERVAL_SECONDS:
+            return
+        self._lag_at = now
+        self._observe_start()
+        for partition, position in self._next.items():
+            place = ClientTopicPartition(self._topic, partition)
+            offsets = self._client.get_watermark_offsets(place, cached=True)
+            if offsets is not None and offsets[1] >= 0:
+                behind = offsets[1] - self._reached(place, position)
+                self._metrics.lag.labels(self._topic, str(partition)).set(max(0, behind))
+
+    def _reached(self, place: ClientTopicPartition, position: int) -> int:
+        """The offset up to which there is nothing left to process.
+
+        Behind the last message there may be offsets without one (of an aborted transaction, a transaction's marker):
+        the client has passed them where it has returned no message that is still being processed.
+        """
+        if self._read.get(place.partition, 0) > position:
+            return position
+        return max(position, int(self._client.position([place])[0].offset))
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._metrics.errors.labels("kafka").inc()
+        log.warning("kafka", reason=error.str())

@@ -1,0 +1,31 @@
+"""What all readers do with a client's messages: take those that have come, and translate them."""
+
+from typing import Any, cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from cardwatch_kafka.messages import ReceivedMessage
+
+
+def poll_messages(consumer: Any, timeout_seconds: float, limit: int) -> list[Message]:
+    """Up to ``limit`` messages as soon as there is one; empty after the timeout.
+
+    ``consume`` alone would wait until it has as many as it may take: with no timeout it takes what has come.
+    """
+    first = consumer.poll(timeout_seconds)
+    return [] if first is None else [first, *consumer.consume(limit - 1, 0)]
+
+
+def received_message(message: Message) -> ReceivedMessage:
+    """A message of the client that is no error, as a plain value."""
+    (kind, millis) = message.timestamp()
+    headers: Any = message.headers()
+    return ReceivedMessage(
+        topic=cast(str, message.topic()),
+        partition=cast(int, message.partition()),
+        offset=cast(int, message.offset()),
+        key=message.key(),
+        value=message.value(),
+        headers=tuple(headers) if headers else (),
+        broker_time=None if kind == TIMESTAMP_NOT_AVAILABLE else millis * 1000,
+    )

@@ -1,0 +1,140 @@
+"""Topics as the broker knows them: create them, find their partitions, identities and ends."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from cardwatch_contracts.errors import CardwatchError
+from cardwatch_contracts.topics import ALL_TOPICS, Topic
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import TopicPartition as ClientTopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
+
+from cardwatch_kafka.configuration import KafkaConfig, admin_config
+from cardwatch_kafka.errors import ErrorKind, classify_error, kafka_error, translate_error
+from cardwatch_kafka.messages import TopicPartition
+
+_CREATE_SECONDS: Final = 30.0
+_DESCRIBE_SECONDS: Final = 4.0
+_RETRY_SECONDS: Final = 0.1
+_LATEST: Final = -1  # the timestamp that asks for a partition's end (Kafka protocol, ListOffsets)
+
+# A broker that has just started, or lost its leadership for a moment.
+_PASSES: Final = frozenset({ErrorKind.LEADER_CHANGE, ErrorKind.UNAVAILABLE})
+
+
+def create_topics(
+    connection: KafkaConfig, topic_prefix: str = "", replication_factor: int = -1, topics: Iterable[Topic] = ALL_TOPICS
+) -> dict[str, bool]:
+    """Create the topics that do not exist yet: topic name → whether it was created now.
+
+    Args:
+        connection: librdkafka client settings, ``bootstrap.servers`` at least.
+        replication_factor: -1 takes the broker's default.
+
+    Raises:
+        CardwatchError: the broker does not answer or refuses a topic.
+    """
+    admin = AdminClient(admin_config(connection))
+    requests = [
+        NewTopic(topic.name(topic_prefix), topic.partitions, replication_factor, config=dict(topic.config))
+        for topic in topics
+    ]
+    created: dict[str, bool] = {}
+    for name, future in admin.create_topics(requests, request_timeout=_CREATE_SECONDS).items():
+        try:
+            future.result(_CREATE_SECONDS)
+            created[name] = True
+        except KafkaException as error:
+            if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise translate_error(
+                    error, "created", topic=name, servers=connection.get("bootstrap.servers")
+                ) from error
+            created[name] = False
+        except TimeoutError as error:
+            raise CardwatchError(
+                f"the broker at {connection.get('bootstrap.servers')} did not create {name} "
+                f"within {_CREATE_SECONDS:.0f} s; check that it runs"
+            ) from error
+    return created
+
+
+def topic_id(connection: KafkaConfig, topic: str) -> str:
+    """The broker's identity of a topic: one that was deleted and created again has another.
+
+    Raises:
+        BrokerUnavailableError: the broker does not answer.
+        KafkaClientError: there is no such topic, or it may not be described.
+    """
+    admin = AdminClient(admin_config(connection))
+    future = admin.describe_topics(TopicCollection([topic]), request_timeout=_DESCRIBE_SECONDS)[topic]
+    try:
+        return str(future.result().topic_id)
+    except KafkaException as error:
+        raise translate_error(error, "described", topic=topic, servers=connection.get("bootstrap.servers")) from error
+
+
+def topic_partitions(client: Any, topic: str, *, timeout_seconds: float, servers: object) -> list[int]:
+    """The numbers of a topic's partitions, in ascending order.
+
+    Args:
+        client: a producer, consumer or administration client of confluent_kafka.
+
+    Raises:
+        KafkaClientError: the broker does not answer, or has no such topic.
+    """
+    try:
+        found = client.list_topics(topic, timeout=timeout_seconds).topics[topic]
+    except KafkaException as error:
+        raise translate_error(error, "described", topic=topic, servers=servers) from error
+    if found.error is not None:
+        raise translate_error(found.error, "described", topic=topic, servers=servers)
+    return sorted(found.partitions)
+
+
+def require_topic(client: Any, topic: str, *, timeout_seconds: float, servers: object) -> None:
+    """Check that the broker answers and has a topic.
+
+    Raises:
+        KafkaClientError: it does not.
+    """
+    topic_partitions(client, topic, timeout_seconds=timeout_seconds, servers=servers)
+
+
+def end_offsets(
+    consumer: Any, partitions: Iterable[TopicPartition], *, timeout_seconds: float, servers: object
+) -> dict[TopicPartition, int]:
+    """The offset after the last committed message of each partition, with one request per broker.
+
+    After an aborted transaction the last offsets before the end hold no message.
+
+    Args:
+        consumer: a consumer of confluent_kafka; its isolation level counts.
+        timeout_seconds: how long to try again while the broker does not answer or a partition has no leader.
+
+    Raises:
+        KafkaClientError: the broker does not say.
+    """
+    wanted = [ClientTopicPartition(topic, number, _LATEST) for topic, number in partitions]
+
+    def passes(error: BaseException) -> bool:
+        return isinstance(error, KafkaException) and classify_error(kafka_error(error)) in _PASSES
+
+    def ask() -> dict[TopicPartition, int]:
+        answers = consumer.offsets_for_times(wanted, timeout=timeout_seconds)
+        for answer in answers:
+            if answer.error is not None:
+                raise KafkaException(answer.error)
+        return {TopicPartition(answer.topic, answer.partition): answer.offset for answer in answers}
+
+    retrying = Retrying(
+        retry=retry_if_exception(passes),
+        stop=stop_after_delay(timeout_seconds),
+        wait=wait_fixed(_RETRY_SECONDS),
+        reraise=True,
+    )
+    try:
+        return retrying(ask)
+    except KafkaException as error:
+        topics = ", ".join(sorted({one.topic for one in wanted}))
+        raise translate_error(error, "read", topic=topics, servers=servers) from error
