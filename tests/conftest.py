@@ -14,7 +14,6 @@ from cardwatch_kafka.setup import apply_all
 from cardwatch_platform import EmbeddedPlatform, PlatformSettings, SilentReporter
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import environment, spark_classpath, spark_java_home
-from cardwatch_platform.java import java_home
 from cardwatch_platform.ports import HOST, free_port
 from cardwatch_platform.state import PlatformState
 
@@ -40,10 +39,6 @@ class Platform(Protocol):
     @property
     def registry_url(self) -> str:
         """The registry's Confluent-compatible interface."""
-
-    @property
-    def java_home(self) -> Path:
-        """A Java 21 runtime."""
 
     @property
     def spark_java_home(self) -> Path:
@@ -123,11 +118,6 @@ class ContainerPlatform:
     def registry_url(self) -> str:
         """The registry's Confluent-compatible interface."""
         return self._state.registry_url
-
-    @property
-    def java_home(self) -> Path:
-        """Spark runs on this machine in any case."""
-        return java_home()
 
     @property
     def spark_java_home(self) -> Path:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -18,9 +19,8 @@ from pathlib import Path
 import psutil
 import pytest
 from cardwatch_contracts.errors import PlatformError
-from cardwatch_platform import download
 from cardwatch_platform.artifacts import Artifact, Lock, Module, sha256_of
-from cardwatch_platform.download import ensure_artifacts
+from cardwatch_platform.download import DownloadLimits, ensure_artifacts
 from cardwatch_platform.ports import free_port
 from cardwatch_platform.reporting import SilentReporter
 from cardwatch_platform.settings import PlatformSettings
@@ -50,12 +50,20 @@ _LOCK = Lock({"kafka": (_locked(_JAR), _locked(_OTHER)), "registry": (_locked(_A
 
 
 class Repository:
-    """A Maven repository on the loopback interface; counts requests, and can be made to misbehave."""
+    """A Maven repository on the loopback interface.
+
+    Attributes:
+        files: path → what it answers.
+        requests: how often each path was asked for.
+        stall_at: a path that is answered by half of the file and then nothing.
+        connections_cut_at: how many times the answer to a path is cut in the middle.
+    """
 
     def __init__(self) -> None:
         self.files = {_path(module): content for module, content in _FILES.items()}
         self.requests: Counter[str] = Counter()
         self.stall_at: str | None = None
+        self.connections_cut_at: Counter[str] = Counter()
         self.stalled = threading.Event()
         repository = self
 
@@ -80,6 +88,12 @@ class Repository:
                     repository.stalled.set()
                     while repository.stall_at:
                         time.sleep(0.05)
+                    return
+                if with_body and repository.connections_cut_at[self.path] > 0:
+                    repository.connections_cut_at[self.path] -= 1
+                    self.wfile.write(content[: len(content) // 2])
+                    self.close_connection = True
+                    self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 if with_body:
                     self.wfile.write(content)
@@ -115,9 +129,11 @@ def repository() -> Iterator[Repository]:
 def ensure(repository: Repository, tmp_path: Path) -> Callable[..., dict[str, Path]]:
     """Download from the repository into a cache of this test's own."""
 
-    def call(lock: Lock = _LOCK, reporter: SilentReporter | None = None) -> dict[str, Path]:
+    def call(
+        lock: Lock = _LOCK, reporter: SilentReporter | None = None, limits: DownloadLimits | None = None
+    ) -> dict[str, Path]:
         settings = PlatformSettings(cache_dir=tmp_path / "cache", maven_repository=repository.url)
-        return dict(ensure_artifacts(lock, settings, reporter or SilentReporter()))
+        return dict(ensure_artifacts(lock, settings, reporter or SilentReporter(), limits=limits or DownloadLimits()))
 
     return call
 
@@ -224,14 +240,35 @@ def test_missing_network_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_network_that_has_gone_silent_is_given_up(
-    ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(download, "_STALL_SECONDS", 1.0)
-    monkeypatch.setattr(download, "_ATTEMPTS", 1)
     repository.stall_at = _path(_JAR)
-    with pytest.raises(PlatformError, match="nothing has come from"):
-        ensure()
+    with pytest.raises(PlatformError, match="has sent nothing for 1 s"):
+        ensure(limits=DownloadLimits(attempts=1, stall_seconds=1.0))
     assert _kept(tmp_path) == []
+
+
+def test_download_whose_connection_is_cut_is_tried_again(
+    ensure: Callable[..., dict[str, Path]], repository: Repository
+) -> None:
+    repository.connections_cut_at[_path(_JAR)] = 1
+    directories = ensure()
+    assert sha256_of(directories["kafka"] / _JAR.file_name) == _locked(_JAR).sha256
+    assert repository.requests[_path(_JAR)] == 2
+    assert repository.requests[_path(_ARCHIVE)] == 1, "a file that is complete is not downloaded again"
+
+
+def test_part_of_a_file_is_never_used(
+    ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path
+) -> None:
+    repository.connections_cut_at[_path(_JAR)] = 1_000
+    with pytest.raises(PlatformError, match=r"org\.example:thing_2\.13:1\.0 .*could not be downloaded"):
+        ensure(limits=DownloadLimits(attempts=2))
+    assert _kept(tmp_path) == []
+    assert not (tmp_path / "cache" / "staging").exists()
+
+    repository.connections_cut_at.clear()
+    assert sha256_of(ensure()["kafka"] / _JAR.file_name) == _locked(_JAR).sha256
 
 
 def test_killed_in_the_middle_leaves_nothing_to_trust(

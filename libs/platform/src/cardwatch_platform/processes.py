@@ -15,8 +15,8 @@ from cardwatch_contracts.errors import PlatformError
 
 from cardwatch_platform import guard
 
-# The creation time is computed from the clock, which may be set meanwhile. A stranger would have to get the same pid
-# within these seconds of our process's own start.
+# The creation time is computed from the clock, which may be set meanwhile. Another process would have to get the same
+# pid within these seconds of the first one's start.
 _CREATE_TIME_TOLERANCE_SECONDS: Final = 5.0
 _KILL_WAIT_SECONDS: Final = 10.0
 
@@ -42,6 +42,7 @@ class GuardedProcess:
         argv: Sequence[str],
         env: Mapping[str, str] | None,
         log_path: Path,
+        *,
         cwd: Path | None = None,
         orphan_grace_seconds: float = 5.0,
     ) -> None:
@@ -63,7 +64,7 @@ class GuardedProcess:
         """
         if self._guard is not None and self.poll() is None:
             raise PlatformError(f"{self.name} is running already (pid {self._pid})")
-        self._pid = 0  # a stranger may have the one from before by now
+        self._pid = 0  # another process may have the previous one by now
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         control_out, control_in = os.pipe()
         status_out, status_in = os.pipe()
@@ -95,7 +96,7 @@ class GuardedProcess:
         try:
             with os.fdopen(status_out, "rb") as status:
                 kind, _, value = status.readline().decode().strip().partition(" ")
-        except BaseException:  # Ctrl-C: the caller has nothing yet that it could stop
+        except BaseException:  # Ctrl-C: the caller has no process yet that it could stop
             self.terminate()
             raise
         if kind != "pid":
@@ -158,7 +159,7 @@ class GuardedProcess:
                 if self._pid:
                     os.killpg(self._pid, signal.SIGKILL)
                 else:
-                    self._guard.kill()  # before it has told whom it guards; that one dies with it
+                    self._guard.kill()  # it has not reported the child's pid yet; the child dies with it
             self.wait(_KILL_WAIT_SECONDS)
 
     def pause(self) -> None:
@@ -167,12 +168,12 @@ class GuardedProcess:
             os.kill(self._pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after ``pause``."""
+        """Resume it after ``pause``."""
         if self.poll() is None and self._pid:
             os.kill(self._pid, signal.SIGCONT)
 
     def release(self) -> None:
-        """From now on it outlives this process; somebody else stops it by its pid."""
+        """From now on it outlives this process and has to be stopped by its pid."""
         if self._control is not None:
             os.write(self._control, b"r")
             self._close_control()

@@ -1,4 +1,4 @@
-"""How long operations tell what they are doing."""
+"""Progress of long operations: messages and a progress bar."""
 
 from types import TracebackType
 from typing import Protocol, Self
@@ -14,11 +14,11 @@ class Reporter(Protocol):
         """A step has begun or ended."""
 
     def download(self, done_bytes: int, total_bytes: int) -> None:
-        """So much of the download is there; called again and again."""
+        """So many bytes are downloaded; called repeatedly, the last time with all."""
 
 
 class SilentReporter:
-    """Says nothing."""
+    """Ignores all progress."""
 
     def message(self, text: str) -> None:
         """Ignore it."""
@@ -28,7 +28,7 @@ class SilentReporter:
 
 
 class RichReporter:
-    """Messages and a progress bar on a console; use it as a context manager so that the bar is put away."""
+    """Messages and a progress bar on a console; use it as a context manager, which removes the bar."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -56,7 +56,7 @@ class RichReporter:
             self.close()
 
     def close(self) -> None:
-        """Put the bar away."""
+        """Stop the bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = None

@@ -1,12 +1,13 @@
-"""The two services of the platform: how each is configured, started and asked whether it is well."""
+"""The two services of the platform: configuration, process and health check of Kafka and the schema registry."""
 
 import base64
 import subprocess
 import uuid
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import httpx
 from cardwatch_contracts.errors import PlatformError
@@ -59,71 +60,90 @@ broker.heartbeat.interval.ms=500
 """
 
 
-class Service(Protocol):
-    """One service of the platform."""
+@dataclass(frozen=True, slots=True)
+class Service(ABC):
+    """One service of the platform.
+
+    Args:
+        program: the directory of its jars.
+        home: of the platform: data, logs and state.
+        heap: maximum size of the Java heap, as Java's option has it (``512m``).
+    """
+
+    program: Path
+    home: Path
+    heap: str
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its name in the state, in messages, and of its directory and log file."""
+
+    @abstractmethod
+    def process(self, state: PlatformState) -> GuardedProcess:
+        """Configure it for the state's ports and return its process, not started yet."""
+
+    @abstractmethod
+    def is_healthy(self, state: PlatformState) -> bool:
+        """Whether it answers a client now."""
+
+    @property
+    def directory(self) -> Path:
+        """Its working directory, which holds its data."""
+        return self.home / self.name
+
+    def _guarded(self, command: Sequence[str]) -> GuardedProcess:
+        return GuardedProcess(
+            self.name,
+            command,
+            java.java_environment(),
+            self.home / "logs" / f"{self.name}.log",
+            cwd=self.directory,
+        )
+
+    def _java(self, *options: str) -> list[str]:
+        scratch = self.home / "tmp"
+        scratch.mkdir(parents=True, exist_ok=True)
+        return [java.java(), *options, "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={scratch}"]
+
+
+class Kafka(Service):
+    """Apache Kafka in KRaft mode."""
 
     @property
     def name(self) -> str:
-        """Its name in the state, in messages and of its log file."""
-
-    def process(self, state: PlatformState) -> GuardedProcess:
-        """Its process on the state's ports, configured and not started yet."""
-
-    def healthy(self, state: PlatformState) -> bool:
-        """Whether it answers a client now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kafka:
-    """Apache Kafka in KRaft mode."""
-
-    jars: Path
-    home: Path
-    heap: str
-    name: str = KAFKA
+        """``kafka``."""
+        return KAFKA
 
     def process(self, state: PlatformState) -> GuardedProcess:
         """Write its configuration, format its storage if it is new, and prepare the broker's process."""
-        directory = self.home / "kafka"
-        directory.mkdir(parents=True, exist_ok=True)
-        properties = directory / "server.properties"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        properties = self.directory / "server.properties"
         properties.write_text(
             _SERVER_PROPERTIES.format(host=HOST, kafka_port=state.kafka_port, controller_port=state.controller_port),
             encoding="utf-8",
         )
         # Kafka reads this file first: without it the storage is new, or its formatting was interrupted.
-        if not (directory / "data" / "meta.properties").exists():
-            self._format(directory)
-        return GuardedProcess(
-            self.name,
-            # Without the optimising compiler: it takes more of a small machine in the first minutes than it gives.
-            [*self._java(f"-Xmx{self.heap}", "-Xms64m", "-XX:TieredStopAtLevel=1"), "kafka.Kafka", str(properties)],
-            java.java_environment(),
-            self.home / "logs" / "kafka.log",
-            directory,
-        )
+        if not (self.directory / "data" / "meta.properties").exists():
+            self._format_storage()
+        # Without the optimising compiler: on a small machine it costs more in the first minutes than it gains.
+        options = (f"-Xmx{self.heap}", "-Xms64m", "-XX:TieredStopAtLevel=1")
+        return self._guarded([*self._kafka(*options), "kafka.Kafka", str(properties)])
 
-    def healthy(self, state: PlatformState) -> bool:
+    def is_healthy(self, state: PlatformState) -> bool:
         """Whether it answers a metadata request with itself as a broker."""
         return kafka_answers(state.bootstrap_servers, state.kafka_port)
 
-    def _format(self, directory: Path) -> None:
+    def _format_storage(self) -> None:
         command = [
-            *self._java("-Xmx64m", "-XX:TieredStopAtLevel=1"),
-            *(
-                "kafka.tools.StorageTool",
-                "format",
-                "--ignore-formatted",
-                "-t",
-                new_cluster_id(),
-                "-c",
-                "server.properties",
-            ),
+            *self._kafka("-Xmx64m", "-XX:TieredStopAtLevel=1"),
+            *("kafka.tools.StorageTool", "format", "--ignore-formatted"),
+            *("-t", new_cluster_id(), "-c", "server.properties"),
         ]
         try:
             subprocess.run(
                 command,
-                cwd=directory,
+                cwd=self.directory,
                 env=java.java_environment(),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -133,7 +153,7 @@ class Kafka:
             )
         except subprocess.CalledProcessError as error:
             raise PlatformError(
-                f"Kafka's storage in {directory / 'data'} cannot be formatted: "
+                f"Kafka's storage in {self.directory / 'data'} cannot be formatted: "
                 f"{(error.stderr or error.stdout).strip().splitlines()[-1]}"
             ) from error
         except subprocess.TimeoutExpired as error:
@@ -141,31 +161,25 @@ class Kafka:
                 f"Kafka's storage was not formatted within {_FORMAT_TIMEOUT_SECONDS:.0f} s; is the machine overloaded?"
             ) from error
 
-    def _java(self, *options: str) -> list[str]:
-        return [
-            *_java(self.home, *options),
-            f"-Dlog4j2.configurationFile={_LOG4J2}",
-            *("-cp", f"{self.jars}/*"),
-        ]
+    def _kafka(self, *options: str) -> list[str]:
+        return [*self._java(*options), f"-Dlog4j2.configurationFile={_LOG4J2}", "-cp", f"{self.program}/*"]
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(Service):
     """Apicurio Registry, storing in an H2 file: schemas and their ids survive a restart."""
 
-    application: Path
-    home: Path
-    heap: str
-    name: str = REGISTRY
+    @property
+    def name(self) -> str:
+        """``registry``."""
+        return REGISTRY
 
     def process(self, state: PlatformState) -> GuardedProcess:
         """Prepare its process."""
-        directory = self.home / "registry"
-        directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         settings: Mapping[str, str | int] = {
             "quarkus.http.host": HOST,
             "quarkus.http.port": state.registry_port,
-            # Its management interface cannot be left out; nobody asks it, so any port will do.
+            # Its management interface cannot be switched off; nothing uses it, so any port will do.
             "quarkus.management.host": HOST,
             "quarkus.management.port": 0,
             'quarkus.log.category."io.quarkus.vertx.http.runtime.filters.accesslog".level': "WARN",
@@ -177,19 +191,15 @@ class Registry:
             "apicurio.datasource.jdbc.min-size": 1,
             "apicurio.datasource.jdbc.max-size": 8,
         }
-        return GuardedProcess(
-            self.name,
+        return self._guarded(
             [
-                *_java(self.home, f"-Xmx{self.heap}", "-XX:TieredStopAtLevel=1"),
+                *self._java(f"-Xmx{self.heap}", "-XX:TieredStopAtLevel=1"),
                 *(f"-D{name}={value}" for name, value in settings.items()),
-                *("-jar", str(self.application / "quarkus-run.jar")),
-            ],
-            java.java_environment(),
-            self.home / "logs" / "registry.log",
-            directory,
+                *("-jar", str(self.program / "quarkus-run.jar")),
+            ]
         )
 
-    def healthy(self, state: PlatformState) -> bool:
+    def is_healthy(self, state: PlatformState) -> bool:
         """Whether it lists its subjects."""
         return registry_answers(state.registry_url)
 
@@ -215,14 +225,8 @@ def kafka_answers(bootstrap_servers: str, port: int) -> bool:
 def registry_answers(registry_url: str) -> bool:
     """Whether a registry lists its subjects."""
     try:
-        # A proxy from the environment has no business with the loopback interface.
+        # Without the environment's proxy, which must not be asked for the loopback interface.
         with httpx.Client(trust_env=False, timeout=_HEALTH_TIMEOUT_SECONDS) as client:
             return client.get(f"{registry_url}/subjects").status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
-
-
-def _java(home: Path, *options: str) -> list[str]:
-    scratch = home / "tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
-    return [java.java(), *options, "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Djava.io.tmpdir={scratch}"]

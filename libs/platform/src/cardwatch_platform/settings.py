@@ -1,4 +1,4 @@
-"""Where the platform keeps things and where it downloads from: environment variables ``CARDWATCH_*``."""
+"""Directories of the platform and where it downloads from: environment variables ``CARDWATCH_*``."""
 
 from pathlib import Path
 from typing import Annotated

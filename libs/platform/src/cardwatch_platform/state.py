@@ -1,4 +1,4 @@
-"""What a platform remembers between commands: ``platform.json`` in its home."""
+"""The state of a platform between commands: ``platform.json`` in its home."""
 
 import json
 import os
@@ -70,7 +70,7 @@ class PlatformState:
         return f"http://{HOST}:{self.registry_port}/apis/ccompat/v7"
 
     def address(self, component: str) -> str:
-        """What a person calls the component by."""
+        """The component's address for people."""
         return self.bootstrap_servers if component == "kafka" else self.registry_url
 
     def ports(self) -> tuple[int, int, int]:
@@ -82,15 +82,15 @@ class PlatformState:
         return [name for name, component in self.components.items() if component.process() is not None]
 
     def with_component(self, name: str, component: Component) -> "PlatformState":
-        """The same with one component put in or replaced."""
+        """A copy with one component added or replaced."""
         return replace(self, components={**self.components, name: component})
 
     def without_components(self) -> "PlatformState":
-        """The ports alone."""
+        """A copy with the ports only."""
         return replace(self, components={})
 
     def save(self, home: Path) -> None:
-        """Write it; a reader sees the old or the new, never a half."""
+        """Write the file; a reader sees the old or the new content, never a part."""
         scratch = home / f"{FILE_NAME}.{os.getpid()}"
         scratch.write_text(
             json.dumps(
