@@ -48,7 +48,7 @@ def test_profiles_are_what_the_oracle_computes(seed: int, tmp_path: Path) -> Non
     expected = {
         row["alert_id"]: row["status"] for row in expected_alerts(frame.to_arrow(), rules_file, None).to_pylist()
     }
-    found = backtest(frame.lazy(), load_rules(rules_file), Period(), rows_a_chunk=100)
+    found = backtest(frame.lazy(), load_rules(rules_file), Period(), rows_per_chunk=100)
     observed = {
         alert_id(rule.rule_id, rule.version, row["transaction_id"]): row["status"]
         for rule, alerts in found.alerts.items()

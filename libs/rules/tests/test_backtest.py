@@ -80,11 +80,11 @@ def sorted_alerts(found: Backtest, rule: Rule) -> pl.DataFrame:
 @pytest.mark.parametrize(
     "options",
     [
-        {"threads": 1, "rows_a_chunk": 10**9},
-        {"threads": 2, "rows_a_chunk": 100},
-        {"threads": 3, "rows_a_chunk": 1},
+        {"threads": 1, "rows_per_chunk": 10**9},
+        {"threads": 2, "rows_per_chunk": 100},
+        {"threads": 3, "rows_per_chunk": 1},
         {"rows_at_once": 700},
-        {"rows_at_once": 50, "rows_a_chunk": 7},
+        {"rows_at_once": 50, "rows_per_chunk": 7},
     ],
 )
 def test_pieces_parts_and_threads_change_nothing(options: dict[str, int]) -> None:
@@ -240,6 +240,6 @@ def test_nothing_at_all_is_no_error() -> None:
 
 def test_progress_ends_where_it_must() -> None:
     told: list[tuple[int, int]] = []
-    over_history(rows_a_chunk=300, on_progress=lambda done, total: told.append((done, total)))
+    over_history(rows_per_chunk=300, on_progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)
     assert told[-1] == (3 * HISTORY.height, 3 * HISTORY.height)

@@ -1,4 +1,4 @@
-"""A rule file that is wrong gives one sentence: where, which rule, what would be right."""
+"""An error in a rule file says file, line and rule, what was expected and what was found."""
 
 from pathlib import Path
 
@@ -42,37 +42,42 @@ def test_the_rules_of_the_repository_are_good() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "sentence"),
     [
-        ("scope: card", "scope: planet", 5, "`planet` is no scope"),
+        ("scope: card", "scope: planet", 5, "expected one of card, merchant, device, ip, bin, got `planet`"),
         ("1h,", "1 fortnight,", 7, "expected a duration such as 90s, 10m, 24h or 7d, got '1 fortnight'"),
         ("24h,", "0h,", 8, "expected a duration longer than zero, got '0h'"),
         ("distinct country", "distinct county", 7, "there is no field `county`"),
-        ("sum(base_amount_minor)", "sum(country)", 8, "it takes one of"),
-        ("sum(base_amount_minor)", "sum(latitude)", 8, "it takes one of"),
+        ("sum(base_amount_minor)", "sum(country)", 8, "sum cannot take `country`; expected one of amount_minor"),
+        ("sum(base_amount_minor)", "sum(latitude)", 8, "sum cannot take `latitude`; expected one of amount_minor"),
         ("sum(base_amount_minor)", "sum(*)", 8, "there is no field `*`"),
         ("sum(base_amount_minor)", "sum(distinct amount_minor)", 8, "only count takes `distinct`"),
-        ("sum(base_amount_minor)", "median(amount_minor)", 8, "is no measure"),
-        ("sum(base_amount_minor)", "speed_kmh(latitude)", 8, "speed_kmh(*) would be right"),
-        ("sum(base_amount_minor)", "count(country)", 8, "count(distinct country)?"),
+        ("sum(base_amount_minor)", "median(amount_minor)", 8, "speed_kmh(*), got `median(amount_minor)`"),
+        ("sum(base_amount_minor)", "speed_kmh(latitude)", 8, "expected speed_kmh(*), got `speed_kmh(latitude)`"),
+        (
+            "sum(base_amount_minor)",
+            "count(country)",
+            8,
+            "expected count(*), got `count(country)`; did you mean count(distinct country)?",
+        ),
         ("channel = 'pos'", "chanel = 'pos'", 7, "did you mean `channel`?"),
         ("channel = 'pos'", "channel = 'POS'", 7, "`channel` is one of atm, ecom, moto, pos"),
         ("channel = 'pos'", "channel = pos", 7, "no field or measure `pos`"),
-        ("channel = 'pos'", "channel", 7, "a condition that is true or false would be right"),
+        ("channel = 'pos'", "channel", 7, "expected a condition that is true or false, got a text"),
         ("spent > 500", "spnt > 500", 9, "did you mean `spent`?"),
-        ("spent > 500", "spent >", 9, "is no SQL expression"),
-        ("spent > 500", "spent > 'much'", 9, "both numbers or both texts"),
+        ("spent > 500", "spent >", 9, "is not an SQL expression"),
+        ("spent > 500", "spent > 'much'", 9, "expected both numbers or both texts, got"),
         ("spent > 500", "sleep(5)", 9, "cannot be used in a rule"),
         ("spent > 500", "(select 1) = 1", 9, "cannot be used in a rule"),
         ("spent > 500", "spent > 5; drop table x", 9, "cannot be used in a rule"),
-        ("spent > 500", "spent > 500 and spent < 100", 9, "this can never hold"),
-        ("spent > 500", "countries < 0", 9, "this can never hold"),
+        ("spent > 500", "spent > 500 and spent < 100", 9, "this condition can never be true"),
+        ("spent > 500", "countries < 0", 9, "this condition can never be true"),
         ("spent > 500", "(" * 400 + "spent" + ")" * 400 + " > 5", 9, "nested too deeply"),
         ("spent > 500", "spent in (" + ", ".join(["1"] * 300) + ")", 9, "at most 200"),
         ("countries >= 2", "country >= 2", 9, "both numbers or both texts"),
-        ("id: hop", "id: Hop!", 3, "may hold only lower-case letters"),
-        ("countries: {", "country: {", 7, "is no transaction field"),
-        ("countries: {", "select: {", 7, "`select` is a word of SQL"),
-        ("countries: {", "case: {", 7, "`case` is a word of SQL"),
-        ("title: Two countries", "titel: Two countries", 4, "there is no such entry; known are id"),
+        ("id: hop", "id: Hop!", 3, "expected at most 63 lower-case letters, digits and hyphens, got `Hop!`"),
+        ("countries: {", "country: {", 7, "is not the name of a transaction field"),
+        ("countries: {", "select: {", 7, "`select` is an SQL keyword, expected another name"),
+        ("countries: {", "case: {", 7, "`case` is an SQL keyword, expected another name"),
+        ("title: Two countries", "titel: Two countries", 4, "unknown entry; expected one of id"),
         ("title: Two countries", "version: 1", 3, "`title` is missing"),
         ("when: ", "version: 0\n    when: ", 9, "version"),
         ("when: ", "suppress: often\n    when: ", 9, "expected a duration such as 90s, 10m, 24h or 7d, got 'often'"),
@@ -89,10 +94,14 @@ def test_one_sentence_for_a_mistake(old: str, new: str, line: int, sentence: str
 
 
 def test_what_reaches_further_back_than_the_horizon() -> None:
-    with pytest.raises(ConfigurationError, match=r"line 8.*the scope card keeps 1h; shorten it or raise the horizon"):
+    with pytest.raises(
+        ConfigurationError, match=r"line 8.*the horizon of the scope card is 1h; shorten the window or raise"
+    ):
         parse_rules(GOOD, horizons_us={"card": 3_600_000_000})
     assert parse_rules(GOOD, horizons_us={"card": 86_400_000_000})
-    with pytest.raises(ConfigurationError, match=r"line 10.*seven times `1h` are 31h, but the scope card keeps 30h"):
+    with pytest.raises(
+        ConfigurationError, match=r"line 10.*seven times `1h` are 31h, but the horizon of the scope card is 30h"
+    ):
         parse_rules(GOOD + "    suppress: 1h\n", horizons_us={"card": 30 * 3_600_000_000})
     assert parse_rules(GOOD + "    suppress: 50m\n", horizons_us={"card": 30 * 3_600_000_000})
 
@@ -101,6 +110,15 @@ def test_a_list_at_the_top_and_what_may_be_left_out() -> None:
     text = "- {id: denied, title: Denied, scope: ip, when: card_token in list('denied')}"
     (rule,) = parse_rules(text)
     assert (rule.measures, rule.version, rule.suppress_us, rule.longest_window_us) == ((), 1, None, 1)
+
+
+def test_mistakes_of_several_rules_are_told_at_once() -> None:
+    other = GOOD.split("rules:\n")[1].replace("id: hop", "id: other").replace("scope: card", "scope: planet")
+    with pytest.raises(ConfigurationError) as caught:
+        parse_rules(GOOD.replace("24h,", "0h,") + other, source="my.yaml")
+    first, second = str(caught.value).split("\n")
+    assert first.startswith("my.yaml, line 8, rule hop: measures: spent: window: expected a duration longer than zero")
+    assert second.startswith("my.yaml, line 12, rule other: scope: expected one of card")
 
 
 def test_two_rules_with_one_id() -> None:

@@ -6,10 +6,9 @@ import polars as pl
 import pyarrow as pa
 from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
 
-from cardwatch_rules.sql import Kind
+from cardwatch_rules.type_check import Kind
 
 # Field of enriched_transaction.avsc → type. A test checks names and types against that schema.
-# Identity and time are always there; the rest is what conditions and measures can name.
 RULE_FIELDS: Final[dict[str, pa.DataType]] = {
     "transaction_id": pa.string(),
     "card_token": pa.string(),
@@ -33,7 +32,7 @@ RULE_FIELDS: Final[dict[str, pa.DataType]] = {
     "day_of_week": pa.int32(),
 }
 
-# Which column is the key of a scope's windows. A transaction without it is in none of the scope's windows.
+# Scope → the column with the key of its windows. A transaction without a key is in none of the scope's windows.
 SCOPE_KEYS: Final[dict[str, str]] = {
     "card": "card_token",
     "merchant": "merchant_id",
@@ -42,7 +41,7 @@ SCOPE_KEYS: Final[dict[str, str]] = {
     "bin": "card_bin",
 }
 
-# What the values of a field can be, where that is known: a condition that asks for others never holds.
+# The possible values of fields, where they are known: a condition that demands others can never be true.
 TEXT_VALUES: Final[dict[str, frozenset[str]]] = {
     "channel": CHANNELS,
     "transaction_type": TRANSACTION_TYPES,
@@ -70,7 +69,7 @@ _KINDS: Final[dict[pa.DataType, Kind]] = {
     pa.float64(): Kind.DOUBLE,
 }
 
-# What a rule of the scope `card` may say of a card's profile: field of card_profile.avsc → what it is.
+# The profile values that rules of the scope `card` may use: field of card_profile.avsc → its kind.
 PROFILE_FIELDS: Final[dict[str, Kind]] = {
     "transactions_30d": Kind.INTEGER,
     "mean_amount_minor_30d": Kind.DOUBLE,
@@ -84,14 +83,14 @@ PROFILE_FIELDS: Final[dict[str, Kind]] = {
     "hours_90d": Kind.INTEGERS,
 }
 PROFILE_SCOPE: Final = "card"
-# The field of card_profile.avsc that says for which UTC day a profile is.
+# The field of card_profile.avsc with the UTC day that a profile is for.
 PROFILE_DAY: Final = "valid_on"
 
 FIELD_KINDS: Final[dict[str, Kind]] = {name: _KINDS[kind] for name, kind in RULE_FIELDS.items()}
 
 
 def profile_name(field: str) -> str:
-    """How a rule names a field of the profile, and the column that holds it."""
+    """The name of a profile field in rules, which is also the name of its column."""
     return f"profile.{field}"
 
 

@@ -1,4 +1,4 @@
-"""Rules as plain values: comparable, picklable, without behaviour that needs a library."""
+"""Rules as plain values: comparable and picklable, without behaviour that needs a library."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,7 +24,7 @@ class Mode(StrEnum):
 
 
 class Aggregate(StrEnum):
-    """What a measure computes over the transactions in its window; the word that a rule says for it."""
+    """What a measure computes over the transactions in its window. The value is the word that rules use."""
 
     COUNT = "count"
     COUNT_DISTINCT = "count distinct"
@@ -43,7 +43,7 @@ class Aggregate(StrEnum):
     SPEED_KMH = "speed_kmh"
 
 
-# Those that look at whole transactions and are written with ``*``.
+# Aggregates of whole transactions, which are written with ``*``.
 OF_TRANSACTIONS: Final = frozenset(
     {
         Aggregate.COUNT,
@@ -63,11 +63,11 @@ class Measure:
     """One number over the window (t − W, t] of a key.
 
     Attributes:
-        name: by which the rule's condition calls it.
+        name: its name in the rule's condition.
         window_us: W, microseconds.
         aggregate: what is computed.
-        field: over which field; None for measures of whole transactions.
-        where: SQL condition on a transaction of the window, None for all of them.
+        field: the field that is aggregated; None for measures of whole transactions.
+        where: SQL condition that selects transactions of the window; None selects all.
     """
 
     name: str
@@ -92,12 +92,12 @@ class Rule:
         rule_id: identity of the rule, over all its versions.
         version: counts up from 1 with every change; part of an alert's identity.
         title: one line for a person.
-        scope: whose windows: ``card``, ``merchant``, ...
+        scope: the kind of key that the windows are of: ``card``, ``merchant``, …
         severity: how urgent.
         mode: live, shadow or paused.
-        measures: what is computed; names are unique within the rule.
-        when: SQL condition over the transaction's fields and the measures' names. Null does not hold.
-        suppress_us: at most one alert a key in any such time, microseconds; None for an alert a hit.
+        measures: numbers over windows; their names are unique within the rule.
+        when: SQL condition over the transaction's fields and the measures' names. Null counts as false.
+        suppress_us: at most one alert per key within this time, microseconds; None for one alert per hit.
         explanation: why it matters and what to do, for a person.
     """
 
@@ -119,5 +119,5 @@ class Rule:
 
     @property
     def suppression_reach_us(self) -> int:
-        """How far back hits decide what becomes of a hit, microseconds."""
+        """How far back other hits decide whether a hit raises an alert, microseconds."""
         return SUPPRESSION_REACH * (self.suppress_us or 0)

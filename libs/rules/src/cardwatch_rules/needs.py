@@ -1,4 +1,4 @@
-"""What rules need of a transaction and of the past to be evaluated."""
+"""The transaction fields and the history that rules need to be evaluated."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.model import Aggregate, Rule
 from cardwatch_rules.sql import names_in
 
-# Fields that a measure looks at although it names none.
+# The fields of aggregates that are written with ``*``.
 FIELDS_OF: Final = {
     Aggregate.DECLINES: ("status",),
     Aggregate.DISTANCE_KM: ("latitude", "longitude"),
@@ -18,7 +18,7 @@ FIELDS_OF: Final = {
 
 
 def fields_used(rules: Sequence[Rule]) -> set[str]:
-    """The transaction fields that rules name: what must be in the frame beside group and event time."""
+    """The transaction fields that rules use: the columns that the frame needs besides group and event time."""
     fields: set[str] = set()
     for rule in rules:
         fields |= names_in(rule.when) - {measure.name for measure in rule.measures} - PROFILE_KINDS.keys()
@@ -32,14 +32,14 @@ def fields_used(rules: Sequence[Rule]) -> set[str]:
 
 
 def uses_profiles(rules: Sequence[Rule]) -> bool:
-    """Whether a rule names a field of the profile: then the frame must have the columns PROFILE_KINDS."""
+    """Whether any rule uses a profile; the frame then needs the columns PROFILE_KINDS."""
     return any(names_in(rule.when) & PROFILE_KINDS.keys() for rule in rules)
 
 
 def reach_us(rule: Rule) -> int:
-    """How far back from a transaction decides what becomes of it, microseconds.
+    """How much history before a transaction decides whether it raises an alert, microseconds.
 
-    A profile is kept with the transactions of its day, at the day's beginning.
+    A profile counts as an arrival at the beginning of its day.
     """
     looks_back = max(rule.longest_window_us, MICROSECONDS_PER_DAY if uses_profiles([rule]) else 0)
     return looks_back + rule.suppression_reach_us

@@ -1,10 +1,10 @@
-"""The profiles of cards, computed from their transactions: for a backtest, which has all of them at hand.
+"""The profiles of cards, computed from their transactions: for backtests, which have all transactions at once.
 
     day          D−91 …          D−31 …         D−2 │ D−1 │  D
     90 days       [──────────────────────────────)   grace   transactions of D see this profile
     30 days                       [──────────────)
 
-Live, the lakehouse makes the same figures from day to day (docs/rules.md defines them).
+In production the lakehouse computes the same values day by day (docs/rules.md defines them).
 """
 
 from typing import Final
@@ -13,14 +13,14 @@ import numpy as np
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
-from cardwatch_rules.expressions import holds, polars_type
+from cardwatch_rules.compiler import evaluate_condition, polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.profiles import ARRIVED
 from cardwatch_rules.windows import Bounds, Ints, count, deviation, largest, total, union
 
 COUNTED: Final = "status = 'approved' and transaction_type <> 'refund'"
 
-# What profiles are made of, beside group and event time.
+# The columns that profiles are computed from, besides group and event time.
 SOURCES: Final = frozenset({"base_amount_minor", "status", "transaction_type", "country", "hour_of_day"})
 
 # How far back from a transaction its profile looks, microseconds: the day itself, the grace, 90 days.
@@ -30,17 +30,17 @@ _BITS: Final = 63
 
 
 def profiles_of(transactions: pl.DataFrame) -> pl.DataFrame:
-    """A profile for each card and UTC day with transactions, where there is one.
+    """A profile for each card and UTC day with transactions, unless the card has no history.
 
     Args:
-        transactions: sorted by (``group``, ``event_time``), a row a transaction, with SOURCES.
+        transactions: sorted by (``group``, ``event_time``), one row per transaction, with SOURCES.
 
     Returns:
         ``group``, ``event_time`` (the beginning of the day that it is for, microseconds), ARRIVED and PROFILE_KINDS.
     """
     day = (pl.col("event_time") // MICROSECONDS_PER_DAY).alias("day")
     asked = transactions.select("group", day).unique(maintain_order=True)
-    counted = transactions.filter(holds(COUNTED, transactions))
+    counted = transactions.filter(evaluate_condition(COUNTED, transactions))
     group, days = asked["group"].to_numpy(), asked["day"].to_numpy()
     history = _History(counted)
     month, quarter = history.bounds(group, days, 30), history.bounds(group, days, 90)
@@ -49,8 +49,9 @@ def profiles_of(transactions: pl.DataFrame) -> pl.DataFrame:
         number = count(bounds, history.all)
         figures[f"transactions_{span}"] = pl.Series(number)
         mean = total(bounds, history.all, history.amounts) / np.maximum(number, 1)
-        figures[f"mean_amount_minor_{span}"] = _where(mean, number > 0)
-        figures[f"stddev_amount_minor_{span}"] = _where(deviation(bounds, history.all, history.amounts), number > 1)
+        figures[f"mean_amount_minor_{span}"] = _null_unless(mean, number > 0)
+        stddev = deviation(bounds, history.all, history.amounts)
+        figures[f"stddev_amount_minor_{span}"] = _null_unless(stddev, number > 1)
     figures["max_amount_minor_90d"] = pl.Series(largest(quarter, history.all, history.amounts))
     figures["active_days_90d"] = pl.Series(count(quarter, history.begins_day))
     figures["countries_90d"] = history.texts(quarter)
@@ -67,7 +68,7 @@ def profiles_of(transactions: pl.DataFrame) -> pl.DataFrame:
 
 
 class _History:
-    """Counted transactions, on one axis of days on which cards cannot touch."""
+    """Counted transactions on one axis of days, on which the days of different cards never meet."""
 
     def __init__(self, counted: pl.DataFrame) -> None:
         self._group = counted["group"].to_numpy()
@@ -82,7 +83,7 @@ class _History:
         self.begins_day = np.r_[True, self._axis[1:] != self._axis[:-1]][: len(self._axis)]
 
     def bounds(self, group: Ints, day: Ints, days: int) -> Bounds:
-        """The transactions of the ``days`` days that end a day before each of the given ones."""
+        """The transactions of the ``days`` days that end one day before each given day."""
 
         def at(of: Ints) -> Ints:
             axis = group * self._stride + np.clip(of - self._origin, 0, self._stride - 1)
@@ -94,7 +95,7 @@ class _History:
         """The countries, sorted, each once."""
         known = self._countries.unique().sort()
         code = self._countries.replace_strict(known, np.arange(len(known)), return_dtype=pl.Int64).to_numpy()
-        # Some 63 countries a word of bits.
+        # 63 countries per word of bits.
         found = [
             _lists(
                 union(bounds, np.where(code // _BITS == word, np.int64(1) << (code % _BITS), 0)), known[word * _BITS :]
@@ -112,11 +113,11 @@ class _History:
 
 
 def _lists(masks: Ints, values: pl.Series) -> pl.Series:
-    """The values whose bits are set."""
+    """For each mask the list of the values whose bits are set."""
     kinds, which = np.unique(masks, return_inverse=True)
     lists = [[value for bit, value in enumerate(values[:_BITS]) if mask >> bit & 1] for mask in kinds.tolist()]
     return pl.Series(lists, dtype=pl.List(values.dtype)).gather(which)
 
 
-def _where(values: np.ndarray, present: np.ndarray) -> pl.Series:
+def _null_unless(values: np.ndarray, present: np.ndarray) -> pl.Series:
     return pl.Series(values).set(pl.Series(~present), None)

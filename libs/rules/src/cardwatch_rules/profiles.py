@@ -1,7 +1,7 @@
-"""What a card usually does, put beside its transactions.
+"""Profiles, the usual behaviour of a card, joined with the card's transactions.
 
-A profile is for the transactions of one UTC day, and arrives like a transaction does: with a time (the day's
-beginning) and perhaps late, perhaps again with other figures. Of several for a day the last to arrive holds.
+A profile is for the transactions of one UTC day. It arrives like a transaction: with a time (the day's beginning),
+perhaps late, and perhaps again with other values. Of several for a day, the last one to arrive is used.
 """
 
 from typing import Final
@@ -9,16 +9,16 @@ from typing import Final
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
-from cardwatch_rules.expressions import polars_type
+from cardwatch_rules.compiler import polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
 
-# Columns of arrivals that only profiles have, beside PROFILE_KINDS: whether a row is one, and when it came.
+# Columns of arrivals besides PROFILE_KINDS: whether a row is a profile, and the order of arrival.
 IS_PROFILE: Final = "is_profile"
 ARRIVED: Final = "arrived"
 
 
 def with_profiles(transactions: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
-    """Transactions with the profiles of their cards on their days, columns PROFILE_KINDS; null where there is none.
+    """Transactions with the columns PROFILE_KINDS of their card's profile for their day; null if there is none.
 
     Args:
         transactions: with ``group`` and ``event_time`` (microseconds); their order stays.
@@ -27,7 +27,7 @@ def with_profiles(transactions: pl.DataFrame, profiles: pl.DataFrame) -> pl.Data
     """
     day = pl.col("event_time") - pl.col("event_time").mod(MICROSECONDS_PER_DAY)
     last = (
-        # Should two of one day come together, the one with more behind it is the later one.
+        # Of two profiles of one day that arrive together, the one of more transactions is the later one.
         profiles.sort(ARRIVED, "profile.transactions_90d", maintain_order=True)
         .unique(["group", "event_time"], keep="last", maintain_order=True)
         .select("group", pl.col("event_time").alias("day"), *PROFILE_KINDS)
@@ -38,5 +38,5 @@ def with_profiles(transactions: pl.DataFrame, profiles: pl.DataFrame) -> pl.Data
 
 
 def no_profiles() -> list[pl.Expr]:
-    """The columns PROFILE_KINDS where there are no profiles."""
+    """The columns PROFILE_KINDS, all null."""
     return [pl.lit(None, dtype=polars_type(kind)).alias(name) for name, kind in PROFILE_KINDS.items()]

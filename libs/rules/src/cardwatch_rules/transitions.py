@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from cardwatch_rules.compiler import NO_LISTS, Lists
 from cardwatch_rules.evaluate import Hits, Ledger, evaluate
-from cardwatch_rules.expressions import NO_LISTS, Lists
 from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.needs import uses_profiles
@@ -66,13 +66,13 @@ def transitions(
     """What the new ones among a scope's transactions change.
 
     Args:
-        arrivals: a row an arrival, unsorted, duplicates included, with the columns ``group`` (int64, the keys from 0),
+        arrivals: one row per arrival, unsorted, duplicates included, with the columns ``group`` (int64, keys from 0),
             ``event_time`` and ``raw_broker_time`` (int64, microseconds), ``transaction_id``, ``is_new`` (it came with
             this batch), ``evaluate_from`` (int64, microseconds: earlier ones are only history), and the fields that
             the rules use. Profiles of cards may be among them (``profiles``), as rows with IS_PROFILE.
         rules: rules of this scope; paused ones are left out.
         lists: what ``in list('name')`` looks into.
-        ledger: where a rule that fails is written down; without one its error is raised.
+        ledger: takes the failures of rules; without a ledger they are raised.
     """
     active = [rule for rule in rules if rule.mode is not Mode.PAUSED]
     if not active or arrivals.is_empty():
@@ -150,7 +150,7 @@ def decide(
 
 
 def deduplicate(arrivals: pl.DataFrame) -> pl.DataFrame:
-    """One row a transaction, sorted by (group, event time).
+    """One row per transaction, sorted by (group, event time).
 
     It is new only if all its arrivals are. Should arrivals of one ``transaction_id`` differ, which is a producer's
     defect, the one with the smallest event time, then content, stands, whatever order they came in.

@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 _EXPANSION: Final = 4_000_000
 
 # Looking at a row of a window costs about as much as this part of a step down the wavelet matrix for a window.
-_ROWS_A_LEVEL: Final = 2
+_ROWS_PER_LEVEL: Final = 2
 
 # Mean radius of the earth, kilometres (IUGG: (2a + b) / 3 of WGS 84).
 EARTH_RADIUS_KM: Final = 6371.0088
@@ -101,7 +101,7 @@ def count_distinct(bounds: Bounds, included: Bools, codes: Ints, previous: Ints 
     previous = previous_occurrence(included, codes) if previous is None else previous
     lengths = bounds.after - bounds.first
     levels = max(1, len(codes).bit_length())
-    if int(lengths.sum()) > _ROWS_A_LEVEL * levels * (len(lengths) + len(codes)):
+    if int(lengths.sum()) > _ROWS_PER_LEVEL * levels * (len(lengths) + len(codes)):
         # An excluded row counts for no window, so it lies behind every border.
         return _count_below(bounds, np.where(included, previous + 1, len(codes) + 1), bounds.first + 1)
     return _count_fresh(bounds, included, previous)

@@ -1,4 +1,4 @@
-"""What a rule has hit among the transactions of a piece, as alerts."""
+"""The hits of a rule in a chunk of transactions, as alerts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -8,14 +8,14 @@ import polars as pl
 from cardwatch_contracts.identity import alert_ids
 
 from cardwatch_rules.backtest.period import Period
+from cardwatch_rules.compiler import polars_type
 from cardwatch_rules.evaluate import Hits
-from cardwatch_rules.expressions import polars_type
+from cardwatch_rules.measures import measure_kind
 from cardwatch_rules.model import Measure, Rule
-from cardwatch_rules.parse import measure_kind
 from cardwatch_rules.suppress import ALERTS, classify
 from cardwatch_rules.transitions import RAISED, SUPPRESSED
 
-# Present where transactions have labels.
+# The column with the labels; absent if transactions have none.
 IS_FRAUD: Final = "is_fraud"
 
 COLUMNS: Final[Mapping[str, pl.DataType]] = {
@@ -34,8 +34,8 @@ def alerts_of(transactions: pl.DataFrame, hits: Hits, key: str, period: Period) 
     """The alerts of a rule in a period, suppressed ones included: COLUMNS, then the measures.
 
     Args:
-        transactions: the frame that was evaluated; its ``is_fraud`` is taken over where it has one.
-        hits: from so long before the period on that suppression in it is decided.
+        transactions: the frame that was evaluated; its column ``is_fraud`` is kept if there is one.
+        hits: they begin far enough before the period to decide on suppression within it.
         key: the column of the rule's key.
     """
     rule = hits.rule
@@ -45,7 +45,7 @@ def alerts_of(transactions: pl.DataFrame, hits: Hits, key: str, period: Period) 
     if rule.suppress_us is not None:
         by = classify(found["group"].to_numpy(), found["event_time"].to_numpy(), rule.suppress_us)
     inside = found.select(period.holds(pl.col("event_time")).arg_true()).to_series().to_numpy()
-    # Identities cost more than the rest: only of what is told, and of what suppresses it.
+    # Alert ids cost more than the rest: only those of the period's alerts and of the alerts that suppress them.
     suppressor = by[inside]
     suppressed = pl.Series(suppressor != ALERTS)
     suppressor = np.where(suppressor != ALERTS, suppressor, inside)
@@ -71,7 +71,7 @@ def alerts_of(transactions: pl.DataFrame, hits: Hits, key: str, period: Period) 
 
 
 def no_alerts(rule: Rule, *, labelled: bool) -> pl.DataFrame:
-    """The frame of a rule that has hit nothing."""
+    """The frame of a rule without hits."""
     labels = {IS_FRAUD: pl.Boolean()} if labelled else {}
     return pl.DataFrame(schema={**COLUMNS, **labels, **{name: kind for _, name, kind in measure_columns(rule)}})
 
@@ -84,7 +84,7 @@ def measure_columns(rule: Rule) -> Iterator[tuple[Measure, str, pl.DataType]]:
 
 
 def table(alerts: list[pl.DataFrame]) -> pl.DataFrame:
-    """The alerts of some rules, of one at least, by time: COLUMNS, then a column a measure, null for other rules.
+    """The alerts of one or more rules by time: COLUMNS, then one column per measure, null for other rules.
 
     ``event_time`` is a timestamp (microseconds, UTC). Measures of one name and different types become the wider type,
     text where one of them is text.

@@ -1,7 +1,7 @@
-"""A scope's transactions in pieces that fit the memory and a processor's cache.
+"""A scope's transactions in chunks that fit into memory and a processor's cache.
 
-A piece holds whole keys, so pieces are evaluated one by one, in any order and at once, with the result of one
-evaluation over all. Only the order of the rows is made for all of them; columns are gathered piece by piece.
+A chunk holds whole keys, so chunks can be evaluated in any order and in parallel, with the result of one evaluation
+over all. Only the order of the rows is computed for all of them; columns are gathered chunk by chunk.
 """
 
 from typing import Final
@@ -11,21 +11,21 @@ import polars as pl
 
 from cardwatch_rules.windows import Bools, Ints
 
-# What `windows.Timeline` can hold, less a margin: groups times their span.
+# The longest axis that `windows.Timeline` can have (groups times their time span), with a margin.
 _AXIS: Final = 2**62
 
 
 class Chunks:
-    """The pieces of a frame; index them from 0 to ``len`` − 1."""
+    """The chunks of a frame, by index from 0 to ``len`` − 1."""
 
     def __init__(self, transactions: pl.DataFrame, key: str, rows_at_most: int, longest_window_us: int) -> None:
         """
         Args:
-            transactions: a row a ``transaction_id``, unsorted, with ``event_time`` (int64, microseconds) and the key's
-                column, which has no nulls.
+            transactions: one row per ``transaction_id``, unsorted, with ``event_time`` (int64, microseconds) and the
+                column of the key, which has no nulls.
             key: column whose values are the groups.
-            rows_at_most: rows of a piece, unless a single key has more.
-            longest_window_us: of the rules that will be evaluated, microseconds.
+            rows_at_most: rows per chunk, unless a single key has more.
+            longest_window_us: the longest window of the rules to evaluate, microseconds.
         """
         self._transactions = transactions
         codes: Ints = transactions[key].to_arrow().dictionary_encode().indices.to_numpy(zero_copy_only=False)
@@ -41,14 +41,14 @@ class Chunks:
         return len(self._cuts) - 1
 
     def __getitem__(self, number: int) -> pl.DataFrame:
-        """One piece: sorted by (``group``, ``event_time``, ``transaction_id``), groups numbered from 0."""
+        """One chunk: sorted by (``group``, ``event_time``, ``transaction_id``), groups numbered from 0."""
         part = slice(int(self._cuts[number]), int(self._cuts[number + 1]))
         codes = self._codes[part]
-        piece: pl.DataFrame = self._transactions[self._order[part]]
-        return piece.with_columns(group=pl.Series(codes - codes[0], dtype=pl.Int64))
+        chunk: pl.DataFrame = self._transactions[self._order[part]]
+        return chunk.with_columns(group=pl.Series(codes - codes[0], dtype=pl.Int64))
 
     def _sort_ties(self, times: Ints) -> None:
-        """Order by transaction id what has the same key and time: few rows, so that few texts are compared."""
+        """Order rows with the same key and time by transaction id; these are few, so few texts are compared."""
         same = (self._codes[1:] == self._codes[:-1]) & (times[1:] == times[:-1])
         if not same.any():
             return
@@ -60,7 +60,7 @@ class Chunks:
         self._order[tied] = rows[by.select(pl.arg_sort_by("code", "time", "identity")).to_series().to_numpy()]
 
     def _cut(self, rows_at_most: int, groups_at_most: int) -> Ints:
-        """Where pieces begin, and the end: each as many whole groups as it may have."""
+        """The first row of each chunk, and the end; each chunk takes as many whole groups as fit."""
         if not len(self._codes):
             return np.zeros(1, dtype=np.int64)
         first: Bools = np.r_[True, self._codes[1:] != self._codes[:-1]]

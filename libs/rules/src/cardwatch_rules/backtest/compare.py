@@ -11,14 +11,14 @@ from cardwatch_rules.transitions import RAISED
 
 
 class Difference(NamedTuple):
-    """What becomes of one rule's raised alerts; alerts are the same if they are of the same transaction.
+    """How the raised alerts of one rule differ; alerts are the same if they have the same transaction.
 
     Attributes:
-        rule_id: of both versions.
-        gained: raised by the new one only, as in ``alerts.alerts_of``.
-        lost: raised by the old one only.
-        kept: how many both raise.
-        suppressed: how many of the lost ones the new rule still hits, but suppresses.
+        rule_id: id of both versions.
+        gained: alerts that only the new version raises, as in ``alerts.alerts_of``.
+        lost: alerts that only the old version raises.
+        kept: number of alerts that both raise.
+        suppressed: number of lost alerts that the new version suppresses.
     """
 
     rule_id: str

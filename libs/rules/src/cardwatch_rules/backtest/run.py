@@ -1,7 +1,7 @@
-"""Rules over transactions of the past: scope after scope, in pieces, over threads.
+"""Rules over transactions of the past: scope after scope, in chunks, in threads.
 
-Memory: ``rows_at_once`` transactions with the fields that the rules use, what the evaluator makes of a piece for each
-thread, and the hits. Where there are more transactions, they are read again for each part of the keys.
+Memory: ``rows_at_once`` transactions with the fields that the rules use, the evaluator's columns of a chunk for each
+thread, and the hits. If there are more transactions, they are read again for each part of the keys.
 """
 
 from collections import defaultdict
@@ -25,20 +25,20 @@ from cardwatch_rules.profiles import with_profiles
 
 THREADS: Final = 2
 ROWS_AT_ONCE: Final = 8_000_000
-ROWS_A_CHUNK: Final = 250_000
+ROWS_PER_CHUNK: Final = 250_000
 
-# Told how many rows are done of how many; rows of several scopes count several times.
+# Called with the number of rows done and of all rows; a row counts once per scope.
 OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The result.
+    """The result of a backtest.
 
     Attributes:
-        alerts: for each rule its alerts in the period, see ``alerts.alerts_of``.
-        days: a row a UTC day of the period that has transactions: ``day`` (days since epoch), ``transactions``,
-            and ``fraud`` where they have labels.
+        alerts: rule → its alerts in the period, see ``alerts.alerts_of``.
+        days: one row per UTC day of the period that has transactions: ``day`` (days since epoch), ``transactions``,
+            and ``fraud`` if they have labels.
     """
 
     alerts: Mapping[Rule, pl.DataFrame]
@@ -51,22 +51,22 @@ class Backtest:
 
     @property
     def transactions(self) -> int:
-        """How many lie in the period."""
+        """The number of transactions in the period."""
         return int(self.days["transactions"].sum())
 
     @property
     def fraud(self) -> int:
-        """How many of them are labelled as fraud."""
+        """The number of these that are labelled as fraud."""
         return int(self.days["fraud"].sum()) if self.labelled else 0
 
 
 def history_us(rules: Sequence[Rule]) -> int:
-    """How far before a period transactions matter to its alerts."""
+    """How far before a period transactions can influence its alerts, microseconds."""
     return max((_history_us(rule) for rule in rules), default=0)
 
 
 def fields_read(rules: Sequence[Rule]) -> set[str]:
-    """The transaction fields that a backtest of the rules looks at, beside identity and time."""
+    """The transaction fields that a backtest of the rules needs, besides id and time."""
     keys = {SCOPE_KEYS[rule.scope] for rule in rules}
     return fields_used(rules) | keys | (SOURCES if uses_profiles(rules) else frozenset())
 
@@ -83,17 +83,17 @@ def backtest(
     *,
     threads: int = THREADS,
     rows_at_once: int = ROWS_AT_ONCE,
-    rows_a_chunk: int = ROWS_A_CHUNK,
+    rows_per_chunk: int = ROWS_PER_CHUNK,
     on_progress: OnProgress = lambda _done, _total: None,
 ) -> Backtest:
     """Evaluate rules over all transactions of a period.
 
     Args:
-        transactions: a row a ``transaction_id``, in any order, with ``event_time`` (int64, microseconds), the fields
-            that the rules use and their scopes' keys, and ``is_fraud`` (boolean) where there are labels; from
+        transactions: one row per ``transaction_id``, in any order, with ``event_time`` (int64, microseconds), the
+            fields that the rules use, their scopes' keys, and ``is_fraud`` (boolean) if there are labels; from
             ``history_us`` before the period on.
-        rules: may repeat themselves; a rule is evaluated once.
-        lists: what ``in list('name')`` looks into.
+        rules: the rules; one that is repeated is evaluated once.
+        lists: the lists for ``in list('name')``.
 
     Profiles of cards are computed from the transactions, which must then have ``profile_history.SOURCES`` too.
     """
@@ -103,7 +103,7 @@ def backtest(
     found: defaultdict[Rule, list[pl.DataFrame]] = defaultdict(list)
     rows = int(transactions.select(pl.len()).collect().item())
     if rows <= rows_at_once:
-        # Read once, and not again for each scope.
+        # Read once instead of once per scope.
         transactions = transactions.collect().rechunk().lazy()
     days = _days(transactions, period)
     labelled = "fraud" in days.columns
@@ -112,7 +112,7 @@ def backtest(
         for number, (scope, some) in enumerate(by_scope.items(), start=1):
             testing = _Testing(SCOPE_KEYS[scope], tuple(some), period, lists or {})
             for frame in _parts(transactions, testing, labelled, -(-rows // rows_at_once)):
-                chunks = Chunks(frame, testing.key, rows_a_chunk, max(rule.longest_window_us for rule in some))
+                chunks = Chunks(frame, testing.key, rows_per_chunk, max(rule.longest_window_us for rule in some))
                 for height, alerts in pool.map(lambda at, c=chunks, t=testing: t(c[at]), range(len(chunks))):
                     for rule, some_alerts in alerts:
                         found[rule].append(some_alerts)
@@ -133,7 +133,7 @@ def backtest(
 
 @dataclass(frozen=True, slots=True)
 class _Testing:
-    """What is done with a piece of a scope's transactions."""
+    """The evaluation of one scope's rules, applied to each chunk of its transactions."""
 
     key: str
     rules: tuple[Rule, ...]
@@ -141,7 +141,7 @@ class _Testing:
     lists: Mapping[str, frozenset[str]]
 
     def __call__(self, transactions: pl.DataFrame) -> tuple[int, list[tuple[Rule, pl.DataFrame]]]:
-        # What suppresses an alert of the period may lie before it.
+        # An alert of the period may be suppressed by one before it.
         asked = self.period.with_history(max(rule.suppression_reach_us for rule in self.rules))
         rows = transactions.select(asked.holds(pl.col("event_time")).arg_true().cast(pl.Int64)).to_series().to_numpy()
         if uses_profiles(self.rules):
@@ -155,7 +155,7 @@ class _Testing:
 
 
 def _parts(transactions: pl.LazyFrame, testing: _Testing, labelled: bool, number: int) -> Iterator[pl.DataFrame]:
-    """The transactions that a scope's rules look at, in parts of whole keys."""
+    """The transactions that a scope's rules need, in parts of whole keys."""
     names = {
         "transaction_id",
         "event_time",

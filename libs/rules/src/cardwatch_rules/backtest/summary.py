@@ -1,9 +1,9 @@
-"""A backtest in numbers for a person.
+"""The numbers of a backtest for a person.
 
 Precision and recall are per transaction: precision is the share of transactions with a raised alert that are labelled
 as fraud, recall the share of transactions labelled as fraud that have a raised alert. A rule with suppression raises
 one alert for many transactions of an attack, so there is also the recall of hits: with an alert, raised or suppressed.
-A rule that cannot see an attack in its first transaction cannot reach a recall of 1.
+A rule that cannot detect an attack by its first transaction cannot reach a recall of 1.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ TOP_KEYS: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one rule, or of all together (where a transaction with alerts of several rules counts once in the shares).
+    """Numbers of one rule, or of all together (a transaction with alerts of several rules counts once in the shares).
 
     Attributes:
-        alerts: raised.
-        suppressed: hits that another alert suppresses.
-        keys: how many different keys have a raised alert.
-        alerts_a_day: raised, over the calendar days (UTC) from the first to the last transaction of the period.
+        alerts: raised alerts.
+        suppressed: hits that are counted on another alert.
+        keys: number of keys with a raised alert.
+        alerts_a_day: raised alerts per calendar day (UTC) from the first to the last transaction of the period.
         alert_rate: share of the period's transactions with a raised alert.
         precision: share of these that are fraud; None without labels, or without alerts.
         recall: share of fraud with a raised alert; None without labels, or without fraud.
@@ -52,7 +52,7 @@ class RuleSummary:
 
     Attributes:
         top_keys: the keys with the most raised alerts, most first, with their number.
-        by_day: columns ``day`` (days since epoch) and ``alerts``, a row a day with raised alerts.
+        by_day: columns ``day`` (days since epoch) and ``alerts``, one row per day with raised alerts.
     """
 
     rule: Rule
@@ -66,9 +66,9 @@ class Summary:
     """A backtest's figures.
 
     Attributes:
-        rules: in the order asked for.
-        together: of all of them; ``keys`` counts a card and a merchant as two.
-        days: how many calendar days (UTC) the transactions of the period span.
+        rules: the rules in the order that was asked for.
+        together: all of them together; ``keys`` counts a card and a merchant as two.
+        days: the number of calendar days (UTC) that the transactions of the period span.
     """
 
     rules: tuple[RuleSummary, ...]

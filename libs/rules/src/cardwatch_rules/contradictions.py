@@ -1,7 +1,7 @@
-"""Conditions that can never hold: ``payments >= 5 and payments < 3``, ``channel = 'POS'``.
+"""Conditions that can never be true: ``payments >= 5 and payments < 3``, ``channel = 'POS'``.
 
-Sound, not complete: what is reported can never hold; much that cannot hold is not found. A condition is taken apart
-into the alternatives of its ``or``; within one, what its comparisons with literals demand of a name is intersected.
+Sound, not complete: what is reported can never be true; much that cannot be true is not found. A condition is expanded
+into the alternatives of its ``or``; within each, what the comparisons with literals demand of a name is intersected.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,17 @@ from typing import Any, Final
 
 from sqlglot import exp
 
-from cardwatch_rules.sql import Kind, literal, name_of, parse_sql
+from cardwatch_rules.sql import literal, name_of, parse_sql
+from cardwatch_rules.type_check import Kind
 
-_MOST_ALTERNATIVES: Final = 64
+_MAX_ALTERNATIVES: Final = 64
 _FLIPPED: Final = {exp.LT: exp.GT, exp.GT: exp.LT, exp.LTE: exp.GTE, exp.GTE: exp.LTE, exp.EQ: exp.EQ, exp.NEQ: exp.NEQ}
 _NEGATED: Final = {exp.LT: exp.GTE, exp.GT: exp.LTE, exp.LTE: exp.GT, exp.GTE: exp.LT, exp.EQ: exp.NEQ, exp.NEQ: exp.EQ}
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a name can be: numbers from ``low`` to ``high``, or one of ``values``."""
+    """The values that a name can have: numbers from ``low`` to ``high``, or one of ``values``."""
 
     kind: Kind
     low: float = -inf
@@ -28,11 +29,11 @@ class Domain:
     values: frozenset[str] | None = None
 
 
-def never_holds(text: str, domains: Mapping[str, Domain]) -> str | None:
-    """Why a condition can never hold, as a sentence; None where no reason is found."""
+def find_contradiction(text: str, domains: Mapping[str, Domain]) -> str | None:
+    """The reason why a condition can never be true, as a sentence; None if none is found."""
     reasons = []
     for number, alternative in enumerate(_alternatives(parse_sql(text), positive=True)):
-        if number >= _MOST_ALTERNATIVES:
+        if number >= _MAX_ALTERNATIVES:
             return None
         reason = _contradiction(alternative, domains)
         if reason is None:
@@ -41,7 +42,7 @@ def never_holds(text: str, domains: Mapping[str, Domain]) -> str | None:
     return "; ".join(dict.fromkeys(reasons)) or None
 
 
-_Atom = tuple[Any, bool]  # a part of the condition, and whether it or its contrary is demanded
+_Atom = tuple[Any, bool]  # a part of the condition, and whether it must be true or false
 
 
 def _alternatives(node: Any, *, positive: bool) -> Iterator[list[_Atom]]:
@@ -65,7 +66,7 @@ def _contradiction(atoms: list[_Atom], domains: Mapping[str, Domain]) -> str | N
     for node, positive in atoms:
         if isinstance(node, exp.Boolean | exp.Null):
             if isinstance(node, exp.Null) or bool(node.this) is not positive:
-                return f"`{node.sql(dialect='duckdb')}` stands there in place of a condition"
+                return f"it demands that `{node.sql(dialect='duckdb')}` is {'true' if positive else 'false'}"
             continue
         for name, operator, value in _comparisons(node, positive):
             domain = domains.get(name)
@@ -79,7 +80,7 @@ def _contradiction(atoms: list[_Atom], domains: Mapping[str, Domain]) -> str | N
 
 
 def _comparisons(node: Any, positive: bool) -> Iterator[tuple[str, type, Any]]:
-    """(name, operator, value or set of values) that a part demands; nothing where it is of another form."""
+    """(name, operator, value or set of values) that a part demands; nothing for a part of another form."""
     if isinstance(node, exp.Between) and positive and isinstance(node.this, exp.Column):
         for border, bound in ((exp.GTE, node.args["low"]), (exp.LTE, node.args["high"])):
             if (value := literal(bound)) is not None:
@@ -97,11 +98,11 @@ def _comparisons(node: Any, positive: bool) -> Iterator[tuple[str, type, Any]]:
 
 @dataclass
 class _Demand:
-    """What is demanded of one name."""
+    """What the parts of an alternative demand of one name, intersected."""
 
     name: str
     domain: Domain
-    said: list[str] = field(default_factory=list)
+    parts: list[str] = field(default_factory=list)
     low: float = -inf
     high: float = inf
     values: frozenset[Any] | None = None
@@ -112,7 +113,7 @@ class _Demand:
         self.low, self.high, self.values = self.domain.low, self.domain.high, self.domain.values
 
     def add(self, operator: type, value: Any, text: str) -> None:
-        self.said.append(text)
+        self.parts.append(text)
         if operator is exp.In or operator is exp.EQ:
             allowed = value if operator is exp.In else frozenset({value})
             self.values = allowed if self.values is None else self.values & allowed
@@ -150,12 +151,12 @@ class _Demand:
 
     @property
     def sentence(self) -> str:
-        said = " and ".join(f"`{text}`" for text in dict.fromkeys(self.said))
+        demanded = " and ".join(f"`{text}`" for text in dict.fromkeys(self.parts))
         if self.domain.values is not None:
-            return f"{said} can never be, `{self.name}` is one of {', '.join(sorted(self.domain.values))}"
+            return f"{demanded} is impossible, `{self.name}` is one of {', '.join(sorted(self.domain.values))}"
         if (self.domain.low, self.domain.high) != (-inf, inf):
-            return f"{said} can never be, `{self.name}` is {_range(self.domain)}"
-        return f"{said} cannot both be" if len(self.said) > 1 else f"{said} can never be"
+            return f"{demanded} is impossible, `{self.name}` is {_range(self.domain)}"
+        return f"{demanded} is impossible"
 
 
 def _range(domain: Domain) -> str:

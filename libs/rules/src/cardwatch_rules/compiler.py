@@ -1,4 +1,4 @@
-"""SQL conditions compiled to Polars expressions; what they mean is docs/rules.md."""
+"""SQL conditions compiled to Polars expressions; docs/rules.md says what they mean."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,7 +7,8 @@ import polars as pl
 from cardwatch_contracts.errors import ConfigurationError
 from sqlglot import exp
 
-from cardwatch_rules.sql import Kind, list_of, literal, name_of, parse_sql
+from cardwatch_rules.sql import list_of, literal, name_of, parse_sql
+from cardwatch_rules.type_check import Kind
 
 Lists = Mapping[str, frozenset[str]]
 
@@ -31,22 +32,22 @@ def compile_sql(text: str, lists: Lists = NO_LISTS, columns: Mapping[str, str] |
     """The Polars expression of a checked SQL expression.
 
     Args:
-        lists: what ``in list('name')`` looks into; a list that is not there holds nothing.
+        lists: the lists for ``in list('name')``; an unknown list is empty.
         columns: name in the expression → column of the frame, where they differ.
 
     Raises:
-        ConfigurationError: it is no SQL expression, or was never checked.
+        ConfigurationError: it is not an SQL expression, or uses something that rules may not use.
     """
     return _Compiler(lists, columns or {}).expression(parse_sql(text))
 
 
-def holds(text: str, frame: pl.DataFrame, lists: Lists = NO_LISTS) -> pl.Series:
-    """Where the condition is true, as a boolean column of the frame's length; null does not hold."""
-    return condition(frame, [compile_sql(text, lists)])[0]
+def evaluate_condition(text: str, frame: pl.DataFrame, lists: Lists = NO_LISTS) -> pl.Series:
+    """Whether a condition is true, as a boolean column of the frame's length; null counts as false."""
+    return evaluate_conditions(frame, [compile_sql(text, lists)])[0]
 
 
-def condition(frame: pl.DataFrame, expressions: list[pl.Expr]) -> list[pl.Series]:
-    """Where conditions are true, as boolean columns of the frame's length; null does not hold."""
+def evaluate_conditions(frame: pl.DataFrame, expressions: list[pl.Expr]) -> list[pl.Series]:
+    """Whether conditions are true, as boolean columns of the frame's length; null counts as false."""
     found = frame.select(
         # A condition over constants only would have one value for all rows, and null no type.
         (pl.repeat(value=True, n=pl.len()) & expression.cast(pl.Boolean).fill_null(value=False)).alias(str(at))
@@ -126,8 +127,8 @@ class _Compiler:
             return value.is_in(pl.Series(sorted(self._lists.get(name, ())), dtype=pl.String).implode())
         inside = node.args.get("field")
         if isinstance(inside, exp.Column):
-            held = self.expression(inside)
-            return pl.when(held.is_not_null()).then(value.is_in(held))
+            values = self.expression(inside)
+            return pl.when(values.is_not_null()).then(value.is_in(values))
         return value.is_in([literal(one) for one in node.expressions])
 
     def _case(self, node: Any) -> pl.Expr:
