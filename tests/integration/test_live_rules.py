@@ -112,7 +112,7 @@ def test_a_change_acts_at_once(detector: Any, stores: Stores) -> None:
     # A broken rule is set aside, and says so; the others go on.
     apply(stores, TOO_LONG)
     detector.wait_for(lambda: state(stores, "too-long") == "set_aside", "state of the broken rule")
-    assert "the scope card keeps 30h" in stores.statuses.read()["too-long"]["live"].error
+    assert "the horizon of the scope card is 30h" in stores.statuses.read()["too-long"]["live"].error
     seconds_until(detector, lambda: detector.pay(6, 6, card="a", merchant="y"), ("three", "t6", "raised"))
 
     # Another version is another alert; a paused rule is silent; a list is looked into as it is now.
