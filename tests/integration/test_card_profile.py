@@ -1,8 +1,5 @@
 """Profiles on real Spark, Delta and broker: a late transaction, and a kill between the table's commit and the topic."""
 
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +12,14 @@ import pytest
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import CARD_PROFILES, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Decoder
-from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
 from confluent_kafka import Producer
 from deltalake import DeltaTable, write_deltalake
 from support import partial_lakehouse
-from support.topics import messages
+from support.kafka import read_messages
+from support.platforms import Platform
+from support.processes import ServiceProcess, service_environment
+from support.records import enriched_record
 
 pytestmark = pytest.mark.integration
 
@@ -34,41 +33,26 @@ def day(number: int) -> date:
     return FIRST + timedelta(days=number)
 
 
-class Lakehouse:
+class Lakehouse(ServiceProcess):
     """A lakehouse process of the test's own, that makes profiles; silver is written by the test, as if by the topic."""
 
-    def __init__(self, platform: Any, prefix: str, directory: Path) -> None:
-        self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, platform: Platform, prefix: str, directory: Path) -> None:
+        self._tables_dir = directory / "tables"
         self._numbers = 0
-        self._environment = {
-            **os.environ,
-            **platform.environment(),
-            "CARDWATCH_TOPIC_PREFIX": prefix,
-            "CARDWATCH_METRICS_PORT": "0",
-            "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(directory / "tables"),
+        settings = {
+            "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(self._tables_dir),
             "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(directory / "checkpoints"),
             "CARDWATCH_LAKEHOUSE_PROFILES_TRIGGER": "1s",
             "CARDWATCH_LAKEHOUSE_PROFILES_DAYS_KEPT": str(DAYS_KEPT),
         }
-
-    def start(self) -> None:
         # What follows silver as well would take the processor.
         command = [sys.executable, partial_lakehouse.__file__, GOLD_CARD_PROFILE.name]
         command += ["--make", SILVER_TRANSACTIONS.name, GOLD_CARD_DAYS.name, "--few-rows"]
-        with (self._directory / "lakehouse.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
-
-    def kill(self) -> None:
-        """SIGKILL for the driver and its JVM at once."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        environment = service_environment(platform, prefix, **settings)
+        super().__init__(command, environment, directory / "lakehouse.log", wait_seconds=WAIT_SECONDS)
 
     def table(self, table: Table) -> DeltaTable:
-        return DeltaTable(table.path(str(self._directory / "tables")))
+        return DeltaTable(table.path(str(self._tables_dir)))
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.table(table).to_pyarrow_table().to_pylist()
@@ -84,45 +68,30 @@ class Lakehouse:
             rows.append({"transaction_id": f"t{self._numbers}", **transaction})
         write_deltalake(silver, pa.Table.from_pylist(rows, schema=schema), mode="append")
 
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not condition():
-            assert self._process is not None
-            assert self._process.poll() is None, f"the lakehouse ended: {self.log()}"
-            assert time.monotonic() < deadline, f"no {what} within {WAIT_SECONDS:.0f} s: {self.log()}"
-            time.sleep(0.2)
-
-    def log(self) -> str:
-        return (self._directory / "lakehouse.log").read_text(errors="replace")[-4000:]
-
 
 @pytest.fixture
-def lakehouse(platform: Any, topic_prefix: str, tmp_path: Path) -> Iterator[Lakehouse]:
+def lakehouse(platform: Platform, topic_prefix: str, tmp_path: Path) -> Iterator[Lakehouse]:
     made = Lakehouse(platform, topic_prefix, tmp_path)
     yield made
     made.kill()
 
 
 @pytest.fixture
-def published(platform: Any, topic_prefix: str) -> Callable[[], list[Any]]:
+def published(platform: Platform, topic_prefix: str) -> Callable[[], list[Any]]:
     """All messages of the topic so far."""
-    return lambda: messages(platform.bootstrap_servers, CARD_PROFILES.name(topic_prefix))
+    return lambda: read_messages(platform.bootstrap_servers, CARD_PROFILES.name(topic_prefix))
 
 
 def transaction(card: str, on: date, amount: int, hour: int = 12, **fields: Any) -> dict[str, Any]:
     at = datetime(on.year, on.month, on.day, hour, 30, tzinfo=UTC)
-    made_up = made_up_transaction(0, 0)
-    times = ("raw_broker_time", "enriched_at")
-    record = {name: value for name, value in made_up.items() if name not in ("transaction_id", *times)}
+    times = ("transaction_id", "raw_broker_time", "enriched_at")
+    record = {name: value for name, value in enriched_record().items() if name not in times}
     return record | {
         "event_time": at,
         "event_date": on,
         "hour_of_day": hour,
         "card_token": card,
         "base_amount_minor": amount,
-        "status": "approved",
-        "transaction_type": "purchase",
-        "country": "DE",
         **fields,
     }
 
@@ -149,7 +118,7 @@ def profile(valid_on: date, count: int, mean: float, deviation: float | None, mo
 
 
 def test_tables_and_topic_after_a_late_transaction_and_a_kill(
-    platform: Any, topic_prefix: str, lakehouse: Lakehouse, published: Callable[[], list[Any]], tmp_path: Path
+    platform: Platform, topic_prefix: str, lakehouse: Lakehouse, published: Callable[[], list[Any]], tmp_path: Path
 ) -> None:
     decode = Decoder("card_profile", ConfluentRegistry(platform.registry_url))
 
@@ -171,7 +140,9 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
 
     # Day 0 ── 1 ── 2 ── 3 ── 4 00:30          settled: days 0 to 2, though day 4 has begun
     lakehouse.start()
-    lakehouse.wait((tmp_path / "checkpoints" / GOLD_CARD_PROFILE.name / "commits" / "0").exists, "first look at silver")
+    lakehouse.wait_for(
+        (tmp_path / "checkpoints" / GOLD_CARD_PROFILE.name / "commits" / "0").exists, "first look at silver"
+    )
     lakehouse.add(
         transaction(CARD, day(0), 1000, hour=9),
         transaction(CARD, day(1), 3000, hour=20, country="FR"),
@@ -188,7 +159,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
         (CARD, day(4)): profile(day(4), 2, 2000.0, deviation, 3000, 2, ["DE", "FR"], [9, 20]),
         (OTHER, day(4)): profile(day(4), 1, 700.0, None, 700, 1, ["DE"], [12]),
     }
-    lakehouse.wait(lambda: len(published()) >= len(first), "first profiles")
+    lakehouse.wait_for(lambda: len(published()) >= len(first), "first profiles")
     assert in_table() == first
     assert {(card, valid_on): record for card, valid_on, record in in_topic()} == first
     assert len(in_topic()) == len(first)
@@ -199,7 +170,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
     platform.pause_broker()
     try:
         lakehouse.add(transaction(OTHER, day(1), 300, hour=3), transaction(CARD, day(4), 1, hour=1))
-        lakehouse.wait(lambda: (CARD, day(5)) in in_table(), "commit of the table")
+        lakehouse.wait_for(lambda: (CARD, day(5)) in in_table(), "commit of the table")
         lakehouse.kill()
     finally:
         platform.resume_broker()
@@ -217,7 +188,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
 
     # Only what has changed is published, once more than never.
     lakehouse.start()
-    lakehouse.wait(lambda: len(published()) >= len(first) + len(second), "profiles after the kill")
+    lakehouse.wait_for(lambda: len(published()) >= len(first) + len(second), "profiles after the kill")
     assert in_table() == now
     told = in_topic()
     later = [entry for entry in told if first.get(entry[:2]) != entry[2]]
@@ -227,7 +198,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
 
     # A late transaction alone: its card's profiles over its day, and no others.
     lakehouse.add(transaction(OTHER, day(2), 100))
-    lakehouse.wait(lambda: len(published()) >= len(told) + 2, "profiles after a late transaction")
+    lakehouse.wait_for(lambda: len(published()) >= len(told) + 2, "profiles after a late transaction")
     figures = (3, 1100.0 / 3, (560_000.0 / 6) ** 0.5, 700, 2, ["DE"], [3, 12])
     third = {(OTHER, valid_on): profile(valid_on, *figures) for valid_on in (day(4), day(5))}
     assert in_table() == now | third

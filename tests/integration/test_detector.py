@@ -44,11 +44,11 @@ def detector(start_detector: Callable[..., Any], tmp_path: Path) -> Any:
 @pytest.mark.timeout(400)
 def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     # None of these may hold up what comes after them.
-    good = detector.made_up(0, 0, "a", amount=1)
+    good = detector.encode_payment(0, 0, "a", amount=1)
     detector.send(
         b"",
         b"{}",
-        HEADER.pack(0, detector.schema_id) + b"\xff\xff",
+        HEADER.pack(0, detector.topics.schema_id(TRANSACTIONS_SILVER)) + b"\xff\xff",
         HEADER.pack(0, NOBODYS_SCHEMA_ID) + good[HEADER.size :],
     )
     for number, minute in ((1, 10), (2, 20), (3, 30)):
@@ -88,11 +88,13 @@ def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     assert not [alert for alert in detector.alerts() if alert["transaction_id"] == "t6"]
 
     # It is kept, as it came, before the micro-batch was committed. What came with it in time is not.
-    (late,) = detector.messages(TRANSACTIONS_LATE)
-    assert late.value() == detector.made_up(6, 16, card="a", merchant="m6")
+    (late,) = detector.topics.messages(TRANSACTIONS_LATE)
+    assert late.value() == detector.encode_payment(6, 16, card="a", merchant="m6")
     assert late.key() == b"a"
     headers = {name: value.decode() for name, value in late.headers()}
-    silver = {(message.partition(), message.offset()): message for message in detector.messages(TRANSACTIONS_SILVER)}
+    silver = {
+        (message.partition(), message.offset()): message for message in detector.topics.messages(TRANSACTIONS_SILVER)
+    }
     assert silver[int(headers.pop("silver_partition")), int(headers.pop("silver_offset"))].value() == late.value()
     assert headers == {
         "detector": "detector",

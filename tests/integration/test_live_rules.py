@@ -79,7 +79,7 @@ def stores(platform: Any, detector: Any) -> Iterator[Stores]:
     settings = ServiceSettings(
         kafka_bootstrap_servers=platform.bootstrap_servers,
         schema_registry_url=platform.registry_url,
-        topic_prefix=detector.prefix,
+        topic_prefix=detector.topics.prefix,
     )
     with open_stores(settings) as opened:
         yield opened

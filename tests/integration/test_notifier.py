@@ -1,140 +1,79 @@
 """The notifier as a process, on the real broker and registry."""
 
 import base64
-import contextlib
 import os
-import signal
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import httpx
 import pytest
 from cardwatch_cli.webhook.receiver import WebhookReceiver
 from cardwatch_contracts.reasons import Reason
-from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
-from cardwatch_contracts.wire import Decoder, Encoder, Record
-from cardwatch_kafka.setup import apply_all
+from cardwatch_contracts.wire import Record
 from cardwatch_service.metrics import CONSUMER_POSITION
-from confluent_kafka import Producer
-from prometheus_client.parser import text_string_to_metric_families
+from support.kafka import KafkaTopics
+from support.platforms import Platform
 from support.postgres_server import PostgresServer, server_or_skip
-from support.topics import messages
+from support.processes import ServiceProcess, installed_command, service_environment
+from support.records import alert_record, enriched_record
 
 pytestmark = pytest.mark.integration
 
 SECRET = "whsec_" + base64.b64encode(os.urandom(32)).decode()
-COMMAND = Path(sys.executable).with_name("cardwatch-notifier")
 
 
-class Line:
-    """A deployment of its own on the shared platform: topics, outbox, and notifiers started one after another.
+class Notifier(ServiceProcess):
+    """Notifiers started one after another on topics and an outbox of their own.
 
-    ``settings`` go to the notifiers; ``beside`` is another line on whose topics these work as well.
+    Args:
+        topics: where it reads; several notifiers may share them.
+        directory: for its outbox and its log.
+        settings: in the environment, in addition to those of the platform and the webhook's.
     """
 
     def __init__(
         self,
-        platform: Any,
+        platform: Platform,
+        topics: KafkaTopics,
         directory: Path,
         webhook_url: str,
-        settings: Mapping[str, str] | None = None,
-        beside: "Line | None" = None,
+        **settings: str,
     ) -> None:
-        self.prefix = beside.prefix if beside else f"notifier-{uuid.uuid4().hex[:8]}-"
-        if beside is None:
-            apply_all(platform.bootstrap_servers, platform.registry_url, self.prefix)
         directory.mkdir(exist_ok=True)
-        self._platform = platform
-        self._registry = ConfluentRegistry(platform.registry_url)
-        self._encode = Encoder("alert", self._registry.id_of(ALERTS.subject(self.prefix), "alert"))
-        self._producer = Producer({"bootstrap.servers": platform.bootstrap_servers, "linger.ms": 0})
-        self._directory = directory
-        self._log = directory / "notifier.log"
-        self.stdout = directory / "stdout.txt"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._environment = {
-            **os.environ,
-            "CARDWATCH_KAFKA_BOOTSTRAP_SERVERS": platform.bootstrap_servers,
-            "CARDWATCH_SCHEMA_REGISTRY_URL": platform.registry_url,
-            "CARDWATCH_TOPIC_PREFIX": self.prefix,
-            "CARDWATCH_METRICS_PORT": "0",
-            "CARDWATCH_LOG_FORMAT": "json",
-            "CARDWATCH_NOTIFIER_OUTBOX_PATH": str(directory / "outbox.db"),
-            "CARDWATCH_NOTIFIER_WEBHOOK_URL": webhook_url,
-            "CARDWATCH_NOTIFIER_WEBHOOK_SECRET": SECRET,
-            "CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS": "0.2",
-            **(settings or {}),
-        }
-
-    def start(self) -> None:
-        with self._log.open("ab") as log, self.stdout.open("ab") as stdout:
-            self._process = subprocess.Popen(
-                [COMMAND, "run"], env=self._environment, cwd=self._directory, stdout=stdout, stderr=log
-            )
-
-    def migrate(self) -> None:
-        subprocess.run([COMMAND, "outbox", "migrate"], env=self._environment, cwd=self._directory, check=True)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
-
-    def stop(self) -> int:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(30)
-
-    def end(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
+        environment = service_environment(
+            platform,
+            topics.prefix,
+            CARDWATCH_NOTIFIER_OUTBOX_PATH=str(directory / "outbox.db"),
+            CARDWATCH_NOTIFIER_WEBHOOK_URL=webhook_url,
+            CARDWATCH_NOTIFIER_WEBHOOK_SECRET=SECRET,
+            CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS="0.2",
+            **settings,
+        )
+        super().__init__(
+            [installed_command("cardwatch-notifier"), "run"],
+            environment,
+            directory / "notifier.log",
+            output_path=directory / "stdout.txt",
+            working_directory=directory,
+        )
+        self.topics = topics
 
     def send(self, alert: Record | bytes) -> None:
-        value = alert if isinstance(alert, bytes) else self._encode(alert)
-        key = b"" if isinstance(alert, bytes) else alert["key"].encode()
-        self._producer.produce(ALERTS.name(self.prefix), value, key)
-        self._producer.flush(30)
-
-    def get(self, path: str) -> httpx.Response | None:
-        """What the running notifier answers, or None while it does not."""
-        ports = [
-            line.split('"metrics_port": ')[1] for line in self._log.read_text().splitlines() if "metrics_port" in line
-        ]
-        if not ports:
-            return None
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"http://127.0.0.1:{ports[-1].split(',')[0].rstrip('}')}{path}", trust_env=False)
-        return None
-
-    def sample(self, name: str, **labels: str) -> float:
-        answer = self.get("/metrics")
-        assert answer is not None
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    def ready(self) -> bool:
-        answer = self.get("/readyz")
-        return answer is not None and answer.status_code == 200
+        """Send an alert, or bytes that are none, to the alerts topic; the broker has it afterwards."""
+        if isinstance(alert, bytes):
+            self.topics.send(ALERTS, alert, b"")
+        else:
+            self.topics.send(ALERTS, self.topics.encode(ALERTS, alert), alert["key"].encode())
+        self.topics.flush()
 
     def dead_letters(self) -> list[Record]:
-        decode = Decoder("dead_letter", self._registry)
-        letters = messages(self._platform.bootstrap_servers, DEAD_LETTERS.name(self.prefix))
-        return [decode(message.value()) for message in letters]
-
-    def log(self) -> str:
-        return self._log.read_text()
+        """All dead letters that it has published."""
+        return self.topics.records(DEAD_LETTERS)
 
 
 @pytest.fixture
@@ -144,123 +83,101 @@ def receiver() -> Iterator[WebhookReceiver]:
 
 
 @pytest.fixture
-def line(platform: Any, tmp_path: Path, receiver: WebhookReceiver) -> Iterator[Line]:
-    running = Line(platform, tmp_path, receiver.url)
-    yield running
-    running.end()
+def topics(platform: Platform, topic_prefix: str) -> KafkaTopics:
+    return KafkaTopics(platform, topic_prefix)
 
 
-def until(condition: Callable[[], bool], line: Line, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"it did not happen within {seconds:.0f} s; the notifier said: {line.log()}"
-        time.sleep(0.05)
+@pytest.fixture
+def notifier(platform: Platform, topics: KafkaTopics, tmp_path: Path, receiver: WebhookReceiver) -> Iterator[Notifier]:
+    notifier = Notifier(platform, topics, tmp_path, receiver.url)
+    yield notifier
+    notifier.kill()
 
 
 def alert(name: str, status: str = "raised", mode: str = "live") -> Record:
+    """The alert for the transaction ``t-<name>``, which was made and detected just now."""
     now = time.time_ns() // 1000
-    return {
-        "alert_id": identity(name),
-        "status": status,
-        "rule_id": "card-velocity",
-        "rule_version": 1,
-        "rule_title": "Five payments with one card within two minutes",
-        "severity": "high",
-        "mode": mode,
-        "scope": "card",
-        "key": f"token-of-{name}",
-        "transaction_id": f"t-{name}",
-        "event_time": now,
-        "card_token": "0123456789abcdef0123456789abcdef",
-        "card_bin": "400000",
-        "card_last_four": "0002",
-        "merchant_id": "m-17",
-        "country": "DE",
-        "amount_minor": 123_456,
-        "currency": "EUR",
-        "base_amount_minor": 123_456,
-        "measures": [{"name": "payments", "expression": "count(*)", "window_us": 120_000_000, "value": 5}],
-        "window_start": now - 120_000_000,
-        "evidence_transaction_ids": [f"t-{name}"],
-        "evidence_count": 5,
-        "raw_broker_time": now,
-        "detected_at": now,
-    }
+    transaction = enriched_record(transaction_id=f"t-{name}", event_time=now)
+    return alert_record(
+        transaction, alert_id=identity(name), status=status, mode=mode, key=f"token-of-{name}", detected_at=now
+    )
 
 
 def identity(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
-def test_killed_in_mid_delivery_each_alert_arrives_once_by_its_id(line: Line, receiver: WebhookReceiver) -> None:
+def test_killed_in_mid_delivery_each_alert_arrives_once_by_its_id(
+    notifier: Notifier, receiver: WebhookReceiver
+) -> None:
     names = [f"n{number}" for number in range(150)]
     expected = {identity(name) for name in names}
     receiver.delay_seconds = 0.02  # so that some are always under way
-    line.start()
+    notifier.start()
     for name in names[:100]:
-        line.send(alert(name))
+        notifier.send(alert(name))
     for goal in (20, 60):
-        until(lambda goal=goal: len(receiver.unique_ids()) >= goal, line)  # type: ignore[misc]
-        line.kill()
+        notifier.wait_for(lambda goal=goal: len(receiver.unique_ids()) >= goal, "deliveries")  # type: ignore[misc]
+        notifier.kill()
         assert len(receiver.unique_ids()) < len(names), "it was killed too late to prove anything"
-        line.start()
+        notifier.start()
     for name in names[100:]:
-        line.send(alert(name))
+        notifier.send(alert(name))
     # At least once upstream: the same again, at other offsets. And two that turn out wrong.
     for name in names[:20]:
-        line.send(alert(name))
+        notifier.send(alert(name))
     for name in names[:2]:
-        line.send(alert(name, "retracted"))
+        notifier.send(alert(name, "retracted"))
         expected.add(f"{identity(name)}-2")
-    until(lambda: receiver.unique_ids() >= expected, line)
-    until(lambda: line.sample("cardwatch_notifier_outbox_messages") == 0, line)
-    assert line.stop() == 0, line.log()
+    notifier.wait_for(lambda: receiver.unique_ids() >= expected, "all deliveries")
+    notifier.wait_for(lambda: notifier.metric("cardwatch_notifier_outbox_messages") == 0, "empty outbox")
+    notifier.stop()
     assert receiver.unique_ids() == expected
     assert receiver.bad_signatures == 0
     bodies: dict[str, Any] = {}
     for request in receiver.requests:
         assert bodies.setdefault(request.webhook_id, request.body) == request.body
-    lines = line.stdout.read_text().splitlines()
+    lines = notifier.output_path.read_text().splitlines()
     assert {text.rsplit("alert ", 1)[1] for text in lines} == {identity(name) for name in names}
     assert sum("RETRACTED" in text for text in set(lines)) == 2
 
 
-def test_the_working_day_of_a_notifier(line: Line, receiver: WebhookReceiver) -> None:
-    line.start()
-    until(line.ready, line)
+def test_the_working_day_of_a_notifier(notifier: Notifier, receiver: WebhookReceiver) -> None:
+    notifier.start()
+    notifier.wait_for(notifier.is_ready, "readiness")
 
     # An alert reaches an idle receiver at once.
     for number in range(20):
-        line.send(alert(f"quick{number}"))
-        until(lambda number=number: identity(f"quick{number}") in receiver.unique_ids(), line)  # type: ignore[misc]
+        notifier.send(alert(f"quick{number}"))
+        notifier.wait_for(lambda number=number: identity(f"quick{number}") in receiver.unique_ids(), "delivery")  # type: ignore[misc]
     assert median(map(latency_seconds, receiver.accepted)) < 0.25
 
     # A message that is no alert is kept, and those behind it are delivered.
-    line.send(b"no alert at all")
-    line.send(alert("shadow", mode="shadow"))
+    notifier.send(b"no alert at all")
+    notifier.send(alert("shadow", mode="shadow"))
     receiver.fail_next(2, 503)
-    line.send(alert("stubborn"))
-    until(lambda: identity("stubborn") in receiver.unique_ids(), line)
+    notifier.send(alert("stubborn"))
+    notifier.wait_for(lambda: identity("stubborn") in receiver.unique_ids(), "delivery")
     attempts = [request for request in receiver.requests if request.webhook_id == identity("stubborn")]
     assert [request.status for request in attempts] == [503, 503, 204]
     assert identity("shadow") not in {request.webhook_id for request in receiver.requests}
 
-    until(lambda: line.sample(CONSUMER_POSITION) == 23, line)
-    (letter,) = line.dead_letters()
+    notifier.wait_for(lambda: notifier.metric(CONSUMER_POSITION) == 23, "end of the topic")
+    (letter,) = notifier.dead_letters()
     assert (letter["reason"], letter["value"], letter["service"]) == (
         Reason.NOT_CONFLUENT_FRAMED, b"no alert at all", "notifier",
     )  # fmt: skip
-    assert line.sample("cardwatch_messages_refused_total", reason=Reason.NOT_CONFLUENT_FRAMED) == 1
-    assert line.sample("cardwatch_notifier_deliveries_total", receiver="webhook", outcome="delivered") == 21
-    assert line.sample("cardwatch_latency_seconds_count", start="raw_broker_time", end="delivered") == 21
+    assert notifier.metric("cardwatch_messages_refused_total", reason=Reason.NOT_CONFLUENT_FRAMED) == 1
+    assert notifier.metric("cardwatch_notifier_deliveries_total", receiver="webhook", outcome="delivered") == 21
+    assert notifier.metric("cardwatch_latency_seconds_count", start="raw_broker_time", end="delivered") == 21
 
     # A clean stop, and nothing is told again after the next start.
     requests = len(receiver.requests)
-    assert line.stop() == 0, line.log()
-    line.start()
-    until(line.ready, line)
-    line.send(alert("last"))
-    until(lambda: identity("last") in receiver.unique_ids(), line)
+    notifier.stop()
+    notifier.start()
+    notifier.wait_for(notifier.is_ready, "readiness")
+    notifier.send(alert("last"))
+    notifier.wait_for(lambda: identity("last") in receiver.unique_ids(), "delivery")
     assert len(receiver.requests) == requests + 1
 
 
@@ -271,7 +188,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 def test_replicas_on_one_database_outlive_a_kill_and_its_absence(
-    platform: Any, tmp_path: Path, receiver: WebhookReceiver, postgres: PostgresServer
+    platform: Platform, topics: KafkaTopics, tmp_path: Path, receiver: WebhookReceiver, postgres: PostgresServer
 ) -> None:
     """One of two notifiers is killed with messages in its hands, and the database with it."""
     database = postgres.new_database()
@@ -281,45 +198,48 @@ def test_replicas_on_one_database_outlive_a_kill_and_its_absence(
         "CARDWATCH_NOTIFIER_WEBHOOK_TIMEOUT_SECONDS": "2",
         "CARDWATCH_NOTIFIER_STDOUT": "false",
     }
-    survivor = Line(platform, tmp_path / "survivor", receiver.url, settings)
-    victim = Line(platform, tmp_path / "victim", receiver.url, settings, beside=survivor)
-    survivor.migrate()
+    survivor = Notifier(platform, topics, tmp_path / "survivor", receiver.url, **settings)
+    victim = Notifier(platform, topics, tmp_path / "victim", receiver.url, **settings)
+    survivor.run_command("outbox", "migrate")
     try:
-        for line in (survivor, victim):
-            line.start()
-        for line in (survivor, victim):
-            until(line.ready, line)
+        for notifier in (survivor, victim):
+            notifier.start()
+        for notifier in (survivor, victim):
+            notifier.wait_for(notifier.is_ready, "readiness")
         receiver.delay_seconds = 0.2
         names = [f"n{number}" for number in range(130)]
         expected = {identity(name) for name in names}
         for name in names[:100]:
             survivor.send(alert(name))
-        until(lambda: postgres.execute("SELECT sum(next_offset) FROM positions", database) == [(100,)], survivor)
-        until(lambda: victim.sample("cardwatch_notifier_deliveries_total", outcome="delivered") > 0, victim)
+        read_to_the_end = "SELECT sum(next_offset) FROM positions"
+        survivor.wait_for(lambda: postgres.execute(read_to_the_end, database) == [(100,)], "end of the topic")
+        victim.wait_for(
+            lambda: victim.metric("cardwatch_notifier_deliveries_total", outcome="delivered") > 0, "delivery"
+        )
         victim.kill()
         postgres.kill()
         assert len(receiver.unique_ids()) < 100, "it was killed too late to prove anything"
 
         # The partitions of the dead go to the survivor, which cannot ask the outbox where to go on: it waits.
-        until(lambda: "not reading yet" in survivor.log(), survivor)
+        survivor.wait_for(lambda: "not reading yet" in survivor.log(), "wait for the outbox")
         for name in names[100:]:
             survivor.send(alert(name))
         for name in names[:2]:
             survivor.send(alert(name))
             survivor.send(alert(name, "retracted"))
             expected.add(f"{identity(name)}-2")
-        assert not survivor.ready()
-        assert survivor.sample("cardwatch_notifier_outbox_available") == 0
+        assert not survivor.is_ready()
+        assert survivor.metric("cardwatch_notifier_outbox_available") == 0
         postgres.start()
         receiver.delay_seconds = 0.0
-        until(lambda: receiver.unique_ids() >= expected, survivor)
-        until(lambda: survivor.sample("cardwatch_notifier_outbox_messages") == 0, survivor)
-        until(survivor.ready, survivor)
-        assert survivor.sample("cardwatch_notifier_deliveries_total", outcome="delivered") > 0
-        assert survivor.stop() == 0, survivor.log()
+        survivor.wait_for(lambda: receiver.unique_ids() >= expected, "all deliveries")
+        survivor.wait_for(lambda: survivor.metric("cardwatch_notifier_outbox_messages") == 0, "empty outbox")
+        survivor.wait_for(survivor.is_ready, "readiness")
+        assert survivor.metric("cardwatch_notifier_deliveries_total", outcome="delivered") > 0
+        survivor.stop()
     finally:
-        survivor.end()
-        victim.end()
+        survivor.kill()
+        victim.kill()
     assert receiver.unique_ids() == expected
     order = [request.webhook_id for request in receiver.accepted]
     for name in names[:2]:

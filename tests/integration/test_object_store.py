@@ -1,11 +1,8 @@
 """The lakehouse on a store that speaks S3's protocol: tables and checkpoints there, whatever is killed when."""
 
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,7 @@ import pyarrow as pa
 import pytest
 from botocore.exceptions import BotoCoreError
 from cardwatch_cli.main import app
-from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import TRANSACTIONS_RAW, TRANSACTIONS_SILVER
-from cardwatch_contracts.wire import Encoder
-from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.locations import locate
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
@@ -25,18 +19,20 @@ from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath
 from cardwatch_platform.ports import HOST, free_port
-from confluent_kafka import Producer
 from deltalake import write_deltalake
 from support import partial_lakehouse
-from support.topics import messages
+from support.kafka import KafkaTopics
+from support.platforms import Platform
+from support.processes import ServiceProcess, service_environment
+from support.records import EVENT_TIME_US, enriched_record
+from support.waiting import wait_until
 from typer.testing import CliRunner, Result
 
 pytestmark = pytest.mark.integration
 
 BUCKET = "lake"
 TABLES = f"s3a://{BUCKET}/tables"
-NOW_US = 1_795_478_400_000_000
-PATIENCE_SECONDS = 240.0  # the machine may be busy with other tests
+WAIT_SECONDS = 240.0  # the machine may be busy with other tests
 
 
 class Store:
@@ -71,18 +67,11 @@ class Store:
                 return False
             return True
 
-        wait(there, "store")
+        wait_until(there, "store", seconds=WAIT_SECONDS)
 
     def names(self, prefix: str) -> list[str]:
         """The objects under a prefix, a thousand at most."""
         return [found["Key"] for found in self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())]
-
-
-def wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:.0f} s"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -97,32 +86,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def classpath() -> str:
     """Spark's jars and those for S3, of which ten megabytes are downloaded once."""
     return spark_classpath(PlatformSettings(), load_lock(), "s3")
-
-
-class Lakehouse:
-    """The lakehouse as a process, with all that it keeps on the store; two tables of it."""
-
-    def __init__(self, environment: Mapping[str, str], log: Path) -> None:
-        self._log = log
-        command = [sys.executable, partial_lakehouse.__file__]
-        command += [BRONZE_TRANSACTIONS.name, SILVER_TRANSACTIONS.name, "--make", BRONZE_QUARANTINE.name]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=output, stderr=output, start_new_session=True
-            )
-
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        def or_ended() -> bool:
-            assert self.process.poll() is None, self._log.read_text(errors="replace")[-3000:]
-            return condition()
-
-        wait(or_ended, f"{what}: {self._log.read_text(errors='replace')[-3000:]}")
-
-    def kill(self) -> None:
-        """At once, as when a machine loses power."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
 
 
 def test_tables_are_read_without_spark(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,30 +110,30 @@ def test_tables_are_read_without_spark(store: Store, monkeypatch: pytest.MonkeyP
     assert command("list").stderr.strip().endswith("The specified bucket does not exist")
 
 
-@pytest.mark.skipif(
-    "CARDWATCH_TEST_OBJECT_STORE" not in os.environ, reason="half a minute: CARDWATCH_TEST_OBJECT_STORE=1 runs it"
-)
-def test_killed_in_the_middle_the_tables_equal_the_topics(
-    store: Store, classpath: str, platform: Any, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    number_of = ConfluentRegistry(platform.registry_url).id_of(
-        TRANSACTIONS_SILVER.subject(topic_prefix), "enriched_transaction"
+def transaction(number: int) -> dict[str, Any]:
+    """Transaction ``t-<number>``, of one of eight cards."""
+    return enriched_record(
+        transaction_id=f"t-{number}",
+        event_time=EVENT_TIME_US + number,
+        card_token=f"{number % 8:032x}",
+        amount_minor=100 * number,
+        raw_offset=number,
     )
-    encode = Encoder("enriched_transaction", number_of)
-    producer = Producer({"bootstrap.servers": platform.bootstrap_servers})
+
+
+def test_killed_in_the_middle_the_tables_equal_the_topics(
+    store: Store, classpath: str, platform: Platform, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topics = KafkaTopics(platform, topic_prefix)
     for number in [*range(400), *range(50)]:  # the last fifty a second time
-        value = encode(made_up_transaction(number, NOW_US + number))
+        value = topics.encode(TRANSACTIONS_SILVER, transaction(number))
         for topic in (TRANSACTIONS_RAW, TRANSACTIONS_SILVER):
-            producer.produce(topic.name(topic_prefix), value, str(number % 8).encode())
-    assert producer.flush(60) == 0
-    environment = {
-        **os.environ,
-        **platform.environment(),
+            topics.send(topic, value, str(number % 8).encode())
+    topics.flush()
+    settings = {
         **store.variables,
         "CARDWATCH_SPARK_CLASSPATH": classpath,
         "CARDWATCH_SPARK_MASTER": "local[2]",
-        "CARDWATCH_TOPIC_PREFIX": topic_prefix,
-        "CARDWATCH_METRICS_PORT": "0",
         "CARDWATCH_LAKEHOUSE_TABLES_DIR": TABLES,
         "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": f"s3a://{BUCKET}/checkpoints",
         "CARDWATCH_LAKEHOUSE_TRIGGER": "1s",
@@ -178,29 +141,34 @@ def test_killed_in_the_middle_the_tables_equal_the_topics(
         "CARDWATCH_LAKEHOUSE_PROFILES": "false",
         "CARDWATCH_LAKEHOUSE_VELOCITY": "false",
     }
+    # Two tables of it; it keeps everything on the store.
+    command = [sys.executable, partial_lakehouse.__file__]
+    command += [BRONZE_TRANSACTIONS.name, SILVER_TRANSACTIONS.name, "--make", BRONZE_QUARANTINE.name]
+    environment = service_environment(platform, topic_prefix, **settings)
+    lakehouse = ServiceProcess(command, environment, tmp_path / "lakehouse.log", wait_seconds=WAIT_SECONDS)
     for name, value in store.variables.items():
         monkeypatch.setenv(name, value)
 
-    first = Lakehouse(environment, tmp_path / "lakehouse.log")
+    lakehouse.start()
     try:
         # Its second micro-batch is planned: what it was doing at that moment is done again.
-        first.wait(lambda: bool(store.names("checkpoints/silver.transactions/offsets/1")), "second micro-batch")
+        lakehouse.wait_for(lambda: bool(store.names("checkpoints/silver.transactions/offsets/1")), "second micro-batch")
     finally:
-        first.kill()
+        lakehouse.kill()
     catalog = Catalog(TABLES)
 
     def rows(table: str) -> int:
         return int(catalog.open(table).to_pyarrow_dataset().count_rows())
 
-    raw = messages(platform.bootstrap_servers, TRANSACTIONS_RAW.name(topic_prefix))
-    second = Lakehouse(environment, tmp_path / "lakehouse.log")
+    raw = topics.messages(TRANSACTIONS_RAW)
+    lakehouse.start()
     try:
-        second.wait(
+        lakehouse.wait_for(
             lambda: rows("bronze.transactions") >= len(raw) and rows("silver.transactions") >= 400, "rest of the topics"
         )
         # What a micro-batch wrote twice would be there by now: it is the first that a restarted query does.
     finally:
-        second.kill()
+        lakehouse.kill()
 
     bronze = catalog.open("bronze.transactions").to_pyarrow_table(columns=["partition", "offset"]).to_pylist()
     assert sorted((row["partition"], row["offset"]) for row in bronze) == sorted(
@@ -209,7 +177,7 @@ def test_killed_in_the_middle_the_tables_equal_the_topics(
     silver = (
         catalog.open("silver.transactions").to_pyarrow_table(columns=["transaction_id", "amount_minor"]).to_pylist()
     )
-    expected = [made_up_transaction(number, 0) for number in range(400)]
+    expected = [transaction(number) for number in range(400)]
     assert sorted((row["transaction_id"], row["amount_minor"]) for row in silver) == sorted(
         (str(record["transaction_id"]), record["amount_minor"]) for record in expected
     )

@@ -1,10 +1,8 @@
 """The producer on the real broker and registry: every message arrives once, whatever the broker does meanwhile."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -25,28 +23,22 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.token_settings import TokenSettings
 from confluent_kafka import Message
-from support.topics import ends, messages
+from support.kafka import read_end_offsets, read_messages
+from support.platforms import Platform
+from support.processes import installed_command, service_environment
+from support.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
-COMMAND = Path(sys.executable).with_name("cardwatch-producer")
+COMMAND = installed_command("cardwatch-producer")
 
 
-def environment(platform: Any, prefix: str) -> dict[str, str]:
-    return {
-        **os.environ,
-        "CARDWATCH_KAFKA_BOOTSTRAP_SERVERS": platform.bootstrap_servers,
-        "CARDWATCH_SCHEMA_REGISTRY_URL": platform.registry_url,
-        "CARDWATCH_TOPIC_PREFIX": prefix,
-        "CARDWATCH_METRICS_PORT": "0",
-    }
+def start(platform: Platform, prefix: str, *arguments: str) -> subprocess.Popen[str]:
+    environment = service_environment(platform, prefix)
+    return subprocess.Popen([COMMAND, *arguments], env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def start(platform: Any, prefix: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([COMMAND, *arguments], env=environment(platform, prefix), stdout=subprocess.PIPE, text=True)
-
-
-def run(platform: Any, prefix: str, *arguments: str) -> dict[str, Any]:
+def run(platform: Platform, prefix: str, *arguments: str) -> dict[str, Any]:
     process = start(platform, prefix, *arguments)
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
@@ -54,11 +46,11 @@ def run(platform: Any, prefix: str, *arguments: str) -> dict[str, Any]:
     return summary
 
 
-def everything(platform: Any, topic: Topic, prefix: str) -> list[Message]:
-    return messages(platform.bootstrap_servers, topic.name(prefix))
+def everything(platform: Platform, topic: Topic, prefix: str) -> list[Message]:
+    return read_messages(platform.bootstrap_servers, topic.name(prefix))
 
 
-def test_what_was_counted_is_in_the_topics(platform: Any, topic_prefix: str) -> None:
+def test_what_was_counted_is_in_the_topics(platform: Platform, topic_prefix: str) -> None:
     summary = run(
         platform, topic_prefix, "simulate", "--rate", "400", "--duration", "15s", "--fraud-fraction", "0.1",
         "--late-fraction", "0.1", "--duplicate-fraction", "0.1", "--invalid-fraction", "0.1", "--json-fraction", "0.3",
@@ -83,7 +75,7 @@ def test_what_was_counted_is_in_the_topics(platform: Any, topic_prefix: str) -> 
 
 
 def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_is(
-    platform: Any, topic_prefix: str
+    platform: Platform, topic_prefix: str
 ) -> None:
     run(
         platform, topic_prefix, "simulate", "--rate", "1000", "--duration", "4s",
@@ -119,15 +111,12 @@ def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_
     assert set(refused.values()) == set(Reason) - {Reason.INTERNAL_ERROR, Reason.UNKNOWN_LABEL}
 
 
-def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Any, topic_prefix: str) -> None:
+def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Platform, topic_prefix: str) -> None:
     # A queue so small that it fills while the broker pauses: the producer then has to wait.
-    environment_with_small_queue = {
-        **environment(platform, topic_prefix),
-        "CARDWATCH_PRODUCER_QUEUE_MESSAGES": "500",
-    }
+    small_queue = service_environment(platform, topic_prefix, CARDWATCH_PRODUCER_QUEUE_MESSAGES="500")
     process = subprocess.Popen(
         [COMMAND, "simulate", "--rate", "500", "--duration", "12s"],
-        env=environment_with_small_queue,
+        env=small_queue,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -145,7 +134,9 @@ def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Any, t
     assert set(times.values()) == {1}
 
 
-def test_a_stop_while_the_broker_pauses_waits_for_it_and_reports_what_arrived(platform: Any, topic_prefix: str) -> None:
+def test_a_stop_while_the_broker_pauses_waits_for_it_and_reports_what_arrived(
+    platform: Platform, topic_prefix: str
+) -> None:
     process = start(platform, topic_prefix, "simulate", "--rate", "200", "--duration", "0")
     try:
         wait_for_messages(platform, topic_prefix, 200)
@@ -161,7 +152,7 @@ def test_a_stop_while_the_broker_pauses_waits_for_it_and_reports_what_arrived(pl
     assert json.loads(out)["produced"] == len(everything(platform, TRANSACTIONS_RAW, topic_prefix)) > 200
 
 
-def test_replay_sends_a_file_once_and_its_fraud_labels(platform: Any, topic_prefix: str, tmp_path: Path) -> None:
+def test_replay_sends_a_file_once_and_its_fraud_labels(platform: Platform, topic_prefix: str, tmp_path: Path) -> None:
     file = tmp_path / "transactions.csv"
     rows = [f"{i},2026-01-31 12:00:{i % 60:02d},{i % 50},{i},{i % 7},{int(i % 10 == 0)},1" for i in range(5_000)]
     header = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TX_AMOUNT_CENTS,TERMINAL_ID,TX_FRAUD,TX_FRAUD_SCENARIO"
@@ -175,10 +166,10 @@ def test_replay_sends_a_file_once_and_its_fraud_labels(platform: Any, topic_pref
     assert sum(record["amount_minor"] for record in records) == sum(range(5_000))
 
 
-def test_missing_topics_are_one_sentence(platform: Any) -> None:
+def test_missing_topics_are_one_sentence(platform: Platform) -> None:
     done = subprocess.run(
         [COMMAND, "simulate"],
-        env=environment(platform, "nobody-made-these-"),
+        env=service_environment(platform, "nobody-made-these-"),
         capture_output=True,
         text=True,
         check=False,
@@ -198,11 +189,7 @@ def test_the_simulators_idea_of_money_is_about_the_enrichers() -> None:
         assert rate.rate_e8 / 10**8 * country.units_per_eur == pytest.approx(1.0, rel=0.1)
 
 
-def wait_for_messages(platform: Any, prefix: str, count: int) -> None:
+def wait_for_messages(platform: Platform, prefix: str, count: int) -> None:
     name = TRANSACTIONS_RAW.name(prefix)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if sum(ends(platform.bootstrap_servers, name).values()) >= count:
-            return
-        time.sleep(0.2)
-    pytest.fail(f"{name} did not get {count} messages within 60 s")
+    servers = platform.bootstrap_servers
+    wait_until(lambda: sum(read_end_offsets(servers, name).values()) >= count, f"{count} messages in {name}")
