@@ -7,7 +7,7 @@ from typing import Any, Final
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import Topic
 from cardwatch_contracts.wire import Decoder, Encoder, Record
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from support.platforms import Platform
@@ -89,7 +89,15 @@ class KafkaTopics:
 @contextmanager
 def open_consumer(servers: str) -> Iterator[Consumer]:
     """A consumer that commits nothing, for the length of a ``with``."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "reads-all", "enable.auto.commit": False})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": "reads-all",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+        }
+    )
     try:
         yield consumer
     finally:
@@ -136,11 +144,14 @@ def read_messages(servers: str, topic: str) -> list[Message]:
         for partition in list_partitions(consumer, topic):
             end = end_offset(consumer, TopicPartition(topic, partition))
             consumer.assign([TopicPartition(topic, partition, 0)])
-            read = 0
-            while read < end:
+            position = 0
+            while position < end:
                 message = consumer.poll(TIMEOUT_SECONDS)
-                assert message is not None, f"{topic} [{partition}] has {end} messages, {read} came"
-                assert message.error() is None, message.error()
-                read = message.offset() + 1
+                assert message is not None, f"{topic} [{partition}] has {end} messages, {position} came"
+                error = message.error()
+                if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                    break  # what stands before the end offset is no message: a transaction's marker, or aborted
+                assert error is None, error
+                position = message.offset() + 1
                 found.append(message)
     return found
