@@ -8,18 +8,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cardwatch_platform import class_archive
-from cardwatch_platform.class_archive import command, jars_of, make, merged, name_of
+from cardwatch_platform.class_archive import ClassArchives, jars_of, merged, name_of
 from cardwatch_platform.java import java
 
 _SPARK = "org.apache.spark.deploy.SparkSubmit"
 _SHARED = "source: shared objects file"
 
 
-@pytest.fixture
-def few_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Java that does nothing has loaded enough of them."""
-    monkeypatch.setattr(class_archive, "_CLASSES_WANTED", 300)
+# So many classes a Java that does nothing has loaded.
+_MIN_CLASSES = 300
 
 
 def _jar(path: Path) -> Path:
@@ -31,7 +28,8 @@ def _jar(path: Path) -> Path:
 def _run(directory: Path, class_path: object) -> str:
     """Start Java as Spark would; there is no Spark in the jar, so that it ends at once. What it told of its classes."""
     program = (
-        "import sys; from cardwatch_platform import class_archive as a; a._CLASSES_WANTED = 300; a.main(sys.argv[1:])"
+        "import sys; from pathlib import Path; from cardwatch_platform.class_archive import ClassArchives, run; "
+        f"run(ClassArchives(sys.argv[1], Path(sys.argv[2]), min_classes={_MIN_CLASSES}), sys.argv[3:])"
     )
     log = directory.parent / "log"
     result = subprocess.run(
@@ -78,7 +76,7 @@ def test_third_start_shares_what_the_first_loaded_and_the_second_had_archived(tm
 def test_directory_that_cannot_be_made_shares_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     jar = _jar(tmp_path / "a.jar")
-    assert command("java", tmp_path / "file" / "archives", ["-cp", str(jar), _SPARK]) == [
+    assert ClassArchives("java", tmp_path / "file" / "archives").command(["-cp", str(jar), _SPARK]) == [
         "java",
         "-cp",
         str(jar),
@@ -88,12 +86,12 @@ def test_directory_that_cannot_be_made_shares_nothing(tmp_path: Path) -> None:
 
 def test_only_spark_itself_is_changed(tmp_path: Path) -> None:
     launcher = ["-Xmx128m", "-cp", f"{tmp_path}/*", "org.apache.spark.launcher.Main", _SPARK, "a b"]
-    assert command("java", tmp_path / "archives", launcher) == ["java", *launcher]
+    assert ClassArchives("java", tmp_path / "archives").command(launcher) == ["java", *launcher]
     without_class_path = [_SPARK, "-cp", str(tmp_path)]
-    assert command("java", tmp_path / "archives", without_class_path) == ["java", *without_class_path]
+    assert ClassArchives("java", tmp_path / "archives").command(without_class_path) == ["java", *without_class_path]
     with_settings = ["-cp", str(tmp_path), "--add-modules=jdk.incubator.vector", _SPARK]
     (tmp_path / "spark-defaults.conf").touch()
-    assert command("java", tmp_path / "archives", with_settings) == ["java", "-cp", str(tmp_path), _SPARK]
+    assert ClassArchives("java", tmp_path / "archives").command(with_settings) == ["java", "-cp", str(tmp_path), _SPARK]
     assert not (tmp_path / "archives").exists()
 
 
@@ -122,7 +120,7 @@ def test_lists_are_merged_without_numbers_generated_classes_and_unfinished_lines
 
 @pytest.mark.parametrize(("script", "tried_again"), [("exit 3", False), ("kill -9 $$", True)], ids=["fails", "killed"])
 def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
-    tmp_path: Path, few_classes: None, script: str, tried_again: bool
+    tmp_path: Path, script: str, tried_again: bool
 ) -> None:
     jar = _jar(tmp_path / "a.jar")
     broken = tmp_path / "java"
@@ -131,17 +129,18 @@ def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
     name = name_of(str(broken), [jar])
     classes = tmp_path / f"{name}.1.classes"
     classes.write_text("".join(f"class{number} id: {number}\n" for number in range(400)))
-    make(str(broken), tmp_path, name, [jar])
+    archives = ClassArchives(str(broken), tmp_path, _MIN_CLASSES)
+    archives.make([jar])
     assert classes.exists() == tried_again
     assert (tmp_path / f"{name}.jsa").exists() != tried_again
-    options = command(str(broken), tmp_path, ["-cp", str(jar), _SPARK])
+    options = archives.command(["-cp", str(jar), _SPARK])
     assert any("LoadedClassList" in option for option in options) == tried_again
     assert not any("SharedArchiveFile" in option for option in options)
 
 
 @pytest.mark.parametrize(("said", "niceness"), [(None, 19), ("3", 3), ("-3", 0), ("low", 19)])
 def test_it_is_made_at_the_lowest_priority_unless_another_is_named(
-    tmp_path: Path, few_classes: None, monkeypatch: pytest.MonkeyPatch, said: str | None, niceness: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, niceness: int
 ) -> None:
     monkeypatch.delenv("CARDWATCH_CLASS_ARCHIVE_NICENESS", raising=False)
     if said is not None:
@@ -150,7 +149,7 @@ def test_it_is_made_at_the_lowest_priority_unless_another_is_named(
     tells.write_text('#!/bin/sh\nfor one; do case $one in *ArchiveFile=*) nice > "${one#*=}"; esac; done\n')
     tells.chmod(0o755)
     (tmp_path / f"{name_of(str(tells), [jar])}.1.classes").write_text("".join(f"class{one}\n" for one in range(400)))
-    command(str(tells), tmp_path, ["-cp", str(jar), _SPARK])
+    ClassArchives(str(tells), tmp_path, _MIN_CLASSES).command(["-cp", str(jar), _SPARK])
     assert int(_wait_for_archive(tmp_path).read_text()) == min(os.nice(0) + niceness, 19)
 
 
@@ -160,13 +159,13 @@ def test_lists_that_are_too_short_make_room_for_others(tmp_path: Path) -> None:
     for number in range(9):
         (tmp_path / f"{name}.{number}.classes").write_text("a/Class id: 0\n")
         os.utime(tmp_path / f"{name}.{number}.classes", (number, number))
-    options = command(java(), tmp_path, ["-cp", str(jar), _SPARK])
+    options = ClassArchives(java(), tmp_path).command(["-cp", str(jar), _SPARK])
     assert f"-XX:DumpLoadedClassList={tmp_path}/{name}.{os.getpid()}.classes" in options
     assert sorted(path.name.split(".")[1] for path in tmp_path.glob("*.classes")) == ["6", "7", "8"]
     assert not list(tmp_path.glob("*.jsa"))
 
 
-def test_what_nobody_used_for_a_month_goes_with_the_next_archive(tmp_path: Path, few_classes: None) -> None:
+def test_what_nobody_used_for_a_month_goes_with_the_next_archive(tmp_path: Path) -> None:
     jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
     _run(directory, jar)
     old, recent = directory / "old.jsa", directory / "recent.jsa"
@@ -174,6 +173,6 @@ def test_what_nobody_used_for_a_month_goes_with_the_next_archive(tmp_path: Path,
     recent.touch()
     month = 31 * 24 * 3600
     os.utime(old, (time.time() - month, time.time() - month))
-    make(java(), directory, name_of(java(), [jar]), [jar])
+    ClassArchives(java(), directory, _MIN_CLASSES).make([jar])
     assert sorted(path.suffix for path in directory.iterdir()) == ["", ".jsa", ".jsa"]
     assert not old.exists()

@@ -198,11 +198,14 @@ def test_command_that_does_not_exist_is_said(tmp_path: Path) -> None:
         process.start()
 
 
-def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = tmp_path / "guard.py"
-    silent.write_text("import time; time.sleep(600)")
-    monkeypatch.setattr(processes.guard, "__file__", str(silent))
-    process = GuardedProcess("broker", _SLEEP, None, tmp_path / "log")
+def test_ctrl_c_during_the_start_leaves_nothing(tmp_path: Path) -> None:
+    class SilentlyGuarded(GuardedProcess):
+        """Its guard never reports the child's pid."""
+
+        guard_program = tmp_path / "guard.py"
+
+    SilentlyGuarded.guard_program.write_text("import time; time.sleep(600)")
+    process = SilentlyGuarded("broker", _SLEEP, None, tmp_path / "log")
     main = threading.main_thread().ident
     assert main
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a Spark in this process has one of its own

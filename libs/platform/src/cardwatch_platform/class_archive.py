@@ -25,7 +25,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +36,7 @@ _LAUNCHER_MAIN: Final = "org.apache.spark.launcher.Main"
 # Linux takes no longer single argument than 128 KiB.
 _CLASS_PATH_BYTES: Final = 120_000
 # A Spark that has only started has loaded fewer; after its first query it has loaded more.
-_CLASSES_WANTED: Final = 12_000
+_MIN_CLASSES: Final = 12_000
 NICENESS: Final = "CARDWATCH_CLASS_ARCHIVE_NICENESS"
 _LOWEST_PRIORITY: Final = 19
 _UNFINISHED: Final = ".unfinished"
@@ -46,17 +46,90 @@ _UNUSED_SECONDS: Final = 30 * 24 * 3600.0
 _QUIETLY: Final = ("-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off")
 
 
-def command(java: str, directory: Path, arguments: Sequence[str]) -> list[str]:
-    """The command to be executed for ``java argument…``; may start the making of an archive for the next ones."""
-    arguments = [argument for argument in arguments if argument != _ABSENT_MODULE]
-    jars = jars_of(class_path) if (class_path := _class_path_of_spark(arguments)) else None
-    if jars is None:
-        return [java, *arguments]
-    arguments[arguments.index("-cp") + 1] = os.pathsep.join(map(str, jars))
-    try:
-        return [java, *_options(java, directory, jars), *arguments]
-    except OSError:
-        return [java, *arguments]
+class ClassArchives:
+    """The archives in a directory, and the lists of classes of which they are made.
+
+    Args:
+        java: the program that the archives are for.
+        directory: made when it is needed.
+        min_classes: how many classes the lists must have before an archive is made of them.
+    """
+
+    def __init__(self, java: str, directory: Path, min_classes: int = _MIN_CLASSES) -> None:
+        self._java = java
+        self._directory = directory
+        self._min_classes = min_classes
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        """The command to be executed for ``java argument…``; may start making an archive for later ones."""
+        arguments = [argument for argument in arguments if argument != _ABSENT_MODULE]
+        jars = jars_of(class_path) if (class_path := _class_path_of_spark(arguments)) else None
+        if jars is None:
+            return [self._java, *arguments]
+        arguments[arguments.index("-cp") + 1] = os.pathsep.join(map(str, jars))
+        try:
+            return [self._java, *self._options(jars), *arguments]
+        except OSError:
+            return [self._java, *arguments]
+
+    def make(self, jars: Sequence[Path]) -> None:
+        """Make the archive of the lists of classes that are there, unless another process does, and remove the lists.
+
+        It appears under its name when it is complete. Archives that were not used for a month are removed.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        name = name_of(self._java, jars)
+        archive = self._directory / f"{name}.jsa"
+        with (self._directory / "lock").open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            lists = self._lists(name)
+            classes = merged(lists)
+            if archive.exists() or len(classes) < self._min_classes:
+                return
+            made, class_list = (self._directory / f"{part}{_UNFINISHED}" for part in ("made", "classes"))
+            class_list.write_text("\n".join(classes) + "\n", encoding="utf-8")
+            made.unlink(missing_ok=True)
+            code = _dump(self._java, jars, class_list=class_list, archive=made)
+            if code < 0:  # ended from outside: the next start tries again
+                return
+            if code == 0:
+                made.rename(archive)
+            else:
+                archive.touch()
+            for path in (*lists, class_list, made):
+                path.unlink(missing_ok=True)
+            self._remove_unused()
+
+    def _options(self, jars: Sequence[Path]) -> tuple[str, ...]:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        name = name_of(self._java, jars)
+        archive = self._directory / f"{name}.jsa"
+        if archive.exists():
+            with contextlib.suppress(OSError):
+                os.utime(archive)  # it is in use
+            return (*_QUIETLY, f"-XX:SharedArchiveFile={archive}") if archive.stat().st_size else ()
+        if not os.access(self._directory, os.W_OK):
+            return ()
+        lists = self._lists(name)
+        if len(merged(lists)) >= self._min_classes:
+            _run_in_background(lambda: self.make(jars))
+        # Several, since a Spark that is stopped right after its start leaves a list that is too short.
+        for path in lists[: 1 - _LISTS_KEPT]:
+            path.unlink(missing_ok=True)
+        return (*_QUIETLY, f"-XX:DumpLoadedClassList={self._directory / f'{name}.{os.getpid()}.classes'}")
+
+    def _lists(self, name: str) -> list[Path]:
+        return sorted(self._directory.glob(f"{name}.*.classes"), key=lambda path: path.stat().st_mtime)
+
+    def _remove_unused(self) -> None:
+        for path in self._directory.iterdir():
+            if time.time() - path.stat().st_mtime > _UNUSED_SECONDS and path.suffix in {".jsa", ".classes"}:
+                path.unlink(missing_ok=True)
 
 
 def jars_of(class_path: str) -> list[Path] | None:
@@ -101,39 +174,6 @@ def merged(lists: Iterable[Path]) -> list[str]:
     return list(lines)
 
 
-def make(java: str, directory: Path, name: str, jars: Sequence[Path]) -> None:
-    """Make the archive of the lists of classes that are there, unless another process does, and remove the lists.
-
-    It appears under its name when it is complete. Archives that nobody has used for a month are removed.
-
-    Raises:
-        OSError: the directory cannot be written.
-    """
-    archive = directory / f"{name}.jsa"
-    with (directory / "lock").open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        lists = _lists(directory, name)
-        classes = merged(lists)
-        if archive.exists() or len(classes) < _CLASSES_WANTED:
-            return
-        made, class_list = directory / f"made{_UNFINISHED}", directory / f"classes{_UNFINISHED}"
-        class_list.write_text("\n".join(classes) + "\n", encoding="utf-8")
-        made.unlink(missing_ok=True)
-        code = _dump(java, class_list, made, jars)
-        if code < 0:  # ended from outside: the next start tries again
-            return
-        if code == 0:
-            made.rename(archive)
-        else:
-            archive.touch()
-        for path in (*lists, class_list, made):
-            path.unlink(missing_ok=True)
-        _remove_unused(directory)
-
-
 def _class_path_of_spark(arguments: Sequence[str]) -> str | None:
     """None for other programs than Spark itself, such as its launcher, which has Spark among its arguments."""
     if _SPARK_MAIN not in arguments:
@@ -144,7 +184,7 @@ def _class_path_of_spark(arguments: Sequence[str]) -> str | None:
     return options[options.index("-cp") + 1]
 
 
-def _dump(java: str, class_list: Path, archive: Path, jars: Sequence[Path]) -> int:
+def _dump(java: str, jars: Sequence[Path], *, class_list: Path, archive: Path) -> int:
     """Java's exit code, or the signal that ended it, negative."""
     try:
         return subprocess.run(
@@ -164,30 +204,7 @@ def _dump(java: str, class_list: Path, archive: Path, jars: Sequence[Path]) -> i
         return 1
 
 
-def _options(java: str, directory: Path, jars: Sequence[Path]) -> tuple[str, ...]:
-    directory.mkdir(parents=True, exist_ok=True)
-    name = name_of(java, jars)
-    archive = directory / f"{name}.jsa"
-    if archive.exists():
-        with contextlib.suppress(OSError):
-            os.utime(archive)  # it is in use
-        return (*_QUIETLY, f"-XX:SharedArchiveFile={archive}") if archive.stat().st_size else ()
-    if not os.access(directory, os.W_OK):
-        return ()
-    lists = _lists(directory, name)
-    if len(merged(lists)) >= _CLASSES_WANTED:
-        _make_in_background(java, directory, name, jars)
-    # Several, since a Spark that is stopped right after its start leaves a list that is too short.
-    for path in lists[: 1 - _LISTS_KEPT]:
-        path.unlink(missing_ok=True)
-    return (*_QUIETLY, f"-XX:DumpLoadedClassList={directory / f'{name}.{os.getpid()}.classes'}")
-
-
-def _lists(directory: Path, name: str) -> list[Path]:
-    return sorted(directory.glob(f"{name}.*.classes"), key=lambda path: path.stat().st_mtime)
-
-
-def _make_in_background(java: str, directory: Path, name: str, jars: Sequence[Path]) -> None:
+def _run_in_background(make: Callable[[], None]) -> None:
     """In this process's group: what stops Spark and all that belongs to it stops this too."""
     if first := os.fork():
         os.waitpid(first, 0)
@@ -200,7 +217,7 @@ def _make_in_background(java: str, directory: Path, name: str, jars: Sequence[Pa
     try:
         if os.fork() == 0:  # not a child of the first process: that becomes Java, which would not wait for its end
             os.nice(_niceness())
-            make(java, directory, name, jars)
+            make()
     finally:
         os._exit(0)
 
@@ -212,15 +229,14 @@ def _niceness() -> int:
         return _LOWEST_PRIORITY
 
 
-def _remove_unused(directory: Path) -> None:
-    for path in directory.iterdir():
-        if time.time() - path.stat().st_mtime > _UNUSED_SECONDS and path.suffix in {".jsa", ".classes"}:
-            path.unlink(missing_ok=True)
-
-
 def main(arguments: Sequence[str]) -> None:
-    """Become the command. The first two arguments are ``command``'s."""
-    program = command(arguments[0], Path(arguments[1]), arguments[2:])
+    """Become the command. The first two arguments are Java and the directory, the others are Java's."""
+    run(ClassArchives(arguments[0], Path(arguments[1])), arguments[2:])
+
+
+def run(archives: ClassArchives, arguments: Sequence[str]) -> None:
+    """Become the command for ``java argument…``."""
+    program = archives.command(arguments)
     os.execv(program[0], program)  # noqa: S606 - the purpose of this file
 
 

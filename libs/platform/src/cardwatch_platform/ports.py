@@ -2,7 +2,7 @@
 
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cardwatch_contracts.errors import PlatformError
@@ -27,18 +27,18 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(avoid: Iterable[int] = ()) -> int:
-    """A free port that is not in ``avoid``.
+def free_port(avoid: Iterable[int] = (), *, candidates: Sequence[int] = _RANGE) -> int:
+    """A free port of ``candidates`` that is not in ``avoid``.
 
     Raises:
         PlatformError: none was found.
     """
     taken = set(avoid)
     for _ in range(_ATTEMPTS):
-        port = random.choice(_RANGE)  # noqa: S311 - not a secret
+        port = random.choice(candidates)  # noqa: S311 - not a secret
         if port not in taken and is_free(port):
             return port
-    raise PlatformError(f"no free port between {_RANGE.start} and {_RANGE.stop} on {HOST}")
+    raise PlatformError(f"no free port from {candidates[0]} to {candidates[-1]} on {HOST}")
 
 
 def choose_ports(count: int, remembered: Iterable[int] = ()) -> list[int]:

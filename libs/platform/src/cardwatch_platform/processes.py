@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import psutil
 from cardwatch_contracts.errors import PlatformError
@@ -35,6 +35,8 @@ class GuardedProcess:
         cwd: its working directory.
         orphan_grace_seconds: how long it has to stop after SIGTERM when this process is gone.
     """
+
+    guard_program: ClassVar[Path] = Path(guard.__file__)
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class GuardedProcess:
         control_out, control_in = os.pipe()
         status_out, status_in = os.pipe()
         command = [
-            *(sys.executable, "-I", "-S", guard.__file__),
+            *(sys.executable, "-I", "-S", str(self.guard_program)),
             *(str(os.getpid()), str(control_out), str(status_in), str(self._orphan_grace_seconds), "--"),
             *self.argv,
         ]
