@@ -1,4 +1,4 @@
-"""What containers need of the library: the question of their health check, and secrets that are files."""
+"""For containers: the health check's probe, and secrets in files."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 
 class Answers:
-    """What the endpoint says; empty is well."""
+    """What the endpoint answers; empty means healthy."""
 
     ready = ""
 
@@ -57,7 +57,7 @@ def test_the_exit_code_tells(endpoint: HealthEndpoint, ready: str) -> None:
 
 
 @pytest.mark.parametrize("port", ["", "0", "x"])
-def test_without_a_port_it_says_what_would_be_right(port: str) -> None:
+def test_without_a_port_it_says_what_is_expected(port: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "cardwatch_service.probe"],
         env={"CARDWATCH_METRICS_PORT": port},
@@ -81,7 +81,7 @@ def test_a_secret_is_read_from_its_file_and_the_environment_wins(
 
 def test_an_absent_directory_of_secrets_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECRETS_DIR, str(tmp_path / "nowhere"))
-    with pytest.raises(ConfigurationError, match="is no directory"):
+    with pytest.raises(ConfigurationError, match="is not a directory; expected"):
         load(ServiceSettings)
 
 
@@ -94,6 +94,6 @@ def test_a_wrong_secret_is_not_quoted(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_module_that_is_not_installed_is_one_sentence() -> None:
-    expected = r"nosuchmodule is not installed here.*cardwatch-enricher\[bronze\]"
+    expected = r"needs the module nosuchmodule, which is not installed; install cardwatch-enricher\[bronze\]"
     with pytest.raises(ConfigurationError, match=expected), needs("cardwatch-enricher[bronze]"):
         import_module("nosuchmodule")

@@ -127,3 +127,23 @@ def test_a_known_error_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> No
         raise CardwatchError("the moon is full; wait")
     assert caught.value.code == 1
     assert capsys.readouterr().err == "error: the moon is full; wait\n"
+
+
+class AliasedSettings(BaseSettings):
+    """Settings with a variable of another prefix, and another one that is secret."""
+
+    model_config = SettingsConfigDict(env_prefix="CARDWATCH_TEST_", extra="ignore")
+
+    size: Annotated[int, Field(validation_alias="OTHER_SIZE")] = 0
+    key: Annotated[int, Field(validation_alias="OTHER_KEY", repr=False)] = 0
+
+
+def test_a_wrong_setting_with_an_alias_is_named_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_SIZE", "many")
+    monkeypatch.setenv("OTHER_KEY", "s3cret")
+    with pytest.raises(ConfigurationError) as wrong:
+        load(AliasedSettings)
+    assert "OTHER_SIZE='many': " in str(wrong.value)
+    assert "CARDWATCH_TEST_" not in str(wrong.value)
+    assert "OTHER_KEY: " in str(wrong.value)
+    assert "s3cret" not in str(wrong.value)

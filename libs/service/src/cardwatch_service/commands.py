@@ -19,17 +19,17 @@ def one_sentence_errors() -> Iterator[None]:
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Around the imports of a command that needs more than its package installs by default.
+    """For the imports of a command that needs more than its package installs by default.
 
     Args:
-        extra: what to install, as pip is told: ``cardwatch-enricher[bronze]``.
+        extra: what to install, as an argument of pip: ``cardwatch-enricher[bronze]``.
 
     Raises:
-        ConfigurationError: a module is not there.
+        ConfigurationError: a module is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} is not installed here, which this command needs; an environment with {extra} would be right"
+            f"this command needs the module {error.name}, which is not installed; install {extra}"
         ) from error

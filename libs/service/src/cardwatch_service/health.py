@@ -1,4 +1,4 @@
-"""The HTTP endpoint of a service: ``/metrics`` (Prometheus), ``/healthz`` (alive), ``/readyz`` (doing its work)."""
+"""The health endpoint of a service: ``/metrics`` (Prometheus), ``/healthz`` (liveness), ``/readyz`` (readiness)."""
 
 import socketserver
 import threading
@@ -10,7 +10,7 @@ from cardwatch_contracts.errors import ConfigurationError
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 Check = Callable[[], str]
-"""Returns an empty string when all is well, otherwise one sentence that says what is not."""
+"""Returns an empty string when healthy, otherwise one sentence with the reason."""
 
 
 class HealthEndpoint:
@@ -41,7 +41,7 @@ class HealthEndpoint:
         """Listen.
 
         Raises:
-            ConfigurationError: the port is taken.
+            ConfigurationError: the port is in use.
         """
         try:
             self._server = make_server(
@@ -70,7 +70,7 @@ class HealthEndpoint:
         check = self._checks.get(path)
         if check is None:
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-            return [b"/metrics, /healthz and /readyz are here\n"]
+            return [b"not found; expected /metrics, /healthz or /readyz\n"]
         problem = check()
         status = "503 Service Unavailable" if problem else "200 OK"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
@@ -83,4 +83,4 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
 class _QuietHandler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Probes come every few seconds and are no news."""
+        """Log nothing: probes come every few seconds."""

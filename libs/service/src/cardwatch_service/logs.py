@@ -1,4 +1,4 @@
-"""Logging: one line an event, for a person (console) or a machine (JSON), to standard error."""
+"""Logging: one line per event to standard error, for people (console) or machines (JSON)."""
 
 import logging
 import sys
@@ -8,10 +8,10 @@ import structlog
 
 
 def configure(service: str, level: str = "INFO", log_format: str = "console") -> None:
-    """Set up structlog and the standard library's logging alike.
+    """Configure structlog and the standard library's logging in the same way.
 
     Args:
-        service: put on every line as ``service``.
+        service: added to every event as ``service``.
         level: DEBUG, INFO, WARNING or ERROR.
         log_format: ``console`` or ``json``.
     """

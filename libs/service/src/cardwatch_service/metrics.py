@@ -1,6 +1,6 @@
-"""Metrics that every service has, in a registry of its own. Services add theirs to ``Metrics.registry``.
+"""Metrics that every service has; a service adds its own to ``Metrics.registry``.
 
-The names are defined here and nowhere else; the demo, the tests and the dashboards take them from here.
+The names are defined here and nowhere else; the demo, the tests and the dashboards import them.
 """
 
 from typing import Final
@@ -15,21 +15,21 @@ LATENCY_SECONDS: Final = "cardwatch_latency_seconds"
 CONSUMER_LAG: Final = "cardwatch_consumer_lag_messages"
 CONSUMER_POSITION: Final = "cardwatch_consumer_position_offset"
 
-# From 10 ms, finer where the 2 s objective lies, to 5 min for a pipeline that catches up.
+# From 10 ms to 5 min, for a pipeline that catches up; finer around the objective of 2 s.
 LATENCY_BUCKETS: Final = (
     0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 5.0, 10.0, 30.0, 60.0, 300.0,
 )  # fmt: skip
 
 
 class Metrics:
-    """Counters and gauges that mean the same in every service.
+    """Counters, gauges and a histogram that mean the same in every service.
 
     Attributes:
         registry: where a service registers its own metrics as well.
         consumed: messages taken from a topic, by ``topic``.
         published: messages that the broker has acknowledged, by ``topic``.
         refused: messages refused, by ``reason`` (a reason code).
-        errors: failures that were survived (retries, reconnects), by ``kind`` (a bounded set a service).
+        errors: failures that the service survived (retries, reconnects), by ``kind`` (a bounded set per service).
         latency: seconds between two points in a transaction's life, by ``start`` (``event_time``,
             ``raw_broker_time``) and ``end`` (``silver_published``, ``alert_published``, ``delivered``).
         lag: messages between a consumer's position and its partition's end, by ``topic`` and ``partition``.

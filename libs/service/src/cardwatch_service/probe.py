@@ -1,8 +1,8 @@
-"""``python -m cardwatch_service.probe [PATH]``: ask the service of this container how it is; exit code 0 means well.
+"""``python -m cardwatch_service.probe [PATH]``: query the health endpoint of the service in this container.
 
-For a container's health check, where no curl is. The port is ``CARDWATCH_METRICS_PORT``, the path ``/readyz`` unless
-another is given. It is started every few seconds, so it imports next to nothing: Python's HTTP client alone would take
-five times as long as the question.
+For a container's health check, since images have no curl; exit code 0 means healthy. The port is
+``CARDWATCH_METRICS_PORT``, the path ``/readyz`` by default. It is started every few seconds, so it imports next to
+nothing: importing Python's HTTP client takes five times as long as the query.
 """
 
 import os
@@ -15,7 +15,7 @@ _ANSWER_BYTES: Final = 8 * 1024 * 1024
 
 
 def probe(port: int, path: str) -> tuple[bool, str]:
-    """Whether the service on this machine's port answers that it is well, and its answer or what was wrong."""
+    """Whether the service on a local port answers with status 200, and the body of its answer or the error."""
     request = f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
     answer = b""
     try:
@@ -31,14 +31,14 @@ def probe(port: int, path: str) -> tuple[bool, str]:
 
 
 def main() -> int:
-    """Entry point; prints what the service says."""
+    """Entry point; prints the answer."""
     port = os.environ.get("CARDWATCH_METRICS_PORT", "")
     if not port.isdigit() or port == "0":
-        print(f"CARDWATCH_METRICS_PORT={port!r}: the port that the service listens on would be right", file=sys.stderr)
+        print(f"CARDWATCH_METRICS_PORT={port!r}: expected the port that the service listens on", file=sys.stderr)
         return 1
-    well, answer = probe(int(port), sys.argv[1] if len(sys.argv) > 1 else "/readyz")
+    healthy, answer = probe(int(port), sys.argv[1] if len(sys.argv) > 1 else "/readyz")
     print(answer)
-    return 0 if well else 1
+    return 0 if healthy else 1
 
 
 if __name__ == "__main__":

@@ -73,20 +73,21 @@ class ServiceSettings(BaseSettings):
 
 
 def load(settings_type: type[S], **overrides: Any) -> S:
-    """Read settings from the environment, and what is not there from the directory of secrets, if there is one.
+    """Read settings from the environment, and those that it lacks from the directory of secrets, if there is one.
 
-    ``overrides`` are fields that a command's options set; they take precedence over the environment.
+    ``CARDWATCH_SECRETS_DIR`` is that directory: one file per secret, whose name is that of the variable in lower case,
+    as container platforms mount them (``/run/secrets/cardwatch_token_key``).
 
-    ``CARDWATCH_SECRETS_DIR`` names it: a file for each secret, called like its variable in lower case, as container
-    platforms mount them (``/run/secrets/cardwatch_token_key``).
+    Args:
+        overrides: fields that a command's options set; they take precedence over the environment.
 
     Raises:
-        ConfigurationError: a variable has a wrong value; names each such variable and what is wrong with it. Or there
-            is no such directory.
+        ConfigurationError: the directory does not exist, or variables have wrong values; the message names each and
+            says what is wrong with it.
     """
     secrets = os.environ.get(SECRETS_DIR) or None
     if secrets is not None and not Path(secrets).is_dir():
-        raise ConfigurationError(f"{SECRETS_DIR}={secrets} is no directory; one with a file a secret would be right")
+        raise ConfigurationError(f"{SECRETS_DIR}={secrets} is not a directory; expected one with one file per secret")
     try:
         return settings_type(_secrets_dir=secrets, **overrides)
     except ValidationError as error:
@@ -101,13 +102,17 @@ def _sentence(settings_type: type[BaseSettings], problem: "ErrorDetails") -> str
     if not location:
         # A validator of the whole model: its sentence names the variables, and its input is all of them.
         return message
-    prefix = str(settings_type.model_config.get("env_prefix", ""))
+    # The location begins with the field's name, or with its alias, which is a variable's whole name.
+    prefix = str(settings_type.model_config.get("env_prefix", "")) if location[0] in settings_type.model_fields else ""
     variable = f"{prefix}{'_'.join(str(part) for part in location)}".upper()
-    quoted = "" if _may_hold_secret(settings_type, location) else f"={problem.get('input')!r}"
+    quoted = "" if _may_hold_secret(settings_type, str(location[0])) else f"={problem.get('input')!r}"
     return f"{variable}{quoted}: {message}"
 
 
-def _may_hold_secret(settings_type: type[BaseSettings], location: tuple[int | str, ...]) -> bool:
-    """Whether a value must not be quoted: it is a secret, or its field is declared with ``repr=False``."""
-    field = settings_type.model_fields.get(str(location[0]))
-    return field is not None and (field.annotation is SecretStr or not field.repr)
+def _may_hold_secret(settings_type: type[BaseSettings], name: str) -> bool:
+    """Whether the value of a field must not be quoted: it is a secret, or is declared with ``repr=False``."""
+    return any(
+        field.annotation is SecretStr or not field.repr
+        for key, field in settings_type.model_fields.items()
+        if name in (key, field.validation_alias)
+    )

@@ -1,4 +1,4 @@
-"""A clean stop: SIGTERM and SIGINT set a flag that loops look at."""
+"""Graceful shutdown: SIGTERM and SIGINT set a flag that loops check."""
 
 import signal
 import threading
@@ -7,15 +7,15 @@ from typing import Final
 
 
 class Shutdown:
-    """Whether the process was asked to stop."""
+    """A stop that SIGTERM and SIGINT request."""
 
     def __init__(self) -> None:
         self._event: Final = threading.Event()
 
     def install(self) -> "Shutdown":
-        """Take over SIGTERM and SIGINT. A second signal ends the process at once.
+        """Handle SIGTERM and SIGINT. A second signal ends the process at once.
 
-        In a thread other than the main one, as where a platform calls the service, signals stay the platform's.
+        In a thread other than the main one signals are left alone: whoever runs the service there handles them.
         """
         if threading.current_thread() is not threading.main_thread():
             return self
@@ -25,15 +25,15 @@ class Shutdown:
 
     @property
     def requested(self) -> bool:
-        """Whether the stop was asked for."""
+        """Whether the stop was requested."""
         return self._event.is_set()
 
     def request(self) -> None:
-        """Ask for the stop."""
+        """Request the stop."""
         self._event.set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, but wake at once when the stop is asked for; returns whether it was."""
+        """Sleep, but wake at once when the stop is requested; returns whether it was."""
         return self._event.wait(seconds)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -1,11 +1,11 @@
-"""The key that turns card numbers into tokens: shared by everything that sees card numbers (edge, simulator)."""
+"""The tokenisation key, shared by all services that see card numbers (enricher, producer)."""
 
 from typing import Annotated, Final
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Published with the source: good for a local platform and simulated cards, never for real ones.
+# Published with the source: for a local platform and simulated cards, never for real ones.
 DEVELOPMENT_KEY: Final = "636172647761746368206465762d6b65792c206e6f7420666f722070726f6421"
 DEVELOPMENT_KEY_ID: Final = "dev-1"
 
@@ -15,8 +15,8 @@ _MIN_KEY_BYTES: Final = 16
 class TokenSettings(BaseSettings):
     """Settings ``CARDWATCH_TOKEN_KEY`` and ``CARDWATCH_TOKEN_KEY_ID``.
 
-    All that tokenise for one deployment must share both: another key makes another token of the same card, and a
-    rule then sees two cards. The defaults are a development key (``DEVELOPMENT_KEY``) and its id.
+    All services of a deployment must share both: with another key the same card has another token, and a rule then
+    sees two cards. The defaults are a development key (``DEVELOPMENT_KEY``) and its id.
     """
 
     model_config = SettingsConfigDict(env_prefix="CARDWATCH_TOKEN_", extra="ignore", frozen=True)
@@ -33,9 +33,9 @@ class TokenSettings(BaseSettings):
             size = len(bytes.fromhex(key.get_secret_value()))
         except ValueError:
             # "from None": the cause's message would quote the key.
-            raise ValueError("a tokenisation key is hexadecimal digits, two a byte") from None
+            raise ValueError("expected the key as hexadecimal digits, two per byte") from None
         if size < _MIN_KEY_BYTES:
-            raise ValueError(f"a tokenisation key has at least {_MIN_KEY_BYTES} bytes ({_MIN_KEY_BYTES * 2} digits)")
+            raise ValueError(f"expected a key of at least {_MIN_KEY_BYTES} bytes ({_MIN_KEY_BYTES * 2} digits)")
         return key
 
     def key_bytes(self) -> bytes:
