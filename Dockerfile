@@ -25,7 +25,7 @@ ENV JAVA_HOME=/usr/lib/jvm/java-17
 # The sources of the image's packages, apart from the others, whose changes then invalidate no layer below.
 FROM python AS sources
 WORKDIR /src
-COPY scripts/image-requirements scripts/
+COPY scripts/image-requirements scripts/packages.py scripts/
 COPY schemas schemas
 COPY libs libs
 COPY services services

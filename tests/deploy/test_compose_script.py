@@ -43,7 +43,7 @@ class Runner:
 def test_without_docker_it_says_so_in_one_sentence(run: Runner, command: str) -> None:
     done = run(command)
     assert done.returncode == 1
-    assert re.fullmatch(r"error: there is no docker here; .*\n", done.stderr)
+    assert re.fullmatch(r"error: docker is not installed; .*\n", done.stderr)
     assert not run.secrets.exists()
 
 
