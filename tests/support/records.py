@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cardwatch_contracts.identity import alert_id, dead_letter_id
 from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
 
 CARD_NUMBER: Final = "4111111111111111"  # a published test number
@@ -86,7 +87,7 @@ def alert_record(transaction: Record | None = None, **changes: Any) -> Record:
     about = transaction or enriched_record()
     rule_id, rule_version = changes.get("rule_id", "card-velocity"), changes.get("rule_version", 1)
     transaction_id = changes.get("transaction_id", about["transaction_id"])
-    return {
+    record = {
         **{name: about[name] for name in _ALERT_FIELDS_FROM_TRANSACTION},
         "alert_id": alert_id(rule_id, rule_version, transaction_id),
         "status": "raised",
@@ -107,6 +108,7 @@ def alert_record(transaction: Record | None = None, **changes: Any) -> Record:
         "suppressed_by": None,
         **changes,
     }
+    return {name: record[name] for name in _field_names("alert")} | changes
 
 
 def feedback_record(labelled_alert_id: str, label: str, **changes: Any) -> Record:
@@ -158,3 +160,8 @@ def card_profile_record(card_token: str = CARD_TOKEN, mean: float = 2000.0, **ch
         "hours_90d": [9, 10, 12],
         **changes,
     }
+
+
+def _field_names(schema: str) -> list[str]:
+    """A schema's fields in their order, which is that of a decoded record."""
+    return [field["name"] for field in parsed_schema(schema)["fields"]]

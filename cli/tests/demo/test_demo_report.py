@@ -9,6 +9,7 @@ from cardwatch_cli.demo.report import Report, build_report
 from cardwatch_cli.demo.report_page import render_report
 from cardwatch_cli.demo.results import AlertEvent, Delivery, Label
 from cardwatch_contracts.identity import alert_id
+from support.records import transaction_record
 
 RULES = """
 rules:
@@ -25,13 +26,13 @@ START_US = 1_700_000_000_000_000
 
 
 def transaction(number: int, seconds: float, card: str = "a" * 32) -> Transaction:
-    return {
-        "transaction_id": f"t{number}", "event_time": START_US + int(seconds * 1_000_000), "card_token": card,
-        "card_token_key_id": "dev-1", "card_bin": "400000", "card_last_four": "0000", "amount_minor": 1_000,
-        "currency": "EUR", "merchant_id": "m1", "merchant_category_code": "5411", "country": "DE", "channel": "pos",
-        "transaction_type": "purchase", "status": "approved", "device_id": None, "ip_address": None,
-        "latitude": None, "longitude": None,
-    }  # fmt: skip
+    return transaction_record(
+        transaction_id=f"t{number}",
+        event_time=START_US + int(seconds * 1_000_000),
+        card_token=card,
+        amount_minor=1_000,
+        merchant_id="m1",
+    )
 
 
 def raised(number: int) -> AlertEvent:

@@ -16,10 +16,10 @@ from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.token_settings import TokenSettings
+from support.records import CARD_NUMBER, transaction_document, transaction_record
 
 RAW, JSON = "transactions.raw.v1", "transactions.json.v1"
 RECEIVED_AT = 1_795_564_800_000_000  # 2026-11-25T00:00:00Z
-CARD_NUMBER = "4111111111111111"
 
 TRANSACTION_SCHEMA_ID = 7
 LABEL_SCHEMA_ID = 8
@@ -68,34 +68,11 @@ class Make:
     @staticmethod
     def transaction(**changes: Any) -> Record:
         """A valid transaction, with some of its fields changed."""
-        return {
-            "transaction_id": "t-1",
-            "event_time": RECEIVED_AT - 1_000_000,
-            "card_token": "0123456789abcdef0123456789abcdef",
-            "card_token_key_id": "dev-1",
-            "card_bin": "400000",
-            "card_last_four": "1111",
-            "amount_minor": 1050,
-            "currency": "EUR",
-            "merchant_id": "m-1",
-            "merchant_category_code": "5411",
-            "country": "DE",
-            "channel": "pos",
-            "transaction_type": "purchase",
-            "status": "approved",
-            "device_id": None,
-            "ip_address": None,
-            "latitude": None,
-            "longitude": None,
-            **changes,
-        }
+        return transaction_record(**{"event_time": RECEIVED_AT - 1_000_000, **changes})
 
     def document(self, **changes: Any) -> dict[str, Any]:
         """The same as legacy producers send it: with a card number."""
-        document = self.transaction()
-        for field in ("card_token", "card_token_key_id", "card_bin", "card_last_four"):
-            del document[field]
-        return {**document, "card_number": CARD_NUMBER, **changes}
+        return transaction_document(**{"event_time": RECEIVED_AT - 1_000_000, **changes})
 
     def avro(self, record: Record | None = None, **changes: Any) -> RawMessage:
         """A message on the raw topic; ``value=`` instead of a record for bytes of one's own."""

@@ -19,6 +19,7 @@ from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.protocol import Arrival, Attempt, Message, Outbox, Partition
 from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
 from support.postgres_server import PostgresServer, server_or_skip
+from support.records import alert_record, enriched_record
 
 SECOND = 1_000_000
 FAR_AHEAD = 2**62
@@ -72,37 +73,17 @@ class FakeReceiver:
 def record(name: str, status: str = "raised", mode: str = "live", **fields: Any) -> dict[str, Any]:
     """An alert as decoded from Kafka; the same ``name`` is the same alert."""
     at = 1_795_499_990 * SECOND
-    return {
-        "alert_id": alert_id(name),
-        "status": status,
-        "rule_id": "card-velocity",
-        "rule_version": 1,
-        "rule_title": "Five payments with one card within two minutes",
-        "severity": "high",
-        "mode": mode,
-        "scope": "card",
-        "key": "token",
-        "transaction_id": f"t-{name}",
-        "event_time": at,
-        "card_token": "0123456789abcdef0123456789abcdef",
-        "card_bin": "400000",
-        "card_last_four": "0002",
-        "merchant_id": "m-17",
-        "country": "DE",
-        "amount_minor": 123_456,
-        "currency": "EUR",
-        "base_amount_minor": 123_456,
-        "measures": [
-            {"name": "payments", "expression": "count(*)", "window_us": 120 * SECOND, "value": 5, "text": None}
-        ],
-        "window_start": at - 120 * SECOND,
-        "evidence_transaction_ids": ["t-0", f"t-{name}"],
-        "evidence_count": 5,
-        "raw_broker_time": at + SECOND,
-        "detected_at": at + 2 * SECOND,
-        "suppressed_by": None,
-        **fields,
-    }
+    transaction = enriched_record(
+        transaction_id=f"t-{name}",
+        event_time=at,
+        card_last_four="0002",
+        merchant_id="m-17",
+        amount_minor=123_456,
+        raw_broker_time=at + SECOND,
+    )
+    about = {"alert_id": alert_id(name), "status": status, "mode": mode, "key": "token"}
+    evidence = {"evidence_transaction_ids": ["t-0", f"t-{name}"]}
+    return alert_record(transaction, **{**about, **evidence, **fields})
 
 
 def alert_id(name: str) -> str:

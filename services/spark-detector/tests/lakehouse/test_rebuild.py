@@ -10,10 +10,10 @@ from cardwatch_detector.lakehouse.io import write
 from cardwatch_detector.lakehouse.io.create import create
 from cardwatch_detector.lakehouse.io.write import append, count_affected, idempotent_write, replace_rows
 from cardwatch_detector.lakehouse.rebuild import make_profiles, silver_rows
-from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
+from support.records import enriched_record
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR_US = 3_600_000_000
@@ -23,10 +23,10 @@ OF_THE_RUN = ("enriched_at", "silver_partition", "silver_offset", "silver_broker
 
 def row(identity: str, offset: int, seconds: float = 0, **fields: Any) -> dict[str, Any]:
     """A transaction that came in the message at an offset, so many seconds after noon."""
-    made_up = made_up_transaction(0, 0)
+    usual = enriched_record(event_time=0)
     at = NOON + fields.pop("later", timedelta())
     return {
-        **{name: made_up.get(name) for name in SILVER_TRANSACTIONS.columns},
+        **{name: usual.get(name) for name in SILVER_TRANSACTIONS.columns},
         "transaction_id": identity,
         "event_time": at,
         "event_date": at.date(),

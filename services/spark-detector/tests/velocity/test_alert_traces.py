@@ -9,10 +9,10 @@ from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_detector.velocity.silver_range import SilverMessage
-from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_service.trace_context import extract_context
 from structlog.testing import capture_logs
 from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
+from support.records import alert_record, enriched_record
 
 SILVER_ID, ALERT_ID = 3, 4
 START = {"silver": {"0": 10, "1": 20}, "profiles": {"0": 1}}
@@ -51,22 +51,17 @@ def context(number: int, flags: str = "01") -> str:
 
 def silver(number: int, broker_us: int, *, flags: str = "01", at: tuple[int, int] = (1, 20), **fields: Any) -> Any:
     """The silver message of transaction ``t<number>``, in trace ``number``."""
-    record = made_up_transaction(number, broker_us) | {"transaction_id": f"t{number}", "raw_broker_time": broker_us}
-    value = Encoder("enriched_transaction", SILVER_ID)(record | fields)
+    record = enriched_record(**{"transaction_id": f"t{number}", "event_time": broker_us, **fields})
+    value = Encoder("enriched_transaction", SILVER_ID)(record)
     headers = (("traceparent", context(number, flags).encode()),)
     return SilverMessage(*at, value, headers)
 
 
 def alert(number: int, broker_us: int, **fields: Any) -> bytes:
     """The alert for transaction ``t<number>``, caused by what the broker appended at that time."""
-    record = {
-        **made_up_transaction(number, broker_us),
-        "alert_id": f"a{number}", "status": "raised", "rule_id": "r", "rule_version": 1, "rule_title": "R",
-        "severity": "high", "mode": "live", "scope": "card", "key": "c", "transaction_id": f"t{number}",
-        "measures": [], "window_start": 0, "evidence_transaction_ids": [], "evidence_count": 0,
-        "raw_broker_time": broker_us, "detected_at": BEGAN_US + 70, "suppressed_by": None,
-    }  # fmt: skip
-    return Encoder("alert", ALERT_ID)(record | fields)
+    about = enriched_record(transaction_id=f"t{number}", event_time=broker_us)
+    record = alert_record(about, **{"alert_id": f"a{number}", "rule_id": "r", "detected_at": BEGAN_US + 70, **fields})
+    return Encoder("alert", ALERT_ID)(record)
 
 
 def traces(recorded: Recorded, topic: Topic) -> AlertTraces:

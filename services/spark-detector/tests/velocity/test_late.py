@@ -14,9 +14,9 @@ from cardwatch_detector.velocity.late.search import LateSearch
 from cardwatch_detector.velocity.publishing.publisher import Outgoing
 from cardwatch_detector.velocity.silver_range import SilverMessage
 from cardwatch_detector.velocity.state.groups import group_ends
-from cardwatch_detector.velocity.warm_up import made_up_transaction
 from cardwatch_service.metrics import PUBLISHED_TOTAL, Metrics
 from structlog.testing import capture_logs
+from support.records import enriched_record
 
 HOUR = 3_600_000_000
 NOON = 1_795_478_400_000_000 + 12 * HOUR
@@ -41,7 +41,7 @@ def search() -> LateSearch:
 
 
 def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> SilverMessage:
-    record = made_up_transaction(offset, event_us) | {"card_token": card, "device_id": device}
+    record = enriched_record(transaction_id=f"t{offset}", event_time=event_us, card_token=card, device_id=device)
     return SilverMessage(1, offset, encode(record))
 
 

@@ -22,6 +22,7 @@ from cardwatch_lakehouse.tables import (
 )
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
+from support.records import alert_record, dead_letter_record, enriched_record, feedback_record
 
 COLUMNS = (
     "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, "
@@ -91,30 +92,17 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 
 def alert(alert_id: str, status: str = "raised", cause: int = 1) -> tuple[str, dict[str, Any]]:
-    texts = dict.fromkeys(
-        ("rule_id", "rule_title", "severity", "mode", "scope", "key", "transaction_id", "card_token", "card_bin",
-         "card_last_four", "merchant_id", "country", "currency"), "x"
-    )  # fmt: skip
-    numbers = dict.fromkeys(
-        ("rule_version", "event_time", "amount_minor", "base_amount_minor", "window_start", "evidence_count",
-         "detected_at"), 1
-    )  # fmt: skip
-    lists: dict[str, Any] = {"measures": [], "evidence_transaction_ids": []}
-    return "alert", {"alert_id": alert_id, "status": status, "raw_broker_time": cause, **texts, **numbers, **lists}
+    about = enriched_record(event_time=1, raw_broker_time=cause)
+    return "alert", alert_record(about, alert_id=alert_id, rule_id="x", status=status, detected_at=1)
 
 
 def label(alert_id: str, text: str, at: int, note: str = "") -> tuple[str, dict[str, Any]]:
-    return "alert_feedback", {
-        "alert_id": alert_id, "label": text, "note": note, "labelled_by": "anna", "labelled_at": at
-    }  # fmt: skip
+    return "alert_feedback", feedback_record(alert_id, text, note=note, labelled_at=at)
 
 
 def letter(offset: int, service: str, refused_at: int, value: bytes) -> tuple[str, dict[str, Any]]:
-    return "dead_letter", {
-        "dead_letter_id": "d", "reason": "wrong_type", "detail": "wrong", "service": service, "source_topic": "raw",
-        "source_partition": 0, "source_offset": offset, "source_time": None, "key": None, "value": value,
-        "refused_at": refused_at,
-    }  # fmt: skip
+    refused = {"source_offset": offset, "service": service, "value": value, "refused_at": refused_at}
+    return "dead_letter", dead_letter_record(**refused, reason="wrong_type", detail="wrong", source_time=None, key=None)
 
 
 def test_the_last_label_holds_whichever_comes_first_and_is_counted(lake: Lake) -> None:
