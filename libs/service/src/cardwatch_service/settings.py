@@ -1,16 +1,14 @@
 """Settings from the environment (12-factor), with defaults for a local platform."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -22,7 +20,7 @@ SECRETS_DIR: Final = "CARDWATCH_SECRETS_DIR"
 
 
 class ServiceSettings(BaseSettings):
-    """What every service needs to know. Each field is the environment variable ``CARDWATCH_<FIELD>``.
+    """Settings that every service has. Each field is the environment variable ``CARDWATCH_<FIELD>``.
 
     A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` composed beside this one.
     """
@@ -64,7 +62,7 @@ class ServiceSettings(BaseSettings):
         return f"{self.topic_prefix}cardwatch-{service}"
 
     def registry(self) -> ConfluentRegistry:
-        """A client of the schema registry."""
+        """A new client of the schema registry."""
         return ConfluentRegistry(
             self.schema_registry_url,
             basic_auth=self.schema_registry_basic_auth.get_secret_value(),
@@ -95,8 +93,8 @@ def load(settings_type: type[S], **overrides: Any) -> S:
         raise ConfigurationError(f"wrong settings: {problems}") from error
 
 
-def _sentence(settings_type: type[BaseSettings], problem: "ErrorDetails") -> str:
-    """Name the variable, quote its value unless it may hold a secret, and say what is wrong with it."""
+def _sentence(settings_type: type[BaseSettings], problem: Mapping[str, Any]) -> str:
+    """One of pydantic's errors in words: variable, value unless that may be secret, and what is wrong with it."""
     message = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
     location = problem["loc"]
     if not location:
