@@ -72,14 +72,12 @@ class Sent:
         transactions: different ones.
         messages: of the raw topic; as many of the silver topic.
         alerts: different ones.
-        alert_messages: the retractions among them.
         late: messages of the late topic.
     """
 
     transactions: int = 0
     messages: int = 0
     alerts: int = 0
-    alert_messages: int = 0
     late: int = 0
 
 
@@ -195,7 +193,6 @@ class Load:
         for status in statuses:
             self._produce(ALERTS, self._alert({**record, "status": status}), key)
         self.sent.alerts += 1
-        self.sent.alert_messages += len(statuses)
 
     def _send_late(self, number: int, identity: bytes, event_us: int) -> None:
         headers = {

@@ -21,7 +21,6 @@ BYTES: Final = "bytes"
 SHARE: Final = "percentunit"
 NUMBER: Final = "short"
 A_SECOND: Final = "suffix:/s"
-TIMESTAMP: Final = "dateTimeFromNow"
 
 _REFS: Final = "ABCDEFGH"
 

@@ -131,7 +131,6 @@ class Population:
         self._merchant_place: Floats = self._town_place[self._merchant_town] + rng.normal(0.0, 0.03, (count, 2))
         self._popularity: Floats = np.concatenate([[0.0], np.cumsum(rng.lognormal(0.0, 0.5, count))])
         self._group_start: Ints = np.searchsorted(group[order], np.arange(towns + 2))
-        self.merchant_count: int = count
         self.online_group: int = towns
 
     def payers_at(self, hour_utc: int) -> Floats:
@@ -155,7 +154,7 @@ class Population:
         )
 
     def merchant(self, index: int) -> Merchant:
-        """The merchant of that index, below ``merchant_count``."""
+        """The merchant of that index, counted from 0."""
         latitude, longitude = self._merchant_place[index]
         return Merchant(
             f"M{index:08d}",
