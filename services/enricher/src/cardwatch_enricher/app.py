@@ -220,7 +220,7 @@ class StreamApp:
             self._metrics.position.labels(*labels).set(position)
             end = thread.end_offset(partition)
             if end is not None:
-                self._metrics.lag.labels(*labels).set(max(0, end - position))
+                self._metrics.lag.labels(*labels).set(max(0, end - thread.reached(partition, position)))
 
 
 def credentials(service: ServiceSettings) -> Any:

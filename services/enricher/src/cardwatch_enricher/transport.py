@@ -1,4 +1,6 @@
-"""Faust's Kafka transport with two changes, each of which Faust has no setting for.
+"""Faust's Kafka transport with three changes, each of which Faust has no setting for.
+
+- Messages of transactions that were aborted, or are still open, are not read.
 
 - A fetch that finds little is held by the broker for ``fetch_wait_seconds``, and not for 1.5 s; nor is it answered with
   every single message, which at a few hundred a second kept both sides busy with fetches. aiokafka has one fetch
@@ -13,6 +15,7 @@ from typing import Any, ClassVar, Final
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from cardwatch_kafka.configuration import ISOLATION_LEVEL
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 from cardwatch_enricher.positions import Partition
@@ -29,11 +32,35 @@ class ConsumerThread(AIOKafkaConsumerThread):
 
     fetch_wait_seconds: ClassVar[float] = 0.1
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # Of each partition, as of its last fetch: the offset after the last message, and the next one to fetch.
+        self._fetched: dict[TopicPartition, tuple[int, int]] = {}
+
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = ISOLATION_LEVEL
         consumer._fetch_max_wait_ms = round(self.fetch_wait_seconds * 1000)
         consumer._fetch_min_bytes = _FETCH_MIN_BYTES
         return consumer
+
+    async def _fetch_records(self, consumer: AIOKafkaConsumer, *arguments: Any, **options: Any) -> Any:
+        records = await super()._fetch_records(consumer, *arguments, **options)
+        for place in consumer.assignment():
+            state = consumer._subscription.subscription.assignment.state_value(place)
+            if state is not None and state.has_valid_position:
+                end = records[place][-1].offset + 1 if place in records else self._fetched.get(place, (0, 0))[0]
+                self._fetched[place] = end, state.position
+        return records
+
+    def reached(self, partition: Partition, position: int) -> int:
+        """The offset up to which there is nothing left to process, for a partition processed up to ``position``.
+
+        Behind the last message there may be offsets without one (of an aborted transaction, a transaction's marker):
+        the consumer has passed them where every message that it fetched is processed.
+        """
+        (end, passed) = self._fetched.get(TopicPartition(*partition), (0, 0))
+        return max(position, passed) if position >= end else position
 
     async def commit_positions(self, offsets: Mapping[Partition, int]) -> None:
         """Commit offsets.
