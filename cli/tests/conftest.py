@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import Stores
 from cardwatch_rulebook.lists import ListEntry
-from cardwatch_rulebook.log import Entry
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.status import RuleStatus
 from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
@@ -18,17 +18,17 @@ from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
 class FakeLog:
     """One reader of a topic that is a list in memory."""
 
-    def __init__(self, topic: list[Entry]) -> None:
+    def __init__(self, topic: list[ReceivedMessage]) -> None:
         self.topic = topic
         self.position = 0
 
-    def read(self) -> list[Entry]:
+    def read(self) -> list[ReceivedMessage]:
         entries = self.topic[self.position :]
         self.position = len(self.topic)
         return entries
 
     def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        self.topic += [Entry("topic", len(self.topic), key.encode(), value) for key, value in messages]
+        self.topic += [ReceivedMessage("topic", 0, len(self.topic), key.encode(), value) for key, value in messages]
 
     def close(self) -> None:
         pass
@@ -38,9 +38,9 @@ class Deployment:
     """What a broker would keep from one command to the next."""
 
     def __init__(self) -> None:
-        self.rules: list[Entry] = []
-        self.lists: list[Entry] = []
-        self.statuses: list[Entry] = []
+        self.rules: list[ReceivedMessage] = []
+        self.lists: list[ReceivedMessage] = []
+        self.statuses: list[ReceivedMessage] = []
 
     @contextmanager
     def open_stores(self, settings: Any) -> Iterator[Stores]:

@@ -1,7 +1,6 @@
 """``cardwatch rules``, with a topic in memory."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -210,8 +209,8 @@ def test_export(deployment: Any, files: Files, tmp_path: Path) -> None:
 def test_history_is_in_the_order_of_revisions_whatever_the_clocks_say(deployment: Any, files: Files) -> None:
     rules("apply", files())
     (first,) = (json.loads(entry.value) for entry in deployment.rules)
-    deployment.rules[0] = replace(
-        deployment.rules[0], value=json.dumps({**first, "changed_at": first["changed_at"] + 3_600_000_000}).encode()
+    deployment.rules[0] = deployment.rules[0]._replace(
+        value=json.dumps({**first, "changed_at": first["changed_at"] + 3_600_000_000}).encode()
     )
     rules("pause", "spree")
     rules("apply", files("other.yaml", "other"))

@@ -120,6 +120,7 @@ def test_no_override_makes_a_client_unsafe() -> None:
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, ErrorKind.FORBIDDEN),
         (KafkaError._AUTHENTICATION, ErrorKind.FORBIDDEN),
         (KafkaError.NOT_LEADER_FOR_PARTITION, ErrorKind.LEADER_CHANGE),
+        (KafkaError.FENCED_LEADER_EPOCH, ErrorKind.LEADER_CHANGE),
         (KafkaError._TRANSPORT, ErrorKind.UNAVAILABLE),
         (KafkaError._FATAL, ErrorKind.FATAL),
         (KafkaError._MSG_TIMED_OUT, ErrorKind.RETRYABLE),

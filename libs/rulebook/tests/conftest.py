@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rulebook.lists import ListEntry
-from cardwatch_rulebook.log import Entry
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.stores import ListStore, RuleStore
 
@@ -35,12 +35,12 @@ class FakeTopic:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.entries: list[Entry] = []
+        self.entries: list[ReceivedMessage] = []
         self.before_append: Callable[[], None] = lambda: None
         """Called once before the next append: somebody else who is faster."""
 
     def put(self, key: str, value: bytes | None) -> None:
-        self.entries.append(Entry(self.name, len(self.entries), key.encode(), value))
+        self.entries.append(ReceivedMessage(self.name, 0, len(self.entries), key.encode(), value))
 
     def log(self) -> "FakeLog":
         return FakeLog(self)
@@ -52,7 +52,7 @@ class FakeLog:
         self.position = 0
         self.closed = False
 
-    def read(self) -> list[Entry]:
+    def read(self) -> list[ReceivedMessage]:
         entries = self.topic.entries[self.position :]
         self.position = len(self.topic.entries)
         return entries

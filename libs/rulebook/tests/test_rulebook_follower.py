@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
+from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.topic_follower import FollowedBatch
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.follower import Follower
 from cardwatch_rulebook.lists import Kind, ListEntry
-from cardwatch_rulebook.log import Batch, Entry
 from cardwatch_rulebook.planning import Author
 from cardwatch_rulebook.snapshot import SnapshotBuilder
 from cardwatch_rules.model import Mode
@@ -111,16 +112,16 @@ def test_lists_in_a_snapshot(builder: Builder) -> None:
 
 class FakeFeed:
     def __init__(self) -> None:
-        self.batches: queue.Queue[Batch] = queue.Queue()
+        self.batches: queue.Queue[FollowedBatch] = queue.Queue()
         self.closed = False
 
     topics = TOPICS
 
-    def poll(self, timeout_seconds: float) -> Batch:
+    def poll(self, timeout_seconds: float) -> FollowedBatch:
         try:
             return self.batches.get(timeout=timeout_seconds)
         except queue.Empty:
-            return Batch()
+            return FollowedBatch()
 
     def close(self) -> None:
         self.closed = True
@@ -138,11 +139,11 @@ def test_nothing_is_shown_before_everything_was_read(builder: Builder) -> None:
     builder.store.carry_out([planning.apply(kit.definition(name), ANNA) for name in ("a", "b")])
     one, other = kit.rules.entries
     with Follower(feed, builder.snapshots, lambda entry: builder.snapshots.take_change(read(entry))) as follower:
-        feed.batches.put(Batch((one,), frozenset({"lists.v1"})))
+        feed.batches.put(FollowedBatch((one,), frozenset({"lists.v1"})))
         with pytest.raises(CardwatchError, match=r"lists\.v1 and rules\.v1 could not be read within 0\.3 s"):
             follower.wait_until_read(0.3)
         assert follower.snapshot().generation == 0
-        feed.batches.put(Batch((other,), frozenset({"rules.v1"})))
+        feed.batches.put(FollowedBatch((other,), frozenset({"rules.v1"})))
         assert [rule.rule_id for rule in follower.wait_until_read(5).rules] == ["a", "b"]
         assert follower.alive
     assert feed.closed
@@ -153,25 +154,28 @@ def test_nothing_is_shown_before_everything_was_read(builder: Builder) -> None:
 def test_an_empty_deployment_has_been_read_too(builder: Builder) -> None:
     feed = FakeFeed()
     with Follower(feed, builder.snapshots, lambda entry: None) as follower:
-        feed.batches.put(Batch(at_end=TOPICS))
+        feed.batches.put(FollowedBatch(at_end=TOPICS))
         assert follower.wait_until_read(5).generation == 1
 
 
-def test_outages_are_survived(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cardwatch_rulebook.follower._REGISTRY_RETRY_SECONDS", 0.01)
+def test_outages_are_survived(builder: Builder) -> None:
     feed, taken, away = FakeFeed(), [], [1, 1, 1]
 
-    def take(entry: Entry) -> None:
+    def take(entry: ReceivedMessage) -> None:
         if away:
             away.pop()
             raise RegistryUnavailableError("the registry is away")
         taken.append(entry.offset)
 
-    with Follower(feed, builder.snapshots, take) as follower:
-        feed.batches.put(Batch(problem="broker away"))
+    with Follower(feed, builder.snapshots, take, registry_retry_seconds=0.01) as follower:
+        feed.batches.put(FollowedBatch(problem="broker away"))
         with pytest.raises(CardwatchError, match=r"within 0\.3 s: broker away"):
             follower.wait_until_read(0.3)
-        feed.batches.put(Batch((Entry("rules.v1", 0, b"", b""), Entry("rules.v1", 1, b"", b"")), TOPICS))
+        feed.batches.put(
+            FollowedBatch(
+                (ReceivedMessage("rules.v1", 0, 0, b"", b""), ReceivedMessage("rules.v1", 0, 1, b"", b"")), TOPICS
+            )
+        )
         follower.wait_until_read(5)
         assert taken == [0, 1]
 
@@ -179,14 +183,14 @@ def test_outages_are_survived(builder: Builder, monkeypatch: pytest.MonkeyPatch)
 def test_a_defect_ends_the_thread_and_keeps_the_snapshot(builder: Builder) -> None:
     feed = FakeFeed()
 
-    def take(entry: Entry) -> None:
+    def take(entry: ReceivedMessage) -> None:
         raise ZeroDivisionError
 
     follower = Follower(feed, builder.snapshots, take)
     with follower:
-        feed.batches.put(Batch(at_end=TOPICS))
+        feed.batches.put(FollowedBatch(at_end=TOPICS))
         snapshot = follower.wait_until_read(5)
-        feed.batches.put(Batch((Entry("rules.v1", 0, b"", b""),)))
+        feed.batches.put(FollowedBatch((ReceivedMessage("rules.v1", 0, 0, b"", b""),)))
         eventually(lambda: not follower.alive)
         assert follower.snapshot() is snapshot
         assert feed.closed

@@ -141,11 +141,11 @@ def test_a_rule_from_before_revisions_is_its_first_change(kit: Any) -> None:
     assert (outcome.before.revision, outcome.change.revision, outcome.change.version) == (1, 2, 3)
 
 
-class FakeOutbox:
+class FakeStatusTopic:
     def __init__(self) -> None:
         self.keys: list[str] = []
 
-    def post(self, messages: Any) -> None:
+    def write(self, messages: Any) -> None:
         self.keys += [key for key, _ in messages]
 
     def close(self) -> None:
@@ -162,18 +162,18 @@ def snapshot_of(kit: Any, *plans: Any) -> Snapshot:
 
 
 def test_a_detector_tells_each_change_of_state_once(kit: Any) -> None:
-    outbox, told = FakeOutbox(), []
+    topic, told = FakeStatusTopic(), []
 
     def write(item: RuleStatus) -> tuple[str, bytes]:
         told.append((item.rule_id, item.revision, item.state, item.error))
         return item.key, b""
 
-    reporter = StatusReporter(outbox, write, "velocity")  # type: ignore[arg-type]
+    reporter = StatusReporter(topic, write, "velocity")  # type: ignore[arg-type]
     first = snapshot_of(kit, *(planning.apply(kit.definition(name), ANNA) for name in ("a", "b", "c")))
     reporter.report(first)
     reporter.report(first)
     assert told == [(name, 1, State.ACTIVE, "") for name in "abc"]
-    assert outbox.keys == ["velocity|a", "velocity|b", "velocity|c"]
+    assert topic.keys == ["velocity|a", "velocity|b", "velocity|c"]
     told.clear()
     second = snapshot_of(kit, planning.pause("a", ANNA), planning.delete("b", ANNA))
     reporter.report(second, failing={"c": "it divides by zero", "unknown": "x"})
@@ -189,20 +189,20 @@ def test_a_detector_tells_each_change_of_state_once(kit: Any) -> None:
 
 
 def test_a_report_waits_for_the_registry_without_stopping_the_detector(kit: Any) -> None:
-    outbox, away = FakeOutbox(), [True]
+    topic, away = FakeStatusTopic(), [True]
 
     def write(item: RuleStatus) -> tuple[str, bytes]:
         if away:
             raise RegistryUnavailableError("away")
         return item.key, b""
 
-    reporter = StatusReporter(outbox, write, "velocity")  # type: ignore[arg-type]
+    reporter = StatusReporter(topic, write, "velocity")  # type: ignore[arg-type]
     snapshot = snapshot_of(kit, planning.apply(kit.definition(), ANNA))
     reporter.report(snapshot)
-    assert outbox.keys == []
+    assert topic.keys == []
     away.clear()
     reporter.report(snapshot)
-    assert outbox.keys == ["velocity|spree"]
+    assert topic.keys == ["velocity|spree"]
 
 
 def test_a_status_survives_its_record(kit: Any) -> None:

@@ -68,6 +68,14 @@ class RangeReader:
         partitions = [TopicPartition(topic, number) for topic in topics for number in self.partitions(topic)]
         return end_offsets(self._consumer(), partitions, timeout_seconds=timeout_seconds, servers=self._servers)
 
+    def end_offset(self, at: TopicPartition, *, timeout_seconds: float = 30.0) -> int:
+        """The offset after the last committed message of one partition.
+
+        Raises:
+            KafkaClientError: the broker does not say within ``timeout_seconds``, or has no such partition.
+        """
+        return end_offsets(self._consumer(), [at], timeout_seconds=timeout_seconds, servers=self._servers)[at]
+
     def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[ReceivedMessage]:
         """The messages from the offsets of ``start`` to those of ``end``, by partition, the latter not included.
 

@@ -9,13 +9,13 @@ from typing import TypeVar
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import LISTS, RULE_STATUS, RULES, Topic
 from cardwatch_contracts.wire import Decoder, Encoder, Record
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.settings import ServiceSettings
 
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.follower import Follower
-from cardwatch_rulebook.kafka_log import KafkaFeed, KafkaLog, KafkaOutbox
+from cardwatch_rulebook.kafka_log import KafkaBackgroundWriter, KafkaLog, follow_topics
 from cardwatch_rulebook.lists import ListEntry
-from cardwatch_rulebook.log import Entry
 from cardwatch_rulebook.messages import OnRefused, Reader, Writer
 from cardwatch_rulebook.snapshot import SnapshotBuilder
 from cardwatch_rulebook.status import RuleStatus
@@ -69,18 +69,20 @@ def follower(
     take_change = _taking(_reader(RULES, registry, Change.from_record, on_refused), builder.take_change)
     take_entry = _taking(_reader(LISTS, registry, ListEntry.from_record, on_refused), builder.take_entry)
     takers = {rules: take_change, lists: take_entry}
-    return Follower(KafkaFeed(settings.kafka_config(), takers), builder, lambda entry: takers[entry.topic](entry))
+    return Follower(
+        follow_topics(settings.kafka_config(), takers), builder, lambda message: takers[message.topic](message)
+    )
 
 
 def status_reporter(settings: ServiceSettings, detector: str) -> StatusReporter:
     """Tells what a detector does with its rules; ``detector`` is the name under which analysts see it."""
-    outbox = KafkaOutbox(settings.kafka_config(), RULE_STATUS.name(settings.topic_prefix))
-    return StatusReporter(outbox, _writer(RULE_STATUS, settings.registry(), settings), detector)
+    status_topic = KafkaBackgroundWriter(settings.kafka_config(), RULE_STATUS.name(settings.topic_prefix))
+    return StatusReporter(status_topic, _writer(RULE_STATUS, settings.registry(), settings), detector)
 
 
-def _taking(read: Reader[T], take: Callable[[T], None]) -> Callable[[Entry], None]:
-    def taken(entry: Entry) -> None:
-        item = read(entry)
+def _taking(read: Reader[T], take: Callable[[T], None]) -> Callable[[ReceivedMessage], None]:
+    def taken(message: ReceivedMessage) -> None:
+        item = read(message)
         if item is not None:
             take(item)
 

@@ -6,9 +6,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
+from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.topic_follower import FollowedBatch
 from cardwatch_service import logs
+from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, wait_fixed
+from tenacity.nap import sleep_using_event
+from tenacity.stop import stop_when_event_set
 
-from cardwatch_rulebook.log import Batch, Entry, Feed
+from cardwatch_rulebook.log import Feed
 from cardwatch_rulebook.snapshot import Snapshot, SnapshotBuilder
 
 _POLL_SECONDS: Final = 0.2
@@ -24,13 +29,21 @@ class Follower:
     Outages of broker and registry are survived: the last snapshot stays, and what was missed comes after them.
     """
 
-    def __init__(self, feed: Feed, builder: SnapshotBuilder, take: Callable[[Entry], None]) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        builder: SnapshotBuilder,
+        take: Callable[[ReceivedMessage], None],
+        *,
+        registry_retry_seconds: float = _REGISTRY_RETRY_SECONDS,
+    ) -> None:
         """
         Args:
             feed: where rules and lists come from.
             builder: makes the snapshots.
             take: puts one message into the builder. It raises RegistryUnavailableError where that has to be tried
                 again, and nothing for a bad message.
+            registry_retry_seconds: the pause before it is tried again.
         """
         self._feed: Final = feed
         self._builder: Final = builder
@@ -40,6 +53,13 @@ class Follower:
         self._problem = ""
         self._read: Final = threading.Event()
         self._stopping: Final = threading.Event()
+        self._retrying: Final = Retrying(
+            retry=retry_if_exception_type(RegistryUnavailableError),
+            wait=wait_fixed(registry_retry_seconds),
+            stop=stop_when_event_set(self._stopping),
+            sleep=sleep_using_event(self._stopping),
+            before_sleep=self._before_retry,
+        )
         self._thread: Final = threading.Thread(target=self._run, name="rules-follower", daemon=True)
 
     def start(self) -> Self:
@@ -93,15 +113,15 @@ class Follower:
         finally:
             self._feed.close()
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: FollowedBatch) -> None:
         if batch.problem and not self._problem:  # once an outage: its sentences come and go
             log.warning("rules and lists cannot be followed now", problem=batch.problem)
-        elif self._problem and batch.entries:
+        elif self._problem and batch.messages:
             log.info("rules and lists are followed again")
-        if batch.problem or batch.entries:
+        if batch.problem or batch.messages:
             self._problem = batch.problem
-        for entry in batch.entries:
-            if not self._taken(entry):
+        for message in batch.messages:
+            if not self._take_until_stopped(message):
                 return
         first = bool(self._unread) and not self._unread - batch.at_end
         self._unread -= batch.at_end
@@ -110,16 +130,16 @@ class Follower:
             self._snapshot = self._builder.build(first=first)
             self._read.set()
 
-    def _taken(self, entry: Entry) -> bool:
-        """Whether it was taken: it is tried until the registry answers or the follower is stopped."""
-        while not self._stopping.is_set():
-            try:
-                self._take(entry)
-            except RegistryUnavailableError as error:
-                if not self._problem:
-                    log.warning("rules and lists cannot be followed now", problem=str(error))
-                self._problem = str(error)
-                self._stopping.wait(_REGISTRY_RETRY_SECONDS)
-            else:
-                return True
-        return False
+    def _take_until_stopped(self, message: ReceivedMessage) -> bool:
+        """Whether the message was taken: it is tried until the registry answers or the follower is stopped."""
+        try:
+            self._retrying(self._take, message)
+        except RetryError:
+            return False
+        return True
+
+    def _before_retry(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if not self._problem:
+            log.warning("rules and lists cannot be followed now", problem=str(error))
+        self._problem = str(error)

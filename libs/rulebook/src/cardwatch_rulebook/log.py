@@ -1,27 +1,19 @@
 """A topic of one partition as a log, behind interfaces as narrow as their users need. Tests use fakes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message."""
-
-    topic: str
-    offset: int
-    key: bytes | None
-    value: bytes | None
+from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.topic_follower import FollowedBatch
 
 
 class Log(Protocol):
     """A topic that is read up to where it ends and written to."""
 
-    def read(self) -> list[Entry]:
+    def read(self) -> list[ReceivedMessage]:
         """What was appended since the last ``read`` (at first: everything), up to where the topic ends now.
 
-        What this log itself has appended before is always among it.
+        It includes what this log itself has appended before.
 
         Raises:
             CardwatchError: the broker does not answer, or has no such topic.
@@ -38,29 +30,14 @@ class Log(Protocol):
         """Disconnect."""
 
 
-class Outbox(Protocol):
-    """A topic that is written to without waiting."""
+class BackgroundWriter(Protocol):
+    """A topic that is written to without waiting for acknowledgements."""
 
-    def post(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        """Hand over keys and values; what the broker refuses is logged, and an outage is waited for elsewhere."""
+    def write(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Queue keys and values; they are sent in the background, after an outage too. Refused ones are logged."""
 
     def close(self) -> None:
-        """Wait a moment for what is on its way."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What following topics brought.
-
-    Attributes:
-        entries: messages, in order within a topic.
-        at_end: topics whose end was reached; a topic is named anew each time.
-        problem: one sentence, where there is one: what is wrong with the connection.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    at_end: frozenset[str] = field(default_factory=frozenset)
-    problem: str = ""
+        """Wait a few seconds for the messages that are not acknowledged yet, and disconnect."""
 
 
 class Feed(Protocol):
@@ -68,10 +45,10 @@ class Feed(Protocol):
 
     @property
     def topics(self) -> frozenset[str]:
-        """Which topics."""
+        """The topics that are followed."""
 
-    def poll(self, timeout_seconds: float) -> Batch:
-        """What came, as soon as something comes; an empty batch after ``timeout_seconds``. Outages raise nothing."""
+    def poll(self, timeout_seconds: float) -> FollowedBatch:
+        """What has come, as soon as there is something; an empty batch after the timeout. Outages raise nothing."""
 
     def close(self) -> None:
         """Disconnect."""

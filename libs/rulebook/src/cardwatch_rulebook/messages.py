@@ -7,9 +7,8 @@ from cardwatch_contracts.cards import find_card_numbers
 from cardwatch_contracts.errors import CardwatchError, RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs
-
-from cardwatch_rulebook.log import Entry
 
 T = TypeVar("T")
 
@@ -51,24 +50,24 @@ class Reader(Generic[T]):
         self.skipped = 0
         """How many messages could not be read."""
 
-    def __call__(self, entry: Entry) -> T | None:
+    def __call__(self, message: ReceivedMessage) -> T | None:
         """The item, None for a message that cannot be read.
 
         Raises:
             RegistryUnavailableError: its schema cannot be looked up now: try again.
         """
         try:
-            return self._from_record(self._decode(entry.value))
+            return self._from_record(self._decode(message.value))
         except RefusedError as error:
-            self._skip(entry, error.reason, str(error))
+            self._skip(message, error.reason, str(error))
         except ValueError as error:
-            self._skip(entry, Reason.WRONG_TYPE, str(error))
+            self._skip(message, Reason.WRONG_TYPE, str(error))
         return None
 
-    def _skip(self, entry: Entry, reason: Reason, why: str) -> None:
+    def _skip(self, message: ReceivedMessage, reason: Reason, why: str) -> None:
         self.skipped += 1
         self._on_refused(reason)
-        log.warning("message skipped", topic=entry.topic, offset=entry.offset, reason=reason.value, why=why)
+        log.warning("message skipped", topic=message.topic, offset=message.offset, reason=reason.value, why=why)
 
 
 class Writer:

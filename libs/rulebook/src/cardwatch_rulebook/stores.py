@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.lists import ListBook, ListEntry
-from cardwatch_rulebook.log import Log, Outbox
+from cardwatch_rulebook.log import BackgroundWriter, Log
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.planning import Plan
 from cardwatch_rulebook.snapshot import Snapshot
@@ -198,8 +198,8 @@ class StatusStore:
 class StatusReporter:
     """Tells what a detector does with its rules; for one thread. Never waits, never raises."""
 
-    def __init__(self, outbox: Outbox, writer: Writer, detector: str) -> None:
-        self._outbox: Final = outbox
+    def __init__(self, status_topic: BackgroundWriter, writer: Writer, detector: str) -> None:
+        self._status_topic: Final = status_topic
         self._writer: Final = writer
         self._changes: Final = StatusChanges(detector)
         self._unsent: list[RuleStatus] = []
@@ -218,7 +218,7 @@ class StatusReporter:
         if not self._unsent:
             return
         try:
-            self._outbox.post([self._writer(status) for status in self._unsent])
+            self._status_topic.write([self._writer(status) for status in self._unsent])
         except CardwatchError as error:  # the registry is away: with the next report
             log.warning("rule states not reported", why=str(error))
         else:
@@ -226,7 +226,7 @@ class StatusReporter:
 
     def close(self) -> None:
         """Send what is on its way, and disconnect."""
-        self._outbox.close()
+        self._status_topic.close()
 
 
 @dataclass(slots=True)
