@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from cardwatch_notifier.alerts import Alert, alert_from_record
+from cardwatch_notifier.alerts import Alert
 from cardwatch_notifier.delivery.receiver import Delivered, Outcome
+from cardwatch_notifier.intake.decoding import alert_from_record
 from cardwatch_notifier.outbox.postgres import schema as postgres_schema
 from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.protocol import Arrival, Attempt, Message, Outbox, Partition
-from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
+from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
 from support.postgres_server import PostgresServer, server_or_skip
 from support.records import alert_record, enriched_record
 
@@ -267,14 +268,14 @@ def mortal(outbox: Any, die_at: int | None, crash: type[BaseException]) -> Itera
         outbox._connection = Statements(outbox._connection, passed, die_at, crash)  # type: ignore[assignment]
         yield passed
         return
-    inner = outbox._connection
+    inner = outbox._connections.connection
 
     @contextlib.contextmanager
     def counted() -> Iterator[Any]:
         with inner() as connection:
             yield Statements(connection, passed, die_at, crash)
 
-    outbox._connection = counted
+    outbox._connections.connection = counted
     yield passed
 
 

@@ -8,9 +8,8 @@ import pytest
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
-from cardwatch_notifier.alerts import alert_from_record, webhook_body
-from cardwatch_notifier.delivery.currencies import format_amount
-from cardwatch_notifier.delivery.standard_output import alert_line
+from cardwatch_notifier.delivery.alert_text import alert_line, format_amount
+from cardwatch_notifier.intake.decoding import alert_from_record, webhook_body
 from cardwatch_units.durations import format_duration
 
 

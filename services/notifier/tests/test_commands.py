@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_notifier import bootstrap
 from cardwatch_notifier.main import app
 from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Outbox
+from cardwatch_notifier.outbox.sqlite.process_lock import lock_outbox
 from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_service.settings import load
+from cardwatch_units.timestamps import now_microseconds
 from typer.testing import CliRunner
 
 
@@ -23,7 +25,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def used(place: Any, outbox: Outbox, kit: Any, monkeypatch: pytest.MonkeyPatch) -> Outbox:
     for name, value in place.settings().items():
         monkeypatch.setenv(name, value)
-    outbox.accept([kit.arrival(offset, f"n{offset}") for offset in range(3)], ["webhook"], bootstrap.now_micros())
+    outbox.accept([kit.arrival(offset, f"n{offset}") for offset in range(3)], ["webhook"], now_microseconds())
     kit.keep(
         outbox,
         Attempt(1, DeliveryState.DELIVERED, at=1),
@@ -70,16 +72,16 @@ def test_a_wrong_setting_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyP
 
 def test_only_one_process_an_outbox(path: Path) -> None:
     with (
-        bootstrap.only_one(path),
+        lock_outbox(path),
         pytest.raises(ConfigurationError, match=f"another notifier is working on the outbox {path}"),
-        bootstrap.only_one(path),
+        lock_outbox(path),
     ):
         pass
-    with bootstrap.only_one(path):
+    with lock_outbox(path):
         """Free again."""
 
 
 def test_pauses_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS", "600")
     with pytest.raises(ConfigurationError, match="CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS=600 is more than"):
-        bootstrap.make_policy(NotifierSettings())
+        load(NotifierSettings)

@@ -10,13 +10,14 @@ import httpx
 import pytest
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Rejected, TryAgain
 from cardwatch_notifier.delivery.standard_output import StandardOutput
-from cardwatch_notifier.delivery.traced import TracedReceiver
-from cardwatch_notifier.delivery.webhook import WebhookReceiver
-from cardwatch_notifier.intake.intake import Intake
+from cardwatch_notifier.delivery.traced_receiver import TracedReceiver
+from cardwatch_notifier.delivery.webhook_sender import WebhookSender
+from cardwatch_notifier.intake.decoding import AlertDecoder
+from cardwatch_notifier.intake.intake import Intake, OutboxWriter
 from cardwatch_notifier.intake.kafka_source import RawMessage
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Message
-from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
+from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
@@ -27,7 +28,7 @@ PARENT = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{STEP}-01"
 MESSAGE = Message(1, "a-2", "a", '{"data": {"card_token": "c0ffee"}}', 0, 0, 0, 0, PARENT)
 
 
-def webhook(*answers: int) -> tuple[WebhookReceiver, list[httpx.Request]]:
+def webhook(*answers: int) -> tuple[WebhookSender, list[httpx.Request]]:
     requests: list[httpx.Request] = []
     statuses = itertools.chain(answers, itertools.repeat(204))
 
@@ -35,7 +36,7 @@ def webhook(*answers: int) -> tuple[WebhookReceiver, list[httpx.Request]]:
         requests.append(request)
         return httpx.Response(next(statuses))
 
-    return WebhookReceiver("https://soc.example/s3cret", SECRET, transport=httpx.MockTransport(handle)), requests
+    return WebhookSender("https://soc.example/s3cret", SECRET, transport=httpx.MockTransport(handle)), requests
 
 
 def test_each_attempt_is_a_step_that_the_request_names() -> None:
@@ -108,12 +109,12 @@ def test_what_an_alert_came_with_is_kept_with_its_message(tmp_path: Path, kit: A
     def take(*messages: RawMessage) -> dict[str, str | None]:
         box: Any = SqliteOutbox(tmp_path / "outbox.db")
         box.attach("webhook", "there", 0)
-        metrics, letters = NotifierMetrics(Metrics(), "webhook"), None
+        metrics = NotifierMetrics(Metrics(), "webhook")
+        letters: Any = None
         source: Any = FakeSource()
-        Intake(
-            source, lambda value: kit.record((value or b"").decode()), box, ["webhook"], letters,  # type: ignore[arg-type]
-            lambda: None, metrics, lambda: 5, Shutdown(),
-        ).take(messages)  # fmt: skip
+        decoder = AlertDecoder(lambda value: kit.record((value or b"").decode()))
+        writer = OutboxWriter(box, ["webhook"], wake=lambda: None, clock=lambda: 5)
+        Intake(source, decoder, letters, writer, metrics, Shutdown()).take(messages)
         found = {delivery.message.alert_id: delivery.message.trace_context for delivery in box.lease("webhook", 5, 9)}
         box.close()
         return found

@@ -1,6 +1,7 @@
 """The command ``cardwatch-notifier``."""
 
 import logging
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -8,10 +9,12 @@ from cardwatch_service import logs
 from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 
 from cardwatch_notifier import bootstrap
+from cardwatch_notifier.outbox.opening import migrate_outbox, open_outbox
 from cardwatch_notifier.outbox.protocol import Backlog
-from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_notifier.settings import NotifierSettings, OutboxSettings
 
 app = typer.Typer(
     help="Delivers alerts to people and machines. Settings come from the environment, CARDWATCH_… and "
@@ -30,7 +33,7 @@ def run(
         bool | None,
         typer.Option(
             "--stdout/--no-stdout",
-            help="Write a line an alert to standard output. Default: CARDWATCH_NOTIFIER_STDOUT, else yes.",
+            help="Write one line per alert to standard output. Default: CARDWATCH_NOTIFIER_STDOUT, else yes.",
             show_default=False,
         ),
     ] = None,
@@ -44,9 +47,7 @@ def run(
     """
     with one_sentence_errors():
         service = load(ServiceSettings)
-        own = load(NotifierSettings)
-        if stdout is not None:
-            own = own.model_copy(update={"stdout": stdout})
+        own = load(NotifierSettings) if stdout is None else load(NotifierSettings, stdout=stdout)
         logs.configure("notifier", service.log_level, service.log_format)
         for library in ("httpx", "httpx2"):
             # They log every request with its URL, which may hold a secret.
@@ -62,18 +63,14 @@ def migrate() -> None:
     All of it or nothing; several at once wait for each other; one that finds nothing to do changes nothing.
     """
     with one_sentence_errors():
-        typer.echo(bootstrap.migrate_outbox(load(NotifierSettings)))
+        typer.echo(migrate_outbox(load(OutboxSettings)))
 
 
 @outbox_app.command()
 def status() -> None:
     """Show how many messages each receiver has had, has coming, and was given up on."""
-    with one_sentence_errors():
-        outbox = bootstrap.open_outbox(load(NotifierSettings), create=False)
-        try:
-            typer.echo(_table(outbox.backlog(), bootstrap.now_micros()))
-        finally:
-            outbox.close()
+    with one_sentence_errors(), closing(open_outbox(load(OutboxSettings), create=False)) as outbox:
+        typer.echo(_table(outbox.backlog(), now_microseconds()))
 
 
 @outbox_app.command()
@@ -85,24 +82,25 @@ def retry(
     A notifier that is running sends them within seconds; otherwise they go out when it is started.
     """
     with one_sentence_errors():
-        outbox = bootstrap.open_outbox(load(NotifierSettings), create=False)
-        try:
+        with closing(open_outbox(load(OutboxSettings), create=False)) as outbox:
             known = [backlog.receiver for backlog in outbox.backlog()]
             if receiver is not None and receiver not in known:
                 raise typer.BadParameter(
-                    f"there is no receiver {receiver!r}; one of {', '.join(known)} would be right",
+                    f"there is no receiver {receiver!r}; expected one of {', '.join(known)}",
                     param_hint="--receiver",
                 )
-            count = outbox.retry(receiver, bootstrap.now_micros())
-        finally:
-            outbox.close()
+            count = outbox.retry(receiver, now_microseconds())
         typer.echo(f"{count} failed {'delivery is' if count == 1 else 'deliveries are'} pending again")
 
 
 def _table(backlogs: list[Backlog], now: int) -> str:
     rows = [("receiver", "pending", "delivered", "failed", "oldest pending", "")]
     for backlog in backlogs:
-        oldest = "-" if backlog.oldest_pending_at is None else f"{(now - backlog.oldest_pending_at) / 1e6:,.0f} s"
+        oldest = (
+            "-"
+            if backlog.oldest_pending_at is None
+            else f"{(now - backlog.oldest_pending_at) / MICROSECONDS_PER_SECOND:,.0f} s"
+        )
         disabled = f"disabled: {backlog.disabled_reason}" if backlog.disabled_reason else ""
         rows.append(
             (

@@ -9,12 +9,14 @@ import pytest
 from cardwatch_notifier.delivery.courier import Courier
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
-from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.metrics import DELIVERIES_TOTAL, NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Message, Outbox
 from cardwatch_service.metrics import Metrics
 
-POLICY = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), max_failures=5, max_rejections=2)
+POLICY = DeliveryPolicy(
+    RetrySchedule(1, 60), RetrySchedule(60, 3600), max_failures=5, max_rejections=2, jitter=lambda: 0.5
+)
 
 
 class Bench:
@@ -22,13 +24,11 @@ class Bench:
 
     def __init__(self, outbox: Outbox, receiver: Any, clock: Any, executor: Executor) -> None:
         self.metrics = Metrics()
-        self.courier = Courier(
-            outbox, receiver, POLICY, executor, NotifierMetrics(self.metrics, "webhook"), clock, lambda: 0.5
-        )
+        self.courier = Courier(outbox, receiver, POLICY, executor, NotifierMetrics(self.metrics, "webhook"), clock)
 
     def round(self) -> None:
         self.courier.send_due()
-        self.courier.keep_outcomes()
+        self.courier.record_outcomes()
 
     def count(self, outcome: str) -> float:
         labels = {"receiver": "webhook", "outcome": outcome}
@@ -227,11 +227,9 @@ def test_a_courier_that_cannot_write_the_outbox_says_so_and_ends(outbox: Outbox,
         ThreadPoolExecutor(1),
         NotifierMetrics(Metrics(), "webhook"),
         clock,
-        lambda: 0.5,
-        on_failure=told.set,
     )
     outbox.close()
-    courier.start()
+    courier.start(on_failure=told.set)
     assert told.wait(10)
     assert courier.failure is not None
 

@@ -11,9 +11,10 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_notifier.delivery.courier import Courier
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
-from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.intake.dead_letters import DeadLetterError, Refused, dead_letter
-from cardwatch_notifier.intake.intake import Intake
+from cardwatch_notifier.intake.decoding import AlertDecoder
+from cardwatch_notifier.intake.intake import Intake, OutboxWriter
 from cardwatch_notifier.intake.kafka_source import RawMessage
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Outbox, OutboxBehindError, OutboxUnavailableError, Partition
@@ -101,6 +102,10 @@ class FakeDeadLetters:
         self._world.letters.extend(one.message.offset for one in refused)
 
 
+def outbox_writer(outbox: Outbox, clock: Any) -> OutboxWriter:
+    return OutboxWriter(outbox, ["webhook"], wake=lambda: None, clock=clock)
+
+
 def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metrics:
     """One life of the process, until it dies or has nothing left to do; begun when the leases of the last are over."""
     place.run_leases_out()
@@ -117,10 +122,10 @@ def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metric
             (receiver, "deliver"), (outbox, "record"),
         ):  # fmt: skip
             steps.around(thing, method)
-        policy = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), 5, 2)
-        courier = Courier(outbox, receiver, policy, kit.Inline(), metrics, clock, lambda: 0.5)
-        decoder = functools.partial(decode, kit)
-        intake = Intake(source, decoder, outbox, ["webhook"], letters, lambda: None, metrics, clock, Shutdown())
+        policy = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), 5, 2, jitter=lambda: 0.5)
+        courier = Courier(outbox, receiver, policy, kit.Inline(), metrics, clock)
+        decoder = AlertDecoder(functools.partial(decode, kit))
+        intake = Intake(source, decoder, letters, outbox_writer(outbox, clock), metrics, Shutdown())
         idle = False
         while not idle:
             messages = source.poll(0)
@@ -128,7 +133,7 @@ def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metric
                 intake.take(messages)
             idle = not messages and outbox.backlog()[0].pending == 0
             courier.send_due()
-            courier.keep_outcomes()
+            courier.record_outcomes()
         return shared
     finally:
         outbox.close()
@@ -222,7 +227,7 @@ def test_a_delivery_is_repeated_only_if_the_process_died_before_it_was_kept(plac
 def intake(outbox: Outbox, world: World, clock: Any, decoder: Any, letters: Any, shutdown: Shutdown) -> Intake:
     source = FakeSource(world, {})
     metrics = NotifierMetrics(Metrics(), "webhook")
-    return Intake(source, decoder, outbox, ["webhook"], letters, lambda: None, metrics, clock, shutdown)
+    return Intake(source, AlertDecoder(decoder), letters, outbox_writer(outbox, clock), metrics, shutdown)
 
 
 class Hurry(Shutdown):

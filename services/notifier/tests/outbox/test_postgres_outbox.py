@@ -14,23 +14,29 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
-from cardwatch_notifier import bootstrap
 from cardwatch_notifier.delivery.courier import Courier
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Outcome, TryAgain
-from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
+from cardwatch_notifier.outbox.opening import open_outbox
+from cardwatch_notifier.outbox.postgres.connections import Timeouts
 from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.postgres.schema import advisory_key
 from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Message, OutboxUnavailableError
-from cardwatch_notifier.patience import Deadline, patiently
-from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_notifier.retry import retry_until_stopped
+from cardwatch_notifier.settings import NotifierSettings, OutboxSettings
 from cardwatch_notifier.transitions import Verdict
 from cardwatch_service.metrics import Metrics
+from cardwatch_service.retry import Deadline
+from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_units.timestamps import now_microseconds
 
-POLICY = DeliveryPolicy(RetrySchedule(0.001, 0.01), RetrySchedule(60, 3600), max_failures=50, max_rejections=2)
+POLICY = DeliveryPolicy(
+    RetrySchedule(0.001, 0.01), RetrySchedule(60, 3600), max_failures=50, max_rejections=2, jitter=lambda: 0.5
+)
 
 
 class World:
@@ -79,12 +85,13 @@ class WebhookOf:
 class Replicas:
     """Notifiers with an outbox object and a courier each; closed at the end."""
 
-    def __init__(self, place: Any) -> None:
+    def __init__(self, place: Any, timeouts: Timeouts | None = None) -> None:
         self._place = place
+        self._timeouts = timeouts or Timeouts()
         self._stack = ExitStack()
 
-    def outbox(self, lease_seconds: float = 30.0) -> PostgresOutbox:
-        box: PostgresOutbox = self._place.open(lease_seconds)
+    def outbox(self, lease_seconds: float = 30.0, timeouts: Timeouts | None = None) -> PostgresOutbox:
+        box = PostgresOutbox(self._place.database, lease_seconds, timeouts=timeouts or self._timeouts)
         self._stack.callback(box.close)
         box.attach("webhook", "there", 0)
         return box
@@ -95,7 +102,7 @@ class Replicas:
         metrics = NotifierMetrics(Metrics(), "webhook")
         pool = executor or ThreadPoolExecutor(WebhookOf.concurrency)
         box = self.outbox(lease_seconds)
-        courier = Courier(box, WebhookOf(name, world), POLICY, pool, metrics, bootstrap.now_micros, lambda: 0.5)
+        courier = Courier(box, WebhookOf(name, world), POLICY, pool, metrics, now_microseconds)
         self._stack.callback(courier.stop)
         return courier
 
@@ -244,7 +251,7 @@ def test_an_attempt_that_takes_longer_than_the_lease_is_not_taken_over(replicas:
     time.sleep(0.1)
     until = time.monotonic() + 0.8
     while time.monotonic() < until:
-        assert other.lease("webhook", bootstrap.now_micros(), 10) == []
+        assert other.lease("webhook", now_microseconds(), 10) == []
         time.sleep(0.02)
     released.set()
     kit.wait_until(lambda: other.backlog()[0].delivered == 1)
@@ -269,9 +276,9 @@ def test_an_attempt_is_not_begun_when_its_lease_is_about_to_run_out(replicas: Re
     courier.send_due()
     time.sleep(0.55)  # no renewal in the meantime: its thread stood still, or the database did
     executor.jobs.pop()()
-    courier.keep_outcomes()
+    courier.record_outcomes()
     assert world.accepted == []
-    assert len(other.lease("webhook", bootstrap.now_micros(), 10)) == 1, "given back, before the lease is over"
+    assert len(other.lease("webhook", now_microseconds(), 10)) == 1, "given back, before the lease is over"
 
 
 def test_a_number_that_a_restored_outbox_gives_again_is_another_message(
@@ -287,12 +294,12 @@ def test_a_number_that_a_restored_outbox_gives_again_is_another_message(
     box.accept([kit.arrival(0, "found")], ["webhook"], now=6)  # numbered 1 as well
     courier.send_due()
     executor.jobs.pop()()
-    courier.keep_outcomes()
+    courier.record_outcomes()
     assert world.ids == [kit.alert_id("lost")]
     assert box.backlog()[0].pending == 1, "what came of the other is not taken for this one's"
     courier.send_due()
     executor.jobs.pop()()
-    courier.keep_outcomes()
+    courier.record_outcomes()
     assert world.ids == [kit.alert_id("lost"), kit.alert_id("found")]
     assert box.backlog()[0].pending == 0
 
@@ -311,7 +318,7 @@ def test_a_stop_gives_back_what_was_not_begun(replicas: Replicas, kit: Any) -> N
     courier.stop()
     delivered = len(world.accepted)
     assert delivered < 30
-    assert len(other.lease("webhook", bootstrap.now_micros(), 100)) == 30 - delivered
+    assert len(other.lease("webhook", now_microseconds(), 100)) == 30 - delivered
 
 
 def test_a_receiver_that_one_replica_disables_gets_nothing_from_another(replicas: Replicas, kit: Any) -> None:
@@ -341,11 +348,12 @@ def test_replicas_see_one_identity(replicas: Replicas) -> None:
 class TestTheServerGoesAndComesBack:
     """With what a test leaves behind it if it fails put right."""
 
-    @pytest.fixture(autouse=True)
-    def _running_again(self, postgres: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        # As soon as nobody can be connected to, it is said.
-        monkeypatch.setattr("cardwatch_notifier.outbox.postgres.postgres_outbox._TIMEOUT_SECONDS", 0.3)
-        yield
+    @pytest.fixture
+    def replicas(self, shared: Any, postgres: Any) -> Iterator[Replicas]:
+        """They say within a moment that the server is away; it runs again afterwards."""
+        running = Replicas(shared, Timeouts(connection_seconds=0.3))
+        yield running
+        running.close()
         postgres.kill()
         postgres.start()
 
@@ -353,7 +361,7 @@ class TestTheServerGoesAndComesBack:
         world = World(lambda _: time.sleep(0.002) or Delivered())  # type: ignore[func-returns-value]
         box = replicas.outbox()
         metrics = NotifierMetrics(Metrics(), "webhook")
-        metrics.shared.registry.register(OutboxCollector(box, bootstrap.now_micros))
+        metrics.shared.registry.register(OutboxCollector(box, now_microseconds))
         available = lambda: metrics.shared.registry.get_sample_value("cardwatch_notifier_outbox_available")  # noqa: E731
         box.accept([kit.arrival(offset, f"n{offset}") for offset in range(200)], ["webhook"], now=5)
         assert (box.problem(), available()) == ("", 1)
@@ -369,7 +377,9 @@ class TestTheServerGoesAndComesBack:
         accepted: list[Any] = []
         intake = threading.Thread(
             target=lambda: accepted.append(
-                patiently(Shutdown(), metrics, "outbox", lambda: box.accept(late, ["webhook"], now=6))
+                retry_until_stopped(
+                    "outbox", lambda: box.accept(late, ["webhook"], now=6), stop=Shutdown(), metrics=metrics
+                )
             )
         )
         intake.start()
@@ -383,13 +393,10 @@ class TestTheServerGoesAndComesBack:
         # What was under way kept its lease over the crash: nothing was made again.
         assert max(Counter(world.ids).values()) == 1
 
-    def test_a_server_that_stands_still_is_said_to(
-        self, replicas: Replicas, postgres: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("cardwatch_notifier.outbox.postgres.postgres_outbox._PATIENCE_SECONDS", 0.2)
-        box = replicas.outbox()
+    def test_a_server_that_stands_still_is_said_to(self, replicas: Replicas, postgres: Any) -> None:
+        box = replicas.outbox(timeouts=Timeouts(slow_call_seconds=0.2))
         registry = Metrics().registry
-        registry.register(OutboxCollector(box, bootstrap.now_micros))
+        registry.register(OutboxCollector(box, now_microseconds))
         postgres.pause()
         try:
             call = threading.Thread(target=box.positions)
@@ -402,10 +409,7 @@ class TestTheServerGoesAndComesBack:
         call.join(10)
         assert (box.problem(), registry.get_sample_value("cardwatch_notifier_outbox_available")) == ("", 1)
 
-    def test_a_stop_while_it_is_away_does_not_hang(
-        self, replicas: Replicas, postgres: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("cardwatch_notifier.delivery.courier._LAST_WORDS_SECONDS", 0.1)
+    def test_a_stop_while_it_is_away_does_not_hang(self, replicas: Replicas, postgres: Any, kit: Any) -> None:
         world = World(lambda _: time.sleep(0.01) or Delivered())  # type: ignore[func-returns-value]
         replicas.outbox().accept([kit.arrival(offset, f"n{offset}") for offset in range(50)], ["webhook"], now=5)
         courier = replicas.courier("only", world)
@@ -413,7 +417,7 @@ class TestTheServerGoesAndComesBack:
         kit.wait_until(lambda: len(world.accepted) >= 1)
         postgres.kill()
         began = time.monotonic()
-        courier.stop()
+        courier.stop(drain_seconds=0.1)
         assert time.monotonic() - began < 3
         assert courier.failure is None
 
@@ -426,7 +430,7 @@ class TestTheServerGoesAndComesBack:
 
         def write() -> None:
             for number in range(5):  # the pool may have been opening a connection in the very moment of the change
-                box._pool.drain()
+                box._connections.pool.drain()
                 box.accept([kit.arrival(number, f"before {number}")], ["webhook"], now=5)
 
         shared.server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
@@ -438,7 +442,7 @@ class TestTheServerGoesAndComesBack:
         # The pool may have asked the old primary once more in the meantime.
         metrics = NotifierMetrics(Metrics(), "webhook")
         again = lambda: box.accept([kit.arrival(9, "a")], ["webhook"], now=5)  # noqa: E731
-        assert patiently(Deadline(10), metrics, "outbox", again) == [Verdict.RAISED]
+        assert retry_until_stopped("outbox", again, stop=Deadline(10), metrics=metrics) == [Verdict.RAISED]
 
 
 @pytest.fixture
@@ -488,27 +492,27 @@ def test_the_password_comes_from_a_file_and_may_be_rotated(
     file.write_text("first\n")
     monkeypatch.setenv("CARDWATCH_NOTIFIER_OUTBOX_URL", shared.server.url(shared.name, role))
     monkeypatch.setenv("CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE", str(file))
-    box: Any = bootstrap.open_outbox(NotifierSettings())
+    box: Any = open_outbox(load(OutboxSettings))
     try:
         assert box.positions() == {}
         shared.rows(f"ALTER ROLE {role} PASSWORD 'second'")
         file.write_text("second")
-        box._pool.drain()
+        box._connections.pool.drain()
         assert box.positions() == {}
     finally:
         box.close()
     file.write_text("wrong")
     with pytest.raises(OutboxUnavailableError, match="password authentication failed") as refused:
-        bootstrap.open_outbox(NotifierSettings())
+        open_outbox(load(OutboxSettings))
     assert "wrong" not in str(refused.value)
     file.unlink()
     with pytest.raises(ConfigurationError, match=r"the password file .* cannot be read: No such file"):
-        bootstrap.open_outbox(NotifierSettings())
+        open_outbox(load(OutboxSettings))
     monkeypatch.setenv("CARDWATCH_NOTIFIER_OUTBOX_PASSWORD", "second")
     with pytest.raises(ConfigurationError, match="are both set"):
-        bootstrap.open_outbox(NotifierSettings())
+        open_outbox(load(OutboxSettings))
     monkeypatch.delenv("CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE")
-    bootstrap.open_outbox(NotifierSettings()).close()
+    open_outbox(load(OutboxSettings)).close()
 
 
 def test_commits_are_durable_whatever_the_roles_default(shared: Any, role: str) -> None:
@@ -516,7 +520,7 @@ def test_commits_are_durable_whatever_the_roles_default(shared: Any, role: str) 
     shared.rows(f"ALTER ROLE {role} SET synchronous_commit = off")
     box = PostgresOutbox(Database(shared.server.url(shared.name, role), lambda: ""), 30)
     try:
-        with box._connection() as connection:
+        with box._connections.connection() as connection:
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
     finally:
         box.close()
@@ -524,7 +528,9 @@ def test_commits_are_durable_whatever_the_roles_default(shared: Any, role: str) 
 
 @pytest.mark.parametrize("url", ["mysql://u:s3cret@h/d", "postgresql://u:s3cret@h/d?no_such=option", "s3cret"])
 def test_a_url_that_is_none_is_refused_without_quoting_it(url: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"postgresql://user@host:5432/database would be right") as refused:
+    with pytest.raises(
+        ConfigurationError, match=r"expected a URL such as postgresql://user@host:5432/database"
+    ) as refused:
         Database(url, lambda: "")
     assert "s3cret" not in str(refused.value)
 
@@ -539,6 +545,6 @@ def test_a_lease_shorter_than_two_attempts_is_refused(monkeypatch: pytest.Monkey
     monkeypatch.setenv("CARDWATCH_NOTIFIER_WEBHOOK_URL", "https://receiver")
     monkeypatch.setenv("CARDWATCH_NOTIFIER_WEBHOOK_TIMEOUT_SECONDS", "20")
     with pytest.raises(
-        ConfigurationError, match=r"CARDWATCH_NOTIFIER_OUTBOX_LEASE_SECONDS=30 is less than .* 40 or more"
+        ConfigurationError, match=r"CARDWATCH_NOTIFIER_OUTBOX_LEASE_SECONDS=30 is less than .* expected 40 or more"
     ):
-        bootstrap.check_lease(NotifierSettings())
+        load(NotifierSettings)

@@ -12,7 +12,6 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_notifier.main import app
-from cardwatch_notifier.outbox.postgres import schema as postgres_schema
 from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.postgres.schema import REVISION, advisory_key, migrate
@@ -98,11 +97,10 @@ def test_a_newer_schema_is_refused_with_a_sentence(fresh: Fresh) -> None:
             refused()
 
 
-def test_an_older_schema_is_refused_with_a_sentence(fresh: Fresh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_schema_is_refused_with_a_sentence(fresh: Fresh) -> None:
     migrate(fresh.database)
-    monkeypatch.setattr(postgres_schema, "REVISION", "0002")
     with pytest.raises(ConfigurationError, match=r"has schema 0001 of an older Cardwatch, .* run .* migrate` first"):
-        fresh.open()
+        PostgresOutbox(fresh.database, 30, revision="0002")
 
 
 def test_a_schema_of_its_own_in_a_shared_database(fresh: Fresh) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
-from cardwatch_notifier.outbox.sqlite_outbox import SqliteOutbox
+from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
 
 
 @pytest.fixture

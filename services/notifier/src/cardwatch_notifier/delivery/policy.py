@@ -1,12 +1,13 @@
-"""What an outcome means for a delivery: done, again later, or given up for now."""
+"""What an outcome means for a delivery: done, tried again later, or given up for now."""
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
-from cardwatch_notifier.delivery.retry import RetrySchedule
+from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.outbox.protocol import Attempt, Delivery, DeliveryState
 
 
@@ -16,19 +17,21 @@ class DeliveryPolicy:
 
     Attributes:
         transient: pauses after failures that pass by themselves (no answer, 5xx, 408, 425, 429).
-        rejected: pauses after refusals that somebody has to cure (any other answer but 2xx and 410).
-        max_failures: so many such failures, and the delivery is parked as failed. Attempts are counted, not time: a
+        rejected: pauses after refusals that somebody has to act on (any other answer but 2xx and 410).
+        max_failures: after so many such failures the delivery is parked as failed. Attempts are counted, not time: a
             notifier that was down for days gives nothing up when it comes back.
-        max_rejections: so many refusals, and the delivery is parked as failed.
+        max_rejections: after so many refusals the delivery is parked as failed.
+        jitter: a number in [0, 1) that spreads each pause.
     """
 
     transient: RetrySchedule
     rejected: RetrySchedule
     max_failures: int
     max_rejections: int
+    jitter: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
 
-    def judge(self, delivery: Delivery, outcome: Outcome, now: int, random: Callable[[], float]) -> Attempt:
-        """The attempt to keep in the outbox. ``now``: microseconds since 1970-01-01 UTC."""
+    def decide(self, delivery: Delivery, outcome: Outcome, now: int) -> Attempt:
+        """The attempt to record in the outbox. ``now``: microseconds since 1970-01-01 UTC."""
         sequence = delivery.message.sequence
         match outcome:
             case Delivered():
@@ -44,5 +47,5 @@ class DeliveryPolicy:
                 failures = delivery.rejections + 1
         if failures >= most:
             return Attempt(sequence, DeliveryState.FAILED, now, rejected=rejected, error=why)
-        pause = round(schedule.pause(failures, random, after_seconds) * MICROSECONDS_PER_SECOND)
+        pause = round(schedule.pause(failures, self.jitter, after_seconds) * MICROSECONDS_PER_SECOND)
         return Attempt(sequence, DeliveryState.PENDING, now, next_attempt_at=now + pause, rejected=rejected, error=why)

@@ -1,4 +1,4 @@
-"""What a receiver is: something that takes one message at a time and says what became of it."""
+"""The protocol of a receiver, which takes one message at a time, and the outcomes of a delivery."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,11 +13,11 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """Not now; a retry will probably do.
+    """A failure that probably passes by itself.
 
     Attributes:
         why: one sentence, or a part of one.
-        after_seconds: how long the receiver asked to be left alone, or None.
+        after_seconds: how long the receiver asked not to be called, or None.
     """
 
     why: str
@@ -26,7 +26,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The receiver refuses this message; a retry helps only once somebody has put something right."""
+    """The receiver refuses this message; a retry helps only once somebody has mended something."""
 
     why: str
     after_seconds: float | None = None
@@ -61,4 +61,4 @@ class Receiver(Protocol):
         """Deliver one message. Network and server failures are outcomes, not exceptions."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""

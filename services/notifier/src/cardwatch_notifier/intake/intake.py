@@ -1,59 +1,76 @@
 """Takes alerts from Kafka into the outbox: decode, dead letters, outbox, then the Kafka offset, in this order."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
-from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
-from cardwatch_contracts.reasons import Reason
-from cardwatch_contracts.wire import Record
 from cardwatch_service.logs import get as get_logger
+from cardwatch_service.retry import StoppedError
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_service.trace_context import extract_context
 
-from cardwatch_notifier.alerts import Alert, alert_from_record
+from cardwatch_notifier.alerts import Alert
 from cardwatch_notifier.intake.dead_letters import DeadLetters, Refused
+from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.kafka_source import RawMessage, Source
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError
-from cardwatch_notifier.patience import patiently
+from cardwatch_notifier.retry import Dependency, retry_until_stopped
+from cardwatch_notifier.transitions import Verdict
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 # Also how long a stop may take to be noticed.
 _POLL_SECONDS: Final = 0.2
 
 
-class Intake:
-    """Moves alerts from a source to the outbox.
+class OutboxWriter:
+    """Writes arrivals to the outbox, with a delivery to each receiver, and wakes the couriers.
 
-    ``wake`` is called when there is something new in it; ``clock`` tells microseconds since 1970-01-01 UTC.
+    ``wake`` is called when there is something new in the outbox; ``clock`` returns microseconds since 1970-01-01 UTC.
     """
+
+    def __init__(
+        self, outbox: Outbox, receivers: Iterable[str], *, wake: Callable[[], None], clock: Callable[[], int]
+    ) -> None:
+        self._outbox: Final = outbox
+        self._receivers: Final = tuple(receivers)
+        self._wake: Final = wake
+        self._clock: Final = clock
+
+    def write(self, arrivals: Sequence[Arrival]) -> list[Verdict]:
+        """Accept arrivals; returns what each newly accepted alert amounts to.
+
+        Raises:
+            OutboxUnavailableError: the outbox does not answer.
+            OutboxBehindError: the outbox lost what it had accepted before.
+        """
+        verdicts = self._outbox.accept(arrivals, self._receivers, self._clock())
+        self._wake()
+        return verdicts
+
+
+class Intake:
+    """Moves alerts from a source to the outbox."""
 
     def __init__(
         self,
         source: Source,
-        decode: Callable[[bytes | None], Record],
-        outbox: Outbox,
-        receivers: Sequence[str],
+        decoder: AlertDecoder,
         dead_letters: DeadLetters,
-        wake: Callable[[], None],
+        outbox: OutboxWriter,
         metrics: NotifierMetrics,
-        clock: Callable[[], int],
         shutdown: Shutdown,
     ) -> None:
-        self._source = source
-        self._decode = decode
-        self._outbox = outbox
-        self._receivers = tuple(receivers)
-        self._dead_letters = dead_letters
-        self._wake = wake
-        self._metrics = metrics
-        self._clock = clock
-        self._shutdown = shutdown
+        self._source: Final = source
+        self._decoder: Final = decoder
+        self._dead_letters: Final = dead_letters
+        self._outbox: Final = outbox
+        self._metrics: Final = metrics
+        self._shutdown: Final = shutdown
 
     def run(self) -> None:
-        """Work until the stop is asked for."""
+        """Work until the stop is requested."""
         while not self._shutdown.requested:
             messages = self._source.poll(_POLL_SECONDS)
             if messages:
@@ -61,50 +78,32 @@ class Intake:
 
     def take(self, messages: Sequence[RawMessage]) -> None:
         """Take a batch in. Nothing of it is passed over: a stop in the middle leaves it to the next start."""
-        decoded = patiently(self._shutdown, self._metrics, "registry", lambda: [self._alert(raw) for raw in messages])
-        if decoded is None:
-            return
-        refused = [outcome for outcome in decoded if isinstance(outcome, Refused)]
-        if refused and patiently(self._shutdown, self._metrics, "dead_letter", lambda: self._bury(refused)) is None:
-            return
-        arrivals = [
-            Arrival(raw.partition, raw.offset, outcome if isinstance(outcome, Alert) else None, raw.follows)
-            for raw, outcome in zip(messages, decoded, strict=True)
-        ]
         try:
-            verdicts = patiently(
-                self._shutdown,
-                self._metrics,
-                "outbox",
-                lambda: self._outbox.accept(arrivals, self._receivers, self._clock()),
-            )
+            self._take(messages)
+        except StoppedError:
+            return
         except OutboxBehindError as error:
             self._metrics.shared.errors.labels("outbox_behind").inc()
             log.error("reading again what the outbox has lost", reason=str(error))  # noqa: TRY400 - no defect of ours
             self._source.rewind()
-            return
-        if verdicts is None:
-            return
-        self._wake()
+
+    def _take(self, messages: Sequence[RawMessage]) -> None:
+        decoded = self._retry("registry", lambda: [self._decoder.decode(raw) for raw in messages])
+        refused = [outcome for outcome in decoded if isinstance(outcome, Refused)]
+        if refused:
+            self._retry("dead_letter", lambda: self._dead_letters.write(refused))
+            self._count_refused(refused)
+        arrivals = [
+            Arrival(raw.partition, raw.offset, outcome if isinstance(outcome, Alert) else None, raw.follows)
+            for raw, outcome in zip(messages, decoded, strict=True)
+        ]
+        verdicts = self._retry("outbox", lambda: self._outbox.write(arrivals))
         self._source.commit({raw.partition: raw.offset + 1 for raw in messages})
         self._metrics.accepted(verdicts)
         for raw in messages:
             self._metrics.shared.consumed.labels(raw.partition.topic).inc()
 
-    def _alert(self, raw: RawMessage) -> Alert | Refused:
-        try:
-            return replace(alert_from_record(self._decode(raw.value)), trace_context=extract_context(raw.headers))
-        except RegistryUnavailableError:
-            raise
-        except RefusedError as error:
-            return Refused(raw, error)
-        except Exception as error:
-            # A defect of ours must not stop the alerts behind this message; the letter keeps it.
-            log.exception("an alert could not be read", partition=raw.partition.number, offset=raw.offset)
-            return Refused(raw, RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {type(error).__name__}"))
-
-    def _bury(self, refused: Sequence[Refused]) -> bool:
-        self._dead_letters.write(refused)
+    def _count_refused(self, refused: Sequence[Refused]) -> None:
         for one in refused:
             self._metrics.shared.refused.labels(one.error.reason.value).inc()
             log.warning(
@@ -113,4 +112,6 @@ class Intake:
                 partition=one.message.partition.number,
                 offset=one.message.offset,
             )
-        return True
+
+    def _retry(self, dependency: Dependency, call: Callable[[], T]) -> T:
+        return retry_until_stopped(dependency, call, stop=self._shutdown, metrics=self._metrics)

@@ -1,4 +1,4 @@
-"""How PostgreSQL is reached: where it is, who asks, what a connection is like, and which errors pass by themselves."""
+"""Where the outbox's database is, how to connect to it, and which of its errors pass by themselves."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,13 +34,13 @@ _SESSION: Final = """
 
 
 class Database:
-    """A PostgreSQL database, named by a URL of libpq's."""
+    """A PostgreSQL database, named by a libpq URL."""
 
     def __init__(self, url: str, password: Callable[[], str]) -> None:
-        """``password`` is asked for at every connection, so that it may be rotated; empty: the URL's, or libpq's ways.
+        """``password`` is called at every connection, so that it may be rotated; empty: the URL's, or libpq's defaults.
 
         Raises:
-            ConfigurationError: the URL cannot be used. The sentence does not quote it: it may hold a password.
+            ConfigurationError: the URL cannot be used. The message does not quote it: it may hold a password.
         """
         try:
             usable = url.startswith(_SCHEMES)
@@ -49,7 +49,8 @@ class Database:
             usable = False
         if not usable:
             raise ConfigurationError(
-                "CARDWATCH_NOTIFIER_OUTBOX_URL is no usable URL; postgresql://user@host:5432/database would be right"
+                "CARDWATCH_NOTIFIER_OUTBOX_URL cannot be used; expected a URL such as "
+                "postgresql://user@host:5432/database (its value is not shown: it may hold a password)"
             )
         self._password: Final = password
 
@@ -61,7 +62,7 @@ class Database:
         return f"postgresql://{user}{'@' if user else ''}{','.join(at)}/{database}"
 
     def parameters(self) -> dict[str, Any]:
-        """How to connect: keyword arguments of ``psycopg.connect``."""
+        """The keyword arguments of ``psycopg.connect``."""
         password = self._password()
         return {**_DEFAULTS, **self._parameters, **({"password": password} if password else {}), "autocommit": True}
 
@@ -83,11 +84,11 @@ def prepare_session(connection: Connection[Any]) -> None:
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Turn PostgreSQL's errors into ours.
+    """Translate PostgreSQL's errors.
 
     Raises:
-        OutboxUnavailableError: it passes by itself: a restart, a failover, a full disk, a lock that was not had.
-        CardwatchError: it does not.
+        OutboxUnavailableError: the error passes by itself: a restart, a failover, a full disk, a lock timeout.
+        CardwatchError: any other error.
     """
     try:
         yield

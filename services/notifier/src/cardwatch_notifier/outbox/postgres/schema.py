@@ -69,20 +69,20 @@ def migrate(database: Database) -> tuple[str, str]:
     return before, REVISION
 
 
-def check(connection: Connection[Any], name: str) -> None:
-    """Make sure that the schema is the one that this version works with.
+def check(connection: Connection[Any], name: str, wanted: str = REVISION) -> None:
+    """Check that the schema of the database ``name`` is the one that this version works with.
 
     Raises:
         ConfigurationError: it is not there, older or newer; says what to do.
     """
     found = revision(connection, name)
-    if found > REVISION:
+    if found > wanted:
         raise _too_new(name, found)
     if not found:
         raise ConfigurationError(f"the outbox at {name} has no schema yet: run {_COMMAND} first")
-    if found < REVISION:
+    if found < wanted:
         raise ConfigurationError(
-            f"the outbox at {name} has schema {found} of an older Cardwatch, this one works with {REVISION}: "
+            f"the outbox at {name} has schema {found} of an older Cardwatch, this one works with {wanted}: "
             f"run {_COMMAND} first"
         )
 

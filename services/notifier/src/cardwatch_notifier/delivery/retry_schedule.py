@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-# A receiver may ask to be left alone; for longer than this, it is asked again anyway.
+# A receiver may ask not to be called for a while; after this long it is called again anyway.
 LONGEST_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
 
 
@@ -24,7 +24,10 @@ class RetrySchedule:
 
     def __post_init__(self) -> None:
         if not 0 < self.first_seconds <= self.longest_seconds:
-            raise ValueError("0 < first_seconds <= longest_seconds would be right")
+            raise ValueError(
+                "expected 0 < first_seconds <= longest_seconds, "
+                f"got {self.first_seconds:g} and {self.longest_seconds:g}"
+            )
 
     def pause(self, failures: int, random: Callable[[], float], after_seconds: float | None = None) -> float:
         """Seconds until the next attempt.
@@ -32,7 +35,7 @@ class RetrySchedule:
         Args:
             failures: attempts that failed so far, 1 or more.
             random: uniform in [0, 1).
-            after_seconds: how long the receiver asked to be left alone. It is honoured in place of the backoff: never
+            after_seconds: how long the receiver asked not to be called. It is honoured in place of the backoff: never
                 earlier, and up to a tenth later, so that many messages do not come back in the same instant.
         """
         if after_seconds is not None:

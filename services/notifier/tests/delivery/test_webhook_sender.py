@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_notifier import bootstrap
+from cardwatch_notifier.delivery.assembly import make_receivers
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
-from cardwatch_notifier.delivery.webhook import WebhookReceiver
+from cardwatch_notifier.delivery.webhook_sender import WebhookSender
 from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_service.settings import load
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -31,7 +32,7 @@ def deliver(answer: httpx.Response | Exception) -> tuple[Outcome, list[httpx.Req
             raise answer
         return answer
 
-    receiver = WebhookReceiver("https://soc.example/alerts?token=s3cret", SECRET, transport=httpx.MockTransport(handle))
+    receiver = WebhookSender("https://soc.example/alerts?token=s3cret", SECRET, transport=httpx.MockTransport(handle))
     try:
         return receiver.deliver(MESSAGE), requests
     finally:
@@ -60,7 +61,7 @@ def test_a_retry_has_the_same_id_and_body_and_a_fresh_timestamp() -> None:
         requests.append(request)
         return httpx.Response(503)
 
-    receiver = WebhookReceiver(
+    receiver = WebhookSender(
         "https://soc.example", SECRET, clock=lambda: next(times), transport=httpx.MockTransport(handle)
     )
     receiver.deliver(MESSAGE)
@@ -108,13 +109,13 @@ def test_no_answer_is_tried_again_and_the_reason_holds_no_url(error: Exception) 
 
 
 def test_the_target_does_not_give_the_url_away() -> None:
-    receiver = WebhookReceiver("https://soc.example/s3cret", SECRET)
+    receiver = WebhookSender("https://soc.example/s3cret", SECRET)
     assert "s3cret" not in receiver.target
     receiver.close()
 
 
 def settings(**fields: Any) -> NotifierSettings:
-    return NotifierSettings(**{"stdout": False, **fields})
+    return load(NotifierSettings, **{"stdout": False, **fields})
 
 
 @pytest.mark.parametrize(
@@ -128,23 +129,30 @@ def settings(**fields: Any) -> NotifierSettings:
 )
 def test_a_secret_that_cannot_be_used_is_named_but_not_quoted(secret: str, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence) as error:
-        bootstrap.make_receivers(settings(webhook_url="https://soc.example", webhook_secret=SecretStr(secret)))
+        settings(webhook_url="https://soc.example", webhook_secret=SecretStr(secret))
     assert not secret or secret not in str(error.value)
 
 
 @pytest.mark.parametrize("url", ["soc.example/alerts", "ftp://soc.example", "https://", "http://[::1"])
 def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="CARDWATCH_NOTIFIER_WEBHOOK_URL is no usable URL"):
-        bootstrap.make_receivers(settings(webhook_url=url, webhook_secret=SecretStr(SECRET)))
+    with pytest.raises(ConfigurationError, match="CARDWATCH_NOTIFIER_WEBHOOK_URL cannot be used; expected"):
+        settings(webhook_url=url, webhook_secret=SecretStr(SECRET))
+
+
+def test_a_url_that_cannot_be_used_is_not_quoted() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        settings(webhook_url="soc.example/s3cret", webhook_secret=SecretStr("hunter2"))
+    assert "s3cret" not in str(refused.value)
+    assert "CARDWATCH_NOTIFIER_WEBHOOK_SECRET does not start with whsec_" in str(refused.value), "all that is wrong"
 
 
 def test_nobody_to_notify_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="there is nobody to notify"):
-        bootstrap.make_receivers(settings())
+    with pytest.raises(ConfigurationError, match="there is no receiver: set CARDWATCH_NOTIFIER_WEBHOOK_URL"):
+        settings()
 
 
 def test_the_receivers_that_are_set_are_made() -> None:
-    make: Callable[..., list[Any]] = bootstrap.make_receivers
+    make: Callable[..., list[Any]] = make_receivers
     receivers = make(settings(stdout=True, webhook_url="https://soc.example", webhook_secret=SecretStr(SECRET)))
     assert [receiver.name for receiver in receivers] == ["stdout", "webhook"]
     for receiver in receivers:

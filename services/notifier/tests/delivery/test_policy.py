@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
-from cardwatch_notifier.delivery.retry import RetrySchedule, parse_retry_after
+from cardwatch_notifier.delivery.retry_schedule import RetrySchedule, parse_retry_after
 from cardwatch_notifier.outbox.protocol import Attempt, Delivery, DeliveryState, Message
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SCHEDULE = RetrySchedule(first_seconds=1, longest_seconds=60)
-POLICY = DeliveryPolicy(transient=SCHEDULE, rejected=RetrySchedule(60, 3600), max_failures=20, max_rejections=3)
+POLICY = DeliveryPolicy(
+    transient=SCHEDULE, rejected=RetrySchedule(60, 3600), max_failures=20, max_rejections=3, jitter=lambda: 0.5
+)
 
 
 def judge(outcome: Outcome, attempts: int = 0, rejections: int = 0) -> Attempt:
     message = Message(1, "id", "alert", "{}", 0, 0, 0, 0)
-    return POLICY.judge(Delivery(message, attempts, rejections), outcome, now=1_000_000_000, random=lambda: 0.5)
+    return POLICY.decide(Delivery(message, attempts, rejections), outcome, now=1_000_000_000)
 
 
 def test_pauses_double_up_to_the_longest() -> None:
@@ -93,7 +95,7 @@ def test_an_attempt_at_a_receiver_that_is_gone_does_not_count() -> None:
 
 @pytest.mark.parametrize("seconds", [(0, 1), (2, 1), (-1, 1)])
 def test_a_schedule_that_makes_no_sense_is_refused(seconds: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="would be right"):
+    with pytest.raises(ValueError, match="expected 0 < first_seconds <= longest_seconds, got"):
         RetrySchedule(*seconds)
 
 

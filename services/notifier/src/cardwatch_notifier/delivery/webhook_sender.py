@@ -1,4 +1,4 @@
-"""The webhook receiver: one signed HTTP POST a message, as Standard Webhooks 1.0 says."""
+"""Sends messages to a webhook: one HTTP POST per message, signed as Standard Webhooks 1.0 says."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from cardwatch_service.trace_context import to_text_headers
 from standardwebhooks import Webhook
 
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
-from cardwatch_notifier.delivery.retry import parse_retry_after
+from cardwatch_notifier.delivery.retry_schedule import parse_retry_after
 from cardwatch_notifier.outbox.protocol import Message
 
 _USER_AGENT: Final = f"cardwatch-notifier/{version('cardwatch-notifier')}"
@@ -21,7 +21,7 @@ _GONE: Final = 410
 _KEEP_ALIVE_SECONDS: Final = 60.0
 
 
-class WebhookReceiver:
+class WebhookSender:
     """Posts messages to a URL. The id and the body of a message are the same on every attempt."""
 
     name: Final = "webhook"

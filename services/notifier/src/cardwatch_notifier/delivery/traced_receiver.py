@@ -1,4 +1,4 @@
-"""Traces of the notifier: a step for each attempt to deliver, in the trace that the alert came with."""
+"""Traces of the notifier: a span for each attempt to deliver, in the trace that the alert came with."""
 
 from dataclasses import replace
 from typing import Final
@@ -13,7 +13,7 @@ _OUTCOMES: Final = {Delivered: "delivered", TryAgain: "try_again", Rejected: "re
 
 
 class TracedReceiver:
-    """A receiver whose attempts are steps of traces; it is told its step, to hand on in place of the alert's."""
+    """A receiver whose attempts are spans; the span's context goes out with the message in place of the alert's."""
 
     def __init__(self, receiver: Receiver, tracer: Tracer) -> None:
         self._receiver: Final = receiver

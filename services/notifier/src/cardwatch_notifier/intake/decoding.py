@@ -1,0 +1,119 @@
+"""Decodes messages of the alerts topic into alerts, and makes the JSON body that receivers get."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.wire import Record
+from cardwatch_service.logs import get as get_logger
+from cardwatch_service.trace_context import extract_context
+from cardwatch_units.timestamps import from_microseconds
+
+from cardwatch_notifier.alerts import Alert, Mode, Status
+from cardwatch_notifier.intake.dead_letters import Refused
+from cardwatch_notifier.intake.kafka_source import RawMessage
+
+log = get_logger(__name__)
+
+E = TypeVar("E", bound=StrEnum)
+
+_TIMES: Final = ("event_time", "window_start", "raw_broker_time", "detected_at")
+
+
+class AlertDecoder:
+    """Decodes messages one by one; a message that is not an alert becomes a refusal, never an exception."""
+
+    def __init__(self, decode_record: Callable[[bytes | None], Record]) -> None:
+        self._decode_record: Final = decode_record
+
+    def decode(self, raw: RawMessage) -> Alert | Refused:
+        """The alert, with the trace that it came with, or why the message is refused.
+
+        Raises:
+            RegistryUnavailableError: the message's schema cannot be read now.
+        """
+        try:
+            alert = alert_from_record(self._decode_record(raw.value))
+            return replace(alert, trace_context=extract_context(raw.headers))
+        except RegistryUnavailableError:
+            raise
+        except RefusedError as error:
+            return Refused(raw, error)
+        except Exception as error:
+            # A defect of ours must not stop the alerts behind this message; the dead letter keeps it.
+            log.exception("an alert could not be read", partition=raw.partition.number, offset=raw.offset)
+            return Refused(raw, RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {type(error).__name__}"))
+
+
+def alert_from_record(record: Record) -> Alert:
+    """An alert from a decoded message of ``alerts.v1``.
+
+    Raises:
+        RefusedError: a field has a value that no alert can have; its reason code says which.
+    """
+    alert_id = str(record["alert_id"])
+    try:
+        canonical = str(UUID(alert_id)) == alert_id
+    except ValueError:
+        canonical = False
+    if not canonical:
+        raise RefusedError(
+            Reason.WRONG_TYPE, f"alert_id is {alert_id[:40]!r}; expected a UUID in lower case with hyphens"
+        )
+    return Alert(
+        alert_id=alert_id,
+        status=_one_of(Status, record, "status"),
+        mode=_one_of(Mode, record, "mode"),
+        rule_id=record["rule_id"],
+        event_time=record["event_time"],
+        raw_broker_time=record["raw_broker_time"],
+        detected_at=record["detected_at"],
+        body=webhook_body(record),
+    )
+
+
+def webhook_body(record: Record) -> str:
+    """The JSON that receivers get: ``type`` (``alert.`` and the status), ``timestamp`` and ``data``.
+
+    ``data`` holds every field of the alert; times are ISO 8601 in UTC with microseconds. ``timestamp`` is
+    ``detected_at``. A measure that is no number (NaN, infinite) becomes null: JSON has no such numbers.
+
+    Raises:
+        RefusedError: a time lies outside the years 1 to 9999.
+    """
+    data: dict[str, Any] = dict(record)
+    for name in _TIMES:
+        data[name] = _iso(name, record[name])
+    data["measures"] = [{**measure, "value": _finite(measure["value"])} for measure in record["measures"]]
+    body = {"type": f"alert.{record['status']}", "timestamp": data["detected_at"], "data": data}
+    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _one_of(kind: type[E], record: Record, field: str) -> E:
+    try:
+        return kind(record[field])
+    except ValueError as error:
+        raise RefusedError(
+            Reason.INVALID_STATUS, f"{field} is {str(record[field])[:40]!r}; expected one of {', '.join(kind)}"
+        ) from error
+
+
+def _iso(field: str, micros: int) -> str:
+    try:
+        moment = from_microseconds(micros)
+    except OverflowError as error:
+        raise RefusedError(
+            Reason.EVENT_TIME_IMPLAUSIBLE,
+            f"{field} is {micros} microseconds since 1970, which lies outside the years 1 to 9999",
+        ) from error
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,18 @@
+"""What both databases return, as the outbox's own types."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from cardwatch_notifier.alerts import Status
+from cardwatch_notifier.outbox.protocol import Partition
+from cardwatch_notifier.transitions import Known
+
+
+def positions_of(rows: Iterable[tuple[Any, ...]]) -> dict[Partition, int]:
+    """The next offset of each partition, of rows (topic, topic id, partition, next offset)."""
+    return {Partition(topic, topic_id, number): offset for topic, topic_id, number, offset in rows}
+
+
+def known_of(told: str | None, transitions: int) -> Known:
+    """What receivers know of an alert, of the two columns that record it."""
+    return Known(Status(told) if told else None, transitions)

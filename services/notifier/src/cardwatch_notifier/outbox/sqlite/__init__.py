@@ -1,0 +1,1 @@
+"""The outbox in a SQLite file that belongs to one notifier."""

@@ -1,0 +1,39 @@
+"""Waits for the notifier's dependencies: a registry, a broker or an outbox that does not answer comes back."""
+
+from collections.abc import Callable
+from typing import Final, Literal, TypeVar
+
+from cardwatch_contracts.errors import RegistryUnavailableError
+from cardwatch_service import retry
+from cardwatch_service.logs import get as get_logger
+from cardwatch_service.retry import Stop
+from confluent_kafka import KafkaException
+
+from cardwatch_notifier.intake.dead_letters import DeadLetterError
+from cardwatch_notifier.metrics import NotifierMetrics
+from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
+
+log = get_logger(__name__)
+
+T = TypeVar("T")
+
+Dependency = Literal["dead_letter", "kafka", "outbox", "registry"]
+
+_PASSING_ERRORS: Final = (RegistryUnavailableError, DeadLetterError, OutboxUnavailableError, KafkaException)
+
+
+def retry_until_stopped(dependency: Dependency, call: Callable[[], T], *, stop: Stop, metrics: NotifierMetrics) -> T:
+    """Repeat a call for as long as what it depends on does not answer.
+
+    Args:
+        dependency: what is waited for; label ``kind`` of ``cardwatch_errors_total``.
+
+    Raises:
+        StoppedError: the stop was requested before the call succeeded.
+    """
+
+    def report(error: BaseException, attempts: int) -> None:
+        metrics.shared.errors.labels(dependency).inc()
+        log.warning("waiting", reason=str(error), attempts=attempts)
+
+    return retry.retry_until_stopped(call, errors=_PASSING_ERRORS, stop=stop, before_pause=report)
