@@ -27,7 +27,7 @@ $(INSTALLED): requirements/requirements.txt scripts/install $(addsuffix /pyproje
 	@scripts/install $(VENV) $(PACKAGES)
 	@touch $@
 
-demo: $(INSTALLED) ## Run the whole line on this machine for a minute and check its result.
+demo: $(INSTALLED) ## Run the whole pipeline on this machine for a minute and check its result.
 	@$(BIN)/cardwatch demo $(ARGS)
 
 demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transactions (HANDBOOK=directory) at full speed.
@@ -53,7 +53,7 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules.
 wheels: $(INSTALLED) ## Wheels of the detector and the libraries it needs, and one of all for Databricks, into dist/.
 	@$(BIN)/python scripts/wheels
 
-lock: ## Pin requirements/requirements.in anew, versions and checksums, into requirements/requirements.txt and images/.
+lock: ## Resolve requirements/requirements.in into requirements/requirements.txt and images/: versions and checksums.
 	@scripts/lock
 
 up: ## Start Cardwatch in Docker: build the images, make .env and secrets, start what COMPOSE_PROFILES names.
@@ -65,15 +65,15 @@ down: ## Stop what `make up` started; data stays (ARGS=--volumes removes it too)
 logs: ## Follow the containers' logs (ARGS="enricher notifier" those of some).
 	@scripts/compose logs $(ARGS)
 
-secrets: ## Make the secrets that docker-compose.yml reads, those that are missing, in ./secrets.
+secrets: ## Make missing secrets of docker-compose.yml in ./secrets.
 	@scripts/compose secrets
 
-# STANDINS names a program that makes images where none can be pulled: `$(STANDINS) image NAME:TAG…`. Without it docker pulls.
+# STANDINS names a program that makes images on a machine that cannot pull any: `$(STANDINS) image NAME:TAG…`. Without it docker pulls.
 STANDINS ?=
-test-images: $(INSTALLED) ## Build every image, bring the whole of docker-compose.yml up and try it; needs docker, not part of `test`.
+test-images: $(INSTALLED) ## Build every image, start all of docker-compose.yml and test it; needs docker, not part of `test`.
 	@STANDINS="$(STANDINS)" $(BIN)/python -m pytest tests/images $(ARGS)
 
-manifests: $(INSTALLED) ## Write those files of deploy/kubernetes that follow from others; needs kubectl or kustomize.
+manifests: $(INSTALLED) ## Write the generated files of deploy/kubernetes; needs kubectl or kustomize.
 	@$(BIN)/python scripts/kubernetes-manifests
 
 # CLUSTER names a program that starts a cluster (up, run, down; tests/kubernetes/conftest.py); KUBE_CONTEXT a context of yours.

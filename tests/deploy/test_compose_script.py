@@ -1,4 +1,4 @@
-"""scripts/compose, where there is no docker: what it can do all the same, and what it says."""
+"""scripts/compose on a machine without docker: what it does all the same, and its messages."""
 
 import os
 import re

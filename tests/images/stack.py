@@ -1,4 +1,4 @@
-"""docker-compose.yml brought up under a project name of its own, on ports of its own, with secrets of its own."""
+"""docker-compose.yml under a project name, ports and secrets of its own."""
 
 import json
 import os
@@ -27,7 +27,7 @@ COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").re
 PROFILES: Final = ("core", "observability", "demo")
 # A service of each image that is built here.
 OWN_IMAGES: Final = ("producer", "enricher", "detector", "notifier", "snowflake-loader", "cardwatch")
-GRAFANA: Final = "grafana"  # of which there is no stand-in
+GRAFANA: Final = "grafana"  # has no stand-in
 TOKEN_KEY_ID: Final = "compose-1"
 
 _BUILD_SECONDS: Final = 2400
@@ -37,7 +37,7 @@ _PORTS: Final = ("KAFKA", "REGISTRY", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")
 
 
 class Stack:
-    """One running project. ``standins`` is a program that makes images where none can be pulled, or empty."""
+    """One running project. ``standins`` is a program that makes images on a machine that cannot pull any, or empty."""
 
     def __init__(self, directory: Path, standins: str) -> None:
         self._standins: Final = standins
@@ -62,7 +62,7 @@ class Stack:
 
     @property
     def services(self) -> list[str]:
-        """The names of what is brought up."""
+        """The names of the services that are started."""
         return [
             name
             for name, service in COMPOSE["services"].items()
@@ -77,7 +77,7 @@ class Stack:
         )
 
     def prepare(self) -> None:
-        """Make secrets and stand-ins, and build every image, one after the other."""
+        """Make secrets and stand-ins, and build all images, one after the other."""
         self.script("secrets")
         bases = {self.image(name) for name in self.services if "build" not in COMPOSE["services"][name]}
         if self._standins:
@@ -91,7 +91,7 @@ class Stack:
             self.compose("--profile", "*", "build", "--quiet", service, timeout=_BUILD_SECONDS)
 
     def up(self, *arguments: str) -> None:
-        """Bring everything up and wait until it is well."""
+        """Start all services and wait until they are healthy."""
         self.compose("up", "--detach", "--no-build", *arguments, *self.services, timeout=_COMMAND_SECONDS)
         self.wait_well()
 
@@ -101,8 +101,8 @@ class Stack:
         self.compose("--profile", "*", "down", *arguments, timeout=_COMMAND_SECONDS)
 
     def remember(self) -> None:
-        """Keep what the webhook was told, before its container with its log is removed."""
-        self.compose("stop", "webhook")  # it is told nothing more that nobody would know of
+        """Keep the deliveries to the webhook before its container is removed with its log."""
+        self.compose("stop", "webhook")  # so that it receives nothing after its log was read
         self._told = self.deliveries()
 
     def script(self, *arguments: str) -> str:
@@ -116,7 +116,7 @@ class Stack:
         return done.stdout
 
     def renew(self, secret: str) -> str:
-        """Make a secret anew, as docs/compose.md says; gives it."""
+        """Replace a secret, as docs/compose.md says, and return the new one."""
         (self.secrets / secret).unlink()
         self.script("secrets")
         return (self.secrets / secret).read_text(encoding="utf-8")
