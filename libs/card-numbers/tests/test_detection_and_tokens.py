@@ -6,7 +6,8 @@ import random
 from uuid import UUID
 
 import pytest
-from cardwatch_contracts.cards import find_card_numbers, luhn_valid, tokenise
+from cardwatch_card_numbers.detection import find_card_numbers, luhn_valid
+from cardwatch_card_numbers.tokens import tokenise
 
 KEY = bytes(range(32))
 

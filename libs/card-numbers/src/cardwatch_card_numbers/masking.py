@@ -1,0 +1,156 @@
+"""Masking: digits that may be a card number become ``*``, so that lengths stay right and Avro stays decodable.
+
+Which digits those are, the functions of ``scanner`` say. What a transaction's contract holds is left as it is even
+where its digits are a card number's by chance: its time, its coordinates, its tokens.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NoReturn
+
+from cardwatch_card_numbers.scanner import TOKEN_PATTERN, Span, find_anywhere, find_embedded, find_standalone
+
+CARD_NUMBER_FIELD: Final = "card_number"
+"""The JSON field in which producers without tokens send a card number."""
+
+_DIGIT: Final = re.compile(r"[0-9]")
+_JSON_ESCAPE: Final = re.compile(r"\\(?:u00([0-7][0-9a-f])|.)", re.IGNORECASE | re.DOTALL)
+_JSON_STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_JSON_TOKEN: Final = re.compile(rf"{_JSON_STRING}|[{{}}\[\],:]", re.DOTALL)
+# Masked whole: mistyped, it is still nearly a card number.
+_CARD_NUMBER_VALUE: Final = re.compile(rf'"{CARD_NUMBER_FIELD}"\s*:\s*({_JSON_STRING[:-1]}"?|[^,}}\]\s]*)', re.DOTALL)
+# Microseconds (milliseconds) since 1970 are 16 (13) digits that begin with 1 until 2033; no card number of that length
+# does. A coordinate lies between -180 and 180.
+_KEPT: Final = re.compile(
+    r'"event_time"\s*:\s*1[0-9]{12}(?:[0-9]{3})?(?![0-9.])'
+    r'|"(?:latitude|longitude)"\s*:\s*-?(?:1[0-7][0-9]|180|[0-9]{1,2})\.[0-9]+(?![0-9])'
+    rf"|{TOKEN_PATTERN}"
+)
+
+
+def mask_text(text: str) -> str:
+    """A text with the digits of card numbers that stand by themselves masked."""
+    return _mask_spans(text, find_standalone(text))
+
+
+def mask_suspicious_text(text: str) -> str:
+    """A text with all digits masked that could be a card number, wherever they stand."""
+    return _mask_spans(text, find_anywhere(text))
+
+
+def mask_bytes(value: bytes) -> bytes:
+    """Bytes whose structure is known, such as keys, headers or Avro, with card numbers that stand alone masked."""
+    return _in_latin_1(mask_text, value)
+
+
+def mask_undecodable(value: bytes) -> bytes:
+    """Bytes that could not be decoded with all digits masked that could be a card number."""
+    return _in_latin_1(mask_suspicious_text, value)
+
+
+def mask_strings(value: bytes, strings: Iterable[str]) -> bytes:
+    """Decoded Avro bytes with the card numbers in the decoded strings masked, and nothing between them."""
+    for text in strings:
+        for start, end in find_standalone(text):
+            value = value.replace(text[start:end].encode(), _DIGIT.sub("*", text[start:end]).encode())
+    return value
+
+
+def mask_json(value: bytes, known_fields: frozenset[str] = frozenset()) -> bytes:
+    """A JSON message with card numbers masked in place; the same bytes where there are none.
+
+    In the text of known fields whole groups of digits are looked at; elsewhere, and in what is no JSON, any digits.
+    Where something is masked, characters that were written as escapes (``\\u0034``) are written out.
+
+    Args:
+        known_fields: names in the outermost object whose text follows a contract, and may hold long numbers.
+    """
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        known_fields = frozenset()
+    return _in_latin_1(lambda text: _mask_json_text(text, known_fields), value)
+
+
+def _mask_json_text(original: str, known_fields: frozenset[str]) -> str:
+    written = _JSON_ESCAPE.sub(_written_out, original) if "\\" in original else original
+    text = _CARD_NUMBER_VALUE.sub(
+        lambda match: match.group()[: match.start(1) - match.start()] + _DIGIT.sub("*", match.group(1)), written
+    )
+    kept = [match.span() for match in _KEPT.finditer(text)]
+    masked = _mask_between(text, kept, mask_suspicious_text)
+    if masked != text and known_fields:
+        known = [span for span in _values_of(text, known_fields) if not any(_overlap(span, other) for other in kept)]
+        masked = _mask_between(text, sorted([*kept, *known]), mask_suspicious_text)
+        for start, end in known:
+            inside = _mask_spans(text[start:end], find_embedded(text[start:end]))
+            masked = masked[:start] + inside + masked[end:]
+    return original if masked == written else masked
+
+
+def _mask_between(text: str, kept: list[Span], mask: Callable[[str], str]) -> str:
+    parts: list[str] = []
+    position = 0
+    for start, end in kept:
+        parts += [mask(text[position:start]), text[start:end]]
+        position = end
+    return "".join([*parts, mask(text[position:])])
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _values_of(text: str, names: frozenset[str]) -> Iterator[Span]:
+    """Where the texts of these fields of the outermost object are; nowhere if the text is not well-formed JSON."""
+    try:
+        json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant, strict=False)
+    except (ValueError, RecursionError):
+        return
+    depth, name, at_name = 0, None, True
+    for token in _JSON_TOKEN.finditer(text):
+        match token.group():
+            case "{" | "[":
+                depth += 1
+            case "}" | "]":
+                depth -= 1
+            case "," | ":" as mark:
+                at_name = at_name if depth != 1 else mark == ","
+            case string if depth == 1 and at_name:
+                name = string[1:-1]
+            case _ if depth == 1 and name in names:
+                yield token.span()
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a name occurs twice in an object")
+    return result
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _written_out(escape: re.Match[str]) -> str:
+    """What an escape stands for, if that may be part of a number; other escapes stay."""
+    if escape.group() == "\\/":
+        return "/"
+    char = chr(int(escape[1] or "1f", 16))
+    return char if char == "\x00" or (char.isprintable() and char not in '"\\') else escape.group()
+
+
+def _mask_spans(text: str, spans: list[Span]) -> str:
+    if not spans:
+        return text
+    masked = list(text)
+    for start, end in spans:
+        masked[start:end] = _DIGIT.sub("*", text[start:end])
+    return "".join(masked)
+
+
+def _in_latin_1(mask: Callable[[str], str], value: bytes) -> bytes:
+    # Latin-1 gives each byte one character.
+    return mask(value.decode("latin-1")).encode("latin-1")

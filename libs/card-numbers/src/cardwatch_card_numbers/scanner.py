@@ -1,0 +1,116 @@
+"""Where in a text digits stand that may be a card number, in three degrees of suspicion.
+
+A *group* is digits in a row; a *run* is groups with separators between them.
+
+    find_standalone   neighbouring groups, a single space or hyphen between them, that together are 13 to 19 Luhn-valid
+                      digits, and no letter beside them. For text whose structure is known.
+    find_embedded     the same, whatever stands beside them. For text in JSON, where ``\\n`` may precede a number.
+    find_anywhere     13 to 19 Luhn-valid digits in a run, wherever in it they begin and end, and whatever separators
+                      are between them (UTF-16's zero bytes too). For what could not be decoded: one number too many
+                      costs little there.
+
+Each finds all that the one before it finds, but that find_anywhere does not look into card tokens (32 hexadecimal
+digits). All take time in proportion to the length of the text.
+"""
+
+import re
+from itertools import accumulate
+from typing import Final
+
+from cardwatch_card_numbers.detection import MAX_DIGITS, MIN_DIGITS
+
+Span = tuple[int, int]
+"""Start and end of a part of a text, as ``re.Match.span()`` gives them."""
+
+SEPARATORS: Final = r"\x00 \-./_"
+MAX_SEPARATORS: Final = 3
+TOKEN_PATTERN: Final = r"(?<![0-9a-f])(?=[0-9]*[a-f])[0-9a-f]{32}(?![0-9a-f])"  # noqa: S105 - a card token, no secret
+"""A card token, or another id in 32 hexadecimal digits: decimal digits in a row inside it are chance."""
+
+_GROUPED_RUN: Final = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
+_GROUP: Final = re.compile(r"[0-9]+")
+_DIGIT: Final = re.compile(r"[0-9]")
+_RUN: Final = re.compile(rf"[0-9](?:[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}[0-9]){{{MIN_DIGITS - 1},}}")
+_TOKEN: Final = re.compile(TOKEN_PATTERN)
+
+# Longer runs count as card numbers as a whole: no field of ours has so many digits.
+_MAX_RUN_DIGITS: Final = 256
+
+
+def find_standalone(text: str) -> list[Span]:
+    """Where numbers stand that no letter or digit touches."""
+    return [
+        (start, end)
+        for start, end in find_embedded(text)
+        if not (_is_alphanumeric(text[start - 1 : start]) or _is_alphanumeric(text[end : end + 1]))
+    ]
+
+
+def find_embedded(text: str) -> list[Span]:
+    """Where whole digit groups make up a number, whatever stands beside them."""
+    return [
+        span
+        for run in _GROUPED_RUN.finditer(text)
+        if run.end() - run.start() >= MIN_DIGITS
+        for span in _in_groups(text, *run.span())
+    ]
+
+
+def _in_groups(text: str, run_start: int, run_end: int) -> list[Span]:
+    groups = [match.span() for match in _GROUP.finditer(text, run_start, run_end)]
+    sums = LuhnSums("".join(text[start:end] for start, end in groups))
+    # How many digits of the run stand before each group.
+    before = [0, *accumulate(end - start for start, end in groups)]
+    found = []
+    for first, (start, _) in enumerate(groups):
+        for last in range(first, len(groups)):
+            length = before[last + 1] - before[first]
+            if length > MAX_DIGITS:
+                break
+            if length >= MIN_DIGITS and sums.valid(before[first], before[last + 1]):
+                found.append((start, groups[last][1]))
+    return found
+
+
+def _is_alphanumeric(char: str) -> bool:
+    return char.isascii() and char.isalnum()
+
+
+def find_anywhere(text: str) -> list[Span]:
+    """Where any digits may be a number, whatever stands beside or, up to three characters of it, between them."""
+    if _RUN.search(text) is None:
+        return []
+    text = _TOKEN.sub(lambda token: "x" * len(token.group()), text)
+    return [span for run in _RUN.finditer(text) for span in _in_run(text, run)]
+
+
+def _in_run(text: str, run: re.Match[str]) -> list[Span]:
+    places = [match.start() for match in _DIGIT.finditer(text, *run.span())]
+    if len(places) > _MAX_RUN_DIGITS:
+        return [(places[0], places[-1] + 1)]
+    sums = LuhnSums("".join(text[place] for place in places))
+    return [
+        (places[start], places[end - 1] + 1)
+        for end in range(MIN_DIGITS, len(places) + 1)
+        for start in range(max(0, end - MAX_DIGITS), end - MIN_DIGITS + 1)
+        if sums.valid(start, end)
+    ]
+
+
+class LuhnSums:
+    """Luhn sums of digits, by which any part of them is checked in one subtraction."""
+
+    def __init__(self, digits: str) -> None:
+        plain = [ord(digit) - 48 for digit in digits]
+        doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in plain]
+        # Of the digits before each place, those at even places doubled; the same for odd places.
+        self._sums: Final = tuple(
+            [0, *accumulate(doubled[at] if at % 2 == parity else plain[at] for at in range(len(plain)))]
+            for parity in (0, 1)
+        )
+
+    def valid(self, start: int, end: int) -> bool:
+        """Whether the digits from ``start`` to before ``end`` end in the right check digit."""
+        # The last digit is not doubled, the one before it is: those whose place has the parity of ``end``.
+        sums = self._sums[end % 2]
+        return (sums[end] - sums[start]) % 10 == 0
