@@ -4,8 +4,8 @@ Traces are on meanwhile: each alert's leads from the producer through all of the
 """
 
 import pytest
+from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_cli.demo.report import build_report
-from cardwatch_contracts.cards import find_card_numbers
 from support.pipelines import Struck
 from support.whole_traces import whole_traces
 

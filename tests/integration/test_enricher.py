@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cardwatch_contracts.cards import tokenise
+from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Record

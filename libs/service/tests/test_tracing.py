@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.testing import TEXT_CASES, MaskingCase
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.otel import OpenTelemetry, UnmistakableIds, sampler
@@ -77,6 +78,12 @@ def test_what_is_malformed_counts_as_absent(bad: Any) -> None:
 @pytest.mark.parametrize("bad", ["", "a=\nb", "a=é", "x" * 513, "card=4111111111111111"])
 def test_a_state_that_is_malformed_is_left_behind(bad: str) -> None:
     assert extract_context(headers(PARENT, bad)) == PARENT
+
+
+@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+def test_a_state_with_a_card_number_is_left_behind(case: MaskingCase) -> None:
+    state = case.original.decode()
+    assert extract_context(headers(PARENT, state)) == (PARENT if case.changes or not state else f"{PARENT} {state}")
 
 
 def test_no_headers_no_context() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cardwatch_contracts.cards import tokenise
+from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.wire import Encoder
 from cardwatch_enricher.message import Enriched
 from cardwatch_enricher.validate import CHANNELS, STATUSES, TRANSACTION_TYPES

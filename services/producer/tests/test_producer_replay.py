@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 import yaml
-from cardwatch_contracts.cards import tokenise
+from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.topics import TRANSACTIONS_LABELS, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder

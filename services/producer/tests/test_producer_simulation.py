@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from cardwatch_contracts.cards import find_card_numbers, luhn_valid, tokenise
+from cardwatch_card_numbers.detection import find_card_numbers, luhn_valid
+from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.wire import Encoder
 from cardwatch_producer.messages import MessageEncoder, Outgoing
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population, simulate

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from cardwatch_contracts.cards import tokenise
+from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import (

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rules.fields import SCOPE_KEYS

@@ -26,6 +26,8 @@ _KEPT: Final = re.compile(
     r'"event_time"\s*:\s*1[0-9]{12}(?:[0-9]{3})?(?![0-9.])'
     r'|"(?:latitude|longitude)"\s*:\s*-?(?:1[0-7][0-9]|180|[0-9]{1,2})\.[0-9]+(?![0-9])'
     rf"|{TOKEN_PATTERN}"
+    # What is left of escapes: their digits are none of the text.
+    r"|\\(?:u[0-9A-Fa-f]{4}|.)"
 )
 
 
@@ -57,36 +59,48 @@ def mask_strings(value: bytes, strings: Iterable[str]) -> bytes:
     return value
 
 
-def mask_json(value: bytes, known_fields: frozenset[str] = frozenset()) -> bytes:
+def mask_json(value: bytes, known_fields: frozenset[str] | None = frozenset()) -> bytes:
     """A JSON message with card numbers masked in place; the same bytes where there are none.
 
     In the text of known fields whole groups of digits are looked at; elsewhere, and in what is no JSON, any digits.
     Where something is masked, characters that were written as escapes (``\\u0034``) are written out.
 
     Args:
-        known_fields: names in the outermost object whose text follows a contract, and may hold long numbers.
+        known_fields: names in the outermost object whose text follows a contract, and may hold long numbers; None for
+            a key or a header of a JSON message, in which everything does.
     """
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
+    if known_fields and not _is_utf_8(value):
         known_fields = frozenset()
     return _in_latin_1(lambda text: _mask_json_text(text, known_fields), value)
 
 
-def _mask_json_text(original: str, known_fields: frozenset[str]) -> str:
+def _mask_json_text(original: str, known_fields: frozenset[str] | None) -> str:
     written = _JSON_ESCAPE.sub(_written_out, original) if "\\" in original else original
     text = _CARD_NUMBER_VALUE.sub(
         lambda match: match.group()[: match.start(1) - match.start()] + _DIGIT.sub("*", match.group(1)), written
     )
     kept = [match.span() for match in _KEPT.finditer(text)]
-    masked = _mask_between(text, kept, mask_suspicious_text)
+    masked = _mask_between(text, kept, _mask_embedded if known_fields is None else mask_suspicious_text)
     if masked != text and known_fields:
-        known = [span for span in _values_of(text, known_fields) if not any(_overlap(span, other) for other in kept)]
-        masked = _mask_between(text, sorted([*kept, *known]), mask_suspicious_text)
-        for start, end in known:
-            inside = _mask_spans(text[start:end], find_embedded(text[start:end]))
-            masked = masked[:start] + inside + masked[end:]
-    return original if masked == written else masked
+        known = _mask_between(text, kept, _mask_embedded)
+        for start, end in _values_of(text, known_fields):
+            masked = masked[:start] + known[start:end] + masked[end:]
+    if masked == written:
+        return original
+    # A zero byte stands in JSON as an escape only.
+    return masked if "\x00" in original else masked.replace("\x00", "\\u0000")
+
+
+def _mask_embedded(text: str) -> str:
+    return _mask_spans(text, find_embedded(text))
+
+
+def _is_utf_8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _mask_between(text: str, kept: list[Span], mask: Callable[[str], str]) -> str:
@@ -96,10 +110,6 @@ def _mask_between(text: str, kept: list[Span], mask: Callable[[str], str]) -> st
         parts += [mask(text[position:start]), text[start:end]]
         position = end
     return "".join([*parts, mask(text[position:])])
-
-
-def _overlap(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
 
 
 def _values_of(text: str, names: frozenset[str]) -> Iterator[Span]:

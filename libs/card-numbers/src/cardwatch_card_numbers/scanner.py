@@ -17,7 +17,7 @@ import re
 from itertools import accumulate
 from typing import Final
 
-from cardwatch_card_numbers.detection import MAX_DIGITS, MIN_DIGITS
+from cardwatch_card_numbers.detection import MAX_DIGITS, MIN_DIGITS, luhn_valid
 
 Span = tuple[int, int]
 """Start and end of a part of a text, as ``re.Match.span()`` gives them."""
@@ -57,6 +57,8 @@ def find_embedded(text: str) -> list[Span]:
 
 
 def _in_groups(text: str, run_start: int, run_end: int) -> list[Span]:
+    if run_end - run_start <= MAX_DIGITS and text[run_start:run_end].isdigit():  # nearly always
+        return [(run_start, run_end)] if luhn_valid(text[run_start:run_end]) else []
     groups = [match.span() for match in _GROUP.finditer(text, run_start, run_end)]
     sums = LuhnSums("".join(text[start:end] for start, end in groups))
     # How many digits of the run stand before each group.

@@ -108,6 +108,8 @@ JSON_CASES: Final = (
         f'{{"pan": {CARD_NUMBER}}}',
         '{"pan": "4111.1111.1111.1111"}',
         f'{{"note":"\\n{CARD_NUMBER}"}}',
+        f'{{"note":"\\u0006{CARD_NUMBER}\\u20ac"}}',
+        f'{{"merchant_id":"\\u0006{CARD_NUMBER}", "device_id":"\\u00e9 12345.678901234"}}',
         f'{{"{CARD_NUMBER}": 1}}',
         f'{{"a": {{"b": [{{"{CARD_NUMBER}": "4111-1111-1111-1111"}}]}}}}',
         f'{{"merchant_id": "{CARD_NUMBER}", "event_time": 1795478400000001}}',
@@ -131,6 +133,9 @@ JSON_CASES: Final = (
         f'{{"note":"{MASKED}"}}'.encode(),
     ),
     MaskingCase(Structure.JSON, b'{"note":"4111\\u00201111\\u00201111\\u00201111"}', b'{"note":"**** **** **** ****"}'),
+    MaskingCase(
+        Structure.JSON, b'{"note":"\\u00004111\\u0000111111111111"}', b'{"note":"\\u0000****\\u0000************"}'
+    ),
     MaskingCase(Structure.JSON, b'{"note":"4111\\/1111\\/1111\\/1111"}', b'{"note":"****/****/****/****"}'),
     # Within a longer number there may be several.
     *(

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from cardwatch_contracts.cards import tokenise
+from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECOND, to_microseconds
 

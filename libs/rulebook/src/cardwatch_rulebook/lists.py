@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import CardwatchError, RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record

@@ -2,14 +2,13 @@
 
 from typing import Annotated, Final
 
+from cardwatch_card_numbers.tokens import MIN_KEY_BYTES
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Published with the source: for a local platform and simulated cards, never for real ones.
 DEVELOPMENT_KEY: Final = "636172647761746368206465762d6b65792c206e6f7420666f722070726f6421"
 DEVELOPMENT_KEY_ID: Final = "dev-1"
-
-_MIN_KEY_BYTES: Final = 16
 
 
 class TokenSettings(BaseSettings):
@@ -34,8 +33,8 @@ class TokenSettings(BaseSettings):
         except ValueError:
             # "from None": the cause's message would quote the key.
             raise ValueError("expected the key as hexadecimal digits, two per byte") from None
-        if size < _MIN_KEY_BYTES:
-            raise ValueError(f"expected a key of at least {_MIN_KEY_BYTES} bytes ({_MIN_KEY_BYTES * 2} digits)")
+        if size < MIN_KEY_BYTES:
+            raise ValueError(f"expected a key of at least {MIN_KEY_BYTES} bytes ({MIN_KEY_BYTES * 2} digits)")
         return key
 
     def key_bytes(self) -> bytes:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
+from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
 from cardwatch_units.timestamps import to_microseconds
 
-CARD_NUMBER: Final = "card_number"
 CARD_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
 
 _LONGS: Final = range(-(2**63), 2**63)
@@ -97,15 +97,15 @@ class JsonTransactions:
         return self._record(document)
 
     def _record(self, document: dict[str, Any]) -> Record:
-        has_card_number = CARD_NUMBER in document
+        has_card_number = CARD_NUMBER_FIELD in document
         for name in document:
-            if name not in self._fields and name != CARD_NUMBER:
+            if name not in self._fields and name != CARD_NUMBER_FIELD:
                 raise RefusedError(
                     Reason.UNKNOWN_FIELD, f"there is no field {_shown(name)}; those of transaction.avsc would be right"
                 )
             if has_card_number and name in CARD_FIELDS:
                 raise RefusedError(Reason.UNKNOWN_FIELD, f"{name} beside card_number; one or the other would be right")
-        record = self._tokenise(document[CARD_NUMBER]) if has_card_number else {}
+        record = self._tokenise(document[CARD_NUMBER_FIELD]) if has_card_number else {}
         for name, field in self._fields.items():
             if name in document:
                 record[name] = _checked(name, field["type"], document[name])

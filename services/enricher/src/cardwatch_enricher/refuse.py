@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from cardwatch_card_numbers.masking import (
+    mask_bytes,
+    mask_strings,
+    mask_suspicious_text,
+    mask_text,
+    mask_undecodable,
+)
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.identity import dead_letter_id
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 
 from cardwatch_enricher.message import RawMessage, Refused
-from cardwatch_enricher.redact import (
-    mask_card_numbers,
-    mask_generously,
-    redact_bytes,
-    redact_json,
-    redact_record,
-    redact_undecodable,
-)
+from cardwatch_enricher.redact import redact_json
 
 SERVICE: Final = "enricher"
 
@@ -46,16 +46,16 @@ class Refusal:
             now: the time of refusing, microseconds since epoch UTC.
         """
         value = None if message.value is None else self._redacted(message, message.value, decoded)
-        key = None if message.key is None else redact_bytes(message.key)
+        key = None if message.key is None else mask_bytes(message.key)
         headers = [
-            {"name": mask_card_numbers(name), "value": None if content is None else redact_bytes(content)}
+            {"name": mask_text(name), "value": None if content is None else mask_bytes(content)}
             for name, content in message.headers
         ]
         original = [{"name": name, "value": content} for name, content in message.headers]
         record: Record = {
             "dead_letter_id": dead_letter_id(message.topic, message.partition, message.offset),
             "reason": str(error.reason),
-            "detail": mask_generously(str(error))[:_DETAIL_LENGTH],
+            "detail": mask_suspicious_text(str(error))[:_DETAIL_LENGTH],
             "service": SERVICE,
             "source_topic": message.topic,
             "source_partition": message.partition,
@@ -73,8 +73,8 @@ class Refusal:
         if message.topic == self._json_topic:
             return redact_json(value, self._known_fields, self._tokenise)
         if decoded is not None:
-            return redact_record(value, decoded)
-        return redact_undecodable(value)
+            return mask_strings(value, (text for text in decoded.values() if isinstance(text, str)))
+        return mask_undecodable(value)
 
 
 def truncated(letter: Refused) -> Refused:

@@ -5,7 +5,7 @@ Nothing is tokenised twice: Avro messages come with tokens, and pass as they are
 
 from typing import Any, Final
 
-from cardwatch_contracts.cards import tokenise as tokenise_with
+from cardwatch_card_numbers.tokens import tokenise as tokenise_with
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record

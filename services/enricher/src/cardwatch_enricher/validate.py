@@ -10,7 +10,7 @@ import re
 from collections.abc import Container
 from typing import Any, Final
 
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.testing import TEXT_CASES, UNDECODABLE_CASES, MaskingCase, Structure
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
@@ -349,9 +350,26 @@ def test_a_dead_letter_fits_its_schema_and_holds_no_card_number(kit: Any) -> Non
     letter = dead_letter(refused, now=9)
     assert validate(letter, parsed_schema("dead_letter"))
     assert letter["redacted"] is True
-    assert letter["value"] == b"\x00junk 411111******1111\xff"
+    assert letter["value"] == b"\x00junk ****************\xff"
     assert (letter["source_topic"], letter["source_partition"], letter["source_offset"]) == ("alerts.v1", 0, 7)
     assert find_card_numbers(repr(letter)) == []
+
+
+@pytest.mark.parametrize("case", [*TEXT_CASES, *UNDECODABLE_CASES], ids=repr)
+def test_a_dead_letter_is_masked_as_everywhere(kit: Any, case: MaskingCase) -> None:
+    known = case.structure is Structure.TEXT
+    key = case.original if known else None
+    headers = [(case.original.decode(), case.original), ("none", None)] if known else []
+    raw = RawMessage(kit.PARTITION, 7, key, case.original, headers, None)
+    reason = Reason.INVALID_STATUS if known else Reason.UNDECODABLE_AVRO
+    letter = dead_letter(Refused(raw, RefusedError(reason, "no")), now=9)
+    assert (letter["value"], letter["redacted"]) == (case.masked, case.changes)
+    if known:
+        assert letter["key"] == case.masked
+        assert [(h["name"], h["value"]) for h in letter["headers"]] == [
+            (case.masked.decode(), case.masked),
+            ("none", None),
+        ]
 
 
 def test_a_dead_letter_keeps_bytes_as_they_came(kit: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from cardwatch_contracts.cards import CardIdentity, tokenise
+from cardwatch_card_numbers.tokens import CardIdentity, tokenise
 
 from cardwatch_producer.countries import Country, countries
 from cardwatch_producer.habits import CATEGORIES, IN_TOWN, ONLINE, RHYTHM, Category

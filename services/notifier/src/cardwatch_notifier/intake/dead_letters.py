@@ -4,15 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from cardwatch_contracts.cards import find_card_numbers
+from cardwatch_card_numbers.masking import mask_bytes, mask_suspicious_text, mask_text, mask_undecodable
 from cardwatch_contracts.errors import CardwatchError, RefusedError
 from cardwatch_contracts.identity import dead_letter_id
+from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Encoder, Record
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from cardwatch_notifier.intake.kafka_source import RawMessage
 
 _SERVICE: Final = "notifier"
+_UNDECODED: Final = frozenset(
+    {Reason.NOT_CONFLUENT_FRAMED, Reason.UNKNOWN_SCHEMA_ID, Reason.WRONG_SCHEMA, Reason.UNDECODABLE_AVRO}
+)
 
 
 class DeadLetterError(CardwatchError):
@@ -39,18 +43,16 @@ class DeadLetters(Protocol):
 
 
 def dead_letter(refused: Refused, now: int) -> Record:
-    """The record of a refused message. Card numbers in its bytes are masked to BIN and last four."""
+    """The record of a refused message, with the digits of card numbers in it masked."""
     message = refused.message
-    (key, key_masked) = _masked(message.key)
-    (value, value_masked) = _masked(message.value)
-    headers = [(name, *_masked(content)) for name, content in message.headers]
-    detail = str(refused.error)
-    for number in find_card_numbers(detail):
-        detail = detail.replace(number, _mask(number))
+    mask_value = mask_undecodable if refused.error.reason in _UNDECODED else mask_bytes
+    key = None if message.key is None else mask_bytes(message.key)
+    value = None if message.value is None else mask_value(message.value)
+    headers = [(mask_text(name), None if content is None else mask_bytes(content)) for name, content in message.headers]
     return {
         "dead_letter_id": dead_letter_id(message.partition.topic, message.partition.number, message.offset),
         "reason": refused.error.reason.value,
-        "detail": detail,
+        "detail": mask_suspicious_text(str(refused.error)),
         "service": _SERVICE,
         "source_topic": message.partition.topic,
         "source_partition": message.partition.number,
@@ -58,8 +60,8 @@ def dead_letter(refused: Refused, now: int) -> Record:
         "source_time": message.broker_time,
         "key": key,
         "value": value,
-        "redacted": key_masked or value_masked or any(masked for _, _, masked in headers),
-        "headers": [{"name": name, "value": content} for name, content, _ in headers],
+        "redacted": (key, value, headers) != (message.key, message.value, list(message.headers)),
+        "headers": [{"name": name, "value": content} for name, content in headers],
         "refused_at": now,
     }
 
@@ -122,18 +124,3 @@ def _without_value(letter: Record) -> Record:
         "headers": [],
         "detail": f"{letter['detail']} (its {size} bytes do not fit here, they are at the source offset)",
     }
-
-
-def _masked(content: bytes | None) -> tuple[bytes | None, bool]:
-    """The bytes with card numbers masked, and whether there were any. Latin-1 gives each byte one character."""
-    if content is None:
-        return None, False
-    text = content.decode("latin-1")
-    numbers = find_card_numbers(text)
-    for number in numbers:
-        text = text.replace(number, _mask(number))
-    return text.encode("latin-1"), bool(numbers)
-
-
-def _mask(number: str) -> str:
-    return number[:6] + "*" * (len(number) - 10) + number[-4:]

@@ -1,13 +1,19 @@
-"""What bronze masks, and what it leaves alone."""
+"""What bronze masks, and what it leaves alone: the cases of cardwatch_card_numbers.testing, and Spark's part."""
 
 import json
+import re
 
 import pyarrow as pa
 import pytest
-from cardwatch_contracts.cards import find_card_numbers
-from cardwatch_detector.lakehouse.io.card_numbers import mask, mask_json, redact_message, redact_messages
-from hypothesis import given
-from hypothesis import strategies as st
+from cardwatch_card_numbers.testing import (
+    ALL_CASES,
+    JSON_CASES,
+    TEXT_CASES,
+    UNDECODABLE_CASES,
+    MaskingCase,
+    Structure,
+)
+from cardwatch_detector.lakehouse.io.card_numbers import SUSPECT, SUSPECT_JSON, redact_message, redact_messages
 
 CARD = "4111111111111111"  # published test number
 HIDDEN = "*" * 16
@@ -17,68 +23,57 @@ def message(value: bytes | None, *, is_json: bool = True, key: bytes | None = No
     return {"key": key, "value": value, "headers": None, "is_json": is_json}
 
 
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        (CARD, HIDDEN),
-        ("4111 1111-1111 1111", "**** ****-**** ****"),
-        # A check code or an expiry date behind the number makes one longer run of it.
-        (f"{CARD} 123", f"{HIDDEN} 123"),
-        (f"card {CARD} 12/27", f"card {HIDDEN} 12/27"),
-        (f"001-{CARD}", f"001-{HIDDEN}"),
-        # Not Luhn-valid, too short, too long, part of a word.
-        ("4111111111111112", "4111111111111112"),
-        ("411111111111", "411111111111"),
-        (CARD + "0000", CARD + "0000"),
-        (f"a{CARD}", f"a{CARD}"),
-        (f"{CARD}f", f"{CARD}f"),
-        # Between other groups it is not the word's neighbour.
-        (f"a1 {CARD}", f"a1 {HIDDEN}"),
-    ],
-)
-def test_masks_card_numbers_that_stand_by_themselves(text: str, masked: str) -> None:
-    assert mask(text) == masked
+@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+def test_messages_that_are_not_json_are_masked_as_everywhere(case: MaskingCase) -> None:
+    masked = redact_message(
+        {
+            "key": case.original,
+            "value": case.original,
+            "headers": [{"key": case.original.decode(), "value": case.original}],
+            "is_json": False,
+        }
+    )
+    assert masked == {
+        "key": case.masked,
+        "value": case.masked,
+        "headers": [{"key": case.masked.decode(), "value": case.masked}],
+        "redacted": case.changes,
+    }
 
 
-@given(st.text(alphabet="0123456789 -a\n\x00é", max_size=60))
-def test_leaves_nothing_that_the_contract_calls_a_card_number(text: str) -> None:
-    assert not find_card_numbers(mask(text))
-    assert len(mask(text)) == len(text)
+@pytest.mark.parametrize("case", JSON_CASES, ids=repr)
+def test_json_messages_are_masked_as_everywhere(case: MaskingCase) -> None:
+    masked = redact_message(message(case.original))
+    assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{"event_time": 1795478400000001, "amount_minor": 1200}',
-        '{"latitude": 52.52000712345674}',
-        '{"card_token":"aaaaaaaaaaaaaaaa4111111111111111"}',
-    ],
-)
-def test_json_keeps_what_is_a_card_number_by_chance_only(text: str) -> None:
-    # Each of these was chosen so that masking would change it were it not known to be harmless.
-    assert mask_json(text) == text
+@pytest.mark.parametrize("case", UNDECODABLE_CASES, ids=repr)
+def test_undecodable_messages_are_masked_as_everywhere(case: MaskingCase) -> None:
+    # They are looked at as JSON, which they may be.
+    masked = redact_message(message(case.original))
+    assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
 
-def test_the_kept_examples_would_be_masked_elsewhere() -> None:
-    for text in ("1795478400000001", "52000712345674", f"aaaaaaaaaaaaaaa{CARD}"):
-        assert mask_json(text) != text
+@pytest.mark.parametrize("case", [case for case in ALL_CASES if case.changes], ids=repr)
+def test_spark_looks_at_whatever_may_be_masked(case: MaskingCase) -> None:
+    suspect = SUSPECT if case.structure is Structure.TEXT else SUSPECT_JSON
+    assert re.search(suspect, case.original.decode("latin-1"))
 
 
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        (f'{{"card_number":"{CARD}"}}', f'{{"card_number":"{HIDDEN}"}}'),
-        (f'{{"card_number": {CARD}, "amount_minor": 5}}', f'{{"card_number": {HIDDEN}, "amount_minor": 5}}'),
-        # Mistyped it is still nearly a card number.
-        ('{"card_number":"4111111111111112"}', f'{{"card_number":"{HIDDEN}"}}'),
-        (f'{{"note":"\\n{CARD}"}}', f'{{"note":"\\n{HIDDEN}"}}'),
-        (f'{{"event_time": {CARD}}}', f'{{"event_time": {HIDDEN}}}'),
-        ('{"note":"' + "".join(f"\\u003{digit}" for digit in CARD) + '"}', f'{{"note":"{HIDDEN}"}}'),
-        (f'{{"card_number":"{CARD}', f'{{"card_number":"{HIDDEN}'),
-    ],
-)
-def test_json_masks_card_numbers_however_they_are_written(text: str, masked: str) -> None:
-    assert mask_json(text) == masked
+@pytest.mark.parametrize("text", ['{"amount_minor": 1200, "note": "2026-11-24T10:00:00.5"}', "10.20.30.40", ""])
+def test_spark_does_not_look_at_what_cannot_be_masked(text: str) -> None:
+    assert not re.search(SUSPECT_JSON, text)
+    assert not re.search(SUSPECT, text)
+
+
+@pytest.mark.parametrize("written", [f"a{CARD}", f"\\n{CARD}", "".join(f"\\u003{digit}" for digit in CARD)])
+def test_keys_and_headers_of_json_messages_are_masked_whatever_stands_beside_a_number(written: str) -> None:
+    masked = redact_message(
+        {**message(b"{}", key=written.encode()), "headers": [{"key": "h", "value": written.encode()}]}
+    )
+    assert CARD.encode() not in masked["key"]
+    assert masked["key"].endswith(HIDDEN.encode())
+    assert masked["headers"] == [{"key": "h", "value": masked["key"]}]
 
 
 def test_bytes_that_are_not_utf_8_survive() -> None:

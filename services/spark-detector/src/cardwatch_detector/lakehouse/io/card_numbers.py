@@ -1,46 +1,31 @@
-"""Card numbers that reach the edge must not stay: masks them in messages before a table keeps those.
+"""Masks card numbers in Kafka messages before a table keeps them: the Spark part of ``cardwatch_card_numbers``.
 
-A run is a stretch of digit groups with single spaces or hyphens between them. Whichever neighbouring groups of a run
-make up a card number (13 to 19 digits with a valid check digit) are masked, each digit by ``*``: lengths stay right,
-an Avro frame stays decodable. So the number is also found where an expiry date or a check code follows it, which
-``find_card_numbers`` reads as one longer number.
+JSON is masked as JSON, all else as bytes of known structure: what bronze keeps must stay decodable.
 """
 
-import re
 from functools import reduce
 from operator import or_
 from typing import Any, Final
 
 import pyarrow as pa
-from cardwatch_contracts.cards import luhn_valid
+from cardwatch_card_numbers.detection import MIN_DIGITS
+from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, mask_bytes, mask_json, mask_text
+from cardwatch_card_numbers.scanner import MAX_SEPARATORS, SEPARATORS
+from cardwatch_contracts.schemas import parsed_schema
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
 
-_SHORTEST: Final = 13
-_LONGEST: Final = 19
-
-_RUN: Final = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
-_GROUP: Final = re.compile(r"[0-9]+")
-_DIGIT: Final = re.compile(r"[0-9]")
-_JSON_DIGIT_ESCAPE: Final = re.compile(r"\\u003([0-9])", re.IGNORECASE)
-
-# What legacy producers call it is masked whole: mistyped, it is still nearly a card number.
-_CARD_NUMBER_FIELD: Final = re.compile(r'"card_number"\s*:\s*("(?:[^"\\]|\\.)*"?|[^,}\]\s]*)')
-# Numbers of a transaction whose digits are a card number's by chance only. Microseconds since 1970 are 16 digits that
-# begin with 1 until 2033; no card number of 16 digits does.
-_PLAIN: Final = re.compile(
-    r'"event_time"\s*:\s*1[0-9]{15}(?![0-9])|"(?:latitude|longitude)"\s*:\s*-?[0-9]{1,3}\.[0-9]+'
-    # A card token or an id in hexadecimal.
-    r"|(?<![0-9a-f])(?=[0-9]*[a-f])[0-9a-f]{32}(?![0-9a-f])"
-)
+_TRANSACTION_FIELDS: Final = frozenset(field["name"] for field in parsed_schema("transaction")["fields"])
 
 # What is worth looking at, as a regular expression of Java: without a digit run of this length there is nothing to
 # mask, and a micro-batch without any such message costs no Python.
-_JAVA_DIGIT: Final = r"(?:[0-9]|\\u003[0-9])"
-_JAVA_RUN: Final = rf"{_JAVA_DIGIT}(?:[ -]?{_JAVA_DIGIT}){{{_SHORTEST - 1}}}"
-_JAVA_SUSPECT_JSON: Final = rf'(?i){_JAVA_RUN}|"card_number"'
-_JAVA_SUSPECT: Final = rf"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){{{_SHORTEST - 1}}}"
+_JAVA_JSON_DIGIT: Final = r"(?:[0-9]|\\u003[0-9])"
+_JAVA_JSON_BETWEEN: Final = rf"(?:[{SEPARATORS}]|\\u00(?!3[0-9])[0-9a-f]{{2}}|\\/){{0,{MAX_SEPARATORS}}}"
+SUSPECT_JSON: Final = (
+    rf'(?i){_JAVA_JSON_DIGIT}(?:{_JAVA_JSON_BETWEEN}{_JAVA_JSON_DIGIT}){{{MIN_DIGITS - 1}}}|"{CARD_NUMBER_FIELD}"'
+)
+SUSPECT: Final = rf"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){{{MIN_DIGITS - 1}}}"
 
 HEADERS_TYPE: Final = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
 _MESSAGE_TYPE: Final = f"STRUCT<key: BINARY, value: BINARY, headers: {HEADERS_TYPE}, redacted: BOOLEAN>"
@@ -55,61 +40,6 @@ _ARROW_MESSAGE: Final = pa.struct(
 )
 
 
-def mask(text: str) -> str:
-    """The text with the digits of card numbers that stand by themselves masked; of the same length."""
-    return _mask_runs(text, glued=False)
-
-
-def mask_json(text: str) -> str:
-    """The same for JSON text, where a letter beside a number may belong to an escape (``\\n``).
-
-    Digits written as escapes (``\\u0034``) are written out first. A transaction's time and coordinates stay.
-    """
-    text = _JSON_DIGIT_ESCAPE.sub(r"\1", text)
-    text = _CARD_NUMBER_FIELD.sub(
-        lambda match: match.group()[: match.start(1) - match.start()] + _DIGIT.sub("*", match.group(1)), text
-    )
-    parts: list[str] = []
-    end = 0
-    for plain in _PLAIN.finditer(text):
-        parts += [_mask_runs(text[end : plain.start()], glued=True), plain.group()]
-        end = plain.end()
-    return "".join([*parts, _mask_runs(text[end:], glued=True)])
-
-
-def _mask_runs(text: str, *, glued: bool) -> str:
-    masked: list[str] | None = None
-    for run in _RUN.finditer(text):
-        if run.end() - run.start() < _SHORTEST:
-            continue
-        for start, end in _card_numbers(text, *run.span(), glued=glued):
-            masked = masked or list(text)
-            masked[start:end] = _DIGIT.sub("*", text[start:end])
-    return "".join(masked) if masked else text
-
-
-def _card_numbers(text: str, run_start: int, run_end: int, *, glued: bool) -> list[tuple[int, int]]:
-    groups = [match.span() for match in _GROUP.finditer(text, run_start, run_end)]
-    found = []
-    for first, (start, _) in enumerate(groups):
-        digits = ""
-        for group_start, end in groups[first:]:
-            digits += text[group_start:end]
-            if len(digits) > _LONGEST:
-                break
-            if luhn_valid(digits) and (glued or _stands_alone(text, start, end)):
-                found.append((start, end))
-    return found
-
-
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    return not (_is_alphanumeric(text[start - 1 : start]) or _is_alphanumeric(text[end : end + 1]))
-
-
-def _is_alphanumeric(char: str) -> bool:
-    return char.isascii() and char.isalnum()
-
-
 def redact_message(message: dict[str, Any]) -> dict[str, Any]:
     """One message without card numbers.
 
@@ -119,16 +49,18 @@ def redact_message(message: dict[str, Any]) -> dict[str, Any]:
     Returns:
         ``key``, ``value``, ``headers``, and whether anything changed, ``redacted``.
     """
-    masking = mask_json if message["is_json"] else mask
 
-    def masked(value: bytes | None) -> bytes | None:
-        return None if value is None else masking(value.decode("latin-1")).encode("latin-1")
+    def masked(value: bytes | None, known_fields: frozenset[str] | None = None) -> bytes | None:
+        if value is None:
+            return None
+        return mask_json(value, known_fields) if message["is_json"] else mask_bytes(value)
 
     headers = message["headers"]
     result = {
         "key": masked(message["key"]),
-        "value": masked(message["value"]),
-        "headers": headers and [{"key": header["key"], "value": masked(header["value"])} for header in headers],
+        "value": masked(message["value"], _TRANSACTION_FIELDS),
+        "headers": headers
+        and [{"key": mask_text(header["key"]), "value": masked(header["value"])} for header in headers],
     }
     return {**result, "redacted": any(result[name] != message[name] for name in result)}
 
@@ -167,7 +99,7 @@ def redacted(messages: DataFrame, is_json: Column) -> tuple[DataFrame, int]:
 
 
 def _suspect_message(is_json: Column) -> Column:
-    headers = F.exists("headers", lambda header: _suspect(is_json, header["value"]))
+    headers = F.exists("headers", lambda header: _suspect(is_json, header["value"]) | header["key"].rlike(SUSPECT))
     return reduce(
         or_,
         (
@@ -179,4 +111,4 @@ def _suspect_message(is_json: Column) -> Column:
 
 def _suspect(is_json: Column, value: Column) -> Column:
     text = F.decode(value, "ISO-8859-1")
-    return F.when(is_json, text.rlike(_JAVA_SUSPECT_JSON)).otherwise(text.rlike(_JAVA_SUSPECT))
+    return F.when(is_json, text.rlike(SUSPECT_JSON)).otherwise(text.rlike(SUSPECT))
