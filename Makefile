@@ -12,7 +12,7 @@ HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test test-observability dashboards check wheels lock up down logs secrets test-images manifests test-kubernetes clean
+.PHONY: help install demo demo-handbook test test-faults test-observability dashboards check wheels lock up down logs secrets test-images manifests test-kubernetes clean
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,9 +34,16 @@ demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transaction
 	@$(BIN)/cardwatch demo --replay "$$(ls $(HANDBOOK)/*.parquet | head -n 1)" --mapping config/mappings/handbook.yaml \
 	    --rules config/rules/handbook.yaml $(ARGS)
 
-# A hundred processes are started: each would compile our modules anew where the environment says not to keep the result.
-test: $(INSTALLED) ## All tests: unit, integration and end to end, on a real broker, registry and Spark. ARGS="-n 0 -k …" for some.
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
+# A hundred processes are started: each would compile our modules again where the environment says not to keep the result.
+# A file's tests stay in one process, in their order: many share a service, or a Spark. Each process has a broker of its own.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
+test: $(INSTALLED) ## Unit tests, each service and the whole pipeline on a real broker, registry and Spark. ARGS="-n 0 -k …" for some.
+	@$(PYTEST) $(PARALLEL) -m "not faults" $(ARGS)
+
+test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an object store, long streams; half an hour at most.
+	@$(PYTEST) $(PARALLEL) -m faults $(ARGS)
 
 test-observability: $(INSTALLED) ## Every panel's query and the alerts, in earnest: minutes; needs Debian's prometheus and prometheus-alertmanager.
 	@$(BIN)/python -m pytest tests/monitoring $(ARGS)

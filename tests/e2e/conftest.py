@@ -1,22 +1,22 @@
-"""Lines on the session's broker and registry."""
+"""Whole pipelines on the session's broker and registry."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.pipelines import MakeLine, Struck, lines, struck_line
+from support.pipelines import KilledPipeline, StartPipeline, killed_pipeline, running_pipelines
+from support.platforms import Platform
 
 
 @pytest.fixture
-def make_line(platform: Any, tmp_path: Path) -> Iterator[MakeLine]:
-    """Makes lines of the test's own."""
-    with lines(platform, tmp_path) as make:
-        yield make
+def start_pipeline(platform: Platform, tmp_path: Path) -> Iterator[StartPipeline]:
+    """Starts pipelines of the test's own."""
+    with running_pipelines(platform, tmp_path) as start:
+        yield start
 
 
-@pytest.fixture(scope="session")
-def struck(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Struck]:
-    """One line for all that is asked of lines whose services were killed."""
-    with struck_line(platform, tmp_path_factory.mktemp("struck")) as line:
-        yield line
+@pytest.fixture(scope="module")
+def killed(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledPipeline]:
+    """One pipeline for all that is asked of pipelines whose services were killed."""
+    with killed_pipeline(platform, tmp_path_factory.mktemp("killed")) as pipeline:
+        yield pipeline

@@ -63,6 +63,7 @@ def test_the_demo_raises_and_delivers_exactly_what_the_transactions_call_for(tmp
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.faults
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     process = demo(tmp_path, "--duration", "10m", "--rate", "50", start_new_session=True)
     children = _wait_for_services(process)

@@ -16,7 +16,7 @@ from cardwatch_cli.demo.pipeline import Pipeline
 from cardwatch_cli.demo.results import RAISED
 from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER
 
-pytestmark = [pytest.mark.integration, pytest.mark.e2e]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.faults]
 
 REPOSITORY = Path(__file__).parents[2]
 HANDBOOK_DIR = Path(os.environ.get("CARDWATCH_HANDBOOK_DIR", REPOSITORY.parent / "shared/data/handbook"))
@@ -32,9 +32,9 @@ PUBLISHED = """
 
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(not HANDBOOK_DIR.is_dir(), reason="the Handbook's data is not here (CARDWATCH_HANDBOOK_DIR)")
-def test_counts_and_means_are_the_published_ones(make_line: Callable[..., Pipeline]) -> None:
+def test_counts_and_means_are_the_published_ones(start_pipeline: Callable[..., Pipeline]) -> None:
     (file,) = HANDBOOK_DIR.glob("*.parquet")
-    line = make_line(
+    pipeline = start_pipeline(
         rules=REPOSITORY / "config/rules/handbook.yaml",
         without=frozenset({LAKEHOUSE, NOTIFIER}),  # a shadow rule: nobody is told
         env={
@@ -43,16 +43,16 @@ def test_counts_and_means_are_the_published_ones(make_line: Callable[..., Pipeli
             "CARDWATCH_DETECTOR_WARM_UP": "false",
         },
     )
-    line.start_producer(
+    pipeline.start_producer(
         "replay", str(file), "--mapping", str(REPOSITORY / "config/mappings/handbook.yaml"),
         "--speed", "max", "--limit", str(ROWS),
     )  # fmt: skip
-    line.wait_produced(timeout=300)
-    line.drain()
-    line.stop()
+    pipeline.wait_produced(timeout=300)
+    pipeline.drain()
+    pipeline.stop()
 
     measured = {
-        event.transaction_id: event.measures for event in line.recorded().alert_events if event.status == RAISED
+        event.transaction_id: event.measures for event in pipeline.recorded().alert_events if event.status == RAISED
     }
     rows = duckdb.execute(PUBLISHED, [str(file), ROWS]).fetchall()
     assert len(measured) == len(rows) == ROWS

@@ -21,7 +21,7 @@ from support.platforms import Platform
 from support.processes import ServiceProcess, service_environment
 from support.records import enriched_record
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 FIRST = date(2026, 3, 2)
 DAYS_KEPT = 3

@@ -135,6 +135,7 @@ def test_good_and_bad_messages_of_every_kind(enricher: Enricher) -> None:
     assert CARD_NUMBER not in enricher.log()
 
 
+@pytest.mark.faults
 def test_a_clean_stop_leaves_nothing_to_repeat(enricher: Enricher) -> None:
     enricher.start()
     for number in range(200):
@@ -149,6 +150,7 @@ def test_a_clean_stop_leaves_nothing_to_repeat(enricher: Enricher) -> None:
     assert sorted(record["transaction_id"] for record in enricher.silver()) == sorted(f"t-{i}" for i in range(201))
 
 
+@pytest.mark.faults
 def test_killed_in_the_middle_it_misses_nothing(enricher: Enricher) -> None:
     enricher.start()
     count = 4_000
@@ -179,6 +181,7 @@ def test_killed_in_the_middle_it_misses_nothing(enricher: Enricher) -> None:
     assert len({(record["raw_partition"], record["raw_offset"]) for record in silver}) == count - len(bad)
 
 
+@pytest.mark.faults
 def test_it_outlasts_a_broker_that_does_not_answer(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
     for number in range(100):
@@ -198,6 +201,7 @@ def test_it_outlasts_a_broker_that_does_not_answer(enricher: Enricher, platform:
     assert {record["transaction_id"] for record in enricher.silver()} == {f"t-{i}" for i in range(200)}
 
 
+@pytest.mark.faults
 def test_it_outlasts_a_broker_that_dies(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
     for number in range(100):

@@ -39,7 +39,7 @@ from support.records import CARD_NUMBER, MINUTE_US, alert_record, dead_letter_re
 from support.records import EVENT_TIME_US as NOW_US
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 TOPICS = (
     TRANSACTIONS_RAW,

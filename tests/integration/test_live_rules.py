@@ -12,7 +12,7 @@ from cardwatch_rulebook.lists import Kind, ListEntry
 from cardwatch_rulebook.planning import Author
 from cardwatch_service.settings import ServiceSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 THREE = """
 - id: three

@@ -107,6 +107,7 @@ def identity(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
+@pytest.mark.faults
 def test_killed_in_mid_delivery_each_alert_arrives_once_by_its_id(
     notifier: Notifier, receiver: WebhookReceiver
 ) -> None:
@@ -187,6 +188,7 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.mark.faults
 def test_replicas_on_one_database_outlive_a_kill_and_its_absence(
     platform: Platform, topics: KafkaTopics, tmp_path: Path, receiver: WebhookReceiver, postgres: PostgresServer
 ) -> None:

@@ -121,6 +121,7 @@ def transaction(number: int) -> dict[str, Any]:
     )
 
 
+@pytest.mark.faults
 def test_killed_in_the_middle_the_tables_equal_the_topics(
     store: Store, classpath: str, platform: Platform, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from cardwatch_platform import EmbeddedPlatform
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 _CARDWATCH = Path(sys.executable).with_name("cardwatch")
 _TIMEOUT_SECONDS = 240.0

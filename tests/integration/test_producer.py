@@ -50,6 +50,7 @@ def everything(platform: Platform, topic: Topic, prefix: str) -> list[Message]:
     return read_messages(platform.bootstrap_servers, topic.name(prefix))
 
 
+@pytest.mark.faults
 def test_what_was_counted_is_in_the_topics(platform: Platform, topic_prefix: str) -> None:
     summary = run(
         platform, topic_prefix, "simulate", "--rate", "400", "--duration", "15s", "--fraud-fraction", "0.1",
@@ -74,6 +75,7 @@ def test_what_was_counted_is_in_the_topics(platform: Platform, topic_prefix: str
     assert summary["fraud_episodes"] == len({label["scenario"] for label in fraud})
 
 
+@pytest.mark.faults
 def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_is(
     platform: Platform, topic_prefix: str
 ) -> None:
@@ -111,6 +113,7 @@ def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_
     assert set(refused.values()) == set(Reason) - {Reason.INTERNAL_ERROR, Reason.UNKNOWN_LABEL}
 
 
+@pytest.mark.faults
 def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Platform, topic_prefix: str) -> None:
     # A queue so small that it fills while the broker pauses: the producer then has to wait.
     small_queue = service_environment(platform, topic_prefix, CARDWATCH_PRODUCER_QUEUE_MESSAGES="500")
@@ -134,6 +137,7 @@ def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Platfo
     assert set(times.values()) == {1}
 
 
+@pytest.mark.faults
 def test_a_stop_while_the_broker_pauses_waits_for_it_and_reports_what_arrived(
     platform: Platform, topic_prefix: str
 ) -> None:

@@ -213,6 +213,7 @@ def test_concurrent_writers_lose_nothing_silently(settings: ServiceSettings) -> 
     assert [change.version for change in history] == list(range(1, len(history) + 1))
 
 
+@pytest.mark.faults
 def test_the_follower_survives_an_outage(platform: Any, stores: connect.Stores, follower: Follower) -> None:
     stores.rules.carry_out([planning.apply(definition("a"), ANNA)])
     seconds_until(lambda: "a" in follower.snapshot().revisions)

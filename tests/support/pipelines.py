@@ -1,4 +1,4 @@
-"""Lines for end-to-end tests: real processes on one broker and registry, each line under a prefix of its own."""
+"""Whole pipelines for end-to-end tests: real processes on one broker and registry, each under a prefix of its own."""
 
 import time
 import uuid
@@ -12,11 +12,11 @@ from cardwatch_cli.demo.services import DETECTOR, ENRICHER, NOTIFIER
 
 from support.otlp_collector import Collector, collector
 from support.spark_settings import QUICK, WITHOUT_SLOW_TABLES
-from support.whole_traces import EVERYTHING
+from support.whole_traces import TRACE_EVERYTHING
 
 REPOSITORY: Final = Path(__file__).parents[2]
 
-MakeLine = Callable[..., Pipeline]
+StartPipeline = Callable[..., Pipeline]
 
 SIMULATION: Final = (
     "simulate", "--rate", "100", "--duration", "0", "--seed", "11", "--fraud-fraction", "0.1",
@@ -26,35 +26,36 @@ SIMULATION: Final = (
 
 
 @contextmanager
-def lines(platform: Any, directory: Path) -> Iterator[MakeLine]:
-    """Makes lines that are started and ready; the end leaves nothing of them running."""
-    with ExitStack() as made:
+def running_pipelines(platform: Any, directory: Path) -> Iterator[StartPipeline]:
+    """Starts pipelines and waits until they are ready; the end leaves nothing of them running."""
+    with ExitStack() as started:
 
-        def make(rules: Path = REPOSITORY / "config/rules/demo.yaml", **options: Any) -> Pipeline:
+        def start(rules: Path = REPOSITORY / "config/rules/demo.yaml", **options: Any) -> Pipeline:
             prefix = f"e2e-{uuid.uuid4().hex[:8]}."
-            line = made.enter_context(Pipeline(platform, PipelineOptions(directory / prefix, rules, prefix, **options)))
-            line.start()
-            line.wait_ready()
-            return line
+            chosen = PipelineOptions(directory / prefix, rules, prefix, **options)
+            pipeline = started.enter_context(Pipeline(platform, chosen))
+            pipeline.start()
+            pipeline.wait_ready()
+            return pipeline
 
-        yield make
+        yield start
 
 
-class Struck(NamedTuple):
-    """A line whose services were killed in the middle of their work, which has come to its end all the same.
+class KilledPipeline(NamedTuple):
+    """A pipeline whose services were killed in the middle of their work, which has come to its end all the same.
 
     Attributes:
-        line: drained and stopped.
+        pipeline: drained and stopped.
         traces: what its services have told a collector of OpenTelemetry.
     """
 
-    line: Pipeline
+    pipeline: Pipeline
     traces: Collector
 
 
 @contextmanager
-def struck_line(platform: Any, directory: Path) -> Iterator[Struck]:
-    """A line on which one service after the other is killed (SIGKILL) and started again.
+def killed_pipeline(platform: Any, directory: Path) -> Iterator[KilledPipeline]:
+    """A pipeline on which one service after the other is killed (SIGKILL) and started again.
 
     produce  ├────────────────────────────────────────────────────────────────────────┤
     enricher           ✗     ↻
@@ -62,27 +63,27 @@ def struck_line(platform: Any, directory: Path) -> Iterator[Struck]:
     notifier                                         ✗     ↻
     then                                                    drain and stop
     """
-    with collector() as traces, lines(platform, directory) as make:
-        told_to = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint}
-        line = make(env={**QUICK, **WITHOUT_SLOW_TABLES, **EVERYTHING, **told_to})
-        line.start_producer(*SIMULATION)
-        told = _wait_for_alerts(line, 5)
+    with collector() as traces, running_pipelines(platform, directory) as start:
+        collected_at = {"OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint}
+        pipeline = start(env={**QUICK, **WITHOUT_SLOW_TABLES, **TRACE_EVERYTHING, **collected_at})
+        pipeline.start_producer(*SIMULATION)
+        delivered = _wait_for_alerts(pipeline, 5)
         for victim in (ENRICHER, DETECTOR, NOTIFIER):
-            line.kill(victim)
+            pipeline.kill(victim)
             time.sleep(2)
-            line.restart(victim)
-            line.wait_ready()
-            told = _wait_for_alerts(line, told + 5)
-        line.stop_producer()
-        line.drain()
-        line.stop()
-        yield Struck(line, traces)
+            pipeline.restart(victim)
+            pipeline.wait_ready()
+            delivered = _wait_for_alerts(pipeline, delivered + 5)
+        pipeline.stop_producer()
+        pipeline.drain()
+        pipeline.stop()
+        yield KilledPipeline(pipeline, traces)
 
 
-def _wait_for_alerts(line: Pipeline, least: int, timeout: float = 120.0) -> int:
+def _wait_for_alerts(pipeline: Pipeline, least: int, timeout: float = 120.0) -> int:
     deadline = time.monotonic() + timeout
-    while (told := len(line.receiver.unique_ids())) < least:
-        line.check_alive()
-        assert time.monotonic() < deadline, f"only {told} alerts within {timeout:.0f} s"
+    while (delivered := len(pipeline.receiver.unique_ids())) < least:
+        pipeline.check_alive()
+        assert time.monotonic() < deadline, f"only {delivered} alerts within {timeout:.0f} s"
         time.sleep(0.1)
-    return told
+    return delivered

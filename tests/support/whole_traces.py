@@ -1,4 +1,4 @@
-"""Traces from one end of the line to the other, as a collector received them."""
+"""Traces from one end of the pipeline to the other, as a collector received them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,8 +6,12 @@ from typing import Final
 
 from support.otlp_collector import ReceivedSpan
 
-# Every trace is recorded and told at once.
-EVERYTHING: Final = {"OTEL_TRACES_SAMPLER": "always_on", "OTEL_BSP_SCHEDULE_DELAY": "200", "NO_PROXY": "127.0.0.1"}
+# Settings for services: every trace is recorded, and exported within 200 ms.
+TRACE_EVERYTHING: Final = {
+    "OTEL_TRACES_SAMPLER": "always_on",
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+    "NO_PROXY": "127.0.0.1",
+}
 
 
 @dataclass(frozen=True)

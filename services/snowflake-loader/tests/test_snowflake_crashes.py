@@ -53,6 +53,7 @@ def kills(
     return number - 1
 
 
+@pytest.mark.faults
 def test_killed_between_any_two_statements_of_an_increment(make_line: Make) -> None:
     line = make_line(RATES)
     line.lake.write(RATES, rates(("same", 0), ("changed", 0), ("gone-0", 0)))
@@ -66,6 +67,7 @@ def test_killed_between_any_two_statements_of_an_increment(make_line: Make) -> N
     assert len(line.account.rows(RATES)) == 3
 
 
+@pytest.mark.faults
 def test_killed_between_any_two_statements_of_a_load_of_the_whole_table(make_line: Make) -> None:
     line = make_line(RATES, chunk_rows=1)
     line.lake.write(RATES, rates(("a", 0)))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cardwatch_detector.lakehouse.io.create import create
 from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
 from cardwatch_lakehouse.catalog import Catalog
@@ -79,6 +80,7 @@ def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSes
     }
 
 
+@pytest.mark.faults
 def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSession, tmp_path: Path) -> None:
     create(spark, str(tmp_path), [SILVER_TRANSACTIONS])
     path, seen = SILVER_TRANSACTIONS.path(str(tmp_path)), []

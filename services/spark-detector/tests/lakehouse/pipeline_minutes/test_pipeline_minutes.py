@@ -120,12 +120,14 @@ def as_for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("as_for_many_rows")
+@pytest.mark.faults
 def test_settings_for_many_rows_change_no_figure(lake: Lake, catch_up: Callable[[], int]) -> None:
     lake.fill(0, 2)
     assert catch_up() == len(kept_minutes(lake.directory)) > 8
     assert kept_minutes(lake.directory) == defined_minutes(lake.directory)
 
 
+@pytest.mark.faults
 def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[[], int], tmp_path: Path) -> None:
     lake.fill(0, 2)
     lake.fill(300, 301)
@@ -153,6 +155,7 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
 
 
 @pytest.mark.usefixtures("as_for_few_rows")
+@pytest.mark.faults
 def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     spark: SparkSession, lake: Lake, catch_up: Callable[[], int]
 ) -> None:

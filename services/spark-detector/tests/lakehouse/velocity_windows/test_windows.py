@@ -176,6 +176,7 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 
 @pytest.mark.usefixtures("as_for_many_rows")
+@pytest.mark.faults
 def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None:
     rng = random.Random(5)
     commits = 0
@@ -203,6 +204,7 @@ def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None
     assert DeltaTable(GOLD_VELOCITY_5M.path(lake.tables_dir)).version() == before
 
 
+@pytest.mark.faults
 def test_dates_are_made_anew_of_what_silver_holds(lake: Lake) -> None:
     lake.add(silver_rows(random.Random(6), 300, (0, 60)))
     assert refresh_velocity(lake.spark, lake.tables_dir) == len(kept_windows(lake.tables_dir))

@@ -1,4 +1,8 @@
-"""The same rules over the same transactions give the same alerts: live, replayed from a file, and in a backtest."""
+"""A pipeline whose services are killed in the middle of their work and started again.
+
+No alert is lost and none is delivered twice; each alert's trace leads from the producer to the webhook; and the same
+rules over the same transactions give the same alerts live, replayed from a file, and in a backtest.
+"""
 
 import os
 import re
@@ -8,7 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_cli.demo.pipeline import Pipeline
+from cardwatch_cli.demo.report import build_report
 from cardwatch_cli.demo.results import alert_set
 from cardwatch_cli.demo.services import LAKEHOUSE, base_environment, command
 from cardwatch_cli.main import app
@@ -19,11 +25,12 @@ from cardwatch_detector.runtime.session import INTERPRETED
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
 from cardwatch_platform.processes import GuardedProcess, log_tail
-from support.pipelines import Struck
+from support.pipelines import KilledPipeline
 from support.spark_settings import QUICK
+from support.whole_traces import whole_traces
 from typer.testing import CliRunner
 
-pytestmark = [pytest.mark.integration, pytest.mark.e2e]
+pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.faults]
 
 QUESTIONS = Path(__file__).parents[2] / "docs/questions.md"
 
@@ -36,13 +43,13 @@ FEW_ROWS = {**INTERPRETED, "spark.sql.shuffle.partitions": "2"}
 Standing = dict[str, str | None]
 
 
-@pytest.fixture(scope="session")
-def live(struck: Struck) -> Pipeline:
+@pytest.fixture(scope="module")
+def live(killed: KilledPipeline) -> Pipeline:
     """What it gave live, though its services were killed in between."""
-    return struck.line
+    return killed.pipeline
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def raised(live: Pipeline) -> Standing:
     found = standing(live)
     assert sum(on is None for on in found.values()) >= 10
@@ -65,6 +72,59 @@ def rebuilding(live: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.timeout(600)
+def test_killed_services_lose_and_repeat_nothing(killed: KilledPipeline) -> None:
+    pipeline = killed.pipeline
+    recorded = pipeline.recorded()
+    report = build_report(
+        recorded, pipeline.deliveries(), rules=pipeline.options.rules, tables_dir=pipeline.tables_dir, simulated=True
+    )
+    assert report.problems(simulated=True) == []
+    assert report.oracle["expected"] >= 20
+    assert pipeline.receiver.bad_signatures == 0
+    # A receiver tells a retry by its id: so many different ids of raised alerts as there are alerts.
+    raised_ids = {delivery.webhook_id for delivery in pipeline.deliveries() if delivery.status == "raised"}
+    assert len(raised_ids) == report.alerts_raised == report.delivered
+
+
+@pytest.mark.timeout(600)
+def test_each_alerts_trace_leads_from_the_producer_to_the_webhook(killed: KilledPipeline) -> None:
+    # A killed service takes along the steps that it has not told yet.
+    pipeline, traces = killed
+    prefix = pipeline.options.topic_prefix
+    requests = {
+        request.traceparent: request for request in pipeline.receiver.accepted if request.traceparent is not None
+    }
+    found = whole_traces(requests, traces.spans)
+    assert len(found) >= 5
+    of_their_own = 0
+    for traceparent, trace in found.items():
+        assert [(step.service, step.name, step.kind) for step in trace.steps] == [
+            ("cardwatch-producer", trace.sent.name, "PRODUCER"),
+            ("cardwatch-enricher", trace.sent.name.replace("send", "process"), "CONSUMER"),
+            ("cardwatch-detector", f"process {prefix}transactions.silver.v1", "CONSUMER"),
+            ("cardwatch-notifier", "deliver webhook", "CLIENT"),
+        ]
+        request = requests[traceparent]
+        alert = request.body["data"]
+        assert trace.delivered.attributes["cardwatch.message_id"] == request.webhook_id
+        assert trace.raised.attributes["cardwatch.alert_id"] == alert["alert_id"]
+        assert trace.sent.attributes["messaging.kafka.offset"] == trace.enriched.attributes["messaging.kafka.offset"]
+        # One machine, one clock: each begins after the one before it.
+        starts = [step.start_ns for step in trace.steps]
+        assert starts == sorted(starts)
+        assert all(step.start_ns <= step.end_ns and not step.error for step in trace.steps)
+        of_their_own += trace.enriched.attributes["cardwatch.transaction_id"] == alert["transaction_id"]
+    assert of_their_own >= 5, "few are raised by a late transaction in place of the one that they are about"
+    # However often a message was sent or a micro-batch done: what receivers are told is in one trace.
+    assert len({(request.webhook_id, traceparent[3:35]) for traceparent, request in requests.items()}) == len(
+        {request.webhook_id for request in requests.values()}
+    )
+    told = " ".join(str(span.attributes) for span in traces.spans)
+    assert find_card_numbers(told) == []
+    assert [card for card in {one["card_token"] for one in pipeline.recorded().transactions} if card in told] == []
+
+
+@pytest.mark.timeout(600)
 def test_backtested(live: Pipeline, raised: Standing, tmp_path: Path) -> None:
     file = tmp_path / "alerts.parquet"
     rules, tables = str(live.options.rules), str(live.tables_dir)
@@ -76,9 +136,9 @@ def test_backtested(live: Pipeline, raised: Standing, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(600)
 def test_replayed_from_a_file(
-    live: Pipeline, raised: Standing, make_line: Callable[..., Pipeline], tmp_path: Path
+    live: Pipeline, raised: Standing, start_pipeline: Callable[..., Pipeline], tmp_path: Path
 ) -> None:
-    replayed = make_line(without=frozenset({LAKEHOUSE}), env=QUICK)
+    replayed = start_pipeline(without=frozenset({LAKEHOUSE}), env=QUICK)
     source, mapping = as_file(live, tmp_path)
     replayed.start_producer("replay", str(source), "--mapping", str(mapping), "--speed", "max")
     replayed.wait_produced(timeout=120)
@@ -113,8 +173,8 @@ def test_rebuilt(live: Pipeline, rebuilding: GuardedProcess) -> None:
     assert "already" in again.output
 
 
-def rebuild_arguments(line: Pipeline, to: Path) -> list[str]:
-    return ["tables", "rebuild", "--tables-dir", str(line.tables_dir), "--to", os.path.relpath(to)]
+def rebuild_arguments(pipeline: Pipeline, to: Path) -> list[str]:
+    return ["tables", "rebuild", "--tables-dir", str(pipeline.tables_dir), "--to", os.path.relpath(to)]
 
 
 def ask_all_questions(tables: str) -> None:
@@ -127,16 +187,16 @@ def ask_all_questions(tables: str) -> None:
         assert outcome.output.strip(), f"question {number} has no answer"
 
 
-def standing(line: Pipeline) -> Standing:
-    alerts = alert_set(line.recorded().alert_events)
+def standing(pipeline: Pipeline) -> Standing:
+    alerts = alert_set(pipeline.recorded().alert_events)
     return {**dict.fromkeys(alerts.standing), **alerts.suppressed}
 
 
-def as_file(line: Pipeline, directory: Path) -> tuple[Path, Path]:
-    """The transactions of a line as a file, and the mapping that reads it."""
+def as_file(pipeline: Pipeline, directory: Path) -> tuple[Path, Path]:
+    """The transactions of a pipeline as a file, and the mapping that reads it."""
     fields = [field["name"] for field in parsed_schema("transaction")["fields"]]
     file = directory / "transactions.parquet"
-    pq.write_table(pa.Table.from_pylist(line.recorded().transactions), file)
+    pq.write_table(pa.Table.from_pylist(pipeline.recorded().transactions), file)
     lines = [f"  {name}: {{column: {name}{SPECIAL.get(name, '')}}}" for name in fields]
     mapping = directory / "mapping.yaml"
     mapping.write_text("fields:\n" + "\n".join(lines) + "\n")
