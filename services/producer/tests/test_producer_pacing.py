@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_contracts.topics import TRANSACTIONS_RAW, Topic
-from cardwatch_producer.messages import Outgoing
+from cardwatch_contracts.topics import TRANSACTIONS_RAW
+from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.sending import send_all
 from cardwatch_producer.units import parse_seconds, parse_speed, parse_time
@@ -59,10 +59,8 @@ class FakeSink:
     def __init__(self) -> None:
         self.values: list[bytes | None] = []
 
-    def send(
-        self, topic: Topic, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]] | None = None
-    ) -> None:
-        self.values.append(value)
+    def send(self, message: OutgoingMessage) -> None:
+        self.values.append(message.value)
 
 
 def send(times: list[float], time: FakeTime) -> tuple[bool, list[bytes | None], int]:
@@ -70,7 +68,7 @@ def send(times: list[float], time: FakeTime) -> tuple[bool, list[bytes | None], 
     sent: list[Item] = []
     complete = send_all(
         [Item(at) for at in times],
-        encode=lambda item: [Outgoing(TRANSACTIONS_RAW, b"", str(item.send_at).encode())],
+        encode=lambda item: [OutgoingMessage(TRANSACTIONS_RAW.name(), b"", str(item.send_at).encode())],
         sink=sink,
         pacer=Pacer(wait=time.wait, clock=time.clock),
         stopped=lambda: False,

@@ -93,7 +93,7 @@ def test_a_csv_row_becomes_a_transaction_that_the_schema_takes(csv_file: Path) -
     assert second.label == {"transaction_id": "b", "is_fraud": True, "scenario": "stolen", "expected_refusal": None}
     assert second.record["event_time"] == micros("2026-01-31T12:00:10.5")
     encode = ReplayEncoder(Encoder("transaction", 1), Encoder("transaction_label", 2))
-    assert [out.topic for out in encode(second)] == [TRANSACTIONS_LABELS, TRANSACTIONS_RAW]
+    assert [out.topic for out in encode(second)] == [TRANSACTIONS_LABELS.name(), TRANSACTIONS_RAW.name()]
     assert [out.key for out in encode(first)] == [first.record["card_token"].encode()]
 
 

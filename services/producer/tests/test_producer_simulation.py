@@ -12,7 +12,8 @@ import pytest
 from cardwatch_card_numbers.detection import find_card_numbers, luhn_valid
 from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.wire import Encoder
-from cardwatch_producer.messages import MessageEncoder, Outgoing
+from cardwatch_kafka.messages import OutgoingMessage
+from cardwatch_producer.messages import MessageEncoder
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population, simulate
 
 KEY = b"a key of the test suite"
@@ -25,7 +26,7 @@ def run(config: SimulationConfig) -> list[Message]:
     return list(simulate(config, make_population(config, KEY, cards=20_000, merchants=5_000)))
 
 
-def sent(config: SimulationConfig) -> list[Outgoing]:
+def sent(config: SimulationConfig) -> list[OutgoingMessage]:
     encode = MessageEncoder(Encoder("transaction", 1), Encoder("transaction_label", 2))
     population = make_population(config, KEY, cards=20_000, merchants=5_000)
     return [outgoing for message in simulate(config, population) for outgoing in encode(message)]

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pytest
-from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW
-from cardwatch_producer import sink
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
+from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_producer.settings import ProducerSettings
 from cardwatch_producer.sink import KafkaSink
 from cardwatch_service.metrics import Metrics
@@ -37,30 +36,35 @@ class FakeProducer:
     def __init__(self, config: Any, **_: Any) -> None:
         self.given: list[dict[str, Any]] = []
 
-    def produce(self, topic: str, value: bytes | None, key: bytes, **options: Any) -> None:
+    def produce(self, topic: str, value: bytes | None, key: bytes, partition: int, **options: Any) -> None:
         self.given.append({"topic": topic, **options})
 
     def poll(self, seconds: float) -> None:
         """Reports come when the test says so."""
 
 
-@pytest.fixture(autouse=True)
-def fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sink, "Producer", FakeProducer)
-
-
 def made(tracer: Tracer | None) -> tuple[KafkaSink, list[dict[str, Any]]]:
-    made = KafkaSink({}, ProducerSettings(), Metrics(), "p.", tracer)
-    return made, made._producer.given  # type: ignore[attr-defined]
+    clients: list[FakeProducer] = []
+
+    def make_client(config: Any, **_: Any) -> FakeProducer:
+        clients.append(FakeProducer(config))
+        return clients[-1]
+
+    sink = KafkaSink({}, ProducerSettings(), Metrics(), topic_prefix="p.", tracer=tracer, make_client=make_client)
+    return sink, clients[0].given
+
+
+def message(topic: Topic, *headers: tuple[str, bytes]) -> OutgoingMessage:
+    return OutgoingMessage(topic.name("p."), b"k", b"v", headers)
 
 
 def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
     recorded = Recorded()
     out, given = made(recorded.tracer)
-    out.send(TRANSACTIONS_RAW, b"k", b"v", [("simulated-transaction-id", b"t-1")])
-    out.send(TRANSACTIONS_JSON, b"k", b"v")
+    out.send(message(TRANSACTIONS_RAW, ("simulated-transaction-id", b"t-1")))
+    out.send(message(TRANSACTIONS_JSON))
     assert [name for name, _ in given[0]["headers"]] == ["simulated-transaction-id", "traceparent"]
-    contexts = [extract_context(message["headers"]) or "" for message in given]
+    contexts = [extract_context(sent["headers"]) or "" for sent in given]
     given[0]["on_delivery"](None, Sent())
     given[1]["on_delivery"](Refusal(), Sent())
     first, second = recorded.spans()
@@ -76,8 +80,8 @@ def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
 def test_a_label_goes_without() -> None:
     recorded = Recorded()
     out, given = made(recorded.tracer)
-    out.send(TRANSACTIONS_LABELS, b"k", b"v")
-    assert "headers" not in given[0]
+    out.send(message(TRANSACTIONS_LABELS))
+    assert given[0]["headers"] is None
     given[0]["on_delivery"](None, Sent())
     assert recorded.spans() == ()
 
@@ -85,7 +89,7 @@ def test_a_label_goes_without() -> None:
 def test_what_is_not_recorded_says_so() -> None:
     recorded = Recorded(traces_sampler_arg=0.0)
     out, given = made(recorded.tracer)
-    out.send(TRANSACTIONS_RAW, b"k", b"v")
+    out.send(message(TRANSACTIONS_RAW))
     context = extract_context(given[0]["headers"])
     assert context is not None
     assert not is_sampled(context), "or the enricher would decide anew"
@@ -95,7 +99,7 @@ def test_what_is_not_recorded_says_so() -> None:
 
 def test_without_a_tracer_a_message_is_what_it_was() -> None:
     out, given = made(None)
-    out.send(TRANSACTIONS_RAW, b"k", b"v")
-    out.send(TRANSACTIONS_RAW, b"k", b"v", [("simulated-transaction-id", b"t-1")])
-    assert "headers" not in given[0]
+    out.send(message(TRANSACTIONS_RAW))
+    out.send(message(TRANSACTIONS_RAW, ("simulated-transaction-id", b"t-1")))
+    assert given[0]["headers"] is None
     assert given[1]["headers"] == [("simulated-transaction-id", b"t-1")]

@@ -132,11 +132,19 @@ class KafkaProducer:
             except BufferError:  # librdkafka's queue is full: wait for delivery reports, which empty it
                 self.check_stopped()
                 self.poll(_POLL_SECONDS)
-                if self._fatal is not None:
-                    why = describe_error(self._fatal, "written to", topic=topic, servers=self.servers)
-                    raise ProducerFatalError(why, self._fatal.code()) from None
+                self.check_usable()
             else:
                 return
+
+    def check_usable(self) -> None:
+        """Check that the client can still send.
+
+        Raises:
+            ProducerFatalError: it can never send again.
+        """
+        if self._fatal is not None:
+            why = describe_error(self._fatal, "written to", topic="", servers=self.servers)
+            raise ProducerFatalError(why, self._fatal.code()) from None
 
     def poll(self, seconds: float = 0.0) -> None:
         """Call the delivery reports that have come, waiting up to ``seconds`` for the first."""

@@ -53,9 +53,15 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
     shutdown = Shutdown().install()
     metrics = Metrics()
     with tracing("cardwatch-producer", metrics) as tracer:
-        sink = KafkaSink(settings.kafka_config(), load(ProducerSettings), metrics, settings.topic_prefix, tracer)
+        sink = KafkaSink(
+            settings.kafka_config(),
+            load(ProducerSettings),
+            metrics,
+            topic_prefix=settings.topic_prefix,
+            tracer=tracer,
+        )
         topics = (TRANSACTIONS_RAW, TRANSACTIONS_LABELS, *([TRANSACTIONS_JSON] if json_topic else []))
-        sink.check(topics)
+        sink.require_topics(topic.name(settings.topic_prefix) for topic in topics)
         registry = settings.registry()
 
         def encoder(topic: Topic) -> Encoder:

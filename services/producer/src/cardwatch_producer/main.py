@@ -2,13 +2,14 @@
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_service.commands import needs, one_sentence_errors
 from cardwatch_service.logs import get
 from cardwatch_service.settings import load
@@ -17,10 +18,9 @@ from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_producer.bootstrap import Producer, producer
 from cardwatch_producer.messages import MessageEncoder
-from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.progress import SendingProgress
-from cardwatch_producer.sending import send_all
-from cardwatch_producer.simulation import Message, SimulationConfig, make_population
+from cardwatch_producer.sending import Timed, send_all
+from cardwatch_producer.simulation import SimulationConfig, make_population
 from cardwatch_producer.simulation import simulate as simulated
 from cardwatch_producer.summary import Summary
 from cardwatch_producer.units import parse_seconds, parse_speed, parse_time
@@ -36,6 +36,8 @@ app = typer.Typer(
 )
 
 log = get(__name__)
+
+T = TypeVar("T", bound=Timed)
 
 
 @app.callback()
@@ -58,43 +60,55 @@ class MessageFormat(StrEnum):
     JSON = "json"
 
 
+Rate = Annotated[float, typer.Option(min=0.001, max=100_000, help="Transactions per second.")]
+Duration = Annotated[str, typer.Option(help="How long: 60s, 5m, 2h; 0 until it is stopped.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed, rate, duration and start time: the same data.")]
+StartTime = Annotated[
+    str | None, typer.Option(help="Event time of the first transaction, ISO 8601.", show_default="now")
+]
+FraudFraction = Annotated[
+    float, typer.Option(min=0.0, max=0.5, help="Share of transactions that are fraud, in whole episodes.")
+]
+LateFraction = Annotated[float, typer.Option(min=0.0, max=1.0, help="Share that is sent some time after it happened.")]
+MaxLate = Annotated[str, typer.Option(help="How late at most.")]
+DuplicateFraction = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Share that is sent twice, the second time within 5 s.")
+]
+InvalidFraction = Annotated[
+    float, typer.Option(min=0.0, max=1.0, help="Share that is spoilt, so that the enricher must refuse it.")
+]
+SentFormat = Annotated[
+    MessageFormat, typer.Option("--format", help="json: as legacy producers send it, with the card number.")
+]
+JsonFraction = Annotated[
+    float | None,
+    typer.Option(min=0.0, max=1.0, help="Share that is sent as JSON.", show_default="all or none, by --format"),
+]
+Cards = Annotated[
+    int | None, typer.Option(min=1_000, max=10_000_000, help="Cards.", show_default="enough for the rate")
+]
+Merchants = Annotated[
+    int | None, typer.Option(min=4_000, max=10_000_000, help="Merchants.", show_default="enough for the rate")
+]
+MaxMessages = Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.", show_default="no limit")]
+
+
 @app.command()
 def simulate(
-    rate: Annotated[float, typer.Option(min=0.001, max=100_000, help="Transactions a second.")] = 200.0,
-    duration: Annotated[str, typer.Option(help="How long: 60s, 5m, 2h; 0 until it is stopped.")] = "60s",
-    seed: Annotated[int, typer.Option(min=0, help="The same seed, rate, duration and start time: the same data.")] = 1,
-    start_time: Annotated[
-        str | None, typer.Option(help="Event time of the first transaction, ISO 8601.", show_default="now")
-    ] = None,
-    fraud_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.5, help="Share of transactions that are fraud, in whole episodes.")
-    ] = 0.02,
-    late_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share that is sent some time after it happened.")
-    ] = 0.0,
-    max_late: Annotated[str, typer.Option(help="How late at most.")] = "60s",
-    duplicate_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share that is sent twice, the second time within 5 s.")
-    ] = 0.0,
-    invalid_fraction: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share that is spoilt, so that the enricher must refuse it.")
-    ] = 0.0,
-    message_format: Annotated[
-        MessageFormat, typer.Option("--format", help="json: as legacy producers send it, with the card number.")
-    ] = MessageFormat.AVRO,
-    json_fraction: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Share that is sent as JSON.", show_default="all or none, by --format"),
-    ] = None,
-    cards: Annotated[
-        int | None, typer.Option(min=1_000, max=10_000_000, help="Cards.", show_default="enough for the rate")
-    ] = None,
-    merchants: Annotated[
-        int | None, typer.Option(min=4_000, max=10_000_000, help="Merchants.", show_default="enough for the rate")
-    ] = None,
-    max_messages: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many messages.", show_default="no limit")
-    ] = None,
+    rate: Rate = 200.0,
+    duration: Duration = "60s",
+    seed: Seed = 1,
+    start_time: StartTime = None,
+    fraud_fraction: FraudFraction = 0.02,
+    late_fraction: LateFraction = 0.0,
+    max_late: MaxLate = "60s",
+    duplicate_fraction: DuplicateFraction = 0.0,
+    invalid_fraction: InvalidFraction = 0.0,
+    message_format: SentFormat = MessageFormat.AVRO,
+    json_fraction: JsonFraction = None,
+    cards: Cards = None,
+    merchants: Merchants = None,
+    max_messages: MaxMessages = None,
 ) -> None:
     """Simulate cardholders who go about their day, and fraud among them.
 
@@ -139,22 +153,8 @@ def _simulate(
     if expected is None and math.isfinite(config.duration_seconds):
         expected = int(config.rate * config.duration_seconds * (1 + config.duplicate_fraction))
     summary = Summary()
-    pacer = parts.pacer()
-    with SendingProgress(parts.sink, expected) as progress:
-
-        def sent(message: Message) -> None:
-            summary.add(message)
-            progress.advance()
-
-        send_all(
-            simulated(config, population),
-            encode=MessageEncoder(parts.transaction_encoder, parts.label_encoder),
-            sink=parts.sink,
-            pacer=pacer,
-            stopped=lambda: parts.shutdown.requested,
-            sent=sent,
-        )
-    return _finish(parts, summary, pacer)
+    encode = MessageEncoder(parts.transaction_encoder, parts.label_encoder, parts.topic_prefix)
+    return _send(parts, simulated(config, population), expected, encode=encode, summary=summary, count=summary.add)
 
 
 @app.command()
@@ -200,27 +200,45 @@ def _replay(parts: Producer, rows: "Iterator[Replayed]", expected: int | None) -
     from cardwatch_producer.replay import ReplayEncoder
 
     summary = Summary()
+
+    def count(row: "Replayed") -> None:
+        if row.label is not None:
+            summary.add_fraud(None)
+
+    encode = ReplayEncoder(parts.transaction_encoder, parts.label_encoder, parts.topic_prefix)
+    return _send(parts, rows, expected, encode=encode, summary=summary, count=count)
+
+
+def _send(
+    parts: Producer,
+    items: Iterator[T],
+    expected: int | None,
+    *,
+    encode: Callable[[T], list[OutgoingMessage]],
+    summary: Summary,
+    count: Callable[[T], None],
+) -> bool:
+    """Send everything, wait for the broker, print the summary; returns whether everything arrived.
+
+    Args:
+        expected: how many items there will be, about; None if nobody knows.
+        count: counts an item that was sent in the summary.
+    """
     pacer = parts.pacer()
     with SendingProgress(parts.sink, expected) as progress:
 
-        def sent(row: "Replayed") -> None:
-            if row.label is not None:
-                summary.add_fraud(None)
+        def sent(item: T) -> None:
+            count(item)
             progress.advance()
 
         send_all(
-            rows,
-            encode=ReplayEncoder(parts.transaction_encoder, parts.label_encoder),
+            items,
+            encode=encode,
             sink=parts.sink,
             pacer=pacer,
             stopped=lambda: parts.shutdown.requested,
             sent=sent,
         )
-    return _finish(parts, summary, pacer)
-
-
-def _finish(parts: Producer, summary: Summary, pacer: Pacer) -> bool:
-    """Wait for the broker, print the summary, say whether everything arrived."""
     parts.sink.flush()
     print(summary.as_json(parts.sink.acknowledged, parts.sink.failed, pacer.elapsed, parts.topic_prefix), flush=True)
     return parts.sink.failed == 0

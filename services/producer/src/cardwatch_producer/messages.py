@@ -2,10 +2,11 @@
 
 import json
 from datetime import UTC, timedelta, timezone
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder
+from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_units.timestamps import from_microseconds
 
 from cardwatch_producer.countries import countries
@@ -17,36 +18,27 @@ SPOILT_HEADER: Final = "simulated-transaction-id"
 _TOKEN_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
 _ZONES: Final = {country.code: timezone(timedelta(hours=country.utc_offset_hours)) for country in countries()}
 
-Headers = list[tuple[str, bytes]]
-
-
-class Outgoing(NamedTuple):
-    """What the sink sends: to which topic, with which key."""
-
-    topic: Topic
-    key: bytes
-    value: bytes | None
-    headers: Headers | None = None
-
 
 class MessageEncoder:
     """Encodes simulated messages and labels."""
 
-    def __init__(self, transaction: Encoder, label: Encoder) -> None:
+    def __init__(self, transaction: Encoder, label: Encoder, topic_prefix: str = "") -> None:
         self._transaction = transaction
         self._label = label
+        self._labels_topic = TRANSACTIONS_LABELS.name(topic_prefix)
+        self._topics = {"avro": TRANSACTIONS_RAW.name(topic_prefix), "json": TRANSACTIONS_JSON.name(topic_prefix)}
 
-    def __call__(self, message: Message) -> list[Outgoing]:
+    def __call__(self, message: Message) -> list[OutgoingMessage]:
         """The message's own bytes, and its label's if it has one: the label first, so that none is ever missing."""
-        out: list[Outgoing] = []
+        out: list[OutgoingMessage] = []
         if message.label is not None:
             key = message.label["transaction_id"].encode()
-            out.append(Outgoing(TRANSACTIONS_LABELS, key, self._label(message.label)))
+            out.append(OutgoingMessage(self._labels_topic, key, self._label(message.label)))
         out.append(self._encode(message))
         return out
 
-    def _encode(self, message: Message) -> Outgoing:
-        record, defect = message.record, message.defect
+    def _encode(self, message: Message) -> OutgoingMessage:
+        record, defect, topic = message.record, message.defect, self._topics[message.format]
         identity = record["transaction_id"]
         key = record["card_token"].encode()
         if message.format == "json":
@@ -59,14 +51,10 @@ class MessageEncoder:
             defect.spoil_record(record)
         value: bytes | None = _json(record) if message.format == "json" else self._transaction(record)
         if defect is None:
-            return Outgoing(_topic(message), key, value)
+            return OutgoingMessage(topic, key, value)
         if defect.spoil_bytes is not None and value is not None:
             value = defect.spoil_bytes(value, self._label(_other_record(identity)))
-        return Outgoing(_topic(message), key, value, [(SPOILT_HEADER, identity.encode())])
-
-
-def _topic(message: Message) -> Topic:
-    return TRANSACTIONS_JSON if message.format == "json" else TRANSACTIONS_RAW
+        return OutgoingMessage(topic, key, value, [(SPOILT_HEADER, identity.encode())])
 
 
 def _other_record(transaction_id: str) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from typing import Any, NamedTuple
 
 from cardwatch_contracts.topics import TRANSACTIONS_LABELS, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder
+from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_mapping.mapping import EVENT_TIME, Mapping
 from cardwatch_mapping.rows import RowReader
 from cardwatch_mapping.tables import Table
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
-
-from cardwatch_producer.messages import Outgoing
 
 
 class Replayed(NamedTuple):
@@ -94,15 +93,17 @@ def _limited(batches: Iterator[Any], limit: int | None) -> Iterator[Any]:
 class ReplayEncoder:
     """Encodes replayed rows, a fraudulent one's label first."""
 
-    def __init__(self, transaction: Encoder, label: Encoder) -> None:
+    def __init__(self, transaction: Encoder, label: Encoder, topic_prefix: str = "") -> None:
         self._transaction = transaction
         self._label = label
+        self._transactions_topic = TRANSACTIONS_RAW.name(topic_prefix)
+        self._labels_topic = TRANSACTIONS_LABELS.name(topic_prefix)
 
-    def __call__(self, item: Replayed) -> list[Outgoing]:
+    def __call__(self, item: Replayed) -> list[OutgoingMessage]:
         """What is sent for one row."""
         record = item.record
-        out = Outgoing(TRANSACTIONS_RAW, record["card_token"].encode(), self._transaction(record))
+        out = OutgoingMessage(self._transactions_topic, record["card_token"].encode(), self._transaction(record))
         if item.label is None:
             return [out]
         key = item.label["transaction_id"].encode()
-        return [Outgoing(TRANSACTIONS_LABELS, key, self._label(item.label)), out]
+        return [OutgoingMessage(self._labels_topic, key, self._label(item.label)), out]

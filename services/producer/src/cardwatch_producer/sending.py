@@ -1,15 +1,13 @@
-"""The loop that both commands share: each thing at its time, until there is no more or a stop is asked for."""
+"""The loop that both commands share: it sends each item at its time, until the last one or until it is stopped."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from cardwatch_contracts.topics import Topic
-
-from cardwatch_producer.messages import Headers, Outgoing
+from cardwatch_kafka.messages import OutgoingMessage
 
 
 class Timed(Protocol):
-    """Something with a time at which it is to be sent."""
+    """An item that has a time at which it is sent."""
 
     @property
     def send_at(self) -> float:
@@ -19,8 +17,8 @@ class Timed(Protocol):
 class Sink(Protocol):
     """Where messages go."""
 
-    def send(self, topic: Topic, key: bytes, value: bytes | None, headers: Headers | None = None) -> None:
-        """Hand over one message; it is not lost from here on."""
+    def send(self, message: OutgoingMessage) -> None:
+        """Accept one message; it is not lost from here on."""
 
 
 class Waiter(Protocol):
@@ -36,7 +34,7 @@ T = TypeVar("T", bound=Timed)
 def send_all(
     items: Iterable[T],
     *,
-    encode: Callable[[T], list[Outgoing]],
+    encode: Callable[[T], list[OutgoingMessage]],
     sink: Sink,
     pacer: Waiter,
     stopped: Callable[[], bool],
@@ -46,7 +44,7 @@ def send_all(
     for item in items:
         if stopped() or not pacer.until(item.send_at):
             return False
-        for outgoing in encode(item):
-            sink.send(*outgoing)
+        for message in encode(item):
+            sink.send(message)
         sent(item)
     return True
