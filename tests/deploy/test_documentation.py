@@ -12,7 +12,16 @@ import pytest
 REPOSITORY: Final = Path(__file__).parents[2]
 PAGES: Final = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "services/*/*.md", "libs/*/*.md", "schemas/*.md", "benchmarks/*.md")
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "services/*/*.md",
+        "libs/*/*.md",
+        "cli/*.md",
+        "schemas/*.md",
+        "tests/*.md",
+        "benchmarks/*.md",
+    )
     for path in REPOSITORY.glob(pattern)
 )
 TOP_LEVEL: Final = {path.name for path in REPOSITORY.iterdir() if path.is_dir()}
