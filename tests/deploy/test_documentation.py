@@ -94,3 +94,16 @@ def test_the_example_of_a_library_runs(library: str) -> None:
         if example.startswith("# Starts "):  # a broker; the tests of the library do the same
             continue
         subprocess.run([sys.executable, "-c", example], cwd=REPOSITORY, check=True, timeout=60)
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    """Docstrings, comments, error messages and manifests name pages of docs/ by their path."""
+    named = {
+        (page, str(path.relative_to(REPOSITORY)))
+        for directory in ("libs", "services", "cli", "tests", "deploy", "scripts", "benchmarks", "config")
+        for path in (REPOSITORY / directory).rglob("*")
+        if path.suffix in {"", ".py", ".yaml", ".yml", ".json"} and path.is_file()
+        for page in re.findall(r"docs/[\w/.-]+\.md", path.read_text(encoding="utf-8", errors="ignore"))
+    }
+    assert named
+    assert sorted((page, file) for page, file in named if not (REPOSITORY / page).exists()) == []
