@@ -47,7 +47,7 @@ class Lakehouse(ServiceProcess):
         }
         # What follows silver as well would take the processor.
         command = [sys.executable, partial_lakehouse.__file__, GOLD_CARD_PROFILE.name]
-        command += ["--make", SILVER_TRANSACTIONS.name, GOLD_CARD_DAYS.name, "--few-rows"]
+        command += ["--make", SILVER_TRANSACTIONS.name, GOLD_CARD_DAYS.name]
         environment = service_environment(platform, prefix, **settings)
         super().__init__(command, environment, directory / "lakehouse.log", wait_seconds=WAIT_SECONDS)
 

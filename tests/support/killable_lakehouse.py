@@ -88,10 +88,9 @@ def main() -> int:
     session = build_session("cardwatch-lakehouse", load(SparkSettings), config)
     for number in count(first_life):
         life = Life(session, number)
-        bootstrap.run_queries = life.run_queries  # type: ignore[assignment]
         signal.signal(signal.SIGUSR1, life.kill)
         signal.signal(signal.SIGTERM, life.end)
-        code = bootstrap.run(life.shutdown)  # in the session that is there
+        code = bootstrap.run(life.shutdown, life.run_queries)  # in the session that is there
         if not life.killed():
             session.stop()
             return code

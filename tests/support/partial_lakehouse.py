@@ -10,10 +10,8 @@ from typing import Any
 
 from cardwatch_detector.lakehouse import bootstrap
 from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.profiles import refresh as profile_refresh
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime import application as runtime
-from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_lakehouse.tables import ALL_TABLES
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
@@ -23,13 +21,9 @@ def main() -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("queries", nargs="+", metavar="TABLE")
     parser.add_argument("--make", nargs="*", default=[], metavar="TABLE")
-    parser.add_argument("--few-rows", action="store_true", help="without generated code, which pays on many")
     arguments = parser.parse_args()
-    if arguments.few_rows:
-        kept = profile_refresh._SETTINGS.items() - COMPILED.items()
-        profile_refresh._SETTINGS = dict(kept)  # type: ignore[misc]
-    bootstrap.run_queries = only(arguments.queries, [*arguments.queries, *arguments.make])
-    return bootstrap.run(Shutdown().install())
+    run_queries = only(arguments.queries, [*arguments.queries, *arguments.make])
+    return bootstrap.run(Shutdown().install(), run_queries)
 
 
 def only(names: Collection[str], tables: Collection[str]) -> Any:

@@ -246,7 +246,7 @@ def _sorted(rows: Any) -> list[dict[str, Any]]:
 
 
 @dataclass
-class Line:
+class Replication:
     """A lake, an account, and a loader between them."""
 
     lake: Lake
@@ -314,13 +314,13 @@ class Line:
 
 
 @pytest.fixture
-def make_line(tmp_path: Path) -> Iterator[Callable[..., Line]]:
+def make_replication(tmp_path: Path) -> Iterator[Callable[..., Replication]]:
     accounts = []
 
-    def make(*tables: Table, chunk_rows: int = 500_000) -> Line:
+    def make(*tables: Table, chunk_rows: int = 500_000) -> Replication:
         account = Snowflake()
         accounts.append(account)
-        return Line(Lake(tmp_path / "tables"), account, tables, tmp_path, chunk_rows)
+        return Replication(Lake(tmp_path / "tables"), account, tables, tmp_path, chunk_rows)
 
     yield make
     for account in accounts:
@@ -335,6 +335,6 @@ def kit() -> Any:
         KilledError=KilledError,
         Snowflake=Snowflake,
         Lake=Lake,
-        Line=Line,
+        Replication=Replication,
         arrow_schema=arrow_schema,
     )

@@ -8,8 +8,11 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.tables import GOLD_ALERTS, Table
 from cardwatch_service.settings import load
-from cardwatch_snowflake import bootstrap, main, session
+from cardwatch_service.shutdown import Shutdown
+from cardwatch_snowflake import main, session
+from cardwatch_snowflake.dependencies import Dependencies
 from cardwatch_snowflake.settings import LoaderSettings, SnowflakeSettings
+from cardwatch_snowflake.tables import choose_tables
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from snowflake.connector import errors
@@ -29,17 +32,21 @@ RATES: Final = Table("gold.rates", {"id": "STRING", "rate": "BIGINT"}, key=("id"
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A complete one; signals and logging stay the test run's own."""
-    monkeypatch.setattr(main.Shutdown, "install", lambda shutdown: shutdown)
-    monkeypatch.setattr(main.logs, "configure", lambda *_: None)
+    """A complete one."""
     for name in ("SNOWFLAKE_PRIVATE_KEY_FILE", "SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "SNOWFLAKE_HOST"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
 
 
-def invoke(*arguments: str) -> Any:
-    return CliRunner().invoke(main.app, list(arguments))
+def invoke(*arguments: str, **dependencies: Any) -> Any:
+    """Run a command; signals and logging stay the test run's own."""
+    own = {"make_shutdown": Shutdown, "configure_logs": lambda *_: None, **dependencies}
+    return CliRunner().invoke(main.app, list(arguments), obj=Dependencies(**own))
+
+
+def choose_rates(_: LoaderSettings) -> list[Table]:
+    return [RATES]
 
 
 @pytest.mark.parametrize("command", [("run",), ("status",), ("reload", "gold.alerts")])
@@ -63,12 +70,11 @@ def test_neither_key_nor_password(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "one of them, not both" in invoke("run").stderr
 
 
-def test_a_refused_login_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_login_is_one_sentence() -> None:
     def refuse(_: Any) -> Any:
         raise errors.DatabaseError("Incorrect username or password was specified.", errno=250001)
 
-    monkeypatch.setattr(session, "connect", refuse)
-    result = invoke("run")
+    result = invoke("run", connect=refuse)
     assert result.exit_code == 1
     last = result.stderr.splitlines()[-1]
     assert last.startswith("error: Snowflake: 250001: Incorrect username or password was specified.")
@@ -76,26 +82,25 @@ def test_a_refused_login_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     assert ENVIRONMENT["SNOWFLAKE_PASSWORD"] not in result.stderr
 
 
-def test_a_snowflake_that_is_away_is_waited_for(make_line: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    line = make_line(RATES)
-    line.lake.write(RATES, [{"id": "a", "rate": 1}])
+def test_a_snowflake_that_is_away_is_waited_for(
+    make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replication = make_replication(RATES)
+    replication.lake.write(RATES, [{"id": "a", "rate": 1}])
     answers = [errors.OperationalError("could not connect", errno=250001)]
-    shutdown = main.Shutdown()
+    shutdown = Shutdown()
 
     def connect(_: Any) -> Any:
         if answers:
             raise answers.pop()
-        line.account.after = lambda statement: shutdown.request() if statement.startswith("DROP") else None
-        return line.account.connect()
+        replication.account.after = lambda statement: shutdown.request() if statement.startswith("DROP") else None
+        return replication.account.connect()
 
-    monkeypatch.setattr(session, "connect", connect)
-    monkeypatch.setattr(bootstrap, "chosen_tables", lambda _: [RATES])
-    monkeypatch.setattr(main, "Shutdown", lambda: shutdown)
-    monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", str(line.lake.directory))
-    result = invoke("run")
+    monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", str(replication.lake.directory))
+    result = invoke("run", connect=connect, choose_tables=choose_rates, make_shutdown=lambda: shutdown)
     assert result.exit_code == 0, result.stderr
     assert not answers
-    assert line.account.recorded(RATES)["SNAPSHOT_VERSION"] == 0  # it had begun when it was stopped
+    assert replication.account.recorded(RATES)["SNAPSHOT_VERSION"] == 0  # it had begun when it was stopped
 
 
 def test_a_key_pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -131,11 +136,13 @@ def test_a_key_pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_tables() -> None:
-    assert GOLD_ALERTS in bootstrap.chosen_tables(LoaderSettings())
-    assert all(table.name.startswith("gold.") for table in bootstrap.chosen_tables(LoaderSettings()))
-    assert bootstrap.chosen_tables(LoaderSettings(tables="gold.alerts,")) == [GOLD_ALERTS]
-    with pytest.raises(ConfigurationError, match=r"CARDWATCH_LOADER_TABLES names gold\.alert; some of .*gold\.alerts"):
-        bootstrap.chosen_tables(LoaderSettings(tables="gold.alert"))
+    assert GOLD_ALERTS in choose_tables(LoaderSettings())
+    assert all(table.name.startswith("gold.") for table in choose_tables(LoaderSettings()))
+    assert choose_tables(LoaderSettings(tables="gold.alerts,")) == [GOLD_ALERTS]
+    with pytest.raises(
+        ConfigurationError, match=r"CARDWATCH_LOADER_TABLES: expected some of .*gold\.alerts.* got gold\.alert$"
+    ):
+        choose_tables(LoaderSettings(tables="gold.alert"))
 
 
 def test_the_lakehouses_directory_serves_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,39 +153,38 @@ def test_the_lakehouses_directory_serves_the_loader(monkeypatch: pytest.MonkeyPa
     assert load(LoaderSettings).tables_dir == "/here"
 
 
-def test_run_once_status_and_reload(make_line: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    line = make_line(RATES)
-    line.lake.write(RATES, [{"id": "a", "rate": 1}, {"id": "b", "rate": 2}])
-    monkeypatch.setattr(session, "connect", lambda _: line.account.connect())
-    monkeypatch.setattr(bootstrap, "chosen_tables", lambda _: [RATES])
-    monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", str(line.lake.directory))
+def test_run_once_status_and_reload(make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    replication = make_replication(RATES)
+    replication.lake.write(RATES, [{"id": "a", "rate": 1}, {"id": "b", "rate": 2}])
+    monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", str(replication.lake.directory))
 
-    result = invoke("run", "--once")
+    def invoke_here(*arguments: str) -> Any:
+        return invoke(*arguments, connect=lambda _: replication.account.connect(), choose_tables=choose_rates)
+
+    result = invoke_here("run", "--once")
     assert result.exit_code == 0, result.stderr
-    line.check_equal()
+    replication.check_equal()
 
-    result = invoke("status")
+    result = invoke_here("status")
     (head, row) = result.stdout.splitlines()
     assert head.split()[:2] == ["table", "version"]
     assert row.split()[:2] == ["gold.rates", "0"]
     assert " 2         0" in row
 
-    assert invoke("reload", "gold.rates").stdout.startswith("gold.rates is loaded whole again")
-    assert line.account.recorded(RATES)["DELTA_VERSION"] is None
-    result = invoke("reload", "gold.nothing")
+    assert invoke_here("reload", "gold.rates").stdout.startswith("gold.rates is loaded whole again")
+    assert replication.account.recorded(RATES)["DELTA_VERSION"] is None
+    result = invoke_here("reload", "gold.nothing")
     assert result.exit_code == 2
     assert "gold.rates" in result.stderr
-    assert invoke("run", "--once").exit_code == 0
-    line.check_equal()
+    assert invoke_here("run", "--once").exit_code == 0
+    replication.check_equal()
 
 
-def test_once_fails_if_a_table_does(make_line: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    line = make_line(RATES)
-    line.lake.write(RATES, [{"id": "a", "rate": 1}])
-    (line.lake.directory / "gold/rates/_delta_log/00000000000000000000.json").write_text("not JSON")
-    monkeypatch.setattr(session, "connect", lambda _: line.account.connect())
-    monkeypatch.setattr(bootstrap, "chosen_tables", lambda _: [RATES])
-    monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", str(line.lake.directory))
-    result = invoke("run", "--once")
+def test_once_fails_if_a_table_does(make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    replication = make_replication(RATES)
+    replication.lake.write(RATES, [{"id": "a", "rate": 1}])
+    (replication.lake.directory / "gold/rates/_delta_log/00000000000000000000.json").write_text("not JSON")
+    monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", str(replication.lake.directory))
+    result = invoke("run", "--once", connect=lambda _: replication.account.connect(), choose_tables=choose_rates)
     assert result.exit_code == 1
     assert "error: gold.rates: the table gold.rates cannot be read" in result.stderr

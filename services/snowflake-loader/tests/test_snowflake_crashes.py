@@ -23,15 +23,15 @@ def rates(*pairs: tuple[str, int]) -> list[dict[str, Any]]:
     return [{"id": id, "rate": rate, "names": [id]} for id, rate in pairs]
 
 
-def check_consistent(line: Any) -> None:
+def check_consistent(replication: Any) -> None:
     """Between any two statements, readers see the version that is recorded, whole and once."""
-    version = line.account.recorded(RATES)["DELTA_VERSION"]
+    version = replication.account.recorded(RATES)["DELTA_VERSION"]
     if version is not None:
-        assert line.account.rows(RATES) == line.lake.rows(RATES, int(version))
+        assert replication.account.rows(RATES) == replication.lake.rows(RATES, int(version))
 
 
 def kills(
-    line: Any, change: Callable[[int], None], before_each: Callable[[], Any] = lambda: None, first: int = 1
+    replication: Any, change: Callable[[int], None], before_each: Callable[[], Any] = lambda: None, first: int = 1
 ) -> int:
     """Kill loaders that take a change of the Delta table up, before their 1st, 2nd, 3rd … statement.
 
@@ -42,53 +42,53 @@ def kills(
     killed = True
     while killed:
         number += 1
-        if line.account.recorded(RATES)["DELTA_VERSION"] == line.lake.delta(RATES).version():
+        if replication.account.recorded(RATES)["DELTA_VERSION"] == replication.lake.delta(RATES).version():
             change(number)
         before_each()
-        line.account.statements.clear()
-        killed = line.killed_before(number)
-        check_consistent(line)
-    line.check_equal()
-    assert len(line.account.statements) == number - 1
+        replication.account.statements.clear()
+        killed = replication.killed_before(number)
+        check_consistent(replication)
+    replication.check_equal()
+    assert len(replication.account.statements) == number - 1
     return number - 1
 
 
 @pytest.mark.faults
-def test_killed_between_any_two_statements_of_an_increment(make_line: Make) -> None:
-    line = make_line(RATES)
-    line.lake.write(RATES, rates(("same", 0), ("changed", 0), ("gone-0", 0)))
-    line.catch_up()
+def test_killed_between_any_two_statements_of_an_increment(make_replication: Make) -> None:
+    replication = make_replication(RATES)
+    replication.lake.write(RATES, rates(("same", 0), ("changed", 0), ("gone-0", 0)))
+    replication.catch_up()
 
     def change(number: int) -> None:
-        line.lake.delta(RATES).delete("id LIKE 'gone-%'")
-        line.lake.merge(RATES, rates(("changed", number), (f"gone-{number}", number)))
+        replication.lake.delta(RATES).delete("id LIKE 'gone-%'")
+        replication.lake.merge(RATES, rates(("changed", number), (f"gone-{number}", number)))
 
-    assert kills(line, change) == 19  # all that an increment sends, connecting included
-    assert len(line.account.rows(RATES)) == 3
+    assert kills(replication, change) == 19  # all that an increment sends, connecting included
+    assert len(replication.account.rows(RATES)) == 3
 
 
 @pytest.mark.faults
-def test_killed_between_any_two_statements_of_a_load_of_the_whole_table(make_line: Make) -> None:
-    line = make_line(RATES, chunk_rows=1)
-    line.lake.write(RATES, rates(("a", 0)))
-    line.lake.write(RATES, rates(("b", 0)))
-    line.catch_up()
+def test_killed_between_any_two_statements_of_a_load_of_the_whole_table(make_replication: Make) -> None:
+    replication = make_replication(RATES, chunk_rows=1)
+    replication.lake.write(RATES, rates(("a", 0)))
+    replication.lake.write(RATES, rates(("b", 0)))
+    replication.catch_up()
 
     def change(number: int) -> None:
-        line.lake.replace(RATES, rates(("b", number)), "id = 'b'")
+        replication.lake.replace(RATES, rates(("b", number)), "id = 'b'")
 
     def forget() -> None:
         # As if another table had been there before: its rows stay until the new ones are complete.
-        line.account.look(
+        replication.account.look(
             "UPDATE CARDWATCH_LOADS SET DELTA_TABLE_ID = 'another', SNAPSHOT_TABLE_ID = NULL, SNAPSHOT_VERSION = NULL, "
             "SNAPSHOT_FILES = NULL, SNAPSHOT_ROWS = NULL"
         )
 
-    assert kills(line, change, forget, first=6) > 30  # two chunks and the exchange; connecting is as above
-    assert "RATES__LOADING" not in line.account.tables()
+    assert kills(replication, change, forget, first=6) > 30  # two chunks and the exchange; connecting is as above
+    assert "RATES__LOADING" not in replication.account.tables()
 
 
-def fail_once(line: Any, beginning: str, error: errors.Error, *, done: bool = False) -> list[str]:
+def fail_once(replication: Any, beginning: str, error: errors.Error, *, done: bool = False) -> list[str]:
     """Have the next statement that begins so fail: before it runs or, with ``done``, after it; returns those failed."""
     failed: list[str] = []
 
@@ -97,96 +97,96 @@ def fail_once(line: Any, beginning: str, error: errors.Error, *, done: bool = Fa
             failed.append(statement)
             raise error
 
-    setattr(line.account, "after" if done else "before", fail)
+    setattr(replication.account, "after" if done else "before", fail)
     return failed
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_a_commit_without_an_answer(make_line: Make, done: bool) -> None:
-    line = make_line(RATES)
-    line.lake.write(RATES, rates(("a", 1)))
-    line.catch_up()
-    line.lake.merge(RATES, rates(("a", 2), ("b", 1)))
-    failed = fail_once(line, "COMMIT", errors.OperationalError("connection reset", errno=250003), done=done)
-    line.catch_up()
+def test_a_commit_without_an_answer(make_replication: Make, done: bool) -> None:
+    replication = make_replication(RATES)
+    replication.lake.write(RATES, rates(("a", 1)))
+    replication.catch_up()
+    replication.lake.merge(RATES, rates(("a", 2), ("b", 1)))
+    failed = fail_once(replication, "COMMIT", errors.OperationalError("connection reset", errno=250003), done=done)
+    replication.catch_up()
     assert failed
-    line.check_equal()
+    replication.check_equal()
     failures = {"table": RATES.name, "kind": "transient"}
-    assert line.metrics.registry.get_sample_value(metrics.FAILURES_TOTAL, failures) == 1
+    assert replication.metrics.registry.get_sample_value(metrics.FAILURES_TOTAL, failures) == 1
 
 
-def test_a_table_that_fails_does_not_hold_up_the_others(make_line: Make) -> None:
-    line = make_line(RATES, OTHER)
-    line.lake.write(RATES, rates(("a", 1)))
-    line.lake.write(OTHER, [{"id": "x", "rate": 1}])
+def test_a_table_that_fails_does_not_hold_up_the_others(make_replication: Make) -> None:
+    replication = make_replication(RATES, OTHER)
+    replication.lake.write(RATES, rates(("a", 1)))
+    replication.lake.write(OTHER, [{"id": "x", "rate": 1}])
 
     def refuse(statement: str) -> None:
         if statement.startswith('CREATE TABLE IF NOT EXISTS "RATES"'):
             raise errors.ProgrammingError("Insufficient privileges to operate on schema 'GOLD'", errno=3001)
 
-    line.account.before = refuse
-    service, warehouse = line.service()
+    replication.account.before = refuse
+    service, warehouse = replication.service()
     while service.round():
         """RATES rests after its failure, OTHER goes on."""
-    assert line.account.rows(OTHER) == line.lake.rows(OTHER)
+    assert replication.account.rows(OTHER) == replication.lake.rows(OTHER)
     assert "gold.rates is not loaded: Snowflake: 003001: Insufficient privileges" in service.not_ready()
     failures = {"table": RATES.name, "kind": "lasting"}
-    assert line.metrics.registry.get_sample_value(metrics.FAILURES_TOTAL, failures) == 1
+    assert replication.metrics.registry.get_sample_value(metrics.FAILURES_TOTAL, failures) == 1
 
-    line.account.before = lambda _: None
+    replication.account.before = lambda _: None
     warehouse.disconnect()
-    line.catch_up()
-    line.check_equal()
+    replication.catch_up()
+    replication.check_equal()
 
 
-def test_readiness_and_metrics(make_line: Make) -> None:
-    line = make_line(RATES, OTHER)
-    line.lake.write(RATES, rates(("a", 1), ("b", 1)))
-    service, warehouse = line.service()
+def test_readiness_and_metrics(make_replication: Make) -> None:
+    replication = make_replication(RATES, OTHER)
+    replication.lake.write(RATES, rates(("a", 1), ("b", 1)))
+    service, warehouse = replication.service()
     assert service.not_ready() == "loading gold.rates, gold.other for the first time"
     while service.round():
         pass
     assert service.not_ready() == ""  # gold.other is not there, which is no fault
 
     def value(name: str, **labels: str) -> float | None:
-        sample: float | None = line.metrics.registry.get_sample_value(name, {"table": RATES.name, **labels})
+        sample: float | None = replication.metrics.registry.get_sample_value(name, {"table": RATES.name, **labels})
         return sample
 
     assert value(metrics.ROWS_TOTAL, operation="upserted") == 2
     assert value(metrics.VERSION_LAG) == 0
-    line.lake.merge(RATES, rates(("a", 2)))
-    line.lake.delta(RATES).delete("id = 'b'")
-    fail_once(line, "MERGE", errors.ProgrammingError("no", errno=1003))
+    replication.lake.merge(RATES, rates(("a", 2)))
+    replication.lake.delta(RATES).delete("id = 'b'")
+    fail_once(replication, "MERGE", errors.ProgrammingError("no", errno=1003))
     service.round()
     assert value(metrics.VERSION_LAG) == 2
-    line.account.before = lambda _: None
+    replication.account.before = lambda _: None
     warehouse.disconnect()
 
 
-def test_a_stop_ends_between_two_steps(make_line: Make) -> None:
-    line = make_line(RATES, chunk_rows=1)
-    line.lake.write(RATES, rates(("a", 1)))
-    line.lake.write(RATES, rates(("b", 1)))
+def test_a_stop_ends_between_two_steps(make_replication: Make) -> None:
+    replication = make_replication(RATES, chunk_rows=1)
+    replication.lake.write(RATES, rates(("a", 1)))
+    replication.lake.write(RATES, rates(("b", 1)))
 
     def stop(statement: str) -> None:
         if statement.startswith("COPY"):
-            line.shutdown.request()
+            replication.shutdown.request()
 
-    line.account.before = stop
-    service, warehouse = line.service()
+    replication.account.before = stop
+    service, warehouse = replication.service()
     service.run()
     warehouse.disconnect()
-    recorded = line.account.recorded(RATES)
+    recorded = replication.account.recorded(RATES)
     assert (recorded["SNAPSHOT_FILES"], recorded["SNAPSHOT_ROWS"]) == (1, 1)
 
 
-def test_files_that_are_gone_from_the_stage_are_noticed(make_line: Make) -> None:
+def test_files_that_are_gone_from_the_stage_are_noticed(make_replication: Make) -> None:
     from fakesnow.transforms.stage import internal_dir
 
-    line = make_line(RATES)
-    line.lake.write(RATES, rates(("a", 1)))
-    line.catch_up()
-    line.lake.merge(RATES, rates(("a", 2)))
+    replication = make_replication(RATES)
+    replication.lake.write(RATES, rates(("a", 1)))
+    replication.catch_up()
+    replication.lake.merge(RATES, rates(("a", 2)))
     emptied: list[str] = []
 
     def empty(statement: str) -> None:
@@ -194,7 +194,7 @@ def test_files_that_are_gone_from_the_stage_are_noticed(make_line: Make) -> None
             emptied.append(statement)
             shutil.rmtree(internal_dir("CARDWATCH.GOLD.CARDWATCH_LOADER", "rates/"))
 
-    line.account.before = empty
-    line.catch_up()
+    replication.account.before = empty
+    replication.catch_up()
     assert emptied
-    line.check_equal()
+    replication.check_equal()

@@ -20,20 +20,20 @@ def statements_of(block: str) -> list[str]:
     return [" ".join(statement.split()) for statement in code.split(";") if statement.strip()]
 
 
-def test_the_set_up_makes_what_the_loader_needs(make_line: Callable[..., Any], kit: Any) -> None:
+def test_the_set_up_makes_what_the_loader_needs(make_replication: Callable[..., Any], kit: Any) -> None:
     rates = Table("gold.rates", {"id": "STRING"}, key=("id",))
-    line = make_line(rates)
+    replication = make_replication(rates)
     instance = kit.fakesnow_instance.FakeSnow(
         nop_regexes=["REMOVE ", NOT_RUN], create_database_on_connect=False, create_schema_on_connect=False
     )
     connection = instance.connect()
     for statement in statements_of(SETUP):
         connection.cursor().execute(statement)
-    line.account.instance.duck_conn.close()
-    line.account.instance = instance
-    line.lake.write(rates, [{"id": "a"}])
-    line.catch_up()  # in CARDWATCH.GOLD, which the set-up has made
-    line.check_equal()
+    replication.account.instance.duck_conn.close()
+    replication.account.instance = instance
+    replication.lake.write(rates, [{"id": "a"}])
+    replication.catch_up()  # in CARDWATCH.GOLD, which the set-up has made
+    replication.check_equal()
 
 
 def test_the_loader_may_what_it_does_and_nothing_else() -> None:
@@ -67,12 +67,12 @@ def test_every_metric_is_described() -> None:
         assert f"`{name}{{" in PAGE
 
 
-def test_the_queries_run(make_line: Callable[..., Any], kit: Any) -> None:
-    line = make_line(GOLD_ALERTS)
+def test_the_queries_run(make_replication: Callable[..., Any], kit: Any) -> None:
+    replication = make_replication(GOLD_ALERTS)
     row = dict.fromkeys(GOLD_ALERTS.columns)
     measure = {"name": "cards", "expression": "", "window_us": 1, "value": 5.0, "value_long": 5, "text": None}
-    line.lake.write(GOLD_ALERTS, [{**row, "alert_id": "a", "severity": "critical", "measures": [measure]}])
-    line.catch_up()
-    (watched,) = line.account.query(WATCH.rstrip().rstrip(";"))
+    replication.lake.write(GOLD_ALERTS, [{**row, "alert_id": "a", "severity": "critical", "measures": [measure]}])
+    replication.catch_up()
+    (watched,) = replication.account.query(WATCH.rstrip().rstrip(";"))
     assert watched[:2] == ("gold.alerts", 0)
-    assert line.account.query(FLATTEN.rstrip().rstrip(";")) == [("a", "cards", 5)]
+    assert replication.account.query(FLATTEN.rstrip().rstrip(";")) == [("a", "cards", 5)]

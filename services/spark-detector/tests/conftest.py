@@ -1,10 +1,9 @@
 """What the tests on a local Spark share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
-from cardwatch_detector.runtime.session import COMPILED, DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
-from cardwatch_detector.runtime.session_settings import BatchSize
+from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM, build_session
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
@@ -31,13 +30,3 @@ def spark() -> Iterator[SparkSession]:
     session = build_session("tests", settings, as_in_lakehouse)
     yield session
     session.stop()
-
-
-@pytest.fixture
-def as_for_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Queries use the settings for many rows, however few there are."""
-
-    def settings(self: BatchSize, many: Mapping[str, str] = COMPILED, least: int = 0) -> Mapping[str, str]:
-        return many
-
-    monkeypatch.setattr(BatchSize, "settings", settings)

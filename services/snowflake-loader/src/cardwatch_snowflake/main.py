@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from cardwatch_service import logs
 from cardwatch_service.commands import one_sentence_errors
 from cardwatch_service.settings import ServiceSettings, load
-from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_snowflake import bootstrap
+from cardwatch_snowflake.connection import connected
+from cardwatch_snowflake.dependencies import Dependencies
 from cardwatch_snowflake.settings import LoaderSettings, SnowflakeSettings
 from cardwatch_snowflake.snowflake_warehouse import Load
 
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 @app.command()
 def run(
+    context: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="Load what there is now, then end.")] = False,
 ) -> None:
     """Load gold tables into Snowflake until stopped (SIGTERM or Ctrl-C).
@@ -33,19 +34,21 @@ def run(
     """
     with one_sentence_errors():
         service = load(ServiceSettings)
-        logs.configure("snowflake-loader", service.log_level, service.log_format)
-        bootstrap.run(service, load(SnowflakeSettings), load(LoaderSettings), Shutdown().install(), once=once)
+        dependencies = _dependencies(context)
+        dependencies.configure_logs("snowflake-loader", service.log_level, service.log_format)
+        bootstrap.run(service, load(SnowflakeSettings), load(LoaderSettings), once=once, dependencies=dependencies)
 
 
 @app.command()
-def status() -> None:
+def status(context: typer.Context) -> None:
     """Show how far each table has come in Snowflake."""
-    with one_sentence_errors(), bootstrap.connected(load(SnowflakeSettings)) as warehouse:
+    with one_sentence_errors(), connected(load(SnowflakeSettings), _dependencies(context)) as warehouse:
         typer.echo(_table(warehouse.loads()))
 
 
 @app.command()
 def reload(
+    context: typer.Context,
     table: Annotated[str, typer.Argument(help="gold.alerts, …: as in `status`.")],
 ) -> None:
     """Have one table loaded whole again.
@@ -53,11 +56,15 @@ def reload(
     Readers see the old rows until the new ones are complete. A running loader takes it up with the table's next change,
     within an hour at the latest; one that is started, at once.
     """
-    with one_sentence_errors(), bootstrap.connected(load(SnowflakeSettings)) as warehouse:
+    with one_sentence_errors(), connected(load(SnowflakeSettings), _dependencies(context)) as warehouse:
         if not warehouse.forget_progress(table):
             known = ", ".join(line.table for line in warehouse.loads()) or "none yet"
             raise typer.BadParameter(f"{table} was never loaded; loaded are: {known}", param_hint="TABLE")
         typer.echo(f"{table} is loaded whole again; until then its rows stay as they are")
+
+
+def _dependencies(context: typer.Context) -> Dependencies:
+    return context.obj or Dependencies()
 
 
 def _table(loads: list[Load]) -> str:

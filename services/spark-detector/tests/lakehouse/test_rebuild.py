@@ -1,12 +1,12 @@
 """Silver of enriched messages: which of several about one transaction counts, and what is known of it."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import deltalake
 import pytest
-from cardwatch_detector.lakehouse.io import write
 from cardwatch_detector.lakehouse.io.create import create
 from cardwatch_detector.lakehouse.io.write import append, count_affected, idempotent_write, replace_rows
 from cardwatch_detector.lakehouse.rebuild import make_profiles, silver_rows
@@ -95,9 +95,11 @@ def test_profiles_are_made_as_far_as_days_are_settled(spark: SparkSession, tmp_p
 
 
 @pytest.fixture
-def in_query(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_query(spark: SparkSession) -> Iterator[None]:
     """As if within a micro-batch of a streaming query."""
-    monkeypatch.setattr(write, "query_id", lambda session: "query")
+    spark.sparkContext.setLocalProperty("sql.streaming.queryId", "query")
+    yield
+    spark.sparkContext.setLocalProperty("sql.streaming.queryId", None)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("in_query")

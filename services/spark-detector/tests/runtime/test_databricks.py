@@ -227,15 +227,11 @@ class GivenConf:
 def test_a_given_session_is_taken_and_the_clusters_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     conf = GivenConf()
     session = SimpleNamespace(conf=conf, sparkContext=SimpleNamespace(getConf=lambda: conf))
-    monkeypatch.setattr(
-        spark_session,
-        "SparkSession",
-        SimpleNamespace(builder=SimpleNamespace(getOrCreate=lambda: session), getActiveSession=lambda: None),
-    )
+    sessions: Any = SimpleNamespace(builder=SimpleNamespace(getOrCreate=lambda: session), getActiveSession=lambda: None)
     ours = spark_config(VelocitySettings(partitions=3))
-    assert spark_session.given_session(ours) is None
+    assert spark_session.given_session(ours, sessions) is None
     monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "18.2")
-    assert spark_session.given_session(ours) is session
+    assert spark_session.given_session(ours, sessions) is session
     assert conf.set_later["spark.sql.shuffle.partitions"] == "3"
     assert conf.set_later["spark.sql.session.timeZone"] == "UTC"
     assert not conf.set_later.keys() & (conf.of_the_cluster.keys() | {object_stores.CHECKPOINT_FILES})

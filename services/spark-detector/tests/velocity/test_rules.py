@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cardwatch_detector.velocity.rules import rule_set as rule_set_module
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules, RuleMetrics, fixed, worker_report
 from cardwatch_detector.velocity.rules.rule_set import RuleSet, TaskRuleSet, attach_rules
 from cardwatch_detector.velocity.state.plan_shape import shape_for
@@ -95,16 +94,15 @@ def test_a_worker_tells_only_what_is_worth_it() -> None:
     }
 
 
-def test_a_ruling_goes_with_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_set_goes_with_the_tasks() -> None:
     properties: dict[str, str] = {}
     context: Any = SimpleNamespace(setLocalProperty=properties.__setitem__, getLocalProperty=properties.get)
-    monkeypatch.setattr(rule_set_module.TaskContext, "get", lambda: context)
     with pytest.raises(RuntimeError, match="without its rules"):
-        TaskRuleSet().current()
+        TaskRuleSet().current(context)
     rule_set = RuleSet(RULES, {"trusted": frozenset({"m1"})})
     attach_rules(context, rule_set)
-    assert TaskRuleSet().current() == rule_set
-    assert TaskRuleSet().current() is TaskRuleSet().current(), "decoded once"
+    assert TaskRuleSet().current(context) == rule_set
+    assert TaskRuleSet().current(context) is TaskRuleSet().current(context), "decoded once"
 
 
 def test_a_plan_has_room_for_rules_to_come() -> None:

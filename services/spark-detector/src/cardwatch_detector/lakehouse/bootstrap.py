@@ -1,5 +1,6 @@
 """The wiring of the lakehouse queries."""
 
+from collections.abc import Callable
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_PIPELINE_MINUTES, GOLD_VELOCITY_5M
@@ -40,8 +41,12 @@ def spark_config(settings: LakehouseSettings) -> dict[str, str]:
     return _SPARK_CONFIG | for_stores([settings.tables_dir], settings.checkpoint_dir)
 
 
-def run(shutdown: Shutdown) -> int:
+def run(shutdown: Shutdown, run_queries: Callable[..., None] = run_queries) -> int:
     """Write the tables until the process is asked to stop; returns its exit code.
+
+    Args:
+        shutdown: asks it to stop.
+        run_queries: keeps the queries running, with the parameters of the runtime's own.
 
     Raises:
         CardwatchError: settings are wrong, or a query cannot be kept running.

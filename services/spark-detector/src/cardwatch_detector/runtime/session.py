@@ -66,16 +66,20 @@ _COMMON: Final = {
 }
 
 
-def given_session(extra: Mapping[str, str]) -> SparkSession | None:
+def given_session(extra: Mapping[str, str], sessions: type[SparkSession] = SparkSession) -> SparkSession | None:
     """The session that is there already, where a platform such as Databricks gives one; under ``extra`` as well.
 
     What can be set in a running session is set, which are SQL's settings, unless the cluster's definition has set it:
     that wins. How checkpoints are written is the platform's business. The rest (the JVM's options, class path and
     memory) belongs to the cluster's definition, as in deploy/databricks. Whose session it is stops it.
+
+    Args:
+        extra: further settings.
+        sessions: knows which session is there.
     """
-    if not on_databricks() and SparkSession.getActiveSession() is None:
+    if not on_databricks() and sessions.getActiveSession() is None:
         return None
-    session = SparkSession.builder.getOrCreate()
+    session = sessions.builder.getOrCreate()
     wanted = {**_COMMON, **extra}
     cluster = session.sparkContext.getConf()
     left = [name for name in wanted if cluster.contains(name) or not session.conf.isModifiable(name)]

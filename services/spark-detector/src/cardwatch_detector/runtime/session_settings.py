@@ -38,15 +38,17 @@ class BatchSize:
 
     Attributes:
         rows: of the micro-batch in hand, or of the one before; None before the first.
+        many_rows: from how many on they are many.
     """
 
     rows: int | None = None
+    many_rows: int = MANY_ROWS
 
     def look_ahead(self, batch: DataFrame) -> None:
         """Before the first micro-batch, which is large where a query has been down: whether it has many rows."""
         if self.rows is None:
-            self.rows = batch.limit(MANY_ROWS).count()
+            self.rows = batch.limit(self.many_rows).count()
 
-    def settings(self, many: Mapping[str, str] = COMPILED, least: int = MANY_ROWS) -> Mapping[str, str]:
-        """`many` for so many rows and more; else none, which leaves the session as it is."""
-        return many if (self.rows or 0) >= least else {}
+    def settings(self, many: Mapping[str, str] = COMPILED, least: int | None = None) -> Mapping[str, str]:
+        """`many` for ``least`` rows (``many_rows``) and more; else none, which leaves the session as it is."""
+        return many if (self.rows or 0) >= (self.many_rows if least is None else least) else {}

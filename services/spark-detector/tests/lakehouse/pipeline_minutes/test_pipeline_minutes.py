@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.pipeline_minutes import refresh as pipeline_minutes
 from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.pipeline_minutes.refresh import refresh_minutes
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
+from cardwatch_detector.runtime.session_settings import MANY_ROWS
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
@@ -97,15 +97,15 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 
 @pytest.fixture
-def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[[], int]:
+def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[..., int]:
     """Runs the query over what is new; returns the rows that it wrote."""
     settings = LakehouseSettings(
         tables_dir=str(lake.directory), checkpoint_dir=str(tmp_path / "checkpoints"), minutes_trigger="1s"
     )
 
-    def run() -> int:
+    def run(many_rows: int = MANY_ROWS) -> int:
         written: list[int] = []
-        query = minutes_query(settings, written.append).start(spark)
+        query = minutes_query(settings, written.append, many_rows=many_rows).start(spark)
         query.processAllAvailable()
         query.stop()
         return sum(written)
@@ -113,17 +113,10 @@ def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[[], in
     return run
 
 
-@pytest.fixture
-def as_for_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refresh without the settings for many rows, which have a plan made over and over while it runs."""
-    monkeypatch.setattr(pipeline_minutes, "_TASKS", {})
-
-
-@pytest.mark.usefixtures("as_for_many_rows")
 @pytest.mark.faults
-def test_settings_for_many_rows_change_no_figure(lake: Lake, catch_up: Callable[[], int]) -> None:
+def test_settings_for_many_rows_change_no_figure(lake: Lake, catch_up: Callable[..., int]) -> None:
     lake.fill(0, 2)
-    assert catch_up() == len(kept_minutes(lake.directory)) > 8
+    assert catch_up(many_rows=0) == len(kept_minutes(lake.directory)) > 8
     assert kept_minutes(lake.directory) == defined_minutes(lake.directory)
 
 
@@ -154,7 +147,6 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
     assert lake.table(GOLD_PIPELINE_MINUTES).version() == version
 
 
-@pytest.mark.usefixtures("as_for_few_rows")
 @pytest.mark.faults
 def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     spark: SparkSession, lake: Lake, catch_up: Callable[[], int]
@@ -175,9 +167,10 @@ def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
 
     earlier = {"minute": datetime(2026, 6, 1, tzinfo=UTC), "service": "producer", "rows": 7}
     lake.add(GOLD_PIPELINE_MINUTES, earlier | {"minute_date": earlier["minute"].date()})
-    # All days that the sources hold anything of, and no other.
-    assert refresh_minutes(spark, str(lake.directory)) == len(defined)
+    # All days that the sources hold anything of, and no other. The settings for many rows would have a plan made over
+    # and over while it runs.
+    assert refresh_minutes(spark, str(lake.directory), settings={}) == len(defined)
     first, *others = kept_minutes(lake.directory)
     assert (first["rows"], others) == (7, defined)
-    assert refresh_minutes(spark, str(lake.directory), [START.date()]) == len(defined)
+    assert refresh_minutes(spark, str(lake.directory), [START.date()], settings={}) == len(defined)
     assert kept_minutes(lake.directory)[1:] == defined

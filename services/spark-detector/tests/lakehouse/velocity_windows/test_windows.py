@@ -152,7 +152,8 @@ class Lake:
         write_deltalake(silver, pa.Table.from_pylist(rows, pa.schema(silver.schema().to_arrow())), mode="append")
 
     def queries(self, written: Callable[[int], None]) -> list[LakehouseQuery]:
-        return velocity_queries(self.settings, written)
+        """The queries, with the settings for many rows, however few there are."""
+        return velocity_queries(self.settings, written, many_rows=0)
 
     def follow(self, query: LakehouseQuery) -> None:
         """Run a query until it has done what silver holds now, starting it again whenever it fails."""
@@ -175,7 +176,6 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     return Lake(spark, tmp_path)
 
 
-@pytest.mark.usefixtures("as_for_many_rows")
 @pytest.mark.faults
 def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None:
     rng = random.Random(5)

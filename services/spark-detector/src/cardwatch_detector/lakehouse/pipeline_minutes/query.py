@@ -11,17 +11,20 @@ from cardwatch_detector.lakehouse.pipeline_minutes.figures import TABLES, arriva
 from cardwatch_detector.lakehouse.pipeline_minutes.refresh import MANY, refresh_touched, touched
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
+from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize, temporary_settings
 
 # Of new files that a micro-batch takes at most, of each table.
 _SOME: Final = {"maxBytesPerTrigger": "1g"}
 
 
-def minutes_query(settings: LakehouseSettings, written: Callable[[int], None]) -> LakehouseQuery:
+def minutes_query(
+    settings: LakehouseSettings, written: Callable[[int], None], *, many_rows: int = MANY_ROWS
+) -> LakehouseQuery:
     """The query.
 
     Args:
         written: called with the number of rows after each commit.
+        many_rows: from how many new rows on a micro-batch has the settings for many.
     """
 
     def source(session: SparkSession) -> DataFrame:
@@ -30,7 +33,7 @@ def minutes_query(settings: LakehouseSettings, written: Callable[[int], None]) -
             (arrivals(follow(session, table, settings.tables_dir, **_SOME), table) for table in TABLES),
         )
 
-    size = BatchSize()
+    size = BatchSize(many_rows=many_rows)
 
     def write(batch: DataFrame, batch_id: int) -> None:
         session = batch.sparkSession

@@ -30,7 +30,12 @@ MANY: Final = {**COMPILED, **_TASKS}
 """Settings for many rows, in a session that is set up for few."""
 
 
-def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[date] | None = None) -> int:
+def refresh_minutes(
+    session: SparkSession,
+    tables_dir: str,
+    dates: Collection[date] | None = None,
+    settings: Mapping[str, str] = _TASKS,
+) -> int:
     """Make all minutes of some dates (UTC) anew: what a rebuild, or an erasure in the sources, asks for.
 
     One commit a date; doing it again changes nothing. It may run beside the query: of two writers that meet, one does
@@ -38,6 +43,7 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
 
     Args:
         dates: None for all that the sources hold anything of; minutes that are older than the sources stay then.
+        settings: of Spark, while it works.
 
     Returns:
         The number of rows.
@@ -47,9 +53,9 @@ def refresh_minutes(session: SparkSession, tables_dir: str, dates: Collection[da
     """
     if dates is None:
         minutes = reduce(DataFrame.union, (arrivals(read_table(session, tables_dir, table), table) for table in TABLES))
-        with temporary_settings(session, _TASKS):
+        with temporary_settings(session, settings):
             dates = {at(minute).date() for minute in touched(minutes)}
-    return sum(_put(session, tables_dir, [_whole(day)], _TASKS) for day in sorted(set(dates)))
+    return sum(_put(session, tables_dir, [_whole(day)], settings) for day in sorted(set(dates)))
 
 
 def refresh_touched(

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.lakehouse.velocity_windows.windows import many, refresh_windows, transactions_by_window
-from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
+from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize, temporary_settings
 
 # A window is in progress if it has this share of what is new; at most ten are, however much is new.
 _BUSY: Final = 0.1
@@ -34,7 +34,9 @@ def in_progress(touched: Mapping[int, int]) -> Sequence[int]:
     return sorted(window for window, number in touched.items() if number >= _BUSY * total)
 
 
-def velocity_queries(settings: LakehouseSettings, written: Callable[[int], None]) -> list[LakehouseQuery]:
+def velocity_queries(
+    settings: LakehouseSettings, written: Callable[[int], None], *, many_rows: int = MANY_ROWS
+) -> list[LakehouseQuery]:
     """The query that makes every window that was touched, late ones too; and one that is ahead of it in the newest.
 
     The first alone makes the table right. Late transactions touch all windows of the last hour all the time, with a few
@@ -43,6 +45,7 @@ def velocity_queries(settings: LakehouseSettings, written: Callable[[int], None]
 
     Args:
         written: called with the number of rows after each commit.
+        many_rows: from how many new rows on a micro-batch has the settings for many.
     """
     # Held while one query writes, so that the other waits rather than meets it in Delta's log.
     writing = Lock()
@@ -51,7 +54,7 @@ def velocity_queries(settings: LakehouseSettings, written: Callable[[int], None]
         def source(session: SparkSession) -> DataFrame:
             return follow(session, SILVER_TRANSACTIONS, settings.tables_dir, **bounds).select("event_time")
 
-        size = BatchSize()
+        size = BatchSize(many_rows=many_rows)
 
         def write(batch: DataFrame, batch_id: int) -> None:
             session = batch.sparkSession

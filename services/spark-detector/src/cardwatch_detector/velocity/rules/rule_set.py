@@ -61,8 +61,9 @@ class FixedRuleSet:
 class TaskRuleSet:
     """The rule set that the driver gave with the micro-batch (``attach_rules``)."""
 
-    def current(self) -> RuleSet:
-        context = TaskContext.get()
+    def current(self, task: TaskContext | None = None) -> RuleSet:
+        """The rule set of a task, of the one that runs in this thread unless another is given."""
+        context = task or TaskContext.get()
         text = context.getLocalProperty(_PROPERTY) if context is not None else None
         if not text:
             raise RuntimeError("the micro-batch came without its rules")
