@@ -32,7 +32,7 @@ import psutil
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.probes import Probe
 from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER, base_environment, command
-from cardwatch_cli.demo.topic_reader import TopicReader
+from cardwatch_cli.demo.topics import open_reader
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_LATE, TRANSACTIONS_RAW
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER as SILVER_TOPIC
@@ -173,7 +173,7 @@ def catch_up(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, 
     sent = load.finish()
     # Windows that are over are otherwise made only every ten minutes: here they are waited for.
     chosen = {"CARDWATCH_LAKEHOUSE_VELOCITY_LATE_TRIGGER": "1m", **settings(args)}
-    with closing(TopicReader(platform.bootstrap_servers)) as topics, lakehouse(platform, prefix, chosen) as run:
+    with closing(open_reader(platform.bootstrap_servers)) as topics, lakehouse(platform, prefix, chosen) as run:
         ends = topics.end_offsets(*(topic.name(prefix) for topic in TOPICS))
         ready = drained = 0.0
         while not (drained and run.seconds() > max(drained, *(one.at for one in run.queries.values())) + args.settle):
@@ -233,7 +233,7 @@ def sustained(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str,
     apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
     load = Load(platform.bootstrap_servers, platform.registry_url, prefix)
     samples: list[dict[str, Any]] = []
-    with closing(TopicReader(platform.bootstrap_servers)) as topics, lakehouse(platform, prefix, settings(args)) as run:
+    with closing(open_reader(platform.bootstrap_servers)) as topics, lakehouse(platform, prefix, settings(args)) as run:
         while run.probe.not_ready_because():
             run.look()
             time.sleep(0.5)
@@ -385,7 +385,7 @@ def latencies(
 def alert_latencies(platform: EmbeddedPlatform, prefix: str, begin_us: int, end_us: int) -> list[float]:
     """Of the alerts about raw messages that the broker got in between."""
     decode = Decoder("alert", ConfluentRegistry(platform.registry_url))
-    with closing(TopicReader(platform.bootstrap_servers)) as topics:
+    with closing(open_reader(platform.bootstrap_servers)) as topics:
         ends = topics.end_offsets(ALERTS.name(prefix))
     consumer = Consumer({"bootstrap.servers": platform.bootstrap_servers, "group.id": f"bench{os.getpid()}"})
     found = []

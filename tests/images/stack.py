@@ -14,7 +14,7 @@ import httpx
 import yaml
 from cardwatch_cli.demo.recorded import Recorded, read_back
 from cardwatch_cli.demo.results import Delivery
-from cardwatch_cli.demo.topic_reader import TopicReader
+from cardwatch_cli.demo.topics import open_reader
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_platform.ports import choose_ports
 from cardwatch_service.metrics import CONSUMER_POSITION
@@ -212,7 +212,7 @@ class Stack:
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
         """Where topics end."""
-        with closing(TopicReader(self.bootstrap_servers)) as reader:
+        with closing(open_reader(self.bootstrap_servers)) as reader:
             return reader.end_offsets(*topics)
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
@@ -247,8 +247,14 @@ class Stack:
     def recorded(self) -> Recorded:
         """Everything that is in the topics, read from outside."""
         key = bytes.fromhex((self.secrets / "cardwatch_token_key").read_text(encoding="utf-8"))
-        with closing(TopicReader(self.bootstrap_servers)) as reader:
-            return read_back(reader, ConfluentRegistry(self.registry_url), "", key, TOKEN_KEY_ID)
+        with closing(open_reader(self.bootstrap_servers)) as reader:
+            return read_back(
+                reader,
+                ConfluentRegistry(self.registry_url),
+                topic_prefix="",
+                token_key=key,
+                token_key_id=TOKEN_KEY_ID,
+            )
 
 
 def until(true: Callable[[], bool], timeout: float, problem: Callable[[], str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_kafka.range_reader import RangeReader
 from cardwatch_kafka.setup import apply_all
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.connect import open_stores
@@ -36,7 +37,7 @@ from cardwatch_cli.demo.services import (
     producer_definition,
     tables_dir,
 )
-from cardwatch_cli.demo.topic_reader import TopicReader
+from cardwatch_cli.demo.topics import open_reader
 from cardwatch_cli.rules.files import read_rule_files
 from cardwatch_cli.webhook.receiver import WebhookReceiver
 
@@ -80,7 +81,7 @@ class Pipeline:
         self.services: dict[str, ServiceProcess] = {}
         self.producer: ServiceProcess | None = None
         self._env: Final = base_environment(platform, options.topic_prefix)
-        self._reader: TopicReader | None = None
+        self._reader: RangeReader | None = None
         self._resources: Final = ExitStack()
 
     def __enter__(self) -> Self:
@@ -102,7 +103,7 @@ class Pipeline:
         (data_dir / "logs").mkdir(parents=True, exist_ok=True)
         apply_all(self.platform.bootstrap_servers, self.platform.registry_url, self.options.topic_prefix)
         self.apply_rules(self.options.rules)
-        self._reader = self._resources.enter_context(closing(TopicReader(self.platform.bootstrap_servers)))
+        self._reader = self._resources.enter_context(closing(open_reader(self.platform.bootstrap_servers)))
         webhook = Webhook(self.receiver.url, self._secret)
         for definition in define_services(data_dir, webhook, self.options.env):
             if definition.name in self.options.without:
@@ -255,9 +256,9 @@ class Pipeline:
         return read_back(
             self._topics,
             ConfluentRegistry(self.platform.registry_url),
-            self.options.topic_prefix,
-            tokens.key_bytes(),
-            tokens.key_id,
+            topic_prefix=self.options.topic_prefix,
+            token_key=tokens.key_bytes(),
+            token_key_id=tokens.key_id,
         )
 
     def deliveries(self) -> list[Delivery]:
@@ -278,7 +279,7 @@ class Pipeline:
         return tables_dir(self.options.data_dir)
 
     @property
-    def _topics(self) -> TopicReader:
+    def _topics(self) -> RangeReader:
         if self._reader is None:
             raise RuntimeError("the pipeline was not started")
         return self._reader

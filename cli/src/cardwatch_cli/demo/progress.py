@@ -8,10 +8,11 @@ from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
+from cardwatch_kafka.range_reader import RangeReader
 
 from cardwatch_cli.demo.service_process import ServiceProcess
 from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER
-from cardwatch_cli.demo.topic_reader import TopicReader
+from cardwatch_cli.demo.topics import count_messages
 
 OUTBOX_PENDING: Final = "cardwatch_notifier_outbox_messages"
 
@@ -46,7 +47,7 @@ class Backlog:
 class PipelineProgress:
     """Measures the progress of services, and waits until they have processed everything."""
 
-    def __init__(self, services: Mapping[str, ServiceProcess], topics: TopicReader, topic_prefix: str) -> None:
+    def __init__(self, services: Mapping[str, ServiceProcess], topics: RangeReader, topic_prefix: str) -> None:
         self._services: Final = services
         self._topics: Final = topics
         self._topic_prefix: Final = topic_prefix
@@ -59,9 +60,9 @@ class PipelineProgress:
         """
         prefix = self._topic_prefix
         return Progress(
-            produced=self._topics.count(TRANSACTIONS_RAW.name(prefix), TRANSACTIONS_JSON.name(prefix)),
-            silver=self._topics.count(TRANSACTIONS_SILVER.name(prefix)),
-            alerts=self._topics.count(ALERTS.name(prefix)),
+            produced=count_messages(self._topics, TRANSACTIONS_RAW.name(prefix), TRANSACTIONS_JSON.name(prefix)),
+            silver=count_messages(self._topics, TRANSACTIONS_SILVER.name(prefix)),
+            alerts=count_messages(self._topics, ALERTS.name(prefix)),
             delivered=delivered,
             lag=sum(self.lag(service) for name, service in self._services.items() if name != LAKEHOUSE),
         )

@@ -23,9 +23,10 @@ from cardwatch_contracts.topics import (
     TRANSACTIONS_SILVER,
 )
 from cardwatch_contracts.wire import Decoder
+from cardwatch_kafka.range_reader import RangeReader
 
 from cardwatch_cli.demo.results import AlertEvent, Label
-from cardwatch_cli.demo.topic_reader import TopicReader
+from cardwatch_cli.demo.topics import count_messages
 
 Transaction = dict[str, Any]
 
@@ -57,7 +58,7 @@ class Recorded:
 
 
 def read_back(
-    reader: TopicReader, registry: Registry, topic_prefix: str, token_key: bytes, token_key_id: str
+    reader: RangeReader, registry: Registry, *, topic_prefix: str, token_key: bytes, token_key_id: str
 ) -> Recorded:
     """Read all topics of a drained pipeline.
 
@@ -75,8 +76,8 @@ def read_back(
     refused: dict[str, str] = {}
     refused_at: set[tuple[str, int, int]] = set()
     letter_decoder = Decoder("dead_letter", registry)
-    for message in reader.messages(DEAD_LETTERS.name(topic_prefix)):
-        letter = letter_decoder(message.value())
+    for message in reader.read_all(DEAD_LETTERS.name(topic_prefix)):
+        letter = letter_decoder(message.value)
         refused[letter["dead_letter_id"]] = letter["reason"]
         refused_at.add((letter["source_topic"], letter["source_partition"], letter["source_offset"]))
 
@@ -87,23 +88,23 @@ def read_back(
         (raw_topic, raw_decoder),
         (json_topic, lambda value: _from_json(value, token_key, token_key_id)),
     ):
-        for message in reader.messages(topic):
+        for message in reader.read_all(topic):
             produced += 1
             try:
-                transaction = decode(message.value())
+                transaction = decode(message.value)
             except (RefusedError, ValueError, KeyError, TypeError):
                 continue  # invalid on purpose; otherwise the counts of labels and dead letters will differ
             transaction_id = transaction["transaction_id"]
             if not transaction_id:
                 continue  # without an id it cannot be matched with an alert
-            if (topic, message.partition(), message.offset()) in refused_at:
+            if (topic, message.partition, message.offset) in refused_at:
                 refused_ids.add(transaction_id)
             label = labels.get(transaction_id)
             if label is None or label.expected_refusal is None:
                 transactions.setdefault(transaction_id, transaction)
     return Recorded(
         produced=produced,
-        silver=reader.count(TRANSACTIONS_SILVER.name(topic_prefix)),
+        silver=count_messages(reader, TRANSACTIONS_SILVER.name(topic_prefix)),
         transactions=list(transactions.values()),
         labels=labels,
         alert_events=list(_alert_events(reader, registry, topic_prefix)),
@@ -112,17 +113,17 @@ def read_back(
     )
 
 
-def _labels(reader: TopicReader, registry: Registry, topic_prefix: str) -> Iterator[Label]:
+def _labels(reader: RangeReader, registry: Registry, topic_prefix: str) -> Iterator[Label]:
     decoder = Decoder("transaction_label", registry)
-    for message in reader.messages(TRANSACTIONS_LABELS.name(topic_prefix)):
-        label = decoder(message.value())
+    for message in reader.read_all(TRANSACTIONS_LABELS.name(topic_prefix)):
+        label = decoder(message.value)
         yield Label(label["transaction_id"], label["is_fraud"], label["scenario"], label["expected_refusal"])
 
 
-def _alert_events(reader: TopicReader, registry: Registry, topic_prefix: str) -> Iterator[AlertEvent]:
+def _alert_events(reader: RangeReader, registry: Registry, topic_prefix: str) -> Iterator[AlertEvent]:
     decoder = Decoder("alert", registry)
-    for message in reader.messages(ALERTS.name(topic_prefix)):
-        event = decoder(message.value())
+    for message in reader.read_all(ALERTS.name(topic_prefix)):
+        event = decoder(message.value)
         yield AlertEvent(
             event["alert_id"],
             event["status"],
