@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from cardwatch_cli.connections import Connections
+from cardwatch_cli.main import app
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import Stores
@@ -13,6 +15,7 @@ from cardwatch_rulebook.lists import ListEntry
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.status import RuleStatus
 from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
+from typer.testing import CliRunner, Result
 
 
 class FakeLog:
@@ -35,7 +38,7 @@ class FakeLog:
 
 
 class Deployment:
-    """What a broker would keep from one command to the next."""
+    """The topics of a broker, kept from one command to the next."""
 
     def __init__(self) -> None:
         self.rules: list[ReceivedMessage] = []
@@ -51,15 +54,17 @@ class Deployment:
             StatusStore(FakeLog(self.statuses), Reader(json.loads, RuleStatus.from_record)),
         )
 
+    def run(self, *arguments: object, **more: Any) -> Result:
+        """Run ``cardwatch`` with these arguments, connected to this deployment."""
+        connections = Connections(open_stores=self.open_stores)
+        return CliRunner().invoke(app, list(map(str, arguments)), obj=connections, **more)
+
     def tell(self, status: RuleStatus) -> None:
-        """A detector's status."""
+        """Publish a detector's status."""
         FakeLog(self.statuses).append([(status.key, json.dumps(status.record()).encode())])
 
 
 @pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    deployment = Deployment()
-    monkeypatch.setattr("cardwatch_cli.rules.commands.open_stores", deployment.open_stores)
-    monkeypatch.setattr("cardwatch_cli.lists.commands.open_stores", deployment.open_stores)
     monkeypatch.setenv("CARDWATCH_USER", "anna")
-    return deployment
+    return Deployment()

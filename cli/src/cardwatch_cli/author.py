@@ -1,4 +1,4 @@
-"""Who changes rules and lists, and why: options that several commands share."""
+"""The options ``--by`` and ``--comment`` of commands that change something."""
 
 import getpass
 from typing import Annotated
@@ -11,17 +11,17 @@ ByOption = Annotated[
     str | None,
     typer.Option("--by", envvar="CARDWATCH_USER", help="Who makes the change; without it, the login name."),
 ]
-CommentOption = Annotated[str, typer.Option("--comment", "-m", help="Why: one sentence for those who come after.")]
+CommentOption = Annotated[str, typer.Option("--comment", "-m", help="The reason in one sentence, for the history.")]
 
 
-def author(by: str | None, comment: str) -> Author:
-    """Who makes the changes of this command, now.
+def author_of_change(by: str | None, comment: str) -> Author:
+    """Who makes a change now, and why.
 
     Raises:
-        ConfigurationError: nobody is named, and this machine knows no login name.
+        ConfigurationError: no name is given, and this machine has no login name.
     """
     try:
         name = by or getpass.getuser()
     except (KeyError, OSError) as error:
-        raise ConfigurationError("who makes the change? --by NAME or CARDWATCH_USER would say") from error
+        raise ConfigurationError("expected the name of who makes the change: --by NAME or CARDWATCH_USER") from error
     return Author(name, comment)

@@ -1,7 +1,7 @@
-"""The ``cardwatch`` command. Each group of sub-commands is a module of its own and is named here.
+"""The ``cardwatch`` command, and the modules of its sub-commands.
 
-A module is imported when its command is asked for: `cardwatch platform up` with a platform that runs answers at once,
-and does not wait for what the demo needs.
+A module is imported when its command is used: `cardwatch platform up` on a platform that runs already answers at once,
+without loading what the demo needs.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,9 +14,10 @@ import typer
 from cardwatch_service.commands import needs, one_sentence_errors
 from typer.core import TyperGroup
 
+from cardwatch_cli.context import CommandContext, command_context
 from cardwatch_cli.interruption import ends_by_signal
 
-# command → where it is, ``module:attribute``: a Typer application with sub-commands, or a function.
+# Command → its ``module:attribute``: a Typer application with sub-commands, or a function.
 COMMANDS: Final[Mapping[str, str]] = {
     "platform": "cardwatch_cli.platform.commands:app",
     "schemas": "cardwatch_cli.schemas.commands:app",
@@ -28,15 +29,15 @@ COMMANDS: Final[Mapping[str, str]] = {
     "backtest": "cardwatch_cli.backtest.command:backtest_command",
     "webhook": "cardwatch_cli.webhook.command:webhook",
 }
-# Those that need the extra `demo`; where it is not installed they are not on offer.
+# Commands that need the extra `demo`; they are not offered if it is not installed.
 _DEMO: Final = frozenset({"platform", "demo"})
 
 
 class _Cardwatch(TyperGroup):
     """Knows its commands by name and imports one when it is used (all of them for ``--help``).
 
-    Whatever the command: what a person can act on is one sentence on standard error and exit code 1, and Ctrl-C,
-    SIGTERM or SIGHUP ends it cleanly. A command finds the ``Interruption`` as its context's object.
+    Every command reports errors that a person can act on as one sentence on standard error with exit code 1, ends
+    cleanly with Ctrl-C, SIGTERM or SIGHUP, and runs in a ``CommandContext``.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -44,12 +45,12 @@ class _Cardwatch(TyperGroup):
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        with ends_by_signal() as ctx.obj:
+        with ends_by_signal() as interruption, command_context(CommandContext(interruption, connections=ctx.obj)):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        there = find_spec("cardwatch_platform") is not None
-        return [name for name in COMMANDS if there or name not in _DEMO]
+        has_platform = find_spec("cardwatch_platform") is not None
+        return [name for name in COMMANDS if has_platform or name not in _DEMO]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _load(cmd_name) if cmd_name in COMMANDS else None
@@ -79,7 +80,7 @@ app = typer.Typer(
 
 @app.callback()
 def _cardwatch() -> None:
-    """Card velocity alerts within a second: run the platform, apply contracts, see it work."""
+    """Card velocity alerts within a second: run the platform, manage rules and lists, query the tables."""
 
 
 if __name__ == "__main__":

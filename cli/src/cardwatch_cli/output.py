@@ -1,61 +1,59 @@
-"""What commands print: tables, JSON, texts and times.
+"""What commands print: tables, JSON, times and numbers.
 
 A table is as wide as the terminal, and as wide as it needs to be where a program reads it.
 """
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import typer
-from cardwatch_contracts.errors import ConfigurationError
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDTH_OF_A_PIPE: Final = 240
-_STYLES: Final = {"live": "green", "shadow": "cyan", "paused": "yellow"}
+_PIPE_WIDTH: Final = 240
+_CELL_STYLES: Final = {"live": "green", "shadow": "cyan", "paused": "yellow", "up": "green", "down": "red"}
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under their columns' names; empty cells stay empty."""
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+    """Print rows under the names of their columns. None is an empty cell."""
+    table = new_table(*columns)
     for row in rows:
         cells = ["" if cell is None else str(cell) for cell in row]
-        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in cells))
-    width = None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE
-    Console(width=width, highlight=False).print(table)
+        table.add_row(*(Text(cell, style=_CELL_STYLES.get(cell, "")) for cell in cells))
+    output_console().print(table)
+
+
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """An empty table in the style of all commands."""
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def output_console() -> Console:
+    """A console for standard output that is as wide as the terminal, or 240 characters wide if it is not a terminal."""
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+
+
+def print_json(document: object) -> None:
+    """Print a document as indented JSON; times and the like as text."""
+    json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
+    typer.echo()
 
 
 def local_time(at_us: int) -> str:
-    """Microseconds since 1970-01-01 UTC in this machine's time zone, to the second."""
+    """Microseconds since 1970-01-01 UTC as text in this machine's time zone, to the second."""
     return f"{datetime.fromtimestamp(at_us / 1e6, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def iso_time(at_us: int) -> str:
-    """Microseconds since 1970-01-01 UTC in ISO 8601, UTC: for programs."""
+    """Microseconds since 1970-01-01 UTC as ISO 8601 in UTC, to the millisecond."""
     return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def counted(number: int, what: str) -> str:
-    """``1 rule``, ``2 rules``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def write_text(text: str, file: Path | None, holds: str) -> None:
-    """Write a text; a file's name and what it ``holds`` are told on standard error.
-
-    Raises:
-        ConfigurationError: the file cannot be written.
-    """
-    if file is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from error
-    typer.echo(f"{file}: {holds}", err=True)
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: ``1 rule``, ``2 rules``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,13 +1,14 @@
 """``cardwatch alerts``, with a topic and tables in memory and on disk."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from cardwatch_cli.connections import Connections
 from cardwatch_cli.main import app
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.schemas import schema_text
@@ -20,7 +21,7 @@ CARD_NUMBER = "4111111111111111"  # published test number
 
 
 class Topic:
-    """What is appended to it, decoded."""
+    """The topic of labels: what is appended to it, decoded."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, dict[str, Any]]] = []
@@ -33,6 +34,9 @@ class Topic:
         decode = Decoder("alert_feedback", self)  # type: ignore[arg-type]
         self.messages += [(key, decode(value)) for key, value in messages]
 
+    def id_of(self, subject: str, schema: str) -> int:
+        return 7
+
     def schema_by_id(self, schema_id: int) -> str:
         return schema_text("alert_feedback")
 
@@ -40,20 +44,22 @@ class Topic:
         pass
 
 
-@pytest.fixture(autouse=True)
-def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topic]:
-    made = Topic()
-    monkeypatch.setattr("cardwatch_cli.alerts.commands.KafkaLog", made)
-    monkeypatch.setattr("cardwatch_contracts.registry.ConfluentRegistry.id_of", lambda *_: 7)
+Alerts = Callable[..., Result]
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
     monkeypatch.setenv("CARDWATCH_USER", "anna")
-    return made
+    return Topic()
 
 
-def alerts(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["alerts", *map(str, arguments)])
+@pytest.fixture
+def alerts(topic: Topic) -> Alerts:
+    connections = Connections(open_log=topic, registry=lambda settings: topic)  # type: ignore[arg-type, return-value]
+    return lambda *arguments: CliRunner().invoke(app, ["alerts", *map(str, arguments)], obj=connections)
 
 
-def test_labels_are_published_under_the_alerts_id(topic: Topic) -> None:
+def test_labels_are_published_under_the_alerts_id(topic: Topic, alerts: Alerts) -> None:
     assert alerts("label", A, B.upper(), "--as", "fraud", "--note", "holder says so").stdout == "2 alerts labelled\n"
     assert [key for key, _ in topic.messages] == [A, B]
     for key, record in topic.messages:
@@ -61,7 +67,7 @@ def test_labels_are_published_under_the_alerts_id(topic: Topic) -> None:
         assert record == {"alert_id": key, "label": "fraud", "note": "holder says so", "labelled_by": "anna"}
 
 
-def test_labels_of_a_file(topic: Topic, tmp_path: Path) -> None:
+def test_labels_of_a_file(topic: Topic, tmp_path: Path, alerts: Alerts) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(f'\ufeffalert_id,label,note\n{A},fraud,"one, two"\n {B} ,unclear,\n', encoding="utf-8")
     assert alerts("label", "--file", file, "--by", "ben").stdout == "2 alerts labelled\n"
@@ -74,17 +80,17 @@ def test_labels_of_a_file(topic: Topic, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((A,), "what are they? --as fraud|legitimate|unclear would say"),
-        (("--as", "fraud"), "which alerts?"),
-        ((A, "b17", "--as", "fraud"), "`b17` is no alert id: 36 characters like"),
-        ((A, "5a0f6c4e-7f0b-4b0e-9d5c-2f6d1d6a9c11", "--as", "fraud"), "is no alert id"),
+        ((A,), "expected a label: --as fraud|legitimate|unclear"),
+        (("--as", "fraud"), "expected the ids of alerts, or --file FILE"),
+        ((A, "b17", "--as", "fraud"), "expected an alert id such as 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90, got `b17`"),
+        ((A, "5a0f6c4e-7f0b-4b0e-9d5c-2f6d1d6a9c11", "--as", "fraud"), "expected an alert id such as"),
         ((A, "--as", "fraud", "--note", f"card {CARD_NUMBER}"), "note holds a card number"),
-        ((A, "--file", "x.csv"), "nothing else goes with it"),
+        ((A, "--file", "x.csv"), "it can be combined with --by only"),
         (("--file", "nowhere.csv"), "nowhere.csv cannot be read"),
     ],
 )
 def test_mistakes_are_one_sentence_and_nothing_is_written(
-    topic: Topic, arguments: tuple[str, ...], sentence: str
+    topic: Topic, arguments: tuple[str, ...], sentence: str, alerts: Alerts
 ) -> None:
     result = alerts("label", *arguments)
     assert result.exit_code == 1
@@ -96,13 +102,16 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (f"alert_id,verdict\n{A},fraud\n", "has no column label"),
-        (f"alert_id,label\n{A},fraud\nx,fraud\n", "line 3: `x` is no alert id"),
-        (f"alert_id,label\n{A},fine\n", "line 2: `fine` is no label: fraud, legitimate, unclear"),
-        ("", "has no column alert_id"),
+        (f"alert_id,verdict\n{A},fraud\n", "the columns alert_id, label and, optionally, note; label is missing"),
+        (
+            f"alert_id,label\n{A},fraud\nx,fraud\n",
+            "line 3: expected an alert id such as 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90, got `x`",
+        ),
+        (f"alert_id,label\n{A},fine\n", "line 2: expected a label (fraud, legitimate, unclear), got `fine`"),
+        ("", "alert_id and label are missing"),
     ],
 )
-def test_files_that_are_wrong(topic: Topic, tmp_path: Path, text: str, sentence: str) -> None:
+def test_files_that_are_wrong(topic: Topic, tmp_path: Path, text: str, sentence: str, alerts: Alerts) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(text, encoding="utf-8")
     result = alerts("label", "--file", file)
@@ -110,7 +119,7 @@ def test_files_that_are_wrong(topic: Topic, tmp_path: Path, text: str, sentence:
     assert sentence in result.stderr
 
 
-def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path) -> None:
+def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path, alerts: Alerts) -> None:
     texts = {"rule_id": "r", "severity": "high", "key": "k", "labelled_by": None, "label_note": None}
     rows = [
         {"alert_id": name, "status": status, "mode": mode, "label": label, "labelled_at": None, **texts}
@@ -142,5 +151,8 @@ def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path) -> None:
     assert listed("--limit", "1") == ["b"]
     assert listed("--label", "fraud") == ["b"]
     assert listed("--label", "none") == ["a"]
-    assert "`x` is no label" in alerts("list", "--label", "x", "--tables-dir", tmp_path).stderr
+    assert (
+        "expected fraud, legitimate, unclear or none, got `x`"
+        in alerts("list", "--label", "x", "--tables-dir", tmp_path).stderr
+    )
     assert "2026-01-01 01:00:00Z" in alerts("list", "--tables-dir", tmp_path).stdout

@@ -1,43 +1,50 @@
 """``cardwatch lists``, with a topic in memory."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cardwatch_cli.lists.files import list_file_text, read_list_file
-from cardwatch_cli.main import app
 from cardwatch_contracts.errors import ConfigurationError
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 pytestmark = pytest.mark.usefixtures("deployment")
 
-
-def lists(*arguments: object) -> Result:
-    return CliRunner().invoke(app, ["lists", *map(str, arguments)])
+Run = Callable[..., Result]
 
 
-def shown(name: str) -> list[str]:
+@pytest.fixture
+def lists(deployment: Any) -> Run:
+    return partial(deployment.run, "lists")
+
+
+def shown(lists: Run, name: str) -> list[str]:
     return [entry["value"] for entry in json.loads(lists("show", name, "--json").stdout)]
 
 
-def test_add_show_remove() -> None:
-    assert "list trusted is new: what are its values? --kind" in lists("add", "trusted", "m1").stderr
+def test_add_show_remove(lists: Run) -> None:
+    assert "list trusted is new, expected the kind of its values: --kind" in lists("add", "trusted", "m1").stderr
     assert lists("add", "trusted", "m1", "m2", "--kind", "merchant", "-m", "ours").stdout == "trusted: 2 values added\n"
     assert lists("add", "trusted", "m2", "m3").stdout == "trusted: 1 value added, 1 in it already\n"
-    assert shown("trusted") == ["m1", "m2", "m3"]
+    assert shown(lists, "trusted") == ["m1", "m2", "m3"]
     assert "ours" in lists("show", "trusted").stdout
-    assert "holds values of the kind merchant, not card" in lists("add", "trusted", "m4", "--kind", "card").stderr
+    assert (
+        "--kind: expected merchant, the kind of list trusted, got card"
+        in lists("add", "trusted", "m4", "--kind", "card").stderr
+    )
     assert "m9: not in list trusted, so nothing was changed" in lists("remove", "trusted", "m1", "m9").stderr
     assert lists("remove", "trusted", "m1").stdout == "trusted: 1 value removed\n"
-    assert shown("trusted") == ["m2", "m3"]
+    assert shown(lists, "trusted") == ["m2", "m3"]
     assert "there is no list other; there are trusted" in lists("show", "other").stderr
     (entry,) = json.loads(lists("list", "--json").stdout)
     assert (entry["name"], entry["kind"], entry["values"], entry["changed_by"]) == ("trusted", "merchant", 2, "anna")
     assert "trusted" in lists("list").stdout
 
 
-def test_all_values_are_checked_before_one_is_written(deployment: Any) -> None:
+def test_all_values_are_checked_before_one_is_written(deployment: Any, lists: Run) -> None:
     result = lists("add", "stolen", "0123456789abcdef0123456789ABCDEF", "4111111111111111", "--kind", "card")
     assert result.exit_code == 1
     assert "list stolen, value 2: a value is a card number" in result.stderr
@@ -46,10 +53,10 @@ def test_all_values_are_checked_before_one_is_written(deployment: Any) -> None:
     assert deployment.lists == []
 
 
-def test_import_and_export(tmp_path: Path) -> None:
+def test_import_and_export(tmp_path: Path, lists: Run) -> None:
     plain = tmp_path / "countries.txt"
     plain.write_text("de\nNO  # in quotes in YAML\n\n# nothing\n", encoding="utf-8")
-    assert "of which list are its values? --list NAME would say" in lists("import", plain).stderr
+    assert "expected the list that its values are of: --list NAME" in lists("import", plain).stderr
     assert lists("import", plain, "--list", "home", "--kind", "country").stdout == "home: 2 values added\n"
     lists("add", "bins", "004111", "--kind", "bin")
     exported = tmp_path / "lists.yaml"
@@ -63,7 +70,7 @@ def test_import_and_export(tmp_path: Path) -> None:
     plain.write_text("AT\nDE\n", encoding="utf-8")
     replaced = lists("import", plain, "--list", "home", "--replace")
     assert replaced.stdout == "home: 1 value added, 1 in it already, 1 removed\n"
-    assert shown("home") == ["AT", "DE"]
+    assert shown(lists, "home") == ["AT", "DE"]
 
 
 def test_files_that_are_wrong(tmp_path: Path) -> None:
@@ -74,9 +81,9 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
             read_list_file(path, name)
         return str(caught.value)
 
-    assert "must map" in wrong("- a")
-    assert "must map" in wrong("a: b")
-    assert "a value of home is bool for YAML; text in quotes" in wrong("home: [NO]")
+    assert "expected a mapping of list names to lists of values" in wrong("- a")
+    assert "expected a mapping of list names to lists of values" in wrong("a: b")
+    assert "list home: expected text in quotes, got a value of YAML type bool" in wrong("home: [NO]")
     assert "a value of bins is int" in wrong("bins: [411111]")
     assert "is no YAML" in wrong("a: [")
     assert "has no list b; it has a" in wrong("a: ['1']", "b")

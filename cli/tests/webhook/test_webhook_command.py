@@ -78,5 +78,5 @@ def test_without_the_platform_its_commands_are_not_on_offer(monkeypatch: pytest.
     group = typer.main.get_command(main.app)
     context = typer.Context(group)
     assert {"demo", "platform"} <= set(group.list_commands(context))  # type: ignore[attr-defined]
-    monkeypatch.setattr(main, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "cardwatch_platform", None)
     assert not {"demo", "platform"} & set(group.list_commands(context))  # type: ignore[attr-defined]

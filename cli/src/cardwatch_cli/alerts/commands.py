@@ -1,7 +1,5 @@
-"""``cardwatch alerts``: what analysts say of alerts, and which there are."""
+"""``cardwatch alerts``: labels of analysts, and the newest alerts."""
 
-import json
-import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -14,18 +12,19 @@ from cardwatch_contracts.topics import ALERTS_FEEDBACK
 from cardwatch_contracts.values import ALERT_LABELS
 from cardwatch_contracts.wire import Encoder
 from cardwatch_lakehouse.catalog import Catalog
-from cardwatch_rulebook.kafka_log import KafkaLog
 from cardwatch_rulebook.messages import refuse_card_numbers
+from cardwatch_rulebook.planning import Author
 from cardwatch_service.settings import ServiceSettings, load
 
-from cardwatch_cli.alerts.feedback_file import Verdict, read_feedback_file
-from cardwatch_cli.author import ByOption, author
-from cardwatch_cli.output import counted, print_table
+from cardwatch_cli.alerts.feedback_file import AlertFeedback, read_feedback_file
+from cardwatch_cli.author import ByOption, author_of_change
+from cardwatch_cli.connections import current_connections
+from cardwatch_cli.output import counted, print_json, print_table
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.tables.query import answer, connected
 
 app = typer.Typer(
-    help="Alerts, and what analysts say of them. A label is in gold.alerts some seconds later; the last one holds.",
+    help="Alerts and their labels. A label is in gold.alerts some seconds later; the last label of an alert counts.",
     no_args_is_help=True,
 )
 
@@ -33,29 +32,27 @@ Label = StrEnum("Label", {label.upper(): label for label in ALERT_LABELS})  # ty
 _UNLABELLED: Final = "none"
 _UUID_LENGTH: Final = 36
 
-Messages = list[tuple[str, bytes]]
-
 
 @app.command()
 def label(
     alert_ids: Annotated[list[str] | None, typer.Argument(metavar="ALERT_ID", help="One or more alerts.")] = None,
     as_: Annotated[
         Label | None,
-        typer.Option("--as", help="What they turned out to be; unclear: looked at, and it cannot be said."),
+        typer.Option("--as", help="The label; unclear: investigated without a result."),
     ] = None,
-    note: Annotated[str, typer.Option("--note", "-m", help="Why, for those who come after. No card numbers.")] = "",
+    note: Annotated[str, typer.Option("--note", "-m", help="The reason. Must not contain card numbers.")] = "",
     file: Annotated[
-        Path | None, typer.Option("--file", help="Labels of many: CSV with the columns alert_id, label and note.")
+        Path | None, typer.Option("--file", help="A file of labels: CSV with the columns alert_id, label and note.")
     ] = None,
     by: ByOption = None,
 ) -> None:
-    """Say what alerts turned out to be: fraud, legitimate or unclear. All are checked before any is written.
+    """Label alerts as fraud, legitimate or unclear. All are checked before any is written.
 
     Example: cardwatch alerts label 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90 --as fraud --note "card holder confirms"
     """
-    verdicts = _verdicts(alert_ids or [], as_, note, file)
-    who = author(by, "")
-    records = [_record(verdict, where, who.name, who.at) for where, verdict in verdicts]
+    located = _feedback(alert_ids or [], as_, note, file)
+    author = author_of_change(by, "")
+    records = [_record(feedback, where, author) for where, feedback in located]
     _publish(records)
     typer.echo(f"{counted(len(records), 'alert')} labelled")
 
@@ -64,51 +61,58 @@ def label(
 def list_command(
     tables_dir: TablesDirOption = TABLES_DIR,
     label_: Annotated[
-        str | None, typer.Option("--label", help=f"Only those: {', '.join(ALERT_LABELS)}; {_UNLABELLED}: without.")
+        str | None,
+        typer.Option(
+            "--label", help=f"Only alerts with this label: {', '.join(ALERT_LABELS)}; {_UNLABELLED}: without a label."
+        ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Show this many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for a program instead of a table.")] = False,
 ) -> None:
-    """Show the newest raised alerts of live rules and what has been said of them, as gold.alerts has them."""
-    rows = _listed(tables_dir, label_, limit)
+    """Show the newest raised alerts of live rules with their labels, from gold.alerts."""
+    rows = _newest_alerts(tables_dir, label_, limit)
     if as_json:
-        json.dump(rows, sys.stdout, ensure_ascii=False, indent=2, default=str)
-        typer.echo()
+        print_json(rows)
     else:
         columns = ("alert_id", "event_time", "rule_id", "severity", "key", "label", "labelled_by", "label_note")
         print_table(columns, [[_cell(row[name]) for name in columns] for row in rows])
 
 
-def _verdicts(alert_ids: Sequence[str], as_: Label | None, note: str, file: Path | None) -> list[tuple[str, Verdict]]:
-    """What to say, each with where it stands."""
+def _feedback(
+    alert_ids: Sequence[str], as_: Label | None, note: str, file: Path | None
+) -> list[tuple[str, AlertFeedback]]:
+    """The labels, each with its file and line for errors; from the command line, with an empty text."""
     if file is not None:
         if alert_ids or as_ is not None or note:
-            raise ConfigurationError("--file holds alerts, labels and notes itself; nothing else goes with it but --by")
-        return [(f"{file}, line {number}: ", verdict) for number, verdict in enumerate(read_feedback_file(file), 2)]
+            raise ConfigurationError("--file contains alerts, labels and notes; it can be combined with --by only")
+        return [(f"{file}, line {number}: ", feedback) for number, feedback in enumerate(read_feedback_file(file), 2)]
     if not alert_ids:
-        raise ConfigurationError("which alerts? their ids, or --file FILE, would say")
+        raise ConfigurationError("expected the ids of alerts, or --file FILE")
     if as_ is None:
-        raise ConfigurationError(f"what are they? --as {'|'.join(ALERT_LABELS)} would say")
-    return [("", Verdict(alert_id, str(as_), note)) for alert_id in alert_ids]
+        raise ConfigurationError(f"expected a label: --as {'|'.join(ALERT_LABELS)}")
+    return [("", AlertFeedback(alert_id, str(as_), note)) for alert_id in alert_ids]
 
 
-def _record(verdict: Verdict, where: str, by: str, at: int) -> dict[str, Any]:
+def _record(feedback: AlertFeedback, where: str, author: Author) -> dict[str, Any]:
     """The record of alert_feedback.avsc.
+
+    Args:
+        where: file and line of the label, for errors.
 
     Raises:
         ConfigurationError: the id or the label is wrong.
-        CardwatchError: a text holds a card number.
+        CardwatchError: a text contains a card number.
     """
-    if verdict.label.strip() not in ALERT_LABELS:
+    if feedback.label.strip() not in ALERT_LABELS:
         raise ConfigurationError(
-            f"{where}`{verdict.label}` is no label: {', '.join(ALERT_LABELS)} would be right; nothing was written"
+            f"{where}expected a label ({', '.join(ALERT_LABELS)}), got `{feedback.label}`; nothing was written"
         )
     record = {
-        "alert_id": _checked_id(verdict.alert_id.strip(), where),
-        "label": verdict.label.strip(),
-        "note": verdict.note,
-        "labelled_by": by,
-        "labelled_at": at,
+        "alert_id": _checked_id(feedback.alert_id.strip(), where),
+        "label": feedback.label.strip(),
+        "note": feedback.note,
+        "labelled_by": author.name,
+        "labelled_at": author.at,
     }
     refuse_card_numbers({name: record[name] for name in ("note", "labelled_by")})
     return record
@@ -121,7 +125,7 @@ def _checked_id(text: str, where: str) -> str:
         found = None
     if found is None or len(text) != _UUID_LENGTH or found.version != 5:  # as cardwatch_contracts.identity makes them
         raise ConfigurationError(
-            f"{where}`{text}` is no alert id: 36 characters like 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90 would be right; "
+            f"{where}expected an alert id such as 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90, got `{text}`; "
             "nothing was written"
         )
     return str(found)
@@ -130,17 +134,19 @@ def _checked_id(text: str, where: str) -> str:
 def _publish(records: Sequence[dict[str, Any]]) -> None:
     settings = load(ServiceSettings)
     schema = str(ALERTS_FEEDBACK.schema)
-    encode = Encoder(schema, settings.registry().id_of(ALERTS_FEEDBACK.subject(settings.topic_prefix), schema))
-    log = KafkaLog(settings.kafka_config(), ALERTS_FEEDBACK.name(settings.topic_prefix))
+    connections = current_connections()
+    schema_id = connections.registry(settings).id_of(ALERTS_FEEDBACK.subject(settings.topic_prefix), schema)
+    encode = Encoder(schema, schema_id)
+    log = connections.open_log(settings.kafka_config(), ALERTS_FEEDBACK.name(settings.topic_prefix))
     try:
         log.append([(record["alert_id"], encode(record)) for record in records])
     finally:
         log.close()
 
 
-def _listed(tables_dir: str, wanted: str | None, limit: int) -> list[dict[str, Any]]:
+def _newest_alerts(tables_dir: str, wanted: str | None, limit: int) -> list[dict[str, Any]]:
     if wanted is not None and wanted not in (*ALERT_LABELS, _UNLABELLED):
-        raise ConfigurationError(f"`{wanted}` is no label: {', '.join(ALERT_LABELS)}, or {_UNLABELLED}, would be right")
+        raise ConfigurationError(f"--label: expected {', '.join(ALERT_LABELS)} or {_UNLABELLED}, got `{wanted}`")
     condition = {None: "true", _UNLABELLED: "label IS NULL"}.get(wanted, f"label = '{wanted}'")
     sql = f"""
         SELECT alert_id, event_time, rule_id, severity, key, label, labelled_by, labelled_at, label_note

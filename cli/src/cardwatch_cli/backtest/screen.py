@@ -1,6 +1,5 @@
-"""What a person sees: progress on standard error, tables on standard output."""
+"""The terminal output of a backtest: progress on standard error, tables on standard output."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,24 +8,23 @@ from typing import Final
 
 from cardwatch_rules.backtest.compare import Difference
 from cardwatch_rules.backtest.summary import Figures, RuleSummary
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from cardwatch_cli.backtest.outputs import Findings, day_of, signed
+from cardwatch_cli.output import new_table, output_console
 
 _PLAIN_EVERY_SECONDS: Final = 5.0
 _BARS: Final = "▁▂▃▄▅▆▇█"
-_MOST_BARS: Final = 31
+_MAX_BARS: Final = 31
 _KEYS_SHOWN: Final = 3
 _SHARES: Final = (
     "Precision: share of alerted transactions that are fraud. Recall: share of fraud with an alert; of hits: "
     "suppressed alerts counted as well."
 )
-_WIDTH_OF_A_PIPE: Final = 240
-# Narrower, and there is no place for bars.
+# The narrowest console with room for bars.
 _WIDTH_WITH_BARS: Final = 125
 
 
@@ -34,32 +32,35 @@ class Screen:
     """Writes tables to standard output, and all else to standard error."""
 
     def __init__(self, *, quiet: bool = False, out: Console | None = None, err: Console | None = None) -> None:
-        """``quiet``: standard output is a program's; progress is still shown on a terminal."""
-        self._out: Final = out or _standard_output()
+        """
+        Args:
+            quiet: a program reads standard output; progress is still shown on a terminal.
+        """
+        self._out: Final = out or output_console()
         self._err: Final = err or Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
         self._quiet = quiet
         self._progress: _Progress | None = None
         self.notices: list[str] = []
-        """What was told with ``notice``."""
+        """The sentences that were shown with ``notice``."""
 
     @contextmanager
     def progress(self) -> Iterator["_Progress"]:
-        """While this is open, progress is shown: live on a terminal, as a line now and then elsewhere."""
+        """While this is open, progress is shown: live on a terminal, as a line every few seconds elsewhere."""
         with _Progress(self._err, quiet=self._quiet) as self._progress:
             yield self._progress
 
     def notice(self, sentence: str) -> None:
-        """Something that limits the result."""
+        """Show what limits the result."""
         self.notices.append(sentence)
         self._err.print(Text(f"note: {sentence}", style="yellow"))
 
     def reading(self, done: int, total: int | None) -> None:
-        """How many rows of a file are read."""
+        """Show how many rows of a file are read."""
         if self._progress is not None:
             self._progress.show("reading", done, total)
 
     def show(self, findings: Findings, seconds: float) -> None:
-        """All figures."""
+        """Show the figures as tables."""
         tested, summary = findings.tested, findings.summary
         first, last = int(tested.days["day"][0]), int(tested.days["day"][-1])
         labelled = f", {tested.fraud:,} of them labelled as fraud" if tested.labelled else ""
@@ -77,7 +78,7 @@ class Screen:
             self._out.print(_differences_table(findings.differences, tested.labelled))
 
     def written(self, *paths: Path) -> None:
-        """Which files there are now."""
+        """Show which files were written."""
         for path in paths:
             self._out.print(f"Written: {path}", soft_wrap=True)
 
@@ -109,15 +110,15 @@ class _Progress:
             self._live.stop()
 
     def evaluating(self) -> None:
-        """Reading is over."""
+        """Show that evaluation begins."""
         self.show("evaluating", 0, None)
 
     def rows(self, done: int, total: int) -> None:
-        """How many rows are evaluated, once for each scope."""
+        """Show how many rows are evaluated; a row counts once per scope."""
         self.show("evaluating", done, total)
 
     def show(self, what: str, done: int, total: int | None) -> None:
-        """What is done, and how far it is."""
+        """Show a step and its progress."""
         rows = f"{done:,}" + (f" of {total:,} rows" if total is not None else " rows")
         if self._live is not None:
             self._live.update(self._task, description=what, completed=done, total=total, rows=rows)
@@ -127,9 +128,9 @@ class _Progress:
 
 
 def sparkline(by_day: dict[int, int], first: int, last: int) -> str:
-    """Alerts a day as a line of bars; several days are one bar where there are many."""
+    """Alerts per day as a line of bars; if there are many days, a bar stands for several."""
     days = last - first + 1
-    width = -(-days // _MOST_BARS)
+    width = -(-days // _MAX_BARS)
     sums = [
         sum(by_day.get(day, 0) for day in range(at, min(at + width, last + 1))) for at in range(first, last + 1, width)
     ]
@@ -139,19 +140,14 @@ def sparkline(by_day: dict[int, int], first: int, last: int) -> str:
     return "".join(" " if not each else _BARS[min(len(_BARS) - 1, each * len(_BARS) // (most + 1))] for each in sums)
 
 
-def _standard_output() -> Console:
-    """As wide as the terminal, and as wide as tables need where a program or a file takes them."""
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_PIPE)
-
-
 def _rules_table(findings: Findings, with_bars: bool) -> Table:
     tested, summary = findings.tested, findings.summary
     first, last = int(tested.days["day"][0]), int(tested.days["day"][-1])
-    table = _table("Alerts")
+    table = new_table(title="Alerts")
     table.add_column("rule", overflow="fold", min_width=12)
     if with_bars:
         table.add_column("by day", no_wrap=True)
-    for name in ("alerts", "a day", "sup-\npressed", "keys", "alert\nrate"):
+    for name in ("alerts", "per day", "sup-\npressed", "keys", "alert\nrate"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("pre-\ncision", "recall", "… of\nhits") if tested.labelled else ():
         table.add_column(name, justify="right", no_wrap=True)
@@ -167,10 +163,6 @@ def _rules_table(findings: Findings, with_bars: bool) -> Table:
     return table
 
 
-def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-
-
 def _cells(figures: Figures, labelled: bool) -> list[str]:
     shares = (figures.precision, figures.recall, figures.recall_of_hits) if labelled else ()
     return [
@@ -184,7 +176,7 @@ def _cells(figures: Figures, labelled: bool) -> list[str]:
 
 
 def _keys_table(rules: Sequence[RuleSummary]) -> Table:
-    table = _table("Keys with the most alerts")
+    table = new_table(title="Keys with the most alerts")
     table.add_column("rule", overflow="fold")
     table.add_column("key", no_wrap=True)
     table.add_column("alerts", justify="right")
@@ -195,7 +187,7 @@ def _keys_table(rules: Sequence[RuleSummary]) -> Table:
 
 
 def _differences_table(differences: Sequence[Difference], labelled: bool) -> Table:
-    table = _table("Against the rules compared with")
+    table = new_table(title="Compared with the other rules")
     table.add_column("rule", overflow="fold", min_width=12)
     for name in (
         "gained",

@@ -12,6 +12,7 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_platform import EmbeddedPlatform, RichReporter
 from cardwatch_units.timestamps import now_microseconds
 
+from cardwatch_cli.context import current_context
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.report import Report, build_report
 from cardwatch_cli.demo.report_page import render_report
@@ -55,7 +56,6 @@ class DemoOptions:
 
 
 def demo(
-    context: typer.Context,
     duration: Annotated[str, typer.Option(help="How long to simulate: 30s, 5m.")] = "60s",
     rate: Annotated[float, typer.Option(min=0.1, help="Simulated transactions per second.")] = 200.0,
     seed: Annotated[int, typer.Option(help="The same seed simulates the same transactions.")] = 7,
@@ -102,7 +102,7 @@ def demo(
         if limit is not None:
             arguments += ["--limit", str(limit)]
         options = DemoOptions(tuple(arguments), _existing(rules), False, report)
-    raise typer.Exit(run(options, Screen(), context.obj))
+    raise typer.Exit(run(options, Screen(), current_context().interruption))
 
 
 def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int:

@@ -1,34 +1,33 @@
-"""``cardwatch lists``: the lists that rules look into with ``in list('…')``."""
+"""``cardwatch lists``: the lists of values that rules use with ``in list('…')``."""
 
-import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
-from cardwatch_rulebook.connect import open_stores
 from cardwatch_rulebook.lists import Kind, ListBook, ListEntry, checked_name, checked_value
 from cardwatch_rulebook.planning import Author
 from cardwatch_service.settings import ServiceSettings, load
 
-from cardwatch_cli.author import ByOption, CommentOption, author
+from cardwatch_cli.author import ByOption, CommentOption, author_of_change
+from cardwatch_cli.connections import current_connections
 from cardwatch_cli.lists.files import list_file_text, read_list_file
-from cardwatch_cli.output import counted, iso_time, local_time, print_table, write_text
+from cardwatch_cli.output import counted, iso_time, local_time, print_json, print_table
+from cardwatch_cli.text_files import write_text_file
 
 app = typer.Typer(
-    help="The lists that rules look into: `merchant_id in list('trusted-merchants')`. A change is in effect within a "
-    "second.\n\nA card is named by its token, never by its number: whatever is a card number is refused.",
+    help="The lists of values that rules use: `merchant_id in list('trusted-merchants')`. A change takes effect within "
+    "a second.\n\nCards are listed by token: a card number is rejected.",
     no_args_is_help=True,
 )
 
-NameArgument = Annotated[str, typer.Argument(help="Name of a list, as rules call it.")]
-ValuesArgument = Annotated[list[str], typer.Argument(help="Values, as transactions carry them.")]
+NameArgument = Annotated[str, typer.Argument(help="Name of a list, as in rules.")]
+ValuesArgument = Annotated[list[str], typer.Argument(help="Values, as in transactions.")]
 KindOption = Annotated[
     Kind | None,
     typer.Option(
-        help="What the values are; needed for a new list. card: token, 32 hexadecimal digits; bin: 6 to 8 digits; "
+        help="Kind of the values; required for a new list. card: token, 32 hexadecimal digits; bin: 6 to 8 digits; "
         "country: ISO 3166-1 alpha-2; ip: an address; merchant, device: an identifier."
     ),
 ]
@@ -37,14 +36,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for a program ins
 
 @app.command("list")
 def list_command(as_json: JsonOption = False) -> None:
-    """Show which lists there are: how many values each holds, and who changed it last."""
+    """Show all lists: the number of values, and who changed them last."""
     book = _book()
     rows = []
     for name in book.names():
         latest = max(book.all_entries(name), key=lambda entry: entry.changed_at)
         rows.append((name, book.kind(name), len(book.values(name)), latest))
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "name": name,
@@ -73,7 +72,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     _kind(book, name, None)
     entries = list(book.entries(name).values())
     if as_json:
-        _print_json(
+        print_json(
             [
                 {
                     "value": entry.value,
@@ -100,8 +99,8 @@ def add(
     comment: CommentOption = "",
     by: ByOption = None,
 ) -> None:
-    """Put values into a list; it comes into being with its first one. What is in it already stays as it is."""
-    _write({name: values}, kind, author(by, comment))
+    """Add values to a list. A new list is created with its first value. Values in the list already stay as they are."""
+    _write({name: values}, kind, author_of_change(by, comment))
 
 
 @app.command()
@@ -111,38 +110,40 @@ def remove(
     comment: CommentOption = "",
     by: ByOption = None,
 ) -> None:
-    """Take values out of a list. One that is not in it is an error, and nothing is changed."""
-    who = author(by, comment)
-    with open_stores(load(ServiceSettings)) as stores:
+    """Remove values from a list. If one of them is not in the list, that is an error and nothing is changed."""
+    who = author_of_change(by, comment)
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         book = stores.lists.read()
         kind = _kind(book, name, None)
-        gone = _checked(kind, name, values)
-        if missing := [value for value in gone if value not in book.values(name)]:
+        removed = _checked_values(kind, name, values)
+        if missing := [value for value in removed if value not in book.values(name)]:
             raise CardwatchError(f"{', '.join(missing)}: not in list {name}, so nothing was changed")
-        stores.lists.append([_entry(name, kind, value, who, present=False) for value in gone])
-    typer.echo(f"{name}: {counted(len(gone), 'value')} removed")
+        stores.lists.append([_entry(name, kind, value, who, present=False) for value in removed])
+    typer.echo(f"{name}: {counted(len(removed), 'value')} removed")
 
 
 @app.command("import")
 def import_command(
     file: Annotated[
-        Path, typer.Argument(help="YAML (list name → values, as `export` writes it), or one value a line.")
+        Path, typer.Argument(help="YAML (list name → values, as `export` writes it), or one value per line.")
     ],
-    name: Annotated[str | None, typer.Option("--list", help="Whose values they are; needed for a plain file.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--list", help="The list to import into; required for a file that is not YAML.")
+    ] = None,
     kind: KindOption = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Also remove what is in these lists and not in the file.")
+        bool, typer.Option("--replace", help="Also remove values from these lists that are not in the file.")
     ] = False,
     comment: CommentOption = "",
     by: ByOption = None,
 ) -> None:
-    """Put the values of a file into lists. All values are checked before anything is written."""
-    _write(read_list_file(file, name), kind, author(by, comment), replace=replace)
+    """Add the values of a file to lists. All values are checked before anything is written."""
+    _write(read_list_file(file, name), kind, author_of_change(by, comment), replace=replace)
 
 
 @app.command()
 def export(
-    file: Annotated[Path | None, typer.Argument(help="Where to; without it, standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file to write; default: standard output.")] = None,
     name: Annotated[str | None, typer.Option("--list", help="Only this list.")] = None,
 ) -> None:
     """Write lists as YAML, list name → values: for a backtest, or for `import` into another system."""
@@ -151,56 +152,60 @@ def export(
         _kind(book, name, None)
     names = book.names() if name is None else [name]
     text = list_file_text({each: sorted(book.values(each)) for each in names})
-    write_text(text, file, counted(len(names), "list"))
+    write_text_file(text, file, counted(len(names), "list"))
 
 
 def _write(lists: Mapping[str, Sequence[str]], kind: Kind | None, who: Author, *, replace: bool = False) -> None:
-    """Put values into lists, all of them checked first."""
-    with open_stores(load(ServiceSettings)) as stores:
+    """Add values to lists after all of them were checked."""
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         book = stores.lists.read()
         entries: list[ListEntry] = []
-        said: list[str] = []
+        reports: list[str] = []
         for name, values in lists.items():
             kind_of_list = _kind(book, checked_name(name), kind, new=True)
-            wanted, there = _checked(kind_of_list, name, values), book.values(name)
-            added = [value for value in wanted if value not in there]
-            removed = sorted(there.difference(wanted)) if replace else []
+            wanted, present = _checked_values(kind_of_list, name, values), book.values(name)
+            added = [value for value in wanted if value not in present]
+            removed = sorted(present.difference(wanted)) if replace else []
             entries += [_entry(name, kind_of_list, value, who, present=True) for value in added]
             entries += [_entry(name, kind_of_list, value, who, present=False) for value in removed]
             known = len(wanted) - len(added)
-            said.append(
+            reports.append(
                 f"{name}: {counted(len(added), 'value')} added"
                 + (f", {known} in it already" if known else "")
                 + (f", {len(removed)} removed" if replace else "")
             )
         stores.lists.append(entries)
-    for line in said:
-        typer.echo(line)
+    for report in reports:
+        typer.echo(report)
 
 
 def _kind(book: ListBook, name: str, given: Kind | None, *, new: bool = False) -> Kind:
-    """What the values of a list are.
+    """The kind of a list's values.
+
+    Args:
+        given: the kind that the command names.
+        new: whether the list may be a new one.
 
     Raises:
-        CardwatchError: there is no such list and it is not to be a new one, or its kind is another one.
+        CardwatchError: there is no such list, its kind is not the given one, or a new list has no kind.
     """
     known = book.kind(name)
     if known is None and not new:
-        raise CardwatchError(f"there is no list {name}; there are {', '.join(book.names()) or 'none at all'}")
+        raise CardwatchError(f"there is no list {name}; the lists are {', '.join(book.names()) or '(none)'}")
     if known is None and given is None:
-        raise CardwatchError(f"list {name} is new: what are its values? --kind {'|'.join(Kind)} would say")
+        raise CardwatchError(f"list {name} is new, expected the kind of its values: --kind {'|'.join(Kind)}")
     if known is not None and given is not None and known is not given:
-        raise CardwatchError(f"list {name} holds values of the kind {known}, not {given}")
+        raise CardwatchError(f"--kind: expected {known}, the kind of list {name}, got {given}")
     kind = known or given
     assert kind is not None
     return kind
 
 
-def _checked(kind: Kind, name: str, values: Iterable[str]) -> list[str]:
-    """The values as they are kept, each once.
+def _checked_values(kind: Kind, name: str, values: Iterable[str]) -> list[str]:
+    """The values in the form in which they are stored, each once.
 
     Raises:
-        ConfigurationError: one is wrong; says which by its number, because a value may be one that must not be shown.
+        ConfigurationError: one is wrong. The message has its number, because a card number must not be shown.
     """
     checked: dict[str, None] = {}
     for number, value in enumerate(values, 1):
@@ -216,10 +221,5 @@ def _entry(name: str, kind: Kind, value: str, who: Author, *, present: bool) -> 
 
 
 def _book() -> ListBook:
-    with open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         return stores.lists.read()
-
-
-def _print_json(document: object) -> None:
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=2)
-    typer.echo()

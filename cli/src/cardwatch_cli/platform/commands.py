@@ -15,14 +15,15 @@ from cardwatch_platform.artifacts import LOCK_PATH, load_lock
 from cardwatch_platform.embedded import START_TIMEOUT_SECONDS, spark_classpath
 from cardwatch_platform.locking import write_lock
 from rich.console import Console
-from rich.table import Table
 
-_NOT_UP: Final = 3
-_WATCH_SECONDS: Final = 0.5
+from cardwatch_cli.output import print_table
+
+_NOT_UP_EXIT_CODE: Final = 3
+_POLL_SECONDS: Final = 0.5
 
 app = typer.Typer(
     help="Kafka and a schema registry on this machine, without Docker and without Java being installed.\n\n"
-    "What is missing is downloaded once into the user's cache directory (CARDWATCH_CACHE_DIR) and checked against "
+    "Missing files are downloaded once into the user's cache directory (CARDWATCH_CACHE_DIR) and checked against "
     "pinned checksums. CARDWATCH_MAVEN_REPOSITORY names a mirror to download from.",
     no_args_is_help=True,
 )
@@ -38,10 +39,10 @@ _DEFAULT_HOME: Final = Path(".cardwatch")
 def up(
     home: HomeOption = _DEFAULT_HOME,
     foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay, and stop the platform with Ctrl-C or SIGTERM.")
+        bool, typer.Option("--foreground", help="Keep running, and stop the platform with Ctrl-C or SIGTERM.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds that both services may take to become healthy.")
+        float, typer.Option(min=1, help="Seconds in which both services must become healthy.")
     ] = START_TIMEOUT_SECONDS,
 ) -> None:
     """Start the platform and return when it is healthy; it runs until `down`.
@@ -73,7 +74,7 @@ def up(
 
 @app.command()
 def down(home: HomeOption = _DEFAULT_HOME) -> None:
-    """Stop the platform. Its data stays; doing it twice is no error."""
+    """Stop the platform. Its data stays. It is not an error if the platform does not run."""
     stopped = platform_daemon.down(home)
     Console(stderr=True).print(f"Stopped {' and '.join(stopped)}." if stopped else "The platform was not running.")
 
@@ -82,24 +83,28 @@ def down(home: HomeOption = _DEFAULT_HOME) -> None:
 def status(home: HomeOption = _DEFAULT_HOME) -> None:
     """Show each component. Exit code 0 if all are up, 3 if not."""
     statuses = platform_daemon.status(home)
-    table = Table("component", "state", "address", "pid", "since")
-    for entry in statuses:
-        component = entry.component
-        table.add_row(
-            entry.name,
-            f"[green]{entry.state}[/]" if entry.state == "up" else f"[red]{entry.state}[/]",
-            entry.address,
-            str(component.pid) if component else "",
-            f"{datetime.fromisoformat(component.since).astimezone():%Y-%m-%d %H:%M:%S}" if component else "",
-        )
-    Console().print(table)
+    print_table(
+        ("component", "state", "address", "pid", "since"),
+        [
+            (
+                entry.name,
+                entry.state,
+                entry.address,
+                entry.component.pid if entry.component else None,
+                f"{datetime.fromisoformat(entry.component.since).astimezone():%Y-%m-%d %H:%M:%S}"
+                if entry.component
+                else None,
+            )
+            for entry in statuses
+        ],
+    )
     if any(entry.state != "up" for entry in statuses):
-        raise typer.Exit(_NOT_UP)
+        raise typer.Exit(_NOT_UP_EXIT_CODE)
 
 
 @app.command()
 def env(home: HomeOption = _DEFAULT_HOME) -> None:
-    """Print the settings with which services find the platform: eval "$(cardwatch platform env)"."""
+    """Print the settings of services that use the platform, for a shell: eval "$(cardwatch platform env)"."""
     for name, value in platform_daemon.exports(home, PlatformSettings()).items():
         print(f"export {name}={shlex.quote(value)}")
 
@@ -112,7 +117,7 @@ class Store(StrEnum):
 
 @app.command()
 def jars(
-    store: Annotated[Store | None, typer.Option("--for", help="Also those for an object store.")] = None,
+    store: Annotated[Store | None, typer.Option("--for", help="Include the jars for an object store.")] = None,
 ) -> None:
     """Print the class path of Spark's jars: export CARDWATCH_SPARK_CLASSPATH="$(cardwatch platform jars --for s3)"."""
     print(spark_classpath(PlatformSettings(), load_lock(), *(() if store is None else (store.value,))))
@@ -120,7 +125,7 @@ def jars(
 
 @app.command()
 def lock() -> None:
-    """For maintainers: resolve the artifacts anew and write their sizes and checksums into the lock file."""
+    """For maintainers: resolve the artifacts again and write their sizes and checksums into the lock file."""
     console = Console(stderr=True)
     with RichReporter(console) as reporter:
         written = write_lock(PlatformSettings(), reporter)
@@ -133,11 +138,11 @@ def _watch(platform: EmbeddedPlatform) -> None:
     """Wait for Ctrl-C, SIGTERM or SIGHUP.
 
     Raises:
-        PlatformError: a service has ended by itself.
+        PlatformError: a service has ended unexpectedly.
     """
     try:
         while (failure := platform.failed()) is None:
-            time.sleep(_WATCH_SECONDS)
+            time.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         return
     raise PlatformError(failure)

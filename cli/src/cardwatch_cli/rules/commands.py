@@ -1,7 +1,5 @@
-"""``cardwatch rules``: rules that change while the system runs."""
+"""``cardwatch rules``: changes of rules while the system runs."""
 
-import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,7 +9,6 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Action, Change
-from cardwatch_rulebook.connect import open_stores
 from cardwatch_rulebook.definitions import export_text, rule_text
 from cardwatch_rulebook.planning import Author, Plan
 from cardwatch_rulebook.stores import Outcome
@@ -19,15 +16,17 @@ from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Mode
 from cardwatch_service.settings import ServiceSettings, load
 
-from cardwatch_cli.author import ByOption, CommentOption, author
-from cardwatch_cli.output import counted, local_time, print_table, write_text
+from cardwatch_cli.author import ByOption, CommentOption, author_of_change
+from cardwatch_cli.connections import current_connections
+from cardwatch_cli.output import counted, local_time, print_json, print_table
 from cardwatch_cli.rules import view
 from cardwatch_cli.rules.files import RuleFile, horizons, read_rule_files
+from cardwatch_cli.text_files import write_text_file
 
-_WRONG: Final = 1
+_INVALID_EXIT_CODE: Final = 1
 
 app = typer.Typer(
-    help="The rules of a running system: every change is in effect within a second, and is kept with who made it, when "
+    help="The rules of a running system. Every change takes effect within a second, and is kept with who made it, when "
     "and why.\n\nBroker and registry: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, CARDWATCH_SCHEMA_REGISTRY_URL. docs/rules.md "
     "says how a rule is written, docs/live-rules.md how to work with these commands.",
     no_args_is_help=True,
@@ -39,8 +38,8 @@ HorizonOption = Annotated[
     typer.Option(
         "--horizon",
         metavar="SCOPE=LENGTH",
-        help="How far back the detector keeps a scope, such as card=30h; a rule that looks further is wrong. Once a "
-        "scope; without it, CARDWATCH_DETECTOR_HORIZON_<SCOPE>; without that, it is left to the detector.",
+        help="How far back the detector keeps a scope, such as card=30h; a rule that needs more is an error. Once per "
+        "scope; default: CARDWATCH_DETECTOR_HORIZON_<SCOPE>; if that is not set, only the detector checks it.",
     ),
 ]
 IdsArgument = Annotated[list[str], typer.Argument(help="Ids of rules, as `cardwatch rules list` shows them.")]
@@ -49,39 +48,38 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for a program ins
 
 @app.command()
 def validate(files: FilesArgument, horizon: HorizonOption = None) -> None:
-    """Say whether rule files are right. Needs no broker and changes nothing.
+    """Check rule files. Needs no broker and changes nothing.
 
-    Each mistake is one sentence with file, line and rule; exit code 1 if there is one.
+    Each mistake is reported with file, line and rule; exit code 1 if there is any.
     """
     found, problems = read_rule_files(files, horizons(horizon or ()))
     for file in found:
-        number = len(file.definitions)
-        typer.echo(f"{file.path}: {counted(number, 'rule')}, {'all ' * (number > 1)}right")
+        typer.echo(f"{file.path}: {counted(len(file.definitions), 'rule')}, valid")
     for problem in problems:
         typer.echo(f"error: {problem}", err=True)
     if problems:
-        raise typer.Exit(_WRONG)
+        raise typer.Exit(_INVALID_EXIT_CODE)
 
 
 @app.command("apply")
 def apply_command(
     files: FilesArgument,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     comment: CommentOption = "",
     by: ByOption = None,
     horizon: HorizonOption = None,
 ) -> None:
-    """Make the rules as files define them. Rules that are in no file stay as they are.
+    """Change the rules to what files define. Rules that are in none of the files stay as they are.
 
-    All files are checked before anything is written. A rule's version counts up by itself when the rule says something
-    else; a `version` in the file counts where it is higher. Without `mode` in the file a rule keeps the mode that it
-    has, and a new one is live: write `mode: shadow` to try it first. Applying the same again changes nothing.
+    All files are checked before anything is written. A rule's version is counted up when its definition changes; a
+    higher `version` in the file is taken over. Without `mode` in the file a rule keeps its mode, and a new rule is
+    live: write `mode: shadow` to try it first. Applying the same again changes nothing.
     """
-    definitions = [item for file in _right(files, horizons(horizon or ())) for item in file.definitions]
-    who = author(by, comment)
+    definitions = [item for file in _valid_files(files, horizons(horizon or ())) for item in file.definitions]
+    who = author_of_change(by, comment)
     plans = [planning.apply(definition, who) for definition in definitions]
-    with open_stores(load(ServiceSettings)) as stores:
-        outcomes = _tried(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
+        outcomes = _dry_run(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
     print_table(
         view.OUTCOME_COLUMNS,
         [
@@ -89,7 +87,7 @@ def apply_command(
             for plan, outcome in sorted(zip(plans, outcomes, strict=True), key=lambda pair: pair[0].rule_id)
         ],
     )
-    _tell_overtaken(outcomes)
+    _report_overtaken(outcomes)
     if dry_run:
         typer.echo("Nothing was changed.", err=True)
 
@@ -100,14 +98,14 @@ def list_command(
     mode: Annotated[Mode | None, typer.Option(help="Only rules in a mode.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the rules that there are, and what each detector does with them.
+    """Show the rules, and the state that each detector reports for them.
 
-    A detector says of a rule: active, paused, or set aside with the reason why it cannot evaluate it. "Still at
-    revision …" means that it has not told of the newest change yet.
+    The state of a rule is active, paused, or set aside with the reason why the detector cannot evaluate it. "Still at
+    revision …" means that the detector has not reported the newest change yet.
     """
     if scope is not None and scope not in SCOPE_KEYS:
-        raise ConfigurationError(f"`{scope}` is no scope; known are {', '.join(SCOPE_KEYS)}")
-    with open_stores(load(ServiceSettings)) as stores:
+        raise ConfigurationError(f"--scope: expected one of {', '.join(SCOPE_KEYS)}, got `{scope}`")
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         changes = [
             change
             for change in stores.rules.read().current()
@@ -115,7 +113,7 @@ def list_command(
         ]
         statuses = stores.statuses.read()
     if as_json:
-        _print_json([view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
+        print_json([view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
     else:
         rows = [view.list_row(change, statuses.get(change.rule_id, {})) for change in changes]
         print_table(view.LIST_COLUMNS, rows)
@@ -123,21 +121,21 @@ def list_command(
 
 @app.command()
 def show(
-    rule_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a rule, also of one that was deleted.")],
-    version: Annotated[int | None, typer.Option(help="As it was in this version, instead of the newest.")] = None,
+    rule_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a rule, deleted ones included.")],
+    version: Annotated[int | None, typer.Option(help="Show this version instead of the newest.")] = None,
     as_yaml: Annotated[
-        bool, typer.Option("--yaml", help="Only what it says, as a rule file to edit and apply.")
+        bool, typer.Option("--yaml", help="Only the definition, as a rule file to edit and apply.")
     ] = False,
 ) -> None:
-    """Show one rule: what it says, its state, and who changed it last.
+    """Show one rule: its definition, its state, and who changed it last.
 
-    With --yaml it has neither version nor mode: applied again, it gets the next version and keeps its mode. So
-    `show ID --version 3 --yaml > old.yaml` and `apply old.yaml` go back to what version 3 said.
+    With --yaml the definition has neither version nor mode: applied again, the rule gets the next version and keeps its
+    mode. So `show ID --version 3 --yaml > old.yaml` and `apply old.yaml` go back to version 3.
     """
-    with open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         book = stores.rules.read()
         statuses = stores.statuses.read().get(rule_id, {})
-    change = _known(book, rule_id) if version is None else _in_version(book, rule_id, version)
+    change = _latest_change(book, rule_id) if version is None else _change_in_version(book, rule_id, version)
     if as_yaml:
         typer.echo(rule_text(change), nl=False)
         return
@@ -158,70 +156,70 @@ def show(
 
 @app.command()
 def pause(ids: IdsArgument, comment: CommentOption = "", by: ByOption = None) -> None:
-    """Stop evaluating rules; nothing is forgotten. A rule that is paused already stays so."""
-    _change_modes(planning.pause, ids, comment, by, "is paused already")
+    """Stop evaluating rules. Their definitions and history stay."""
+    _change_modes(planning.pause, ids, comment=comment, by=by, unchanged="is paused already")
 
 
 @app.command()
 def resume(ids: IdsArgument, comment: CommentOption = "", by: ByOption = None) -> None:
-    """Let paused rules go on in the mode that they had before (live, if they never had another)."""
-    _change_modes(planning.resume, ids, comment, by, "is not paused")
+    """Evaluate paused rules again, in the mode that they had before (live, if they never had another)."""
+    _change_modes(planning.resume, ids, comment=comment, by=by, unchanged="is not paused")
 
 
 @app.command()
 def promote(ids: IdsArgument, comment: CommentOption = "", by: ByOption = None) -> None:
-    """Make shadow rules live: from now on people are notified of their alerts. Their version stays."""
-    _change_modes(planning.promote, ids, comment, by, "is live already")
+    """Make shadow rules live: from now on their alerts are notified. Their version stays."""
+    _change_modes(planning.promote, ids, comment=comment, by=by, unchanged="is live already")
 
 
 @app.command()
 def delete(
     ids: IdsArgument,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     comment: CommentOption = "",
     by: ByOption = None,
 ) -> None:
-    """Take rules away. Their history stays, and applying one again goes on counting its versions."""
+    """Delete rules. Their history stays, and a rule that is applied again continues the numbers of its versions."""
     if not yes:
         typer.confirm(f"Delete {', '.join(ids)}?", abort=True)
-    _change_modes(planning.delete, ids, comment, by, "")
+    _change_modes(planning.delete, ids, comment=comment, by=by, unchanged="")
 
 
 @app.command()
 def history(
-    rule_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Of one rule; without it, of all.")] = None,
+    rule_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this rule; default: all rules.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every change: when, who, what and why. Changes of deleted rules as well.
+    """Show every change: when, who, what and why. Changes of deleted rules are included.
 
-    The JSON also has the rule as it was after each change.
+    The JSON also has the definition after each change.
     """
-    with open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         book = stores.rules.read()
-    ids = book.ids() if rule_id is None else [_known(book, rule_id).rule_id]
+    ids = book.ids() if rule_id is None else [_latest_change(book, rule_id).rule_id]
     changes = view.changes_of(book, ids)
     if as_json:
-        _print_json([view.history_json(change, before) for change, before in changes])
+        print_json([view.history_json(change, before) for change, before in changes])
     else:
         print_table(view.HISTORY_COLUMNS, [view.history_row(*pair) for pair in changes])
 
 
 @app.command()
 def export(
-    file: Annotated[Path | None, typer.Argument(help="Where to; without it, standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="The file to write; default: standard output.")] = None,
 ) -> None:
-    """Write all rules, with their versions and modes, as one rule file: for a backtest, a review, another system."""
-    with open_stores(load(ServiceSettings)) as stores:
+    """Write all rules, with their versions and modes, as one rule file: for a backtest, a review or another system."""
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         changes = list(stores.rules.read().current())
     text = export_text(changes)
-    write_text(text, file, counted(len(changes), "rule"))
+    write_text_file(text, file, counted(len(changes), "rule"))
 
 
-def _right(paths: Sequence[Path], horizons_us: dict[str, int]) -> list[RuleFile]:
+def _valid_files(paths: Sequence[Path], horizons_us: dict[str, int]) -> list[RuleFile]:
     """The rule files.
 
     Raises:
-        ConfigurationError: one of them is wrong; says all that is wrong.
+        ConfigurationError: a file is wrong; the message lists all mistakes.
     """
     files, problems = read_rule_files(paths, horizons_us)
     if problems:
@@ -229,52 +227,47 @@ def _right(paths: Sequence[Path], horizons_us: dict[str, int]) -> list[RuleFile]
     return files
 
 
-def _tried(book: Rulebook, plans: Sequence[Plan]) -> list[Outcome]:
+def _dry_run(book: Rulebook, plans: Sequence[Plan]) -> list[Outcome]:
     return [Outcome(book.latest(plan.rule_id), plan.make(book)) for plan in plans]
 
 
 def _change_modes(
-    wish: Callable[[str, Author], Plan], ids: Sequence[str], comment: str, by: str | None, already: str
+    make_plan: Callable[[str, Author], Plan], ids: Sequence[str], *, comment: str, by: str | None, unchanged: str
 ) -> None:
-    who = author(by, comment)
-    plans = [wish(rule_id, who) for rule_id in dict.fromkeys(ids)]
-    with open_stores(load(ServiceSettings)) as stores:
+    who = author_of_change(by, comment)
+    plans = [make_plan(rule_id, who) for rule_id in dict.fromkeys(ids)]
+    with current_connections().open_stores(load(ServiceSettings)) as stores:
         outcomes = stores.rules.carry_out(plans)
     for plan, outcome in zip(plans, outcomes, strict=True):
         change = outcome.change
         if change is None:
-            typer.echo(f"{plan.rule_id} {already}")
+            typer.echo(f"{plan.rule_id} {unchanged}")
         else:
             now = f", now {change.mode.value}" if change.action is Action.RESUMED else ""
             typer.echo(f"{plan.rule_id} {change.action.value}{now} (revision {change.revision})")
-    _tell_overtaken(outcomes)
+    _report_overtaken(outcomes)
 
 
-def _tell_overtaken(outcomes: Sequence[Outcome]) -> None:
+def _report_overtaken(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         for other in outcome.overtaken_by:
             typer.echo(
-                f"note: {other.changed_by} changed {other.rule_id} at the same moment (revision {other.revision}, "
+                f"note: {other.changed_by} changed {other.rule_id} at the same time (revision {other.revision}, "
                 f"{other.action.value}); see `cardwatch rules history {other.rule_id}`",
                 err=True,
             )
 
 
-def _known(book: Rulebook, rule_id: str) -> Change:
+def _latest_change(book: Rulebook, rule_id: str) -> Change:
     change = book.latest(rule_id)
     if change is None:
-        raise CardwatchError(f"there never was a rule {rule_id}; `cardwatch rules list` shows those that there are")
+        raise CardwatchError(f"there never was a rule {rule_id}; `cardwatch rules list` shows all rules")
     return change
 
 
-def _in_version(book: Rulebook, rule_id: str, version: int) -> Change:
-    versions = sorted({change.version for change in book.history(_known(book, rule_id).rule_id)})
+def _change_in_version(book: Rulebook, rule_id: str, version: int) -> Change:
+    versions = sorted({change.version for change in book.history(_latest_change(book, rule_id).rule_id)})
     change = book.version(rule_id, version)
     if change is None:
         raise CardwatchError(f"rule {rule_id} has no version {version}; it has {', '.join(map(str, versions))}")
     return change
-
-
-def _print_json(document: object) -> None:
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=2)
-    typer.echo()

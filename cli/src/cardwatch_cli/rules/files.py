@@ -1,4 +1,4 @@
-"""Rule files that a person names on the command line, checked as a whole."""
+"""Rule files that are named on the command line, checked together."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,9 @@ from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_units.durations import parse_duration
 
-# The detector's own setting: where it is set, rules are checked against it.
+from cardwatch_cli.text_files import read_text_file
+
+# A setting of the detector; rules are checked against it if it is set.
 HORIZON_VARIABLE: Final = "CARDWATCH_DETECTOR_HORIZON_{scope}"
 
 _SUFFIXES: Final = frozenset({".yaml", ".yml"})
@@ -27,7 +29,7 @@ class RuleFile:
 
 
 def read_rule_files(paths: Sequence[Path], horizons_us: Mapping[str, int]) -> tuple[list[RuleFile], list[str]]:
-    """The files that are right, and one sentence for each that is not.
+    """The valid files, and the mistakes of the others.
 
     Args:
         paths: files, and directories of ``*.yaml`` and ``*.yml`` at any depth.
@@ -38,32 +40,30 @@ def read_rule_files(paths: Sequence[Path], horizons_us: Mapping[str, int]) -> tu
     defined: dict[str, Path] = {}
     for path in dict.fromkeys(path for given in paths for path in _files(given)):
         try:
-            definitions = read_definitions(_text(path), str(path), horizons_us)
+            definitions = read_definitions(read_text_file(path, "rule file"), str(path), horizons_us)
         except ConfigurationError as error:
-            problems.append(str(error))
+            problems += str(error).splitlines()
             continue
         files.append(RuleFile(path, definitions))
         for definition in definitions:
             if find_card_numbers(definition.text):
-                problems.append(
-                    f"{path}, rule {definition.rule.rule_id}: it holds a card number, which must never be kept"
-                )
+                problems.append(f"{path}, rule {definition.rule.rule_id}: contains a card number; rules must not")
             first = defined.setdefault(definition.rule.rule_id, path)
             if first != path:
-                problems.append(f"rule {definition.rule.rule_id} is in {first} and in {path}; ids are unique")
+                problems.append(f"rule {definition.rule.rule_id} is in {first} and in {path}, expected unique ids")
     if not files and not problems:
-        problems.append(f"there is no rule file (*.yaml) in {', '.join(map(str, paths))}")
+        problems.append(f"expected rule files (*.yaml) in {', '.join(map(str, paths))}, got none")
     return files, problems
 
 
 def horizons(options: Sequence[str]) -> dict[str, int]:
-    """How far back each scope's state reaches, microseconds; scopes of which nothing is known are left out.
+    """How far back each scope's state reaches, microseconds; scopes without option and setting are left out.
 
     Args:
         options: ``scope=length``, such as ``card=30h``; they override ``CARDWATCH_DETECTOR_HORIZON_<SCOPE>``.
 
     Raises:
-        ConfigurationError: there is no such scope, or a length is written otherwise.
+        ConfigurationError: there is no such scope, or a length is not a duration.
     """
     texts = {}
     for scope in SCOPE_KEYS:
@@ -74,7 +74,7 @@ def horizons(options: Sequence[str]) -> dict[str, int]:
         scope, equals, value = option.partition("=")
         if not equals or scope not in SCOPE_KEYS:
             raise ConfigurationError(
-                f"`{option}` is no horizon; card=30h would be right, for one of {', '.join(SCOPE_KEYS)}"
+                f"--horizon: expected a horizon such as card=30h for one of {', '.join(SCOPE_KEYS)}, got `{option}`"
             )
         texts[scope] = f"--horizon {scope}", value
     found = {}
@@ -89,12 +89,3 @@ def _files(path: Path) -> Iterator[Path]:
         yield from sorted(file for file in path.rglob("*") if file.suffix in _SUFFIXES and file.is_file())
     else:
         yield path
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"rule file {path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"rule file {path} is no text in UTF-8 (byte {error.start})") from error

@@ -1,4 +1,4 @@
-"""Rules and their changes as people and programs see them."""
+"""Rules and their changes as table rows for people and JSON for programs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,11 +16,11 @@ LIST_COLUMNS = ("id", "version", "revision", "mode", "severity", "scope", "title
 HISTORY_COLUMNS = ("when", "who", "rule", "revision", "version", "what", "comment")
 OUTCOME_COLUMNS = ("rule", "is", "version", "mode", "revision")
 
-NOBODY = "no detector reports it"
+NOT_REPORTED = "no detector reports it"
 
 
 def list_row(change: Change, statuses: Mapping[str, RuleStatus]) -> tuple[object, ...]:
-    """A rule in ``LIST_COLUMNS``."""
+    """A rule as a row of ``LIST_COLUMNS``."""
     severity, title = severity_and_title(change)
     return (
         change.rule_id,
@@ -35,7 +35,7 @@ def list_row(change: Change, statuses: Mapping[str, RuleStatus]) -> tuple[object
 
 
 def list_json(change: Change, statuses: Mapping[str, RuleStatus]) -> dict[str, Any]:
-    """A rule and what each detector says of it."""
+    """A rule and the state that each detector reports for it."""
     severity, title = severity_and_title(change)
     return {
         "id": change.rule_id,
@@ -62,17 +62,17 @@ def list_json(change: Change, statuses: Mapping[str, RuleStatus]) -> dict[str, A
 
 
 def state_text(change: Change, statuses: Mapping[str, RuleStatus]) -> str:
-    """What the detectors do with a rule, one line a detector."""
+    """The state of a rule, one line per detector."""
     lines = []
     for status in _present(statuses):
         behind = "" if status.revision == change.revision else f" (still at revision {status.revision})"
         error = f": {status.error}" if status.error else ""
         lines.append(f"{status.detector}: {status.state.value.replace('_', ' ')}{behind}{error}")
-    return "\n".join(lines) or NOBODY
+    return "\n".join(lines) or NOT_REPORTED
 
 
 def severity_and_title(change: Change) -> tuple[str, str]:
-    """Of the definition; empty and the error's sentence where it does not parse."""
+    """Severity and title of the definition; empty and the error's sentence if it is not valid."""
     try:
         rule = parse_definition(change.definition, f"revision {change.revision}")
     except ConfigurationError as error:
@@ -81,20 +81,20 @@ def severity_and_title(change: Change) -> tuple[str, str]:
 
 
 def history_row(change: Change, before: Change | None) -> tuple[object, ...]:
-    """A change in ``HISTORY_COLUMNS``."""
+    """A change as a row of ``HISTORY_COLUMNS``."""
     return (
         local_time(change.changed_at),
         change.changed_by,
         change.rule_id,
         change.revision,
         change.version,
-        what(change, before),
+        describe_change(change, before),
         change.comment,
     )
 
 
 def history_json(change: Change, before: Change | None) -> dict[str, Any]:
-    """A change, whole."""
+    """A change with all of its fields."""
     return {
         "changed_at": iso_time(change.changed_at),
         "changed_by": change.changed_by,
@@ -103,7 +103,7 @@ def history_json(change: Change, before: Change | None) -> dict[str, Any]:
         "version": change.version,
         "action": change.action.value,
         "mode": change.mode.value,
-        "what": what(change, before),
+        "what": describe_change(change, before),
         "comment": change.comment,
         "definition": change.definition,
         "change_id": change.change_id,
@@ -111,8 +111,10 @@ def history_json(change: Change, before: Change | None) -> dict[str, Any]:
 
 
 def changes_of(book: Rulebook, rule_ids: Sequence[str]) -> list[tuple[Change, Change | None]]:
-    """The changes of rules, each with the one before it: by time, and those of a rule in their order whatever the
-    clocks of those who made them said."""
+    """The changes of rules by time, each with the change before it.
+
+    The changes of one rule stay in their order, even if the clocks of those who made them disagree.
+    """
     found: list[tuple[int, Change, Change | None]] = []
     for rule_id in rule_ids:
         not_before = 0
@@ -124,8 +126,8 @@ def changes_of(book: Rulebook, rule_ids: Sequence[str]) -> list[tuple[Change, Ch
     return [(change, before) for _, change, before in found]
 
 
-def what(change: Change, before: Change | None) -> str:
-    """What a change did, in a few words: ``paused``, ``changed when, title``, ``shadow → live``."""
+def describe_change(change: Change, before: Change | None) -> str:
+    """A change in a few words: ``paused``, ``changed when, title``, ``shadow → live``."""
     if change.action is not Action.APPLIED:
         return change.action.value
     if before is None:
@@ -136,17 +138,17 @@ def what(change: Change, before: Change | None) -> str:
         entries = differing_entries(before.definition, change.definition)
     except ConfigurationError:  # one of them was not written by these commands
         entries = ["everything"]
-    said = [f"changed {', '.join(entries)}"] if entries else []
+    parts = [f"changed {', '.join(entries)}"] if entries else []
     if before.mode is not change.mode:
-        said.append(f"{before.mode.value} → {change.mode.value}")
-    return "; ".join(said) or "another version"
+        parts.append(f"{before.mode.value} → {change.mode.value}")
+    return "; ".join(parts) or "another version"
 
 
 def outcome_row(rule_id: str, outcome: Outcome) -> tuple[object, ...]:
-    """What became of applying a rule, in ``OUTCOME_COLUMNS``."""
+    """The result of applying a rule, as a row of ``OUTCOME_COLUMNS``."""
     before, change = outcome.before, outcome.change
     if change is None:
-        assert before is not None  # there is something to do for a rule that is not there
+        assert before is not None  # a rule that does not exist yet is always changed
         return rule_id, "unchanged", before.version, before.mode.value, before.revision
     if before is None or before.deletes:
         return rule_id, "new", change.version, change.mode.value, change.revision

@@ -9,13 +9,15 @@ from cardwatch_contracts.errors import ConfigurationError, IncompatibleSchemaErr
 from cardwatch_contracts.registry import COMPATIBILITY
 from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
 from cardwatch_contracts.topics import ALL_TOPICS
-from cardwatch_kafka.setup import AppliedTopic, apply
+from cardwatch_kafka.setup import apply
 from cardwatch_service.settings import ServiceSettings, load
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-# A broker that is not there is told in one sentence, not once per attempt to reach it.
-_QUIET: Final = {"log_level": 0}
+from cardwatch_cli.output import print_table
+
+# An unreachable broker is reported by the command's error; the client's log would repeat it for each attempt.
+_WITHOUT_CLIENT_LOG: Final = {"log_level": 0}
 _INCOMPATIBLE: Final = "incompatible"
 _CLIENT_ERRORS: Final = range(400, 500)
 
@@ -29,54 +31,67 @@ app = typer.Typer(
 @app.command("apply")
 def apply_command(
     replication_factor: Annotated[
-        int, typer.Option(min=-1, help="Copies of each topic that is created; -1 takes the broker's default.")
+        int, typer.Option(min=-1, help="Replicas of each topic that is created; -1: the broker's default.")
     ] = -1,
 ) -> None:
     """Create missing topics and register every schema under FULL_TRANSITIVE compatibility.
 
-    Doing it again changes nothing. A schema that would break earlier readers or writers is refused with exit code 1,
+    Applying again changes nothing. A schema that would break earlier readers or writers is rejected with exit code 1,
     and nothing after it is registered.
     """
     settings = load(ServiceSettings)
-    rows = list(
-        apply({**settings.kafka_config(), **_QUIET}, settings.registry(), settings.topic_prefix, replication_factor)
+    applied = list(
+        apply(
+            {**settings.kafka_config(), **_WITHOUT_CLIENT_LOG},
+            settings.registry(),
+            settings.topic_prefix,
+            replication_factor,
+        )
     )
-    _print_table(rows)
+    print_table(
+        ("topic", "is", "schema id"),
+        [
+            (row.topic, "created" if row.created else "exists", "none" if row.schema_id is None else row.schema_id)
+            for row in applied
+        ],
+    )
 
 
 @app.command("check")
 def check_command(
     directory: Annotated[
-        Path | None, typer.Option(help="Schemas to check instead of the ones installed: a directory of *.avsc.")
+        Path | None, typer.Option(help="Directory of *.avsc to check instead of the installed schemas.")
     ] = None,
 ) -> None:
-    """Say for every schema whether the registry would take it, without registering anything.
+    """Check for every schema whether the registry would accept it, without registering anything.
 
     Exit code 1 if one of them is incompatible with a version that is already registered.
     """
     settings = load(ServiceSettings)
     texts = {name: _text(name, directory) for name in SCHEMA_NAMES}
-    refused: list[str] = []
+    results: list[tuple[str, str]] = []
+    rejected: list[str] = []
     for topic in ALL_TOPICS:
         if topic.schema is None:
             continue
         subject = topic.subject(settings.topic_prefix)
-        verdict = _verdict(settings, subject, texts[topic.schema])
-        typer.echo(f"{subject:<40} {verdict}")
-        if verdict == _INCOMPATIBLE:
-            refused.append(f"{topic.schema}.avsc for {subject}")
-    if refused:
+        result = _check_compatibility(settings, subject, texts[topic.schema])
+        results.append((subject, result))
+        if result == _INCOMPATIBLE:
+            rejected.append(f"{topic.schema}.avsc for {subject}")
+    print_table(("subject", "schema"), results)
+    if rejected:
         raise IncompatibleSchemaError(
-            f"{COMPATIBILITY} does not allow {', '.join(refused)}; a compatible change adds a field with a default "
+            f"{COMPATIBILITY} does not allow {', '.join(rejected)}; a compatible change adds a field with a default "
             "or removes one that has a default, see schemas/README.md"
         )
 
 
-def _verdict(settings: ServiceSettings, subject: str, text: str) -> str:
-    """What the registry says of a schema: new, compatible or incompatible.
+def _check_compatibility(settings: ServiceSettings, subject: str, text: str) -> str:
+    """Whether a schema is new, compatible or incompatible with the registered versions.
 
     Raises:
-        RegistryUnavailableError: it does not answer.
+        RegistryUnavailableError: the registry does not answer.
     """
     earlier = settings.registry().ids_of_all_versions(subject)
     if not earlier:
@@ -89,7 +104,7 @@ def _verdict(settings: ServiceSettings, subject: str, text: str) -> str:
     try:
         compatible = SchemaRegistryClient(config).test_compatibility_all_versions(subject, Schema(text, "AVRO"))
     except SchemaRegistryError as error:
-        if error.http_status_code in _CLIENT_ERRORS:  # no Avro schema at all
+        if error.http_status_code in _CLIENT_ERRORS:  # not an Avro schema
             return _INCOMPATIBLE
         raise RegistryUnavailableError(
             f"the schema registry at {settings.schema_registry_url} does not answer: {error}"
@@ -105,17 +120,7 @@ def _text(name: str, directory: Path | None) -> str:
         text = path.read_text(encoding="utf-8")
         json.loads(text)
     except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be read: {error.strerror}; one file a schema would be right"
-        ) from error
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; expected one file per schema") from error
     except ValueError as error:
         raise ConfigurationError(f"{path} is not JSON: {error}") from error
     return text
-
-
-def _print_table(rows: list[AppliedTopic]) -> None:
-    width = max(len(row.topic) for row in rows)
-    typer.echo(f"{'topic':<{width}}  {'is':<7}  schema id")
-    for row in rows:
-        schema_id = "none" if row.schema_id is None else str(row.schema_id)
-        typer.echo(f"{row.topic:<{width}}  {'created' if row.created else 'exists':<7}  {schema_id:>9}")
