@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from cardwatch_cli.tables.query import answer, connected
+from cardwatch_cli.tables.query import open_lake, run_query
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.layout import layout_of
 from cardwatch_lakehouse.maintenance.optimize import joined_writer, ordered_writer
@@ -136,8 +136,8 @@ def measure(tables_dir: Path, tokens: pa.Array, days: int, asked: int) -> None:
     for card in rng.integers(0, len(tokens), asked):
         sql = question(tokens[int(card)].as_py(), since)
         started = time.perf_counter()
-        with connected(catalog) as lake:
-            found.append(answer(lake, sql).num_rows)
+        with open_lake(catalog) as lake:
+            found.append(run_query(lake, sql).num_rows)
         asking.append((time.perf_counter() - started) * 1000)
     command = [
         str(Path(sys.executable).with_name("cardwatch")),

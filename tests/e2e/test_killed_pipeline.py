@@ -18,7 +18,7 @@ from cardwatch_cli.demo.report import build_report
 from cardwatch_cli.demo.results import alert_set
 from cardwatch_cli.demo.services import LAKEHOUSE, base_environment, command
 from cardwatch_cli.main import app
-from cardwatch_cli.tables.query import answer, connected
+from cardwatch_cli.tables.query import open_lake, run_query
 from cardwatch_cli.tables.rebuild.compare import compare_table
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_detector.runtime.session import INTERPRETED
@@ -160,11 +160,11 @@ def test_rebuilt(live: Pipeline, rebuilding: GuardedProcess) -> None:
     for table in (SILVER_TRANSACTIONS, GOLD_ALERTS):
         compared = compare_table(kept, made, table.name)
         assert compared.equal, compared
-        assert compared.made > 0
+        assert compared.rebuilt > 0
     # The lakehouse may have been stopped before it made these of the last transactions.
     silver = made.summary(SILVER_TRANSACTIONS.name).rows
-    with connected(made) as connection:
-        counted = answer(
+    with open_lake(made) as connection:
+        counted = run_query(
             connection, "SELECT sum(transactions) AS n FROM gold.velocity_5m WHERE dimension = 'card'"
         ).to_pylist()
     assert [int(row["n"]) for row in counted] == [silver]

@@ -8,6 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
+from cardwatch_cli.backtest.command import BacktestOptions, run_backtest
+from cardwatch_cli.backtest.outputs import as_json
+from cardwatch_cli.backtest.screen import Screen
 from cardwatch_cli.main import app
 from cardwatch_contracts.identity import alert_id
 from typer.testing import CliRunner
@@ -135,12 +138,17 @@ def test_a_file_gives_the_same_alerts_and_has_labels(run: Run, silver: tuple[str
 
 
 def test_a_file_larger_than_memory_gives_the_same(
-    run: Run, csv: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    run: Run, csv: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = figures(run, *csv)
-    monkeypatch.setattr("cardwatch_cli.backtest.file_input._ROWS_IN_MEMORY", 2)
     monkeypatch.setattr("cardwatch_mapping.tables._BATCH_ROWS", 2)
-    spilled = figures(run, *csv)
+    options = BacktestOptions(
+        rules=folder / "rules.yaml",
+        input_file=folder / "payments.csv",
+        mapping=folder / "mapping.yaml",
+        rows_in_memory=2,
+    )
+    spilled = json.loads(as_json(run_backtest(options, Screen(quiet=True)), seconds=0.0))
     assert spilled["rules"] == held["rules"]
     assert spilled["days"] == held["days"]
 
@@ -232,7 +240,7 @@ def test_what_limits_the_result_is_said(run: Run, folder: Path, csv: tuple[str, 
     )
     notices = figures(run, *csv, rules="limits.yaml")["notices"]
     assert any("not evaluated: b" in notice for notice in notices)
-    assert any("nothing about device_id: it is null in every row, and so for a" in notice for notice in notices)
+    assert any("the mapping has no device_id: it is null in every row, which affects a" in notice for notice in notices)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +250,7 @@ def test_what_limits_the_result_is_said(run: Run, folder: Path, csv: tuple[str, 
         (("--input", "x.csv"), "--input needs --mapping"),
         (("--mapping", "x.yaml"), "--mapping is for --input"),
         (("--from", "yesterday"), "--from: expected an ISO 8601 time such as 2026-11-01 or"),
-        (("--from", "2026-11-02", "--to", "2026-11-01"), "is not before"),
+        (("--from", "2026-11-02", "--to", "2026-11-01"), "expected --from before --to"),
         (("--from", "2027-01-01"), "there are no transactions from 2027-01-01"),
         (("--compare", "none.yaml"), "none.yaml cannot be read"),
         (("--lists", "none.yaml"), "none.yaml cannot be read"),

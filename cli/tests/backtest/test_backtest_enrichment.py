@@ -46,5 +46,5 @@ def test_what_the_enricher_would_refuse_is_one_sentence() -> None:
     frame = transactions(10)
     with pytest.raises(ConfigurationError, match="no exchange rate for the currency 'XXX'"):
         enrich(frame.with_columns(currency=pl.lit("XXX")), NEEDS, DERIVE)
-    with pytest.raises(ConfigurationError, match="merchant_category_code is '12'; four digits"):
+    with pytest.raises(ConfigurationError, match="merchant_category_code: expected four digits, got '12'"):
         enrich(frame.with_columns(merchant_category_code=pl.lit("12")), NEEDS, DERIVE)

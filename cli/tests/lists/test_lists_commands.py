@@ -38,7 +38,7 @@ def test_add_show_remove(lists: Run) -> None:
     assert "m9: not in list trusted, so nothing was changed" in lists("remove", "trusted", "m1", "m9").stderr
     assert lists("remove", "trusted", "m1").stdout == "trusted: 1 value removed\n"
     assert shown(lists, "trusted") == ["m2", "m3"]
-    assert "there is no list other; there are trusted" in lists("show", "other").stderr
+    assert "there is no list other; the lists are trusted" in lists("show", "other").stderr
     (entry,) = json.loads(lists("list", "--json").stdout)
     assert (entry["name"], entry["kind"], entry["values"], entry["changed_by"]) == ("trusted", "merchant", 2, "anna")
     assert "trusted" in lists("list").stdout
@@ -84,8 +84,8 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
     assert "expected a mapping of list names to lists of values" in wrong("- a")
     assert "expected a mapping of list names to lists of values" in wrong("a: b")
     assert "list home: expected text in quotes, got a value of YAML type bool" in wrong("home: [NO]")
-    assert "a value of bins is int" in wrong("bins: [411111]")
-    assert "is no YAML" in wrong("a: [")
+    assert "list bins: expected text in quotes, got a value of YAML type int" in wrong("bins: [411111]")
+    assert "is not valid YAML" in wrong("a: [")
     assert "has no list b; it has a" in wrong("a: ['1']", "b")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_list_file(tmp_path / "none.yaml", None)

@@ -84,11 +84,14 @@ def test_formats(lake: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("query", "DROP TABLE gold.alerts"), "one SELECT would be right"),
-        (("query", "SELECT 1; SELECT 2"), "one SELECT would be right"),
+        (("query", "DROP TABLE gold.alerts"), "expected one SELECT"),
+        (("query", "SELECT 1; SELECT 2"), "expected one SELECT"),
         (("query", "SELECT nope FROM gold.alerts"), 'Referenced column "nope" not found'),
-        (("query", "SELECT 1", "--version", "12"), "--version names a table"),
-        (("query", "SELECT 1", "--output", "x"), "--output takes --format"),
+        (
+            ("query", "SELECT 1", "--version", "12"),
+            "--version: expected a table and its version such as gold.alerts=12",
+        ),
+        (("query", "SELECT 1", "--output", "x"), "--output needs --format"),
         (("query", "SELECT 1 FROM gold.alerts", "--version", "gold.alerts=99"), "`cardwatch tables history` lists"),
         (("describe", "gold.nothing"), "there are silver.transactions, gold.alerts"),
     ],

@@ -69,7 +69,9 @@ def test_a_key_that_is_none_is_one_sentence() -> None:
     environment = {**os.environ, "CARDWATCH_NOTIFIER_WEBHOOK_SECRET": "x"}
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: CARDWATCH_NOTIFIER_WEBHOOK_SECRET cannot be used")
+    assert done.stderr.startswith(
+        "error: CARDWATCH_NOTIFIER_WEBHOOK_SECRET: expected whsec_ and 24 to 64 bytes in base64"
+    )
 
 
 def test_without_the_platform_its_commands_are_not_on_offer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from cardwatch_cli.author import ByOption, author_of_change
 from cardwatch_cli.connections import current_connections
 from cardwatch_cli.output import counted, print_json, print_table
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
-from cardwatch_cli.tables.query import answer, connected
+from cardwatch_cli.tables.query import open_lake, run_query
 
 app = typer.Typer(
     help="Alerts and their labels. A label is in gold.alerts some seconds later; the last label of an alert counts.",
@@ -153,8 +153,8 @@ def _newest_alerts(tables_dir: str, wanted: str | None, limit: int) -> list[dict
         FROM gold.alerts WHERE status = 'raised' AND mode = 'live' AND {condition}
         ORDER BY event_time DESC LIMIT {limit}
     """  # noqa: S608 - one of few known words, and a number
-    with connected(Catalog(tables_dir)) as connection:
-        rows: list[dict[str, Any]] = answer(connection, sql).to_pylist()
+    with open_lake(Catalog(tables_dir)) as connection:
+        rows: list[dict[str, Any]] = run_query(connection, sql).to_pylist()
     return rows
 
 

@@ -1,13 +1,13 @@
-"""``cardwatch backtest``.
+"""``cardwatch backtest``: the alerts that rules would have raised on transactions of the past.
 
-command     the command line
-wanted      what is asked of a source of transactions
-silver      the silver table as such a source
-file_input  any CSV or Parquet file as such a source
-enrichment  what the enricher would add to a file's transactions
-labels      which transactions are fraud, from a file
-screen      what a person sees
-outputs     alerts as Parquet, figures as JSON
-report      one page of HTML
-plots       its plots
+command              the command line
+transaction_request  the transactions that the rules need
+silver               reads them from the silver table
+file_input           reads them from any CSV or Parquet file
+enrichment           adds to a file's transactions what the enricher would add
+labels               reads from a file which transactions are fraud
+screen               the terminal output
+outputs              alerts as Parquet, figures as JSON
+report               one page of HTML
+plots                the page's plots
 """

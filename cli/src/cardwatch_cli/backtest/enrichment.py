@@ -1,4 +1,4 @@
-"""What the enricher would add to transactions, column by column: the same tables, the same arithmetic."""
+"""The derived fields that the enricher would add to transactions, from the same tables and by the same arithmetic."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -7,7 +7,7 @@ import polars as pl
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_reference.derived import Derivation, day_of_week, hour_of_day
 
-# Derived field → the fields of a transaction that it follows from.
+# Derived field → the fields of a transaction that it is computed from.
 NEEDS: Final[dict[str, frozenset[str]]] = {
     "base_amount_minor": frozenset({"amount_minor", "currency"}),
     "merchant_category_group": frozenset({"merchant_category_code"}),
@@ -18,11 +18,11 @@ NEEDS: Final[dict[str, frozenset[str]]] = {
 
 
 def enrich(transactions: pl.DataFrame, fields: Collection[str], derivation: Derivation) -> pl.DataFrame:
-    """The transactions with those of the derived ``fields`` that are asked for.
+    """The transactions with the derived fields among ``fields``.
 
     Raises:
-        ConfigurationError: a currency has no exchange rate, or a merchant category code has not four digits: the
-            enricher would refuse such a transaction.
+        ConfigurationError: a currency has no exchange rate, or a merchant category code does not have four digits; the
+            enricher would dead-letter such a transaction.
     """
     found = transactions
     if "base_amount_minor" in fields:
@@ -49,7 +49,7 @@ def _base_amounts(transactions: pl.DataFrame, derivation: Derivation) -> pl.Expr
             factor, divisor = derivation.conversion(currency)
         except KeyError as error:
             raise ConfigurationError(
-                f"there is no exchange rate for the currency {currency!r}; the enricher would refuse such a transaction"
+                f"there is no exchange rate for the currency {currency!r}; the enricher would dead-letter it"
             ) from error
         # 128 bits hold the largest amount times the largest rate.
         amount = pl.col("amount_minor").cast(pl.Int128)
@@ -59,13 +59,13 @@ def _base_amounts(transactions: pl.DataFrame, derivation: Derivation) -> pl.Expr
 
 
 def _looked_up(transactions: pl.DataFrame, field: str, name: str, look_up: Any) -> pl.DataFrame:
-    """With a column ``name``: few different values are looked up, and joined."""
+    """The transactions with a column ``name``: the distinct values are looked up and joined."""
     values = transactions[field].unique().to_list()
     try:
         looked_up = [look_up(value) for value in values]
     except KeyError as error:
         raise ConfigurationError(
-            f"{field} is {error.args[0]!r}; four digits would be right, the enricher would refuse such a transaction"
+            f"{field}: expected four digits, got {error.args[0]!r}; the enricher would dead-letter the transaction"
         ) from error
     table = pl.DataFrame({field: values, name: looked_up}, schema={field: pl.String, name: pl.String})
     return transactions.join(table, on=field, how="left", maintain_order="left")

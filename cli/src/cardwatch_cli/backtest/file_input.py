@@ -1,4 +1,4 @@
-"""Transactions of any CSV or Parquet file, by a mapping as replay takes it, with what the enricher would add."""
+"""Any CSV or Parquet file as the source of a backtest: mapped as for replay, with the fields of the enricher."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ from cardwatch_service.settings import load
 from cardwatch_service.token_settings import TokenSettings
 
 from cardwatch_cli.backtest.enrichment import NEEDS, enrich
-from cardwatch_cli.backtest.wanted import IDENTITY, Wanted, first_line
+from cardwatch_cli.backtest.transaction_request import IDENTITY, TransactionRequest, first_line
 
-# Rows that are held in memory; what is beyond goes to a temporary file.
-_ROWS_IN_MEMORY: Final = 8_000_000
-# Rules that a notice names.
+# The number of rows kept in memory; further rows are spilled to temporary files.
+ROWS_IN_MEMORY: Final = 8_000_000
+# The number of rules that a notice names.
 _RULES_NAMED: Final = 3
 
 Notice = Callable[[str], None]
@@ -33,55 +33,63 @@ Notice = Callable[[str], None]
 
 @contextmanager
 def open_file(
-    path: Path, mapping_path: Path, wanted: Wanted, notice: Notice, on_rows: Callable[[int, int | None], None]
+    path: Path,
+    mapping_path: Path,
+    request: TransactionRequest,
+    *,
+    notice: Notice,
+    on_rows: Callable[[int, int | None], None],
+    rows_in_memory: int = ROWS_IN_MEMORY,
 ) -> Iterator[pl.LazyFrame]:
-    """A CSV or Parquet file, by a mapping as replay takes it, with what the enricher would add.
+    """The requested transactions of a CSV or Parquet file, with the derived fields of the enricher.
 
     Args:
-        notice: told what limits the result, a sentence each.
-        on_rows: told how many rows are read of how many (None: unknown).
+        mapping_path: YAML that maps the file's columns to fields, as for replay.
+        notice: called with each sentence about what limits the result.
+        on_rows: called with the number of rows read, and of all rows (None: unknown).
+        rows_in_memory: further rows are spilled to temporary files.
 
     Raises:
         ConfigurationError: the file or the mapping is wrong, see ``cardwatch_mapping``.
     """
     mapping = load_mapping(mapping_path)
     table = open_table(path)
-    reading = _FileReading(mapping, table, wanted)
+    reading = _FileReading(mapping, table, request)
     for sentence in reading.limits():
         notice(sentence)
     with tempfile.TemporaryDirectory(prefix="cardwatch-backtest-") as spill:
         spilled: list[Path] = []
-        held: list[pl.DataFrame] = []
+        frames: list[pl.DataFrame] = []
         done = rows = 0
         try:
             for batch in table.batches(reading.columns):
                 frame = reading(batch)
-                held.append(frame)
+                frames.append(frame)
                 done += batch.num_rows
                 rows += frame.height
                 on_rows(done, table.row_count)
-                if rows >= _ROWS_IN_MEMORY:
+                if rows >= rows_in_memory:
                     spilled.append(Path(spill) / f"{len(spilled)}.parquet")
-                    pl.concat(held).write_parquet(spilled[-1], compression="lz4")
-                    held, rows = [], 0
+                    pl.concat(frames).write_parquet(spilled[-1], compression="lz4")
+                    frames, rows = [], 0
         except (OSError, pa.ArrowException) as error:
             raise ConfigurationError(f"{path} cannot be read: {first_line(error)}") from error
         parts = [pl.scan_parquet(part) for part in spilled]
-        if held or not parts:
-            parts.append((pl.concat(held) if held else reading.nothing()).lazy())
-        yield wanted.labelled(_once(pl.concat(parts)))
+        if frames or not parts:
+            parts.append((pl.concat(frames) if frames else reading.nothing()).lazy())
+        yield request.labelled(_once(pl.concat(parts)))
 
 
 class _FileReading:
-    """Batches of a file to transactions, with the fields that are wanted and no others."""
+    """Converts batches of a file to transactions with the requested fields."""
 
-    def __init__(self, mapping: Mapping, table: Table, wanted: Wanted) -> None:
+    def __init__(self, mapping: Mapping, table: Table, request: TransactionRequest) -> None:
         tokens = load(TokenSettings)
         self._mapping = mapping
-        self._wanted = wanted
+        self._request = request
         self._reader = RowReader(mapping, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)
-        self._derived = [name for name in wanted.fields if name in NEEDS]
-        self._plain = {name for name in wanted.fields if name not in NEEDS}.union(
+        self._derived = [name for name in request.fields if name in NEEDS]
+        self._plain = {name for name in request.fields if name not in NEEDS}.union(
             IDENTITY, *(NEEDS[name] for name in self._derived)
         )
         self._derivation = load(ReferenceSettings).derivation()
@@ -89,24 +97,24 @@ class _FileReading:
 
     @property
     def columns(self) -> list[str]:
-        """The file's columns to read: all that the mapping names, for a row is wrong or right as a whole."""
+        """The file's columns to read: all that the mapping names, because a row is valid or invalid as a whole."""
         return self._mapping.columns()
 
     def limits(self) -> Iterator[str]:
-        """What the file cannot tell and a rule asks for, a sentence each."""
+        """The fields that rules use and the file does not have, a sentence each."""
         known = {*self._mapping.fields, *self._reader.constants}
         if "card_number" in self._mapping.fields:
             known |= {"card_token", "card_bin", "card_last_four"}
         for name in sorted(self._plain - known):
-            rules = list(dict.fromkeys(rule.rule_id for rule in self._wanted.rules if name in self._looked_at(rule)))
+            rules = list(dict.fromkeys(rule.rule_id for rule in self._request.rules if name in self._looked_at(rule)))
             more = len(rules) - _RULES_NAMED
             named = ", ".join(rules[:_RULES_NAMED]) + (f" and {more} more" if more > 0 else "")
             shown = "null" if default_of(name) is None else f"'{default_of(name)}'"
-            yield f"the mapping says nothing about {name}: it is {shown} in every row, and so for {named}"
+            yield f"the mapping has no {name}: it is {shown} in every row, which affects {named}"
 
     @staticmethod
     def _looked_at(rule: Rule) -> set[str]:
-        """The fields of a transaction that a rule's outcome follows from."""
+        """The fields of a transaction that the result of a rule depends on."""
         fields = fields_read([rule])
         return fields.union(*(NEEDS[name] for name in fields & NEEDS.keys()))
 
@@ -119,19 +127,19 @@ class _FileReading:
             for name in self._plain - read.values.keys()
         }
         frame = frame.with_columns(pl.lit(value, self._schema[name]).alias(name) for name, value in fixed.items())
-        if read.is_fraud is not None and self._wanted.fraud is None:
+        if read.is_fraud is not None and self._request.fraud is None:
             frame = frame.with_columns(pl.Series(IS_FRAUD, read.is_fraud, dtype=pl.Boolean))
-        frame = frame.filter(self._wanted.read.holds(pl.col("event_time")))
+        frame = frame.filter(self._request.read.holds(pl.col("event_time")))
         enriched = enrich(frame, self._derived, self._derivation)
-        return enriched.select(*IDENTITY, *self._wanted.fields, *([IS_FRAUD] if IS_FRAUD in frame.columns else []))
+        return enriched.select(*IDENTITY, *self._request.fields, *([IS_FRAUD] if IS_FRAUD in frame.columns else []))
 
     def nothing(self) -> pl.DataFrame:
         """A frame without rows."""
-        return pl.DataFrame(schema={name: self._schema[name] for name in (*IDENTITY, *self._wanted.fields)})
+        return pl.DataFrame(schema={name: self._schema[name] for name in (*IDENTITY, *self._request.fields)})
 
 
 def _once(transactions: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a transaction id, the earliest; that costs much, and so is done only where one comes twice."""
+    """One row per transaction id, the earliest. Rows are sorted, which is expensive, only if an id is repeated."""
     number, different = (
         transactions.select(pl.len(), pl.col("transaction_id").hash().n_unique().alias("ids")).collect().row(0)
     )

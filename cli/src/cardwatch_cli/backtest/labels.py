@@ -1,4 +1,4 @@
-"""Which transactions are fraud, from a file of labels."""
+"""A file of labels: which transactions are fraud."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +20,11 @@ def read_labels(path: Path) -> pl.Series:
     Its columns are ``transaction_id`` and ``is_fraud`` (1 or 0, true or false); without ``is_fraud`` all are fraud.
 
     Raises:
-        ConfigurationError: it cannot be read, or has no ``transaction_id``.
+        ConfigurationError: the file cannot be read, or has no column ``transaction_id``.
     """
     table = open_table(path)
     if _ID not in table.columns:
-        raise ConfigurationError(f"{path} has no column {_ID}; its columns are {', '.join(table.columns)}")
+        raise ConfigurationError(f"{path}: expected a column {_ID}, got {', '.join(table.columns)}")
     columns: list[str] = [name for name in (_ID, _IS_FRAUD) if name in table.columns]
     batches = [pl.DataFrame(pl.from_arrow(batch)) for batch in _batches(table, columns, path)]
     labels = pl.concat(batches) if batches else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))

@@ -1,4 +1,4 @@
-"""What a backtest has found, as files and as JSON for programs."""
+"""The result of a backtest as files and as JSON for programs."""
 
 import json
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from cardwatch_rules.backtest.alerts import table
 from cardwatch_rules.backtest.compare import Difference
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.backtest.summary import Figures, RuleSummary, Summary
+from cardwatch_rules.model import Rule
 
 _EPOCH: Final = date(1970, 1, 1)
 _DIGITS: Final = 6
@@ -20,17 +21,19 @@ _DIGITS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that is told of a backtest.
+    """Everything that a backtest reports.
 
     Attributes:
-        tested: with the rules and those they are compared with.
-        summary: of the rules.
-        differences: by rule id; None if nothing is compared.
+        tested: the result for the rules and those that they are compared with.
+        rules: the rules that were tested, without those that they are compared with.
+        summary: the figures of the rules.
+        differences: the differences by rule id; None if nothing is compared.
         notices: what limits the result, a sentence each.
-        evaluated_seconds: reading the silver table and evaluating took so long.
+        evaluated_seconds: how long it took to read the silver table and to evaluate.
     """
 
     tested: Backtest
+    rules: tuple[Rule, ...]
     summary: Summary
     differences: tuple[Difference, ...] | None
     notices: tuple[str, ...]
@@ -38,7 +41,7 @@ class Findings:
 
 
 def day_of(number: int) -> date:
-    """The day that is so many days after 1970-01-01."""
+    """The day that is this many days after 1970-01-01."""
     return _EPOCH + timedelta(days=number)
 
 
@@ -51,7 +54,7 @@ def write_alerts(path: Path, alerts: Sequence[pl.DataFrame]) -> None:
     """Write alerts to a Parquet file, see ``cardwatch_rules.backtest.alerts.table``.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: the file cannot be written.
     """
     try:
         table(list(alerts)).write_parquet(path)
@@ -60,7 +63,7 @@ def write_alerts(path: Path, alerts: Sequence[pl.DataFrame]) -> None:
 
 
 def as_json(findings: Findings, seconds: float) -> str:
-    """The figures as JSON; shares are null where there are no labels."""
+    """The figures as JSON; shares are null if there are no labels."""
     tested, summary = findings.tested, findings.summary
     days = [{**row, "day": day_of(row["day"]).isoformat()} for row in tested.days.to_dicts()]
     document: dict[str, Any] = {

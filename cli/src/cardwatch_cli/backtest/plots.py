@@ -1,4 +1,4 @@
-"""The report's plots, as SVG to stand in a page."""
+"""The report's plots, as SVG elements for a page."""
 
 import io
 import re
@@ -37,7 +37,7 @@ _STYLE: Final[Any] = {
 
 
 def alerts_by_day(days: Sequence[date], rules: Sequence[tuple[str, Sequence[int]]]) -> str:
-    """One small plot a rule, all over the same days, each with a scale of its own: rules differ by powers of ten."""
+    """One small plot per rule over the same days; each has its own scale, as rules differ by powers of ten."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_INCHES, 0.5 + 0.85 * len(rules)), layout="constrained")
         for axes, (name, alerts) in zip(
@@ -53,7 +53,7 @@ def alerts_by_day(days: Sequence[date], rules: Sequence[tuple[str, Sequence[int]
 
 
 def transactions_by_day(days: Sequence[date], transactions: Sequence[int], fraud: Sequence[int] | None) -> str:
-    """Transactions a day, and fraud a day below, on a scale of its own."""
+    """Transactions per day, and below them fraud per day on its own scale."""
     with mpl.rc_context(_STYLE):
         rows = 1 if fraud is None else 2
         figure = Figure(figsize=(_WIDTH_INCHES, 0.4 + 1.1 * rows), layout="constrained")
@@ -72,7 +72,7 @@ def transactions_by_day(days: Sequence[date], transactions: Sequence[int], fraud
 
 
 def precision_and_recall(rules: Sequence[tuple[str, float | None, float | None]]) -> str:
-    """Bars a rule: precision and recall, per transaction."""
+    """Two bars per rule: precision and recall, per transaction."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_INCHES, 0.7 + 0.42 * len(rules)), layout="constrained")
         axes = figure.subplots()
@@ -95,7 +95,7 @@ def precision_and_recall(rules: Sequence[tuple[str, float | None, float | None]]
 
 
 def gained_and_lost(rules: Sequence[tuple[str, int, int]]) -> str:
-    """Bars a rule: alerts lost to the left, gained to the right."""
+    """Two bars per rule: lost alerts to the left, gained ones to the right."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH_INCHES, 0.6 + 0.32 * len(rules)), layout="constrained")
         axes = figure.subplots()
@@ -124,7 +124,7 @@ def _date_axis(axes: Any, days: Sequence[date]) -> None:
 
 
 def _svg(figure: Any) -> str:
-    """The figure as an element: without the prologue, scaling with the page."""
+    """The figure as an SVG element without prologue that scales with the page."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()

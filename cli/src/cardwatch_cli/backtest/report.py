@@ -1,4 +1,4 @@
-"""A backtest as one page of HTML: no scripts, nothing from elsewhere, so that it can be sent and kept."""
+"""A backtest as one self-contained page of HTML without scripts, so that it can be sent and archived."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -33,27 +33,27 @@ svg { width: 100%; height: auto; display: block; }
 @media print { main { max-width: none; } h2 { break-after: avoid; } svg, tr { break-inside: avoid; } }
 """
 
-# Rules in a plot, at most: more can be read in the table only.
-_PLOTTED: Final = 24
+# The largest number of rules in a plot; the table has all of them.
+_MAX_PLOTTED_RULES: Final = 24
 
 
 def write_report(path: Path, findings: Findings, rules: Path, compare: Path | None) -> None:
     """Write the page.
 
     Args:
-        rules: the rule file tested, to be named.
-        compare: the one compared with.
+        rules: the rule file that was tested, for its name.
+        compare: the rule file that it is compared with, for its name.
 
     Raises:
-        ConfigurationError: it cannot be written.
+        ConfigurationError: the page cannot be written.
     """
     try:
-        path.write_text(page(findings, rules.name, compare.name if compare else None), encoding="utf-8")
+        path.write_text(render_page(findings, rules.name, compare.name if compare else None), encoding="utf-8")
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
-def page(findings: Findings, rules: str, compare: str | None) -> str:
+def render_page(findings: Findings, rules: str, compare: str | None) -> str:
     """The page; ``rules`` and ``compare`` are names of rule files."""
     body = "\n".join(_parts(findings, rules, compare))
     title = f"Backtest of {escape(rules)}"
@@ -69,11 +69,13 @@ def _parts(findings: Findings, rules: str, compare: str | None) -> Iterator[str]
     first, last = int(tested.days["day"][0]), int(tested.days["day"][-1])
     days = [day_of(day) for day in range(first, last + 1)]
     with_alerts = [each for each in summary.rules if each.figures.alerts]
-    most = {each.rule.rule_id for each in sorted(with_alerts, key=lambda each: -each.figures.alerts)[:_PLOTTED]}
+    by_alerts = sorted(with_alerts, key=lambda each: -each.figures.alerts)
+    most = {each.rule.rule_id for each in by_alerts[:_MAX_PLOTTED_RULES]}
     shown = [each for each in with_alerts if each.rule.rule_id in most]
-    which = "the rules that have any" if len(shown) == len(with_alerts) else f"the {_PLOTTED} rules with the most"
+    all_shown = len(shown) == len(with_alerts)
+    which = "the rules that have any" if all_shown else f"the {_MAX_PLOTTED_RULES} rules with the most"
     yield f"<h1>Backtest of {escape(rules)}</h1>"
-    against = f", against {escape(compare)}" if compare else ""
+    against = f", compared with {escape(compare)}" if compare else ""
     yield f'<p class="quiet">Transactions from {days[0]} to {days[-1]} (UTC){against}</p>'
     for notice in findings.notices:
         yield f'<p class="note">{escape(notice)}.</p>'
@@ -92,13 +94,13 @@ def _parts(findings: Findings, rules: str, compare: str | None) -> Iterator[str]
                 [(each.rule.rule_id, each.figures.precision, each.figures.recall) for each in shown]
             )
     if shown:
-        yield "<h2>Alerts a day</h2>"
-        yield f'<p class="quiet">Raised alerts of {which}; each has a scale of its own.</p>'
+        yield "<h2>Alerts per day</h2>"
+        yield f'<p class="quiet">Raised alerts of {which}; each has its own scale.</p>'
         yield plots.alerts_by_day(
             days, [(each.rule.rule_id, _daily(each.by_day, "alerts", first, last)) for each in shown]
         )
     if findings.differences is not None:
-        yield f"<h2>Against {escape(compare or '')}</h2>"
+        yield f"<h2>Compared with {escape(compare or '')}</h2>"
         yield (
             '<p class="quiet">Alerts, by transaction, that only one of the two raises; of those lost, how many are '
             "still hits that an earlier alert suppresses.</p>"
@@ -107,14 +109,14 @@ def _parts(findings: Findings, rules: str, compare: str | None) -> Iterator[str]
         if changed:
             yield plots.gained_and_lost([(each.rule_id, each.gained.height, each.lost.height) for each in changed])
         yield _differences_table(findings)
-    yield "<h2>Transactions a day</h2>"
+    yield "<h2>Transactions per day</h2>"
     fraud = _daily(tested.days, "fraud", first, last) if tested.labelled else None
     yield plots.transactions_by_day(days, _daily(tested.days, "transactions", first, last), fraud)
     yield "<h2>Keys with the most alerts</h2>"
     yield _keys_table(summary.rules)
-    yield "<h2>What the rules say</h2>"
+    yield "<h2>Definitions of the rules</h2>"
     for each in summary.rules:
-        yield _saying(each.rule)
+        yield _definition(each.rule)
 
 
 def _tiles(findings: Findings) -> str:
@@ -122,7 +124,7 @@ def _tiles(findings: Findings) -> str:
     tiles = [
         ("transactions", f"{tested.transactions:,}"),
         ("alerts", f"{together.alerts:,}"),
-        ("alerts a day", f"{together.alerts_a_day:,.1f}"),
+        ("alerts per day", f"{together.alerts_a_day:,.1f}"),
         ("suppressed hits", f"{together.suppressed:,}"),
         ("of transactions alerted", f"{together.alert_rate:.2%}"),
     ]
@@ -140,7 +142,7 @@ def _tiles(findings: Findings) -> str:
 
 
 def _rules_table(rules: Sequence[RuleSummary], together: Figures, labelled: bool) -> str:
-    heads = ["alerts", "a day", "suppressed", "keys", "of transactions"]
+    heads = ["alerts", "per day", "suppressed", "keys", "of transactions"]
     heads += ["precision", "recall", "recall of hits"] if labelled else []
     rows = [
         _row(f"<td><code>{escape(each.rule.rule_id)}</code><br>{escape(each.rule.title)}</td>", each.figures, labelled)
@@ -198,7 +200,7 @@ def _table(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) ->
     return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
 
 
-def _saying(rule: Rule) -> str:
+def _definition(rule: Rule) -> str:
     lines = [f"<h3><code>{escape(rule.rule_id)}</code> version {rule.version}: {escape(rule.title)}</h3>"]
     if rule.explanation:
         lines.append(f"<p>{escape(rule.explanation)}</p>")
@@ -213,7 +215,7 @@ def _saying(rule: Rule) -> str:
 
 
 def _daily(frame: Any, column: str, first: int, last: int) -> list[int]:
-    """A number for each day, 0 where the frame has none."""
+    """A number for each day, 0 if the frame has no row for it."""
     by_day = dict(zip(frame["day"].to_list(), frame[column].to_list(), strict=True))
     return [int(by_day.get(day, 0)) for day in range(first, last + 1)]
 

@@ -1,4 +1,4 @@
-"""Transactions of the lakehouse: the Delta table silver.transactions."""
+"""The Delta table silver.transactions as the source of a backtest."""
 
 from collections.abc import Iterator
 
@@ -12,11 +12,11 @@ from cardwatch_units.timestamps import from_microseconds
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from cardwatch_cli.backtest.wanted import IDENTITY, Wanted
+from cardwatch_cli.backtest.transaction_request import IDENTITY, TransactionRequest
 
 
-def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
-    """The Delta table silver.transactions; partitions of other days are not opened.
+def open_silver(tables_dir: str, request: TransactionRequest) -> pl.LazyFrame:
+    """The requested transactions of silver.transactions; partitions of other days are not opened.
 
     Raises:
         ConfigurationError: there is no such table, or it lacks a column.
@@ -29,25 +29,25 @@ def open_silver(tables_dir: str, wanted: Wanted) -> pl.LazyFrame:
         columns = scan.collect_schema()
     except TableNotFoundError as error:
         raise ConfigurationError(
-            f"there is no Delta table {path}; --tables-dir names the directory with silver/transactions in it"
+            f"there is no Delta table {path}; expected silver/transactions in --tables-dir"
         ) from error
     except (DeltaError, OSError) as error:
         raise ConfigurationError(f"the Delta table {path} cannot be read: {one_line(error)}") from error
-    missing = [name for name in (*IDENTITY, *wanted.fields) if name not in columns]
+    missing = [name for name in (*IDENTITY, *request.fields) if name not in columns]
     if missing:
         raise ConfigurationError(
             f"the Delta table {path} has no column {', '.join(missing)}; an enricher and a lakehouse of this version "
             "write them"
         )
-    if wanted.period != Period():
+    if request.period != Period():
         if "event_date" in columns:
-            scan = scan.filter(*_dates(wanted.read))
-        scan = scan.filter(wanted.read.holds(pl.col("event_time").dt.epoch("us")))
-    return wanted.labelled(scan.select("transaction_id", pl.col("event_time").dt.epoch("us"), *wanted.fields))
+            scan = scan.filter(*_dates(request.read))
+        scan = scan.filter(request.read.holds(pl.col("event_time").dt.epoch("us")))
+    return request.labelled(scan.select("transaction_id", pl.col("event_time").dt.epoch("us"), *request.fields))
 
 
 def _dates(period: Period) -> Iterator[pl.Expr]:
-    """Which partitions can hold transactions of the period; ``event_date`` is the day of ``event_time``, UTC."""
+    """Conditions for partitions with transactions of the period; ``event_date`` is the day of ``event_time``, UTC."""
     if period.start_us > OPEN_START:
         yield pl.col("event_date") >= from_microseconds(period.start_us).date()
     if period.end_us < OPEN_END:

@@ -1,4 +1,4 @@
-"""``cardwatch tables list | describe | history | query``: the lakehouse's Delta tables, read without Spark."""
+"""``cardwatch tables``: the lakehouse's Delta tables, read without Spark."""
 
 import json
 import sys
@@ -16,20 +16,20 @@ from pyarrow import csv
 from cardwatch_cli.output import counted, print_table
 from cardwatch_cli.tables import maintenance_commands
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
-from cardwatch_cli.tables.query import answer, connected
+from cardwatch_cli.tables.query import open_lake, run_query
 from cardwatch_cli.tables.rebuild.command import rebuild_command
 
-_SHOWN_ROWS: Final = 100
+_MAX_SHOWN_ROWS: Final = 100
 _KILOBYTE: Final = 1024
 
 app = typer.Typer(
-    help="The lakehouse's Delta tables, read without Spark; Spark may write meanwhile.",
+    help="The lakehouse's Delta tables, read without Spark. Spark may write to them at the same time.",
     no_args_is_help=True,
 )
 
 
 class Format(StrEnum):
-    """How an answer is written."""
+    """The format of a query's result."""
 
     TABLE = "table"
     CSV = "csv"
@@ -46,7 +46,7 @@ maintenance_commands.register(app)
 
 @app.command("list")
 def list_command(tables_dir: TablesDirOption = TABLES_DIR) -> None:
-    """Show which tables there are, how many rows and files each holds, and when it changed last."""
+    """Show all tables: rows, files, size, version, and when they changed last."""
     catalog = Catalog(tables_dir)
     found = [catalog.summary(name) for name in catalog.names()]
     print_table(
@@ -60,7 +60,7 @@ def list_command(tables_dir: TablesDirOption = TABLES_DIR) -> None:
 
 @app.command("describe")
 def describe_command(name: NameArgument, tables_dir: TablesDirOption = TABLES_DIR) -> None:
-    """Show a table's columns, how it is partitioned, and what it holds."""
+    """Show a table's columns and partition columns, its size and its version."""
     catalog = Catalog(tables_dir)
     table, summary = catalog.open(name), catalog.summary(name)
     partitions = table.metadata().partition_columns
@@ -82,9 +82,9 @@ def describe_command(name: NameArgument, tables_dir: TablesDirOption = TABLES_DI
 def history_command(
     name: NameArgument,
     tables_dir: TablesDirOption = TABLES_DIR,
-    limit: Annotated[int, typer.Option(min=1, help="So many of the last versions.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Show this many, newest first.")] = 20,
 ) -> None:
-    """Show a table's versions, newest first: what `query --version` and `--at` can go back to."""
+    """Show a table's versions, newest first: `query --version` and `--at` can read them."""
     print_table(
         ("version", "at", "operation", "rows", "files added"),
         [
@@ -98,20 +98,20 @@ def history_command(
 def query_command(
     sql: Annotated[str, typer.Argument(help="One SELECT (DuckDB's SQL) over tables by their names.")],
     tables_dir: TablesDirOption = TABLES_DIR,
-    format_: Annotated[Format, typer.Option("--format", help="How the answer is written.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option(help="Write the answer to this file (csv, json, arrow).")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="The format of the result.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option(help="Write the result to this file (csv, json, arrow).")] = None,
     version: Annotated[str | None, typer.Option(help="One table as of a version: gold.alerts=12")] = None,
     at: Annotated[datetime | None, typer.Option(help="All tables as of this time, UTC.")] = None,
 ) -> None:
-    """Answer one SELECT over the tables as they are now, or as they were.
+    """Run one SELECT over the tables as they are now, or as they were.
 
     Example: cardwatch tables query "SELECT rule_id, count(*) FROM gold.alerts WHERE status = 'raised' GROUP BY ALL"
     """
     moment, only = _moment(version, at)
     if output is not None and format_ is Format.TABLE:
-        raise ConfigurationError("--output takes --format csv, json or arrow")
-    with connected(Catalog(tables_dir), moment, only) as lake:
-        found = answer(lake, sql)
+        raise ConfigurationError("--output needs --format csv, json or arrow")
+    with open_lake(Catalog(tables_dir), moment, only) as lake:
+        found = run_query(lake, sql)
     if format_ is Format.TABLE:
         _print(found)
     elif output is not None:
@@ -127,16 +127,16 @@ def _moment(version: str | None, at: datetime | None) -> tuple[Moment, str | Non
         return Moment(at=None if at is None else at.replace(tzinfo=at.tzinfo or UTC)), None
     name, _, number = version.partition("=")
     if at is not None or not number.isdecimal():
-        raise ConfigurationError("--version names a table and one of its versions, gold.alerts=12, and excludes --at")
+        raise ConfigurationError("--version: expected a table and its version such as gold.alerts=12, and no --at")
     return Moment(version=int(number)), name
 
 
 def _print(found: pa.Table) -> None:
-    shown = found.slice(0, _SHOWN_ROWS)
+    shown = found.slice(0, _MAX_SHOWN_ROWS)
     print_table(shown.column_names, [[_cell(value) for value in row.values()] for row in shown.to_pylist()])
-    if found.num_rows > _SHOWN_ROWS:
+    if found.num_rows > _MAX_SHOWN_ROWS:
         typer.echo(
-            f"the first {_SHOWN_ROWS} of {found.num_rows:,} rows; --format csv, json or arrow gives all", err=True
+            f"the first {_MAX_SHOWN_ROWS} of {found.num_rows:,} rows; use --format csv, json or arrow for all", err=True
         )
 
 
@@ -154,7 +154,7 @@ def _write(found: pa.Table, format_: Format, sink: Any) -> None:
 
 
 def _flat(found: pa.Table) -> pa.Table:
-    """Lists and structures as JSON: CSV has none."""
+    """The result with lists and structures as JSON text, because CSV has neither."""
     for at, field in enumerate(found.schema):
         if pa.types.is_nested(field.type):
             texts = [None if value is None else json.dumps(value, default=_json) for value in found[at].to_pylist()]

@@ -1,4 +1,4 @@
-"""``cardwatch tables optimize | vacuum | retain | forget``: keeping the lakehouse's tables, beside the queries."""
+"""``cardwatch tables optimize | vacuum | retain | forget``: maintenance of the tables while they are written."""
 
 import time
 from collections.abc import Sequence
@@ -15,14 +15,17 @@ from cardwatch_units.durations import parse_duration
 from cardwatch_cli.output import counted, print_table
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 
-TablesArgument = Annotated[list[str] | None, typer.Argument(metavar="[TABLE]...", help="gold.alerts; default: all")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+TablesArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[TABLE]...", help="Such as gold.alerts; default: all.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 
-NOT_REACHED: Final = (
-    "Not erased: what Kafka's topics hold until their retention (7 days of transactions and profiles, 30 days of "
+_MIN_TOKEN_CHARACTERS: Final = 16
+_NOT_ERASED: Final = (
+    "Not erased: messages in Kafka's topics until their retention (7 days of transactions and profiles, 30 days of "
     "alerts, late and refused messages), the detector's state (its horizon, 30 h), checkpoints, the notifier's outbox, "
     "and copies made elsewhere (Snowflake, exports, backups). docs/table-maintenance.md says how to deal with each. "
-    "A transaction that comes from now on is kept again."
+    "New transactions of the card are stored again."
 )
 
 
@@ -38,11 +41,11 @@ def optimize_command(
     tables: TablesArgument = None,
     tables_dir: TablesDirOption = TABLES_DIR,
     settled: Annotated[
-        str, typer.Option(help="Put a past day in order of cards when nothing was written to it for so long.")
+        str, typer.Option(help="Sort a past day by card when nothing was written to it for this long.")
     ] = "2h",
     dry_run: DryRunOption = False,
 ) -> None:
-    """Join small files, and put past days in the order that questions want; what a table holds stays the same."""
+    """Merge small files, and sort past days as queries read them. The rows of a table stay the same."""
     catalog, after = Catalog(tables_dir), _duration("--settled", settled)
     rows: list[Sequence[object]] = []
     for name in _chosen(catalog, tables):
@@ -63,11 +66,13 @@ def optimize_command(
 def vacuum_command(
     tables: TablesArgument = None,
     tables_dir: TablesDirOption = TABLES_DIR,
-    keep: Annotated[str, typer.Option(help="How far back versions stay readable (--at, --version).")] = "7d",
+    keep: Annotated[str, typer.Option(help="How long old versions stay readable (--at, --version).")] = "7d",
     dry_run: DryRunOption = False,
-    force: Annotated[bool, typer.Option(help="Also keep less than a day: only if nothing reads or writes.")] = False,
+    force: Annotated[
+        bool, typer.Option(help="Allow --keep of less than a day; safe only if nothing reads or writes.")
+    ] = False,
 ) -> None:
-    """Delete files that left the tables long ago, and those of writes that were never finished."""
+    """Delete files that no kept version of a table needs, and files of writes that were never finished."""
     catalog, kept = Catalog(tables_dir), _duration("--keep", keep)
     for name in _chosen(catalog, tables):
         files = cleaning.vacuum(catalog, name, kept, dry_run=dry_run, force=force)
@@ -77,17 +82,17 @@ def vacuum_command(
 def retain_command(
     tables: TablesArgument = None,
     tables_dir: TablesDirOption = TABLES_DIR,
-    bronze: Annotated[str, typer.Option(help="How old rows of bronze may get: 30d. Default: they stay.")] = "",
-    silver: Annotated[str, typer.Option(help="How old rows of silver may get: 400d.")] = "",
-    gold: Annotated[str, typer.Option(help="How old rows of gold may get: 400d.")] = "",
+    bronze: Annotated[str, typer.Option(help="Retention of bronze, such as 30d. Default: unlimited.")] = "",
+    silver: Annotated[str, typer.Option(help="Retention of silver, such as 400d. Default: unlimited.")] = "",
+    gold: Annotated[str, typer.Option(help="Retention of gold, such as 400d. Default: unlimited.")] = "",
     dry_run: DryRunOption = False,
 ) -> None:
-    """Delete the rows that are older than they may get; their files go with a later vacuum."""
+    """Delete rows that are older than the retention of their layer. A later vacuum deletes their files."""
     ages = {
         layer: _duration(f"--{layer}", age) for layer, age in zip(LAYERS, (bronze, silver, gold), strict=True) if age
     }
     if not ages:
-        raise ConfigurationError("no age is given; --bronze 30d, --silver 400d or --gold 400d would be right")
+        raise ConfigurationError("expected a retention such as --bronze 30d, --silver 400d or --gold 400d")
     catalog, now = Catalog(tables_dir), datetime.now(UTC)
     for name in _chosen(catalog, tables):
         age = retention.age_of(name, ages)
@@ -101,52 +106,50 @@ def retain_command(
 
 
 def forget_command(
-    card_token: Annotated[str, typer.Option(help="The card's token, as silver.transactions has it.")],
+    card_token: Annotated[str, typer.Option(help="The card's token, as in silver.transactions.")],
     tables_dir: TablesDirOption = TABLES_DIR,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     grace: Annotated[
-        str, typer.Option(help="Between deleting rows and their files, for who reads these; 0s if nobody does.")
+        str, typer.Option(help="Time between deleting rows and their files, for running readers; 0s if there are none.")
     ] = "5m",
     dry_run: DryRunOption = False,
 ) -> None:
-    """Erase one card from all tables, their old versions and their logs; stopped half-way, run it again.
+    """Erase one card from all tables, their old versions and their logs. If it was stopped, run it again.
 
-    Rows go first. Their files stay for the time of --grace, so that queries and streams that read them can finish.
+    Rows are deleted first. Their files stay for the time of --grace, so that queries and streams that read them can
+    finish.
     """
-    if not card_token.isalnum() or len(card_token) < _SHORTEST_TOKEN:
+    if not card_token.isalnum() or len(card_token) < _MIN_TOKEN_CHARACTERS:
         raise ConfigurationError(
-            f"{card_token!r} is no card token; 32 hexadecimal digits, as in silver.transactions, would be right"
+            f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {card_token!r}"
         )
     catalog, pause = Catalog(tables_dir), _duration("--grace", grace)
     if not dry_run and not yes:
-        typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? It cannot be undone", abort=True)
+        typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
     done = erasure.Forgotten()
     erasure.delete_rows(catalog, card_token, done, dry_run=dry_run)
-    _say_rows(done, dry_run)
+    _print_deleted_rows(done, dry_run)
     if dry_run:
         return
     if pause:
-        typer.echo(f"the files that held them stay for {grace}, for queries that read them")
+        typer.echo(f"the files of these rows stay for {grace}, for queries that read them")
         time.sleep(pause.total_seconds())
-    # What a micro-batch that ran meanwhile had made of rows it read before.
+    # Again: a micro-batch that ran meanwhile may have written rows that it derived from the deleted ones.
     erasure.delete_rows(catalog, card_token, done)
     erasure.purge(catalog, card_token, done)
     files = sum(done.files.values())
     typer.echo(f"{counted(files, 'old file')} deleted, {counted(done.log_files, 'log file')} cleaned")
-    typer.echo(NOT_REACHED)
+    typer.echo(_NOT_ERASED)
     if done.unfinished or done.left:
         raise ConfigurationError(
-            f"these files still hold the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
-            "write that goes on: the same command again, a day from now, would be right"
+            f"these files still contain the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
+            "write in progress: run the same command again in a day"
         )
 
 
-_SHORTEST_TOKEN: Final = 16
-
-
-def _say_rows(done: erasure.Forgotten, dry_run: bool) -> None:
+def _print_deleted_rows(done: erasure.Forgotten, dry_run: bool) -> None:
     if not done.rows:
-        typer.echo("no table has a row of this card; old versions may")
+        typer.echo("no table has a row of this card; old versions may have")
     for name, rows in done.rows.items():
         typer.echo(f"{name}: {counted(rows, 'row')} {'would be ' if dry_run else ''}deleted")
 
@@ -155,7 +158,7 @@ def _chosen(catalog: Catalog, tables: Sequence[str] | None) -> list[str]:
     names = catalog.names()
     unknown = [name for name in tables or () if name not in names]
     if unknown:
-        raise ConfigurationError(f"there is no table {unknown[0]}; there are {', '.join(names)}")
+        raise ConfigurationError(f"there is no table {unknown[0]}; the tables are {', '.join(names)}")
     return list(tables or names)
 
 

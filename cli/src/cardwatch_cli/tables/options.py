@@ -1,4 +1,4 @@
-"""Options that commands about the tables share."""
+"""Options of several commands that read the tables."""
 
 from typing import Annotated, Final
 
@@ -8,7 +8,7 @@ TablesDirOption = Annotated[
     str,
     typer.Option(
         envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR",
-        help="Directory with bronze, silver and gold in it: a path, s3a://, abfss:// or gs://.",
+        help="Directory that contains bronze, silver and gold: a path, s3a://, abfss:// or gs://.",
     ),
 ]
 TABLES_DIR: Final = ".cardwatch/tables"

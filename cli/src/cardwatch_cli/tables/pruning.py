@@ -1,8 +1,8 @@
-"""Which files of a table a query can need, by what the table's log says about each of them.
+"""The files of a table that a query can need, by the smallest and largest values in the table's log.
 
-DuckDB plans the query over empty tables first: its optimiser says, for each scan, which conditions hold for every row
-that is wanted, constants worked out. Conditions of a plain form are then held against the smallest and largest values
-in the log. What is not of that form leaves files in, never out.
+DuckDB plans the query over empty tables first: for each scan, the plan has the conditions that every row of the result
+meets, with constants evaluated. Conditions of a plain form are then compared with the values in the log. A condition of
+another form keeps files, and never removes any.
 """
 
 import json
@@ -21,22 +21,23 @@ _PLAIN_OR_SEVERAL: Final = re.compile(rf"(?:{_ANONYMOUS}|\({_ANONYMOUS}(?: AND {
 _MARK: Final = re.compile(r"(?:^|\")(\d+):")
 
 Condition = tuple[str, str, str]
-"""Column, comparison, constant as DuckDB writes it."""
+"""Column, comparison, and constant as DuckDB writes it."""
 
 
 def marked(number: int, column: str) -> str:
-    """A column's name in the plan: it says which table it is of."""
+    """The name of a column in plans, with the number of its table."""
     return f"{number}:{column}"
 
 
 def scans(plan: str) -> Iterator[tuple[int | None, list[Condition]]]:
-    """The scans of a plan (EXPLAIN's JSON): the table's number, if it can be told, and what holds for all its rows."""
+    """The scans of a plan (EXPLAIN's JSON): the table's number (None: unknown), and the conditions on its rows."""
     for node in _nodes(json.loads(plan)):
         if "SCAN" not in node["name"]:
             continue
-        told = node["extra_info"]
-        filters = _texts(told.get("Filters"))
-        numbers = {int(mark) for text in (*filters, *_texts(told.get("Projections"))) for mark in _MARK.findall(text)}
+        details = node["extra_info"]
+        filters = _texts(details.get("Filters"))
+        texts = (*filters, *_texts(details.get("Projections")))
+        numbers = {int(mark) for text in texts for mark in _MARK.findall(text)}
         conditions = [
             (column, comparison, literal)
             for text in filters
@@ -52,17 +53,17 @@ def _nodes(nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _nodes(node["children"])
 
 
-def _texts(told: str | list[str] | None) -> list[str]:
-    return [told] if isinstance(told, str) else told or []
+def _texts(detail: str | list[str] | None) -> list[str]:
+    return [detail] if isinstance(detail, str) else detail or []
 
 
-def needed(
+def needed_files(
     connection: duckdb.DuckDBPyConnection, actions: pa.Table, alternatives: Sequence[Sequence[Condition]]
 ) -> list[str]:
-    """The paths of the files that can hold a row for which all conditions of one of the alternatives hold.
+    """The paths of the files that can contain a row that meets all conditions of one of the alternatives.
 
     Args:
-        actions: what the log says of the live files, flat (``DeltaTable.get_add_actions``).
+        actions: the log's entries of the live files, flat (``DeltaTable.get_add_actions``).
         alternatives: one list of conditions for each scan of the table.
     """
     any_of = " OR ".join(f"({_all_of(conditions, set(actions.schema.names))})" for conditions in alternatives)
@@ -87,6 +88,6 @@ def _bounds(column: str, comparison: str, literal: str, known: set[str]) -> Iter
     if low in known and comparison in ("=", "<", "<="):
         yield f'("{low}" IS NULL OR "{low}" {comparison.replace("=", "<=").replace("<<=", "<=")} {literal})'
     if high in known and comparison in ("=", ">", ">="):
-        # Writers cut times to milliseconds in the log.
+        # Writers truncate times to milliseconds in the log.
         largest = f'"{high}" + INTERVAL 1 MILLISECOND' if literal.startswith("TIMESTAMPTZ") else f'"{high}"'
         yield f'("{high}" IS NULL OR {largest} {comparison.replace("=", ">=").replace(">>=", ">=")} {literal})'

@@ -1,7 +1,7 @@
-"""SQL over the Delta tables, by DuckDB."""
+"""SQL queries over the Delta tables, with DuckDB."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,62 +16,69 @@ from cardwatch_lakehouse.catalog import LAYERS, NOW, Catalog, Moment
 from deltalake import DeltaTable
 
 from cardwatch_cli.interruption import interruptible
-from cardwatch_cli.tables.pruning import Condition, marked, needed, scans
+from cardwatch_cli.tables.pruning import Condition, marked, needed_files, scans
 
 _NAME: Final = re.compile(rf'\b({"|".join(LAYERS)})"?\."?(\w+)', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Lake:
-    """The tables as a query sees them.
+    """The tables that queries read.
 
     Attributes:
-        moment: as of when. A version is that of one table.
-        only: the table to which ``moment.version`` belongs; the others are as they are now.
+        moment: the time or version to read. A version is that of one table.
+        only: the table that ``moment.version`` is a version of; the others are read as they are now.
+        make_view: makes the view of a table.
     """
 
     connection: duckdb.DuckDBPyConnection
     catalog: Catalog
-    moment: Moment = NOW
-    only: str | None = None
+    moment: Moment
+    only: str | None
+    make_view: "Callable[[int, str, DeltaTable], TableView]"
 
     def open(self, name: str) -> DeltaTable:
-        """A table as of the moment that is meant."""
+        """A table at the lake's moment."""
         return self.catalog.open(name, self.moment if self.only in (None, name) else NOW)
 
 
 @contextmanager
-def connected(catalog: Catalog, moment: Moment = NOW, only: str | None = None) -> Iterator[Lake]:
-    """A connection in which each table that a query names is a view of its name: ``gold.alerts``.
+def open_lake(
+    catalog: Catalog,
+    moment: Moment = NOW,
+    only: str | None = None,
+    make_view: "Callable[[int, str, DeltaTable], TableView] | None" = None,
+) -> Iterator[Lake]:
+    """A connection in which queries can name the tables: ``gold.alerts``.
 
     Args:
-        moment, only: see ``Lake``.
+        moment, only, make_view: see ``Lake``.
     """
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
         for layer in LAYERS:
             connection.execute(f"CREATE SCHEMA {layer}")
-        yield Lake(connection, catalog, moment, only)
+        yield Lake(connection, catalog, moment, only, make_view or TableView)
     finally:
         connection.close()
 
 
-def answer(lake: Lake, sql: str) -> pa.Table:
-    """The result of one SELECT. Only files that can hold a part of it are opened. A signal ends it at once.
+def run_query(lake: Lake, sql: str) -> pa.Table:
+    """The result of one SELECT. Only files that can contain a part of it are opened. A signal ends it at once.
 
     Raises:
-        ConfigurationError: it is no SELECT, or DuckDB cannot answer it; says why.
+        ConfigurationError: it is not one SELECT, or DuckDB cannot run it.
     """
-    return interruptible(partial(_answer, lake, sql), lake.connection.interrupt)
+    return interruptible(partial(_run_query, lake, sql), lake.connection.interrupt)
 
 
-def _answer(lake: Lake, sql: str) -> pa.Table:
+def _run_query(lake: Lake, sql: str) -> pa.Table:
     connection = lake.connection
     try:
         statements = connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
-            raise ConfigurationError("one SELECT would be right: the tables are only read here")
+            raise ConfigurationError("expected one SELECT; the tables can only be read here")
         views = _planned_views(lake, sql)
         files = _needed_files(connection, sql, views)
         try:
@@ -79,17 +86,17 @@ def _answer(lake: Lake, sql: str) -> pa.Table:
                 view.over_files(connection, files[view.number])
             found: pa.Table = connection.sql(sql).to_arrow_table()
         except duckdb.Error:
-            # Files of an older version may lack a column, which DuckDB by itself takes for a mistake.
+            # Files of an older version may lack a column, which is an error for DuckDB's own reader.
             for view in views:
                 view.over_dataset(connection)
             found = connection.sql(sql).to_arrow_table()
     except duckdb.Error as error:
-        raise ConfigurationError(f"the query cannot be answered: {_sentence(error)}") from error
+        raise ConfigurationError(f"the query failed: {_sentence(error)}") from error
     return found
 
 
-class _View:
-    """A table of the lakehouse in DuckDB: empty at first, over files in the end."""
+class TableView:
+    """A table of the lakehouse as a view in DuckDB: empty for planning, then over the files that are needed."""
 
     def __init__(self, number: int, name: str, table: DeltaTable) -> None:
         self.number: Final = number
@@ -97,43 +104,43 @@ class _View:
         self.actions: Final = pa.table(table.get_add_actions(flatten=True))
         layer, _, base = name.partition(".")
         self._sql_name: Final = f'{layer}."{base}"'
-        self._held: Final = f"{layer}__{base}"
+        self._registered_name: Final = f"{layer}__{base}"
         self._schema: Final = _schema(table)
 
     def empty(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """No rows, and columns that say in a plan which table they are of."""
+        """Make a view without rows, with columns that tell in a query plan which table they are of."""
         names = [marked(self.number, field.name) for field in self._schema]
-        # A dataset: conditions are not pushed down to a table in memory, so that its plan would not tell them.
+        # A dataset: conditions are not pushed down to a table in memory, so they would not be in its plan.
         none: Any = ds.dataset(self._schema.empty_table().rename_columns(names))
-        connection.register(f"{self._held}__empty", none)
+        connection.register(f"{self._registered_name}__empty", none)
         columns = ", ".join(f'"{name}" AS "{field.name}"' for name, field in zip(names, self._schema, strict=True))
-        self._create(connection, f'SELECT {columns} FROM "{self._held}__empty"')  # noqa: S608
+        self._create(connection, f'SELECT {columns} FROM "{self._registered_name}__empty"')  # noqa: S608
 
     def over_files(self, connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
-        """Read by DuckDB itself, which skips parts of files; where it would see other columns, as a dataset."""
+        """Make the view over files, read by DuckDB, which skips parts of files; as a dataset if the columns differ."""
         if not paths:
-            return  # no file can hold an answer: the table stays empty
+            return  # no file can contain a part of the result: the table stays empty
         root = Path(self.table.table_uri.removeprefix("file://"))
         if not root.is_dir() or any("%" in path for path in paths):
-            self.over_dataset(connection)  # on an object store, or names with other signs in them
+            self.over_dataset(connection)  # on an object store, or names with escaped characters
             return
-        as_it_should_be = self._types(connection, f"SELECT * FROM {self._sql_name}")  # noqa: S608
+        expected_types = self._types(connection, f"SELECT * FROM {self._sql_name}")  # noqa: S608
         partitions = self.table.metadata().partition_columns
-        types = ", ".join(f'"{name}": {as_it_should_be[name]}' for name in partitions)
+        types = ", ".join(f'"{name}": {expected_types[name]}' for name in partitions)
         hive = f", hive_partitioning = true, hive_types = {{{types}}}" if partitions else ", hive_partitioning = false"
         listed = ", ".join("'" + str(root / path).replace("'", "''") + "'" for path in paths)
         columns = ", ".join(f'"{field.name}"' for field in self._schema)
         scan = f"SELECT {columns} FROM read_parquet([{listed}]{hive})"  # noqa: S608
-        if self._types(connection, scan) == as_it_should_be:
+        if self._types(connection, scan) == expected_types:
             self._create(connection, scan)
         else:
             self.over_dataset(connection)
 
     def over_dataset(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Read by Arrow, wherever the table is and whatever its files lack; slower."""
+        """Make the view over the whole table, read by Arrow: slower, but for any storage and any columns."""
         dataset: Any = self.table.to_pyarrow_dataset()
-        connection.register(self._held, dataset)
-        self._create(connection, f'SELECT * FROM "{self._held}"')  # noqa: S608
+        connection.register(self._registered_name, dataset)
+        self._create(connection, f'SELECT * FROM "{self._registered_name}"')  # noqa: S608
 
     def _create(self, connection: duckdb.DuckDBPyConnection, select: str) -> None:
         connection.execute(f"CREATE OR REPLACE VIEW {self._sql_name} AS {select}")
@@ -149,28 +156,28 @@ def _schema(table: DeltaTable) -> pa.Schema:
     return pa.schema(schema)
 
 
-def _planned_views(lake: Lake, sql: str) -> list[_View]:
-    # What merely looks like a table, such as an alias with a column, is none of those that there are. DuckDB's own
-    # list of names is of no help: to make it, it looks for columns in tables that it does not have yet.
+def _planned_views(lake: Lake, sql: str) -> list[TableView]:
+    # What only looks like a table, such as an alias with a column, is not among the names. DuckDB's own list of a
+    # query's tables cannot be used: to make it, DuckDB looks for columns in tables that it does not know yet.
     looks_like = {f"{layer}.{name}".lower() for layer, name in _NAME.findall(sql)}
     names = sorted(looks_like.intersection(lake.catalog.names()))
-    views = [_View(number, name, lake.open(name)) for number, name in enumerate(names)]
+    views = [lake.make_view(number, name, lake.open(name)) for number, name in enumerate(names)]
     for view in views:
         view.empty(lake.connection)
     return views
 
 
 def _needed_files(
-    connection: duckdb.DuckDBPyConnection, sql: str, views: Sequence[_View]
+    connection: duckdb.DuckDBPyConnection, sql: str, views: Sequence[TableView]
 ) -> Mapping[int, Sequence[str]]:
     plan = connection.sql(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
     alternatives: dict[int, list[list[Condition]]] = {}
     for number, conditions in scans(plan):
-        if number is None:  # it may be of any table
+        if number is None:  # it may scan any table
             alternatives = {}
             break
         alternatives.setdefault(number, []).append(conditions)
-    return {view.number: needed(connection, view.actions, alternatives.get(view.number, [])) for view in views}
+    return {view.number: needed_files(connection, view.actions, alternatives.get(view.number, [])) for view in views}
 
 
 def _sentence(error: duckdb.Error) -> str:

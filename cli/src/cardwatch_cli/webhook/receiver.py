@@ -1,4 +1,4 @@
-"""A webhook receiver for the demo and the tests: takes signed alerts on a local port and remembers them."""
+"""A webhook receiver for the demo and the tests: an HTTP server that verifies and records signed alerts."""
 
 import threading
 import time
@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 HEALTH_PATH: Final = "/healthz"
 
 _MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-_NOTICE_STOP_SECONDS: Final = 0.05
+_STOP_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,11 @@ class ReceivedRequest:
     """One request with a valid signature.
 
     Attributes:
-        webhook_id: constant over retries of the same message.
-        received_at: when its body had been read, microseconds since 1970-01-01 UTC.
-        body: the JSON, parsed.
-        status: what it was answered.
-        traceparent: the trace that it says to belong to (W3C Trace Context), if any.
+        webhook_id: the same for all retries of a message.
+        received_at: when the body had been read, microseconds since 1970-01-01 UTC.
+        body: the parsed JSON.
+        status: the HTTP status of the response.
+        traceparent: the header of W3C Trace Context, if any.
     """
 
     webhook_id: str
@@ -58,7 +58,12 @@ class WebhookReceiver:
         port: int = 0,
         remember: bool = True,
     ) -> None:
-        """``secret`` is ``whsec_`` and base64; ``port`` 0 takes a free one; without ``remember`` nothing is kept."""
+        """
+        Args:
+            secret: the signing key, ``whsec_`` and base64.
+            port: 0 for a free one.
+            remember: whether ``requests`` keeps the requests.
+        """
         self._verifier: Final = Webhook(secret)
         self._on_alert: Final = on_alert
         self._remember: Final = remember
@@ -67,10 +72,10 @@ class WebhookReceiver:
         self._failures: deque[_Failure] = deque()
         self._bad_signatures = 0
         self.delay_seconds: float = 0.0
-        """How long to wait before each answer."""
+        """The time to wait before each response."""
         self._server: Final = _Server((host, port), _handler(self))
         self._thread: Final = threading.Thread(
-            target=self._server.serve_forever, args=(_NOTICE_STOP_SECONDS,), name="webhook-receiver", daemon=True
+            target=self._server.serve_forever, args=(_STOP_POLL_SECONDS,), name="webhook-receiver", daemon=True
         )
 
     def __enter__(self) -> Self:
@@ -86,23 +91,23 @@ class WebhookReceiver:
 
     @property
     def url(self) -> str:
-        """Where to post to."""
+        """The URL that alerts are posted to."""
         return f"http://{self._server.server_address[0]!s}:{self._server.server_port}/alerts"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
-        """All requests with a valid signature so far, refused ones (``fail_next``) included, in order of arrival."""
+        """All requests with a valid signature so far, failed ones (``fail_next``) included, in order of arrival."""
         with self._lock:
             return list(self._requests)
 
     @property
     def accepted(self) -> list[ReceivedRequest]:
-        """Those that were answered 2xx."""
+        """The requests that were answered with 2xx."""
         return [request for request in self.requests if request.status < 300]
 
     @property
     def bad_signatures(self) -> int:
-        """How many requests were refused with 401."""
+        """The number of requests that were answered with 401."""
         with self._lock:
             return self._bad_signatures
 
@@ -116,8 +121,8 @@ class WebhookReceiver:
         with self._lock:
             self._failures.extend([failure] * n)
 
-    def _take(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
-        """The status to answer, and a Retry-After."""
+    def _receive(self, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
+        """Record a request; returns the status of the response and its Retry-After, if any."""
         received_at = now_microseconds()
         try:
             parsed = self._verifier.verify(body, headers)
@@ -142,11 +147,11 @@ class WebhookReceiver:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # a kept-alive connection would hold up the end
+    block_on_close = False  # a kept-alive connection would delay the end
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A sender that is killed in the middle of a request is no news."""
+        """Ignore errors: senders may be killed in the middle of a request."""
 
 
 def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
@@ -168,7 +173,7 @@ def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
             if len(body) < int(length):  # the sender died in the middle of the request
                 self.close_connection = True
                 return
-            self._answer(*receiver._take(body, {name.lower(): value for name, value in self.headers.items()}))
+            self._answer(*receiver._receive(body, {name.lower(): value for name, value in self.headers.items()}))
 
         def _answer(self, status: int, retry_after: str | None) -> None:
             self.send_response(status)
@@ -179,6 +184,6 @@ def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Requests are recorded, not printed."""
+            """Print nothing: requests are recorded."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""The alerts of rules over silver, as rows of gold.alerts."""
+"""Rebuilds gold.alerts: the alerts of the rules that were in force, evaluated over silver."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ from cardwatch_rules.transitions import RETRACTED
 from deltalake import DeltaTable, write_deltalake
 
 from cardwatch_cli.backtest.silver import open_silver
-from cardwatch_cli.backtest.wanted import Wanted
+from cardwatch_cli.backtest.transaction_request import TransactionRequest
 from cardwatch_cli.tables.rebuild.rules import Era, RulesInForce
 
-# Of the rule and of what it found: ``alert_frame``.
-_FOUND: Final = (
+# Columns of the rule and its hit, see ``alert_frame``.
+_HIT_COLUMNS: Final = (
     "alert_id",
     "status",
     "rule_id",
@@ -38,11 +38,11 @@ _FOUND: Final = (
     "window_start",
     "suppressed_by",
 )
-# Of the transaction; its id is of both.
-_SHOWN: Final = tuple(name for name in SHOWN_FIELDS if name not in _FOUND)
-# The others are what the evaluation of a whole history does not know: which arrival caused the alert, what came with
-# it, when it was told, what analysts have said of it since.
-_OF_THE_RUN: Final = tuple(name for name in GOLD_ALERTS.columns if name not in (*_FOUND, *_SHOWN))
+# Columns of the transaction.
+_TRANSACTION_COLUMNS: Final = tuple(name for name in SHOWN_FIELDS if name not in _HIT_COLUMNS)
+# The other columns cannot be computed from the history: which arrival caused the alert, its evidence, when it was
+# published, and its labels.
+_LIVE_COLUMNS: Final = tuple(name for name in GOLD_ALERTS.columns if name not in (*_HIT_COLUMNS, *_TRANSACTION_COLUMNS))
 _MEASURE: Final = pl.Struct(
     {
         "name": pl.String,
@@ -56,33 +56,47 @@ _MEASURE: Final = pl.Struct(
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """What was made.
+class RebuiltAlerts:
+    """Numbers of a rebuilt table gold.alerts.
 
     Attributes:
-        rows: of the table.
-        retracted: of these, retracted alerts, which are as they were.
-        late: transactions that were left out, because a detector had left them out.
-        without_facts: alerts that the table as it is does not have.
+        rows: rows of the table.
+        retracted: retracted alerts among them, which are copied from the live table.
+        late: transactions that were left out because a detector had left them out.
+        without_live_columns: alerts that the live table does not have.
     """
 
     rows: int
     retracted: int
     late: int
-    without_facts: int
+    without_live_columns: int
 
 
-def rebuild_alerts(tables_dir: str, silver_dir: str, to: str, rules: RulesInForce, scopes: Sequence[str]) -> Made:
-    """Append the rows to the table gold.alerts under `to`, which is there and empty.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertTables:
+    """Directories of the tables.
+
+    Attributes:
+        live: the tables as they are.
+        silver: the silver table to evaluate.
+        rebuilt: the rebuilt tables; gold.alerts exists there and is empty.
+    """
+
+    live: str
+    silver: str
+    rebuilt: str
+
+
+def rebuild_alerts(tables: AlertTables, rules: RulesInForce, scopes: Sequence[str]) -> RebuiltAlerts:
+    """Append the rows to the rebuilt table gold.alerts.
 
     Args:
-        tables_dir: directory of the tables as they are.
-        silver_dir: directory of the silver table.
-        scopes: those that are evaluated.
+        scopes: the scopes to evaluate.
 
     Raises:
-        ConfigurationError: a table is not there or cannot be read.
+        ConfigurationError: a table does not exist or cannot be read.
     """
+    tables_dir, silver_dir, to = tables.live, tables.silver, tables.rebuilt
     late = _late(tables_dir)
     arrived = _arrivals(silver_dir)
     frames = [
@@ -93,19 +107,24 @@ def rebuild_alerts(tables_dir: str, silver_dir: str, to: str, rules: RulesInForc
     ]
     known = _known(tables_dir, to)
     standing = pl.concat(frames) if frames else None
-    rows = [] if standing is None else [_whole(standing, silver_dir, known)]
-    made_ids = pl.Series([], dtype=pl.String) if standing is None else standing["alert_id"]
-    retracted = known.filter((pl.col("status") == RETRACTED) & ~pl.col("alert_id").is_in(made_ids.implode()))
+    rows = [] if standing is None else [_with_all_columns(standing, silver_dir, known)]
+    standing_ids = pl.Series([], dtype=pl.String) if standing is None else standing["alert_id"]
+    retracted = known.filter((pl.col("status") == RETRACTED) & ~pl.col("alert_id").is_in(standing_ids.implode()))
     table = _open(to)
     schema: Any = pa.schema(table.schema().to_arrow())  # type: ignore[arg-type]
     whole = pl.concat([*rows, retracted.select(*GOLD_ALERTS.columns)], how="vertical_relaxed")
     write_deltalake(table, whole.to_arrow().cast(schema), mode="append")
     unknown = 0 if standing is None else standing.filter(~pl.col("alert_id").is_in(known["alert_id"].implode())).height
-    return Made(whole.height, retracted.height, len(frozenset[str]().union(*late.values())), unknown)
+    return RebuiltAlerts(
+        rows=whole.height,
+        retracted=retracted.height,
+        late=len(frozenset[str]().union(*late.values())),
+        without_live_columns=unknown,
+    )
 
 
 def alert_frame(rule: Rule, found: pl.DataFrame) -> pl.DataFrame:
-    """What the backtest found, as columns of gold.alerts but those of the transaction and of the run."""
+    """The alerts of a backtest with the columns of gold.alerts that are of the rule and its hit."""
     measures = [
         pl.struct(
             name=pl.lit(measure.name),
@@ -139,42 +158,42 @@ def _evaluated(
     silver_dir: str, eras: Sequence[Era], rules: RulesInForce, late: frozenset[str], arrived: pl.LazyFrame
 ) -> Iterator[tuple[Era, pl.DataFrame]]:
     different = tuple(dict.fromkeys(era.rule for era in eras))
-    transactions = open_silver(silver_dir, Wanted(different, Period()))
+    transactions = open_silver(silver_dir, TransactionRequest(different, Period()))
     if late:
         transactions = transactions.filter(~pl.col("transaction_id").is_in(pl.Series(sorted(late)).implode()))
     tested = backtest(transactions, different, Period(), rules.lists)
     for era in eras:
         found = tested.alerts[era.rule]
         if Era(era.rule) != era and found.height:
-            # A changed rule looks at the whole window behind it, but only at transactions that come from then on.
-            came = arrived.join(found.lazy().select("transaction_id"), on="transaction_id", how="semi").collect()
-            inside = came.filter((pl.col("at") >= era.start_us) & (pl.col("at") < era.end_us))
+            # A changed rule evaluates transactions that arrive from then on, over windows that begin earlier.
+            arrivals = arrived.join(found.lazy().select("transaction_id"), on="transaction_id", how="semi").collect()
+            inside = arrivals.filter((pl.col("at") >= era.start_us) & (pl.col("at") < era.end_us))
             found = found.filter(pl.col("transaction_id").is_in(inside["transaction_id"].implode()))
         yield era, found
 
 
-def _whole(standing: pl.DataFrame, silver_dir: str, known: pl.DataFrame) -> pl.DataFrame:
+def _with_all_columns(standing: pl.DataFrame, silver_dir: str, known: pl.DataFrame) -> pl.DataFrame:
     of_transaction = (
         pl.scan_delta(_open(silver_dir, SILVER_TRANSACTIONS.name))
-        .select("transaction_id", "event_time", *_SHOWN, pl.col("raw_broker_time").alias("came"))
+        .select("transaction_id", "event_time", *_TRANSACTION_COLUMNS, pl.col("raw_broker_time").alias("arrived"))
         .join(standing.lazy().select("transaction_id").unique(), on="transaction_id", how="semi")
         .collect(engine="streaming")
     )
     return (
         standing.join(of_transaction, on=["transaction_id", "event_time"], how="left")
-        .join(known.select("alert_id", *_OF_THE_RUN), on="alert_id", how="left")
-        .with_columns(pl.coalesce("raw_broker_time", "came").alias("raw_broker_time"))
+        .join(known.select("alert_id", *_LIVE_COLUMNS), on="alert_id", how="left")
+        .with_columns(pl.coalesce("raw_broker_time", "arrived").alias("raw_broker_time"))
         .select(*GOLD_ALERTS.columns)
     )
 
 
 def _known(tables_dir: str, to: str) -> pl.DataFrame:
-    """The table as it is; where there is none, the new one, which is empty."""
-    there = GOLD_ALERTS.name in Catalog(tables_dir).names()
-    found = pl.scan_delta(_open(tables_dir if there else to)).collect()
-    # An older version did not have all columns.
-    lacking = [name for name in GOLD_ALERTS.columns if name not in found.columns]
-    empty = pl.scan_delta(_open(to)).select(lacking).collect() if lacking else pl.DataFrame()
+    """The rows of the live table; if it does not exist, those of the rebuilt one, which is empty."""
+    exists = GOLD_ALERTS.name in Catalog(tables_dir).names()
+    found = pl.scan_delta(_open(tables_dir if exists else to)).collect()
+    # A table of an older version lacks columns.
+    missing = [name for name in GOLD_ALERTS.columns if name not in found.columns]
+    empty = pl.scan_delta(_open(to)).select(missing).collect() if missing else pl.DataFrame()
     return pl.concat([found, empty], how="diagonal").select(*GOLD_ALERTS.columns)
 
 
@@ -188,7 +207,7 @@ def _late(tables_dir: str) -> dict[str, frozenset[str]]:
 
 
 def _arrivals(silver_dir: str) -> pl.LazyFrame:
-    """When each transaction came, ``at``: on the silver topic, or, where that is not known, to the broker at all."""
+    """When each transaction arrived, ``at``: on the silver topic, or, if that is unknown, on the raw topic."""
     at = pl.coalesce("silver_broker_time", "raw_broker_time").dt.epoch("us").alias("at")
     return pl.scan_delta(_open(silver_dir, SILVER_TRANSACTIONS.name)).select("transaction_id", at)
 

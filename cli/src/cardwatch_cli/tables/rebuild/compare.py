@@ -1,4 +1,4 @@
-"""A rebuilt table beside the one that it was rebuilt from, row by row."""
+"""Compares a rebuilt table with the live one, row by row."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,32 +10,34 @@ from cardwatch_lakehouse.tables import ALL_TABLES, GOLD_ALERTS, GOLD_CARD_PROFIL
 
 from cardwatch_cli.interruption import interruptible
 
-# Beside the keys that copies of the tables are matched by.
+# Columns by which rows are matched, if not by the table's key.
 _KEYS: Final = {SILVER_TRANSACTIONS.name: ("transaction_id", "event_time")}
 _NOT_COMPARED: Final = {
-    # Says who wrote a row, and nothing of what it holds.
+    # Which process wrote the row.
     GOLD_CARD_PROFILE.name: frozenset({"changed_by"}),
-    # An alert tells what was known when it was raised. A late transaction that leaves it standing is not told again.
+    # An alert has the values at the time when it was raised; a late transaction may change them later.
     GOLD_ALERTS.name: frozenset({"measures"}),
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a comparison found.
+    """How a rebuilt table differs from the live one.
 
     Attributes:
-        live, made: rows of the table as it is, and of the rebuilt one.
-        missing: rows whose key only the table as it is has.
-        extra: rows whose key only the rebuilt one has.
-        different: rows with the same key that differ.
-        columns: in which they do.
+        name: the table.
+        live: number of rows of the live table.
+        rebuilt: number of rows of the rebuilt one.
+        missing: number of rows whose key only the live table has.
+        extra: number of rows whose key only the rebuilt table has.
+        different: number of rows with the same key that differ.
+        columns: the columns in which they differ.
         example: key of a row that is missing, extra or different; empty if there is none.
     """
 
     name: str
     live: int
-    made: int
+    rebuilt: int
     missing: int
     extra: int
     different: int
@@ -44,11 +46,11 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether both hold the same."""
-        return not (self.missing or self.extra or self.different) and self.live == self.made
+        """Whether both tables have the same rows."""
+        return not (self.missing or self.extra or self.different) and self.live == self.rebuilt
 
 
-def compare_table(live: Catalog, made: Catalog, name: str) -> Comparison:
+def compare_table(live: Catalog, rebuilt: Catalog, name: str) -> Comparison:
     """Compare a table of two catalogs; columns that only one has are not compared.
 
     Raises:
@@ -56,11 +58,11 @@ def compare_table(live: Catalog, made: Catalog, name: str) -> Comparison:
     """
     datasets: dict[str, Any] = {
         "live": live.open(name).to_pyarrow_dataset(),
-        "made": made.open(name).to_pyarrow_dataset(),
+        "rebuilt": rebuilt.open(name).to_pyarrow_dataset(),
     }
     (table,) = (one for one in ALL_TABLES if one.name == name)
     keys = _KEYS.get(name, table.key)
-    both = [column for column in datasets["made"].schema.names if column in datasets["live"].schema.names]
+    both = [column for column in datasets["rebuilt"].schema.names if column in datasets["live"].schema.names]
     compared = [column for column in both if column not in (*keys, *_NOT_COMPARED.get(name, ()))]
     connection = duckdb.connect()
     try:
@@ -75,32 +77,36 @@ def compare_table(live: Catalog, made: Catalog, name: str) -> Comparison:
 def _compared(
     connection: duckdb.DuckDBPyConnection, name: str, keys: tuple[str, ...], compared: list[str]
 ) -> Comparison:
-    # Names are those of columns of tables, not of anybody's input.
-    same_key = " AND ".join(f'l."{key}" IS NOT DISTINCT FROM m."{key}"' for key in keys)
-    differs = {column: f'l."{column}" IS DISTINCT FROM m."{column}"' for column in compared}
+    # The names are the tables' own columns, no input of a user.
+    same_key = " AND ".join(f'l."{key}" IS NOT DISTINCT FROM r."{key}"' for key in keys)
+    differs = {column: f'l."{column}" IS DISTINCT FROM r."{column}"' for column in compared}
     any_differs = " OR ".join(differs.values()) or "false"
-    joined = f"(SELECT *, true AS here FROM live) l FULL JOIN (SELECT *, true AS here FROM made) m ON {same_key}"  # noqa: S608
+    joined = (
+        "(SELECT *, true AS present FROM live) l FULL JOIN (SELECT *, true AS present FROM rebuilt) r "  # noqa: S608
+        f"ON {same_key}"
+    )
     numbers = ", ".join(
-        f"count(*) FILTER (WHERE l.here AND m.here AND ({condition}))" for condition in (any_differs, *differs.values())
+        f"count(*) FILTER (WHERE l.present AND r.present AND ({condition}))"
+        for condition in (any_differs, *differs.values())
     )
     found = connection.execute(
-        "SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM made), "  # noqa: S608
-        "count(*) FILTER (WHERE m.here IS NULL), count(*) FILTER (WHERE l.here IS NULL), "
+        "SELECT (SELECT count(*) FROM live), (SELECT count(*) FROM rebuilt), "  # noqa: S608
+        "count(*) FILTER (WHERE r.present IS NULL), count(*) FILTER (WHERE l.present IS NULL), "
         f"{numbers} FROM {joined}"
     ).fetchone()
     assert found is not None
-    live, made, missing, extra, different = found[:5]
-    shown = ", ".join(f'coalesce(l."{key}", m."{key}")' for key in keys)
+    live, rebuilt, missing, extra, different = found[:5]
+    key = ", ".join(f'coalesce(l."{key}", r."{key}")' for key in keys)
     example = connection.execute(
-        f"SELECT {shown} FROM {joined} WHERE l.here IS NULL OR m.here IS NULL OR ({any_differs}) LIMIT 1"  # noqa: S608
+        f"SELECT {key} FROM {joined} WHERE l.present IS NULL OR r.present IS NULL OR ({any_differs}) LIMIT 1"  # noqa: S608
     ).fetchone()
     return Comparison(
-        name,
-        live,
-        made,
-        missing,
-        extra,
-        different,
-        tuple(column for column, number in zip(compared, found[5:], strict=True) if number),
-        "" if example is None else " ".join(map(str, example)),
+        name=name,
+        live=live,
+        rebuilt=rebuilt,
+        missing=missing,
+        extra=extra,
+        different=different,
+        columns=tuple(column for column, number in zip(compared, found[5:], strict=True) if number),
+        example="" if example is None else " ".join(map(str, example)),
     )

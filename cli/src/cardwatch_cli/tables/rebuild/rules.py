@@ -1,4 +1,4 @@
-"""Which rules were in force when: of a file for ever, of rules.v1 as its history says."""
+"""The rules that were in force at each time: those of a file always, those of rules.v1 by its history."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +19,11 @@ from cardwatch_cli.lists.files import read_list_file
 
 @dataclass(frozen=True, slots=True)
 class Era:
-    """A rule, and the time in which transactions had to arrive to be evaluated by it.
+    """A rule, and the arrival times of the transactions that it evaluated.
 
     Attributes:
-        start_us, end_us: microseconds since epoch, from and before.
+        start_us: the first of these, microseconds since 1970-01-01 UTC.
+        end_us: the end of these, not included.
     """
 
     rule: Rule
@@ -32,10 +33,10 @@ class Era:
 
 @dataclass(frozen=True, slots=True)
 class RulesInForce:
-    """Rules with their eras, and what their lists hold.
+    """Rules with their eras, and the values of their lists.
 
     Attributes:
-        notices: what could not be taken into account, a sentence each.
+        notices: changes that could not be taken into account, a sentence each.
     """
 
     eras: Sequence[Era]
@@ -47,7 +48,7 @@ def from_file(rules: Path, lists: Path | None) -> RulesInForce:
     """The rules of a file, for all transactions; paused ones are not evaluated.
 
     Raises:
-        ConfigurationError: a file is wrong.
+        ConfigurationError: one of the files is wrong.
     """
     eras = [Era(rule) for rule in load_rules(rules) if rule.mode is not Mode.PAUSED]
     known = {} if lists is None else read_list_file(lists, None)
@@ -55,7 +56,7 @@ def from_file(rules: Path, lists: Path | None) -> RulesInForce:
 
 
 def from_topics(settings: ServiceSettings) -> RulesInForce:
-    """All rules that ever were on rules.v1, each for as long as it was in force; lists as they are now.
+    """All rules that were ever on rules.v1, each for the time that it was in force; lists as they are now.
 
     Raises:
         CardwatchError: broker or registry do not answer, or there are no such topics.
@@ -67,7 +68,7 @@ def from_topics(settings: ServiceSettings) -> RulesInForce:
 
 
 def eras_of(book: Rulebook) -> tuple[list[Era], list[str]]:
-    """The eras of a rulebook, and one sentence for each change that cannot be evaluated any more."""
+    """The eras of a rulebook, and one sentence for each change that is no longer valid."""
     eras: list[Era] = []
     notices: list[str] = []
     for rule_id in book.ids():
@@ -87,6 +88,6 @@ def eras_of(book: Rulebook) -> tuple[list[Era], list[str]]:
 
 
 def _periods(changes: Sequence[Change]) -> Iterator[tuple[Change, int]]:
-    """Each change, and when the next one came."""
+    """Each change, with the time of the next one."""
     for number, change in enumerate(changes, start=1):
         yield change, changes[number].changed_at if number < len(changes) else OPEN_END

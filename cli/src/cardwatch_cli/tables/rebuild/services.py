@@ -1,4 +1,4 @@
-"""Steps of a rebuild that a service does: run as a process, which tells in lines of JSON how far it is."""
+"""Steps of a rebuild that a service does, as a process that reports its progress in lines of JSON."""
 
 import json
 import sys
@@ -13,45 +13,46 @@ from cardwatch_contracts.errors import CardwatchError
 if TYPE_CHECKING:
     from cardwatch_platform.processes import GuardedProcess
 
-_ERROR: Final = "error: "
+_ERROR_PREFIX: Final = "error: "
+_MAX_QUOTED_CHARACTERS: Final = 500
 _POLL_SECONDS: Final = 0.2
 _STOP_SECONDS: Final = 20.0
 
 
 def run_service(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Run a console script of this installation until it ends; gives what it tells, line by line.
+    """Run a console script of this installation until it ends, and yield the JSON objects that it prints.
 
-    It ends when this process ends, whatever ends that.
+    The process ends when this one ends, for whatever reason.
 
     Raises:
-        CardwatchError: it is not installed, or it failed; quotes what it says.
+        CardwatchError: the script is not installed, or it failed; the message quotes its error.
     """
     command = Path(sys.executable).with_name(name)
     if not command.exists():
-        raise CardwatchError(f"{name} is not installed here; an environment with all services would be right")
-    # Where the services are, so is the platform; the image of the command line has neither.
+        raise CardwatchError(f"{name} is not installed here, expected an environment with all services")
+    # Installed together with the services; the image of the command line has neither.
     from cardwatch_platform.processes import GuardedProcess
 
-    # Metrics of a minute's work are nobody's; and the service itself may run here and have the port.
+    # No metrics: nothing scrapes a process of a minute, and the service itself may be running here on the port.
     env = {**environment, "CARDWATCH_METRICS_PORT": "0", "PYTHONUNBUFFERED": "1"}
     with tempfile.TemporaryDirectory(prefix="cardwatch-rebuild-") as directory:
         log_path = Path(directory, "log")
         process = GuardedProcess(name, [str(command), *arguments], env, log_path).start()
         try:
             with log_path.open(errors="replace") as log:
-                said: list[str] = []
+                others: list[str] = []
                 for line in _lines(log, process):
-                    told = _told(line)
-                    if told is None:
-                        said.append(line)
+                    report = _parse_report(line)
+                    if report is None:
+                        others.append(line)
                     else:
-                        yield told
+                        yield report
         finally:
             if process.poll() is None:
                 process.terminate(_STOP_SECONDS)
         code = process.wait()
         if code:
-            raise CardwatchError(f"{name} {arguments[0]} failed: {_reason(said, code)}")
+            raise CardwatchError(f"{name} {arguments[0]} failed: {_reason(others, code)}")
 
 
 def _lines(log: Any, process: "GuardedProcess") -> Iterator[str]:
@@ -71,17 +72,17 @@ def _lines(log: Any, process: "GuardedProcess") -> Iterator[str]:
         time.sleep(_POLL_SECONDS)
 
 
-def _told(line: str) -> dict[str, Any] | None:
+def _parse_report(line: str) -> dict[str, Any] | None:
     try:
-        told = json.loads(line)
+        report = json.loads(line)
     except ValueError:
         return None
-    # Services may log in JSON too: what they log has an event.
-    return told if isinstance(told, dict) and "event" not in told else None
+    # Services may log in JSON too; their log entries have an `event`.
+    return report if isinstance(report, dict) and "event" not in report else None
 
 
 def _reason(lines: Sequence[str], code: int) -> str:
-    """The sentence of an error, else the last line."""
-    errors = [line.removeprefix(_ERROR).strip() for line in lines if line.startswith(_ERROR)]
+    """The last error that was printed, or else the last line."""
+    errors = [line.removeprefix(_ERROR_PREFIX).strip() for line in lines if line.startswith(_ERROR_PREFIX)]
     last = [line.strip() for line in lines if line.strip()]
-    return (errors or last or [f"exit code {code}"])[-1][:500]
+    return (errors or last or [f"exit code {code}"])[-1][:_MAX_QUOTED_CHARACTERS]

@@ -1,7 +1,7 @@
-"""What is asked of a source of transactions, be it the silver table or a file.
+"""The transactions that a backtest needs from its source, the silver table or a file.
 
-A source gives one lazy frame: a row a ``transaction_id``; ``event_time`` in integer microseconds; the fields that the
-rules use and their scopes' keys; ``is_fraud`` where there are labels.
+A source returns one lazy frame with one row per ``transaction_id``: ``event_time`` in integer microseconds, the fields
+that the rules use and their scopes' keys, and ``is_fraud`` if there are labels.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from cardwatch_rules.backtest.period import Period
 from cardwatch_rules.backtest.run import fields_read, history_us
 from cardwatch_rules.model import Rule
 
-# Without which nothing can be tested.
+# The columns that every source must have.
 IDENTITY: Final = ("transaction_id", "event_time")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked of a source.
+class TransactionRequest:
+    """The rules and the period to read transactions for.
 
     Attributes:
-        rules: whose fields and keys are read.
-        period: read from the rules' history before it on.
-        fraud: ids of the transactions labelled as fraud; None where a source's own labels count, if it has any.
+        rules: the rules whose fields and keys are read.
+        period: the period of the alerts; transactions are read from earlier on, as the rules need history.
+        fraud: ids of the transactions labelled as fraud; None to use the source's own labels, if it has any.
     """
 
     rules: Sequence[Rule]
@@ -43,12 +43,12 @@ class Wanted:
         return self.period.with_history(history_us(self.rules))
 
     def labelled(self, transactions: pl.LazyFrame) -> pl.LazyFrame:
-        """With ``is_fraud`` by ``fraud``, where that is given."""
+        """The transactions, with ``is_fraud`` by ``fraud`` if that is given."""
         if self.fraud is None:
             return transactions
         return transactions.with_columns(pl.col("transaction_id").is_in(self.fraud.implode()).alias(IS_FRAUD))
 
 
 def first_line(error: Exception) -> str:
-    """What an error of a library says, as far as a sentence can take it."""
+    """The first line of a library's error message."""
     return str(error).strip().split("\n", 1)[0]
