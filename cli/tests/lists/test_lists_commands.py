@@ -86,7 +86,7 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
     assert "list home: expected text in quotes, got a value of YAML type bool" in wrong("home: [NO]")
     assert "list bins: expected text in quotes, got a value of YAML type int" in wrong("bins: [411111]")
     assert "is not valid YAML" in wrong("a: [")
-    assert "has no list b; it has a" in wrong("a: ['1']", "b")
+    assert "has no list b; its lists are a" in wrong("a: ['1']", "b")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_list_file(tmp_path / "none.yaml", None)
 
