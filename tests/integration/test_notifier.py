@@ -15,8 +15,9 @@ from cardwatch_cli.webhook.receiver import WebhookReceiver
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Record
-from cardwatch_service.metrics import CONSUMER_POSITION
-from support.kafka import KafkaTopics
+from cardwatch_service.metrics import CONSUMER_LAG, CONSUMER_POSITION
+from confluent_kafka import Producer
+from support.kafka import TIMEOUT_SECONDS, KafkaTopics
 from support.platforms import Platform
 from support.postgres_server import PostgresServer, server_or_skip
 from support.processes import ServiceProcess, installed_command, service_environment
@@ -180,6 +181,53 @@ def test_the_working_day_of_a_notifier(notifier: Notifier, receiver: WebhookRece
     notifier.send(alert("last"))
     notifier.wait_for(lambda: identity("last") in receiver.unique_ids(), "delivery")
     assert len(receiver.requests) == requests + 1
+
+
+def send_in_transaction(platform: Platform, topics: KafkaTopics, *alerts: Record, commit: bool) -> None:
+    producer = Producer({"bootstrap.servers": platform.bootstrap_servers, "transactional.id": f"test-{uuid.uuid4()}"})
+    producer.init_transactions(TIMEOUT_SECONDS)
+    producer.begin_transaction()
+    for one in alerts:
+        producer.produce(ALERTS.name(topics.prefix), topics.encode(ALERTS, one), b"one partition")
+    producer.flush(TIMEOUT_SECONDS)
+    if commit:
+        producer.commit_transaction(TIMEOUT_SECONDS)
+    else:
+        producer.abort_transaction(TIMEOUT_SECONDS)
+
+
+def test_offsets_of_transactions_that_hold_no_message_are_passed_over(
+    platform: Platform, topics: KafkaTopics, notifier: Notifier, receiver: WebhookReceiver
+) -> None:
+    """Aborted alerts are told to nobody, and neither they nor the markers are taken for alerts that were lost."""
+    expected: set[str] = set()
+
+    def send_committed(name: str) -> None:
+        send_in_transaction(platform, topics, alert(name), alert(f"{name}-other"), commit=True)
+        expected.update((identity(name), identity(f"{name}-other")))
+
+    def send_aborted(number: int) -> None:
+        aborted = [alert(f"aborted-{number}-{place}") for place in range(100)]
+        send_in_transaction(platform, topics, *aborted, commit=False)
+
+    notifier.start()
+    notifier.wait_for(notifier.is_ready, "readiness")
+    for number in range(3):
+        send_committed(f"a{number}")
+        send_aborted(number)
+        notifier.wait_for(lambda: receiver.unique_ids() >= expected, "deliveries")
+    notifier.wait_for(lambda: notifier.metric(CONSUMER_LAG) == 0, "end of the topic")
+    assert notifier.metric("cardwatch_errors_total", kind="outbox_behind") == 0
+    for end in (notifier.stop, notifier.kill):  # the outbox's offset is that of a marker
+        end()
+        notifier.start()
+        send_committed(f"after-{end.__name__}")
+        notifier.wait_for(lambda: receiver.unique_ids() >= expected, "deliveries")
+        assert notifier.metric("cardwatch_errors_total", kind="outbox_behind") == 0
+    notifier.stop()
+    assert receiver.unique_ids() == expected
+    assert len(receiver.accepted) == len(expected)
+    assert "reading again what the outbox has lost" not in notifier.log()
 
 
 @pytest.fixture

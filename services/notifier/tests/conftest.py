@@ -17,7 +17,7 @@ from cardwatch_notifier.intake.decoding import alert_from_record
 from cardwatch_notifier.outbox.postgres import schema as postgres_schema
 from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
-from cardwatch_notifier.outbox.protocol import Arrival, Attempt, Message, Outbox, Partition
+from cardwatch_notifier.outbox.protocol import Arrival, Attempt, Message, Outbox, SourcePartition
 from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
 from support.postgres_server import PostgresServer, server_or_skip
 from support.records import alert_record, enriched_record
@@ -91,7 +91,7 @@ def alert_id(name: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
-PARTITION = Partition("alerts.v1", "topic-id", 0)
+PARTITION = SourcePartition("alerts.v1", "topic-id", 0)
 
 
 def arrival(offset: int, name: str, status: str = "raised", mode: str = "live") -> Arrival:

@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx
 import pytest
+from cardwatch_kafka.group_consumer import ConsumedMessage
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Rejected, TryAgain
 from cardwatch_notifier.delivery.standard_output import StandardOutput
 from cardwatch_notifier.delivery.traced_receiver import TracedReceiver
 from cardwatch_notifier.delivery.webhook_sender import WebhookSender
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.intake import Intake, OutboxWriter
-from cardwatch_notifier.intake.kafka_source import RawMessage
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
@@ -106,21 +107,21 @@ class FakeSource:
 
 
 def test_what_an_alert_came_with_is_kept_with_its_message(tmp_path: Path, kit: Any) -> None:
-    def take(*messages: RawMessage) -> dict[str, str | None]:
+    def take(*messages: ConsumedMessage) -> dict[str, str | None]:
         box: Any = SqliteOutbox(tmp_path / "outbox.db")
         box.attach("webhook", "there", 0)
         metrics = NotifierMetrics(Metrics(), "webhook")
         letters: Any = None
         source: Any = FakeSource()
-        decoder = AlertDecoder(lambda value: kit.record((value or b"").decode()))
-        writer = OutboxWriter(box, ["webhook"], wake=lambda: None, clock=lambda: 5)
+        decoder = AlertDecoder(lambda value: kit.record((value or b"").decode()), lambda: 5)
+        writer = OutboxWriter(box, ["webhook"], topic_id="topic-id", wake=lambda: None, clock=lambda: 5)
         Intake(source, decoder, letters, writer, metrics, Shutdown()).take(messages)
         found = {delivery.message.alert_id: delivery.message.trace_context for delivery in box.lease("webhook", 5, 9)}
         box.close()
         return found
 
-    def raw(offset: int, name: str, *headers: tuple[str, bytes | None]) -> RawMessage:
-        return RawMessage(kit.PARTITION, offset, b"k", name.encode(), headers, None)
+    def raw(offset: int, name: str, *headers: tuple[str, bytes | None]) -> ConsumedMessage:
+        return ConsumedMessage(ReceivedMessage("alerts.v1", 0, offset, b"k", name.encode(), headers), 0)
 
     traced = ("traceparent", PARENT.encode())
     found = take(raw(0, "a", ("x", b"y"), traced), raw(1, "b"), raw(2, "c", ("traceparent", b"nonsense")))

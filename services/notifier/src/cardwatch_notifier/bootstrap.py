@@ -70,7 +70,7 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
             parts = connect(service, outbox, member, metrics, shutdown)
             health.source = parts.source
             stack.callback(parts.source.close)
-            writer = OutboxWriter(outbox, names, wake=couriers.wake, clock=now_microseconds)
+            writer = OutboxWriter(outbox, names, topic_id=parts.topic_id, wake=couriers.wake, clock=now_microseconds)
             Intake(parts.source, parts.decoder, parts.dead_letters, writer, metrics, shutdown).run()
         log.info("notifier stops")
     failure = None if health.couriers is None else health.couriers.failure

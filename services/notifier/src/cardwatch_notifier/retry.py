@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Final, Literal, TypeVar
 
 from cardwatch_contracts.errors import RegistryUnavailableError
+from cardwatch_kafka.dead_letters import DeadLetterError
+from cardwatch_kafka.errors import KafkaClientError
 from cardwatch_service import retry
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.retry import Stop
-from confluent_kafka import KafkaException
 
-from cardwatch_notifier.intake.dead_letters import DeadLetterError
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 Dependency = Literal["dead_letter", "kafka", "outbox", "registry"]
 
-_PASSING_ERRORS: Final = (RegistryUnavailableError, DeadLetterError, OutboxUnavailableError, KafkaException)
+_PASSING_ERRORS: Final = (RegistryUnavailableError, DeadLetterError, OutboxUnavailableError, KafkaClientError)
 
 
 def retry_until_stopped(dependency: Dependency, call: Callable[[], T], *, stop: Stop, metrics: NotifierMetrics) -> T:

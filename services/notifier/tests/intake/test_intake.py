@@ -10,15 +10,17 @@ from cardwatch_card_numbers.testing import TEXT_CASES, UNDECODABLE_CASES, Maskin
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_kafka.dead_letters import DeadLetter, DeadLetterError
+from cardwatch_kafka.group_consumer import ConsumedMessage
+from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
 from cardwatch_notifier.delivery.courier import Courier
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
-from cardwatch_notifier.intake.dead_letters import DeadLetterError, Refused, dead_letter
+from cardwatch_notifier.intake.dead_letters import refuse
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.intake import Intake, OutboxWriter
-from cardwatch_notifier.intake.kafka_source import RawMessage
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.outbox.protocol import Outbox, OutboxBehindError, OutboxUnavailableError, Partition
+from cardwatch_notifier.outbox.protocol import Outbox, OutboxBehindError, OutboxUnavailableError, SourcePartition
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 from fastavro.validation import validate
@@ -55,7 +57,7 @@ class Steps:
 class World:
     """What outlives the process: the broker with its log and committed offsets, dead letters, the receiver's memory."""
 
-    def __init__(self, log: Sequence[bytes], receiver: Any, partition: Partition) -> None:
+    def __init__(self, log: Sequence[bytes], receiver: Any, partition: SourcePartition) -> None:
         self.log = log
         self.committed = 0
         self.letters: list[int] = []
@@ -68,21 +70,23 @@ class FakeSource:
 
     assigned = True
 
-    def __init__(self, world: World, positions: Mapping[Partition, int]) -> None:
+    def __init__(self, world: World, positions: Mapping[SourcePartition, int]) -> None:
         self._world = world
         self._next = positions.get(world.partition, world.committed)
 
-    def poll(self, timeout_seconds: float) -> list[RawMessage]:
+    def poll(self, timeout_seconds: float) -> list[ConsumedMessage]:
         batch = self._world.log[self._next : self._next + 3]
+        place = self._world.partition
         messages = [
-            RawMessage(self._world.partition, offset, b"key", value, [], None)
+            ConsumedMessage(ReceivedMessage(place.topic, place.number, offset, b"key", value), 0)
             for offset, value in enumerate(batch, start=self._next)
         ]
         self._next += len(batch)
         return messages
 
-    def commit(self, positions: Mapping[Partition, int]) -> None:
-        self._world.committed = positions[self._world.partition]
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        place = self._world.partition
+        self._world.committed = positions[TopicPartition(place.topic, place.number)]
 
     def rewind(self) -> None:
         self._next = 0
@@ -96,15 +100,15 @@ class FakeDeadLetters:
         self._world = world
         self._failures = failures
 
-    def write(self, refused: Sequence[Refused]) -> None:
+    def write(self, letters: Sequence[DeadLetter]) -> None:
         if self._failures > 0:
             self._failures -= 1
             raise DeadLetterError("the broker is away")
-        self._world.letters.extend(one.message.offset for one in refused)
+        self._world.letters.extend(letter.source.offset for letter in letters)
 
 
 def outbox_writer(outbox: Outbox, clock: Any) -> OutboxWriter:
-    return OutboxWriter(outbox, ["webhook"], wake=lambda: None, clock=clock)
+    return OutboxWriter(outbox, ["webhook"], topic_id="topic-id", wake=lambda: None, clock=clock)
 
 
 def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metrics:
@@ -125,7 +129,7 @@ def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metric
             steps.around(thing, method)
         policy = DeliveryPolicy(RetrySchedule(1, 60), RetrySchedule(60, 3600), 5, 2, jitter=lambda: 0.5)
         courier = Courier(outbox, receiver, policy, kit.Inline(), metrics, clock)
-        decoder = AlertDecoder(functools.partial(decode, kit))
+        decoder = AlertDecoder(functools.partial(decode, kit), clock)
         intake = Intake(source, decoder, letters, outbox_writer(outbox, clock), metrics, Shutdown())
         idle = False
         while not idle:
@@ -225,10 +229,18 @@ def test_a_delivery_is_repeated_only_if_the_process_died_before_it_was_kept(plac
         assert len(world.receiver.ids) == (2 if repeated == 0 else 1)
 
 
-def intake(outbox: Outbox, world: World, clock: Any, decoder: Any, letters: Any, shutdown: Shutdown) -> Intake:
-    source = FakeSource(world, {})
+def intake(
+    outbox: Outbox,
+    world: World,
+    clock: Any,
+    decoder: Any,
+    letters: Any,
+    shutdown: Shutdown,
+    source: FakeSource | None = None,
+) -> Intake:
+    source = source or FakeSource(world, {})
     metrics = NotifierMetrics(Metrics(), "webhook")
-    return Intake(source, AlertDecoder(decoder), letters, outbox_writer(outbox, clock), metrics, shutdown)
+    return Intake(source, AlertDecoder(decoder, clock), letters, outbox_writer(outbox, clock), metrics, shutdown)
 
 
 class Hurry(Shutdown):
@@ -309,8 +321,7 @@ def test_a_stop_while_the_outbox_is_away_passes_nothing(outbox: Outbox, world: W
 def test_what_an_outbox_has_lost_is_read_again(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
     away: Any = AwayOutbox(outbox, 1, OutboxBehindError("the outbox is at offset 0 and was at 3 before"))
     source = FakeSource(world, {})
-    rewound = intake(away, world, clock, functools.partial(decode, kit), FakeDeadLetters(world), Hurry(100))
-    rewound._source = source
+    rewound = intake(away, world, clock, functools.partial(decode, kit), FakeDeadLetters(world), Hurry(100), source)
     source.poll(0)
     rewound.take(source.poll(0))
     assert (outbox.positions(), world.committed) == ({}, 0)
@@ -344,10 +355,11 @@ def test_a_defect_of_ours_becomes_a_dead_letter_not_a_crash_loop(
     assert outbox.positions() == {kit.PARTITION: 1}
 
 
-def test_a_dead_letter_fits_its_schema_and_holds_no_card_number(kit: Any) -> None:
-    raw = RawMessage(kit.PARTITION, 7, b"4111 1111 1111 1111", b"\x00junk 4111111111111111\xff", [("h", b"x")], 5)
-    refused = Refused(raw, RefusedError(Reason.UNDECODABLE_AVRO, "not a record: b'4111111111111111'"))
-    letter = dead_letter(refused, now=9)
+def test_a_dead_letter_fits_its_schema_and_holds_no_card_number() -> None:
+    value = b"\x00junk 4111111111111111\xff"
+    message = ReceivedMessage("alerts.v1", 0, 7, b"4111 1111 1111 1111", value, (("h", b"x"),), 5)
+    error = RefusedError(Reason.UNDECODABLE_AVRO, "not a record: b'4111111111111111'")
+    letter = refuse(message, error, refused_at=9).record
     assert validate(letter, parsed_schema("dead_letter"))
     assert letter["redacted"] is True
     assert letter["value"] == b"\x00junk ****************\xff"
@@ -356,13 +368,13 @@ def test_a_dead_letter_fits_its_schema_and_holds_no_card_number(kit: Any) -> Non
 
 
 @pytest.mark.parametrize("case", [*TEXT_CASES, *UNDECODABLE_CASES], ids=repr)
-def test_a_dead_letter_is_masked_as_everywhere(kit: Any, case: MaskingCase) -> None:
+def test_a_dead_letter_is_masked_as_everywhere(case: MaskingCase) -> None:
     known = case.structure is Structure.TEXT
     key = case.original if known else None
-    headers = [(case.original.decode(), case.original), ("none", None)] if known else []
-    raw = RawMessage(kit.PARTITION, 7, key, case.original, headers, None)
+    headers = ((case.original.decode(), case.original), ("none", None)) if known else ()
+    message = ReceivedMessage("alerts.v1", 0, 7, key, case.original, headers)
     reason = Reason.INVALID_STATUS if known else Reason.UNDECODABLE_AVRO
-    letter = dead_letter(Refused(raw, RefusedError(reason, "no")), now=9)
+    letter = refuse(message, RefusedError(reason, "no"), refused_at=9).record
     assert (letter["value"], letter["redacted"]) == (case.masked, case.changes)
     if known:
         assert letter["key"] == case.masked
@@ -372,7 +384,7 @@ def test_a_dead_letter_is_masked_as_everywhere(kit: Any, case: MaskingCase) -> N
         ]
 
 
-def test_a_dead_letter_keeps_bytes_as_they_came(kit: Any) -> None:
-    raw = RawMessage(kit.PARTITION, 7, None, bytes(range(256)), [], None)
-    letter = dead_letter(Refused(raw, RefusedError(Reason.UNDECODABLE_AVRO, "no")), now=9)
+def test_a_dead_letter_keeps_bytes_as_they_came() -> None:
+    message = ReceivedMessage("alerts.v1", 0, 7, None, bytes(range(256)))
+    letter = refuse(message, RefusedError(Reason.UNDECODABLE_AVRO, "no"), refused_at=9).record
     assert (letter["value"], letter["key"], letter["redacted"]) == (bytes(range(256)), None, False)

@@ -11,7 +11,7 @@ from cardwatch_notifier.outbox.protocol import (
     DeliveryState,
     Outbox,
     OutboxBehindError,
-    Partition,
+    SourcePartition,
 )
 from cardwatch_notifier.transitions import Verdict
 
@@ -67,7 +67,7 @@ def test_an_offset_is_accepted_once(outbox: Outbox, kit: Any) -> None:
 
 def test_a_topic_made_anew_starts_from_its_own_offset(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(500, "a")], ["webhook"], now=5)
-    anew = Partition("alerts.v1", "another-id", 0)
+    anew = SourcePartition("alerts.v1", "another-id", 0)
     assert outbox.accept([Arrival(anew, 0, kit.alert("b"))], ["webhook"], now=6) == [Verdict.RAISED]
     assert outbox.positions() == {kit.PARTITION: 501, anew: 1}
 
@@ -198,6 +198,20 @@ def test_an_outbox_that_went_back_takes_nothing_but_what_it_misses(outbox: Outbo
     linked = dataclasses.replace(later, follows=4)
     assert outbox.accept([missed, linked], ["webhook"], now=7) == [Verdict.RAISED, Verdict.RAISED]
     assert outbox.positions() == {kit.PARTITION: 8}
+
+
+def test_offsets_without_a_message_are_not_taken_for_a_loss(outbox: Outbox, kit: Any) -> None:
+    """The marker at the end of a transaction, and the messages of an aborted one, have offsets and never arrive."""
+    committed = [kit.arrival(0, "a"), dataclasses.replace(kit.arrival(1, "b"), follows=1)]  # 2 is their marker
+    outbox.accept(committed, ["webhook"], now=5)
+    after_marker = dataclasses.replace(kit.arrival(3, "c"), follows=2)
+    after_aborted = dataclasses.replace(kit.arrival(105, "d"), follows=4)  # 4 to 104
+    assert outbox.accept([after_marker, after_aborted], ["webhook"], now=6) == [Verdict.RAISED, Verdict.RAISED]
+    # Started again, it reads on from the stored position, where a marker is.
+    assert outbox.positions() == {kit.PARTITION: 106}
+    after_start = dataclasses.replace(kit.arrival(107, "e"), follows=106)
+    assert outbox.accept([after_start], ["webhook"], now=7) == [Verdict.RAISED]
+    assert outbox.positions() == {kit.PARTITION: 108}
 
 
 def test_messages_of_one_batch_keep_the_order_of_their_events(outbox: Outbox, kit: Any) -> None:

@@ -4,30 +4,41 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.topics import ALERTS, DEAD_LETTERS
 from cardwatch_contracts.wire import Decoder, Encoder
+from cardwatch_kafka.configuration import KafkaConfig, producer_config
+from cardwatch_kafka.dead_letters import DeadLetterWriter
+from cardwatch_kafka.errors import MissingTopicError
+from cardwatch_kafka.group_consumer import GroupConsumer
+from cardwatch_kafka.producer import KafkaProducer
+from cardwatch_kafka.topics import topic_id
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import now_microseconds
-from confluent_kafka import Producer
 
-from cardwatch_notifier.intake.dead_letters import KafkaDeadLetters
 from cardwatch_notifier.intake.decoding import AlertDecoder
-from cardwatch_notifier.intake.kafka_source import KafkaSource, topic_identity
+from cardwatch_notifier.intake.kafka_source import outbox_positions, source_config
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_notifier.retry import retry_until_stopped
 
-_DEAD_LETTER_TIMEOUT_SECONDS: Final = 30.0
+_DEAD_LETTER_SECONDS: Final = 30.0
+_LOG_CRITICAL: Final = 2  # failures are reported with the dead letters
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeParts:
-    """What the intake reads alerts with, and where it keeps messages that are not alerts."""
+    """What the intake reads alerts with, and where it keeps messages that are not alerts.
 
-    source: KafkaSource
+    Attributes:
+        topic_id: the broker's identity of the alerts topic.
+    """
+
+    source: GroupConsumer
+    topic_id: str
     decoder: AlertDecoder
-    dead_letters: KafkaDeadLetters
+    dead_letters: DeadLetterWriter
 
 
 def connect(
@@ -43,18 +54,29 @@ def connect(
         CardwatchError: there is no such topic or schema.
     """
     retry = partial(retry_until_stopped, stop=shutdown, metrics=metrics)
-    kafka, registry, prefix = service.kafka_config(), service.registry(), service.topic_prefix
+    connection, registry, prefix = service.kafka_config(), service.registry(), service.topic_prefix
     topic = ALERTS.name(prefix)
     schema_id = retry("registry", lambda: registry.id_of(DEAD_LETTERS.subject(prefix), "dead_letter"))
-    topic_id = retry("kafka", lambda: topic_identity(kafka, topic))
-    producer = Producer({**kafka, "acks": "all", "enable.idempotence": True, "log_level": 2})
-    dead_letters = KafkaDeadLetters(
-        producer,
-        DEAD_LETTERS.name(prefix),
-        Encoder("dead_letter", schema_id),
-        now_microseconds,
-        _DEAD_LETTER_TIMEOUT_SECONDS,
+    identity = retry("kafka", lambda: _topic_id(connection, topic))
+    producer = KafkaProducer(producer_config(connection, {"log_level": _LOG_CRITICAL}))
+    encoder = Encoder("dead_letter", schema_id)
+    source = GroupConsumer(
+        source_config(connection, service.consumer_group("notifier"), member),
+        topic,
+        outbox_positions(outbox, identity, metrics.shared),
+        metrics.shared,
     )
-    group = service.consumer_group("notifier")
-    source = KafkaSource(kafka, topic, topic_id, group, member, outbox.positions, metrics.shared)
-    return IntakeParts(source, AlertDecoder(Decoder("alert", registry)), dead_letters)
+    return IntakeParts(
+        source=source,
+        topic_id=identity,
+        decoder=AlertDecoder(Decoder("alert", registry), now_microseconds),
+        dead_letters=DeadLetterWriter(producer, DEAD_LETTERS.name(prefix), encoder, _DEAD_LETTER_SECONDS),
+    )
+
+
+def _topic_id(connection: KafkaConfig, topic: str) -> str:
+    try:
+        return topic_id(connection, topic)
+    except MissingTopicError as error:
+        # Unlike a broker that does not answer, this does not pass by itself.
+        raise CardwatchError(str(error)) from error

@@ -11,13 +11,14 @@ from uuid import UUID
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.trace_context import extract_context
 from cardwatch_units.timestamps import from_microseconds
 
 from cardwatch_notifier.alerts import Alert, Mode, Status
-from cardwatch_notifier.intake.dead_letters import Refused
-from cardwatch_notifier.intake.kafka_source import RawMessage
+from cardwatch_notifier.intake.dead_letters import refuse
 
 log = get_logger(__name__)
 
@@ -27,28 +28,33 @@ _TIMES: Final = ("event_time", "window_start", "raw_broker_time", "detected_at")
 
 
 class AlertDecoder:
-    """Decodes messages one by one; a message that is not an alert becomes a refusal, never an exception."""
+    """Decodes messages one by one; a message that is not an alert becomes a dead letter, never an exception.
 
-    def __init__(self, decode_record: Callable[[bytes | None], Record]) -> None:
+    ``clock`` returns microseconds since 1970-01-01 UTC.
+    """
+
+    def __init__(self, decode_record: Callable[[bytes | None], Record], clock: Callable[[], int]) -> None:
         self._decode_record: Final = decode_record
+        self._clock: Final = clock
 
-    def decode(self, raw: RawMessage) -> Alert | Refused:
-        """The alert, with the trace that it came with, or why the message is refused.
+    def decode(self, message: ReceivedMessage) -> Alert | DeadLetter:
+        """The alert, with the trace that it came with, or the message's dead letter.
 
         Raises:
             RegistryUnavailableError: the message's schema cannot be read now.
         """
         try:
-            alert = alert_from_record(self._decode_record(raw.value))
-            return replace(alert, trace_context=extract_context(raw.headers))
+            alert = alert_from_record(self._decode_record(message.value))
+            return replace(alert, trace_context=extract_context(message.headers))
         except RegistryUnavailableError:
             raise
         except RefusedError as error:
-            return Refused(raw, error)
+            return refuse(message, error, self._clock())
         except Exception as error:
             # A defect of ours must not stop the alerts behind this message; the dead letter keeps it.
-            log.exception("an alert could not be read", partition=raw.partition.number, offset=raw.offset)
-            return Refused(raw, RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {type(error).__name__}"))
+            log.exception("an alert could not be read", partition=message.partition, offset=message.offset)
+            defect = RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {type(error).__name__}")
+            return refuse(message, defect, self._clock())
 
 
 def alert_from_record(record: Record) -> Alert:

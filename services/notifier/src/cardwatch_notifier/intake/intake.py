@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
+from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.group_consumer import ConsumedMessage
 from cardwatch_service.logs import get as get_logger
 from cardwatch_service.retry import StoppedError
 from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.intake.dead_letters import DeadLetters, Refused
+from cardwatch_notifier.intake.dead_letters import DeadLetters
 from cardwatch_notifier.intake.decoding import AlertDecoder
-from cardwatch_notifier.intake.kafka_source import RawMessage, Source
+from cardwatch_notifier.intake.kafka_source import Source
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError
+from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError, SourcePartition
 from cardwatch_notifier.retry import Dependency, retry_until_stopped
 from cardwatch_notifier.transitions import Verdict
 
@@ -25,26 +27,46 @@ _POLL_SECONDS: Final = 0.2
 
 
 class OutboxWriter:
-    """Writes arrivals to the outbox, with a delivery to each receiver, and wakes the couriers.
+    """Writes alerts to the outbox, with a delivery to each receiver, and wakes the couriers.
 
-    ``wake`` is called when there is something new in the outbox; ``clock`` returns microseconds since 1970-01-01 UTC.
+    Args:
+        receivers: the names of all receivers.
+        topic_id: the broker's identity of the topic that the alerts come from.
+        wake: called when there is something new in the outbox.
+        clock: returns microseconds since 1970-01-01 UTC.
     """
 
     def __init__(
-        self, outbox: Outbox, receivers: Iterable[str], *, wake: Callable[[], None], clock: Callable[[], int]
+        self,
+        outbox: Outbox,
+        receivers: Iterable[str],
+        *,
+        topic_id: str,
+        wake: Callable[[], None],
+        clock: Callable[[], int],
     ) -> None:
         self._outbox: Final = outbox
         self._receivers: Final = tuple(receivers)
+        self._topic_id: Final = topic_id
         self._wake: Final = wake
         self._clock: Final = clock
 
-    def write(self, arrivals: Sequence[Arrival]) -> list[Verdict]:
-        """Accept arrivals; returns what each newly accepted alert amounts to.
+    def write(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Verdict]:
+        """Accept messages and what they were decoded to; returns what each newly accepted alert amounts to.
 
         Raises:
             OutboxUnavailableError: the outbox does not answer.
             OutboxBehindError: the outbox lost what it had accepted before.
         """
+        arrivals = [
+            Arrival(
+                SourcePartition(message.topic, self._topic_id, message.partition),
+                message.offset,
+                outcome if isinstance(outcome, Alert) else None,
+                previous_end,
+            )
+            for (message, previous_end), outcome in zip(consumed, decoded, strict=True)
+        ]
         verdicts = self._outbox.accept(arrivals, self._receivers, self._clock())
         self._wake()
         return verdicts
@@ -76,10 +98,10 @@ class Intake:
             if messages:
                 self.take(messages)
 
-    def take(self, messages: Sequence[RawMessage]) -> None:
+    def take(self, consumed: Sequence[ConsumedMessage]) -> None:
         """Take a batch in. Nothing of it is passed over: a stop in the middle leaves it to the next start."""
         try:
-            self._take(messages)
+            self._take(consumed)
         except StoppedError:
             return
         except OutboxBehindError as error:
@@ -87,31 +109,24 @@ class Intake:
             log.error("reading again what the outbox has lost", reason=str(error))  # noqa: TRY400 - no defect of ours
             self._source.rewind()
 
-    def _take(self, messages: Sequence[RawMessage]) -> None:
-        decoded = self._retry("registry", lambda: [self._decoder.decode(raw) for raw in messages])
-        refused = [outcome for outcome in decoded if isinstance(outcome, Refused)]
+    def _take(self, consumed: Sequence[ConsumedMessage]) -> None:
+        messages = [message for message, _ in consumed]
+        decoded = self._retry("registry", lambda: [self._decoder.decode(message) for message in messages])
+        refused = [outcome for outcome in decoded if isinstance(outcome, DeadLetter)]
         if refused:
             self._retry("dead_letter", lambda: self._dead_letters.write(refused))
             self._count_refused(refused)
-        arrivals = [
-            Arrival(raw.partition, raw.offset, outcome if isinstance(outcome, Alert) else None, raw.follows)
-            for raw, outcome in zip(messages, decoded, strict=True)
-        ]
-        verdicts = self._retry("outbox", lambda: self._outbox.write(arrivals))
-        self._source.commit({raw.partition: raw.offset + 1 for raw in messages})
+        verdicts = self._retry("outbox", lambda: self._outbox.write(consumed, decoded))
+        self._source.commit({message.topic_partition: message.offset + 1 for message in messages})
         self._metrics.accepted(verdicts)
-        for raw in messages:
-            self._metrics.shared.consumed.labels(raw.partition.topic).inc()
+        for message in messages:
+            self._metrics.shared.consumed.labels(message.topic).inc()
 
-    def _count_refused(self, refused: Sequence[Refused]) -> None:
-        for one in refused:
-            self._metrics.shared.refused.labels(one.error.reason.value).inc()
-            log.warning(
-                "message refused",
-                reason=one.error.reason.value,
-                partition=one.message.partition.number,
-                offset=one.message.offset,
-            )
+    def _count_refused(self, refused: Sequence[DeadLetter]) -> None:
+        for letter in refused:
+            reason, source = letter.reason.value, letter.source
+            self._metrics.shared.refused.labels(reason).inc()
+            log.warning("message refused", reason=reason, partition=source.partition, offset=source.offset)
 
     def _retry(self, dependency: Dependency, call: Callable[[], T]) -> T:
         return retry_until_stopped(dependency, call, stop=self._shutdown, metrics=self._metrics)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.outbox.protocol import Arrival, OutboxBehindError, Partition
+from cardwatch_notifier.outbox.protocol import Arrival, OutboxBehindError, SourcePartition
 from cardwatch_notifier.transitions import Known, Verdict, decide
 
 
@@ -22,10 +22,10 @@ class Fresh:
     """
 
     alerts: Sequence[Alert]
-    positions: Mapping[Partition, int]
+    positions: Mapping[SourcePartition, int]
 
 
-def fresh(arrivals: Sequence[Arrival], positions: Mapping[Partition, int]) -> Fresh:
+def fresh(arrivals: Sequence[Arrival], positions: Mapping[SourcePartition, int]) -> Fresh:
     """What is new to an outbox that has reached ``positions``, those not named being 0.
 
     Raises:

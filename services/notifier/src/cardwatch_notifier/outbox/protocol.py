@@ -26,7 +26,7 @@ class OutboxBehindError(CardwatchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class SourcePartition:
     """One partition of one topic.
 
     Attributes:
@@ -48,7 +48,7 @@ class Arrival:
             the outbox must have everything; between there and ``offset`` the topic has no message.
     """
 
-    partition: Partition
+    partition: SourcePartition
     offset: int
     alert: Alert | None
     follows: int = 0
@@ -164,7 +164,7 @@ class Outbox(Protocol):
     def instance_id(self) -> str:
         """An identity that stays with this outbox over restarts; notifiers that share it see the same."""
 
-    def positions(self) -> Mapping[Partition, int]:
+    def positions(self) -> Mapping[SourcePartition, int]:
         """The next offset of each partition that has not been accepted yet."""
 
     def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from cardwatch_notifier.alerts import Status
-from cardwatch_notifier.outbox.protocol import Partition
+from cardwatch_notifier.outbox.protocol import SourcePartition
 from cardwatch_notifier.transitions import Known
 
 
-def positions_of(rows: Iterable[tuple[Any, ...]]) -> dict[Partition, int]:
+def positions_of(rows: Iterable[tuple[Any, ...]]) -> dict[SourcePartition, int]:
     """The next offset of each partition, of rows (topic, topic id, partition, next offset)."""
-    return {Partition(topic, topic_id, number): offset for topic, topic_id, number, offset in rows}
+    return {SourcePartition(topic, topic_id, number): offset for topic, topic_id, number, offset in rows}
 
 
 def known_of(told: str | None, transitions: int) -> Known:

@@ -30,7 +30,7 @@ from cardwatch_notifier.outbox.protocol import (
     Delivery,
     DeliveryState,
     Message,
-    Partition,
+    SourcePartition,
 )
 from cardwatch_notifier.outbox.rows import known_of, positions_of
 from cardwatch_notifier.transitions import Known, Verdict
@@ -72,7 +72,7 @@ class PostgresOutbox:
         with self._connections.connection() as db:
             return str(_one(db, statements.READ_INSTANCE_ID))
 
-    def positions(self) -> Mapping[Partition, int]:
+    def positions(self) -> Mapping[SourcePartition, int]:
         with self._connections.connection() as db:
             return positions_of(db.execute(statements.READ_POSITIONS).fetchall())
 
@@ -186,7 +186,7 @@ def _one(db: Connection[Any], query: str, parameters: Sequence[Any] = ()) -> Any
     return row[0]
 
 
-def _lock_positions(db: Connection[Any], partitions: Collection[Partition]) -> dict[Partition, int]:
+def _lock_positions(db: Connection[Any], partitions: Collection[SourcePartition]) -> dict[SourcePartition, int]:
     """The positions of partitions, locked until the end of the transaction; 0 for new ones."""
     asked = list(partitions)
     rows = db.execute(

@@ -24,7 +24,7 @@ from cardwatch_notifier.outbox.protocol import (
     Delivery,
     DeliveryState,
     Message,
-    Partition,
+    SourcePartition,
 )
 from cardwatch_notifier.outbox.rows import known_of, positions_of
 from cardwatch_notifier.outbox.sqlite import schema, statements
@@ -82,7 +82,7 @@ class SqliteOutbox:
         with self._lock:
             return str(self._connection.execute(statements.READ_INSTANCE_ID).fetchone()[0])
 
-    def positions(self) -> Mapping[Partition, int]:
+    def positions(self) -> Mapping[SourcePartition, int]:
         with self._lock:
             return positions_of(self._connection.execute(statements.READ_POSITIONS))
 
