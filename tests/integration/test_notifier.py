@@ -219,6 +219,7 @@ def test_offsets_of_transactions_that_hold_no_message_are_passed_over(
     notifier.wait_for(lambda: notifier.metric(CONSUMER_LAG) == 0, "end of the topic")
     assert notifier.metric("cardwatch_errors_total", kind="outbox_behind") == 0
     for end in (notifier.stop, notifier.kill):  # the outbox's offset is that of a marker
+        notifier.wait_for(lambda: notifier.metric("cardwatch_notifier_outbox_messages") == 0, "empty outbox")
         end()
         notifier.start()
         send_committed(f"after-{end.__name__}")
