@@ -35,9 +35,7 @@ def refuse(message: ReceivedMessage, error: RefusedError, refused_at: int) -> De
     content = MaskedContent(
         key=None if message.key is None else mask_bytes(message.key),
         value=None if message.value is None else mask_value(message.value),
-        headers=[
-            (mask_text(name), None if header is None else mask_bytes(header)) for name, header in message.headers
-        ],
+        headers=[(mask_text(name), None if header is None else mask_bytes(header)) for name, header in message.headers],
         detail=mask_suspicious_text(str(error)),
     )
     return build_dead_letter(message, error.reason, content, service=_SERVICE, refused_at=refused_at)
