@@ -137,11 +137,8 @@ def test_a_file_gives_the_same_alerts_and_has_labels(run: Run, silver: tuple[str
     assert (large["precision"], large["recall"], large["recall_of_hits"]) == (0.5, 0.5, 0.5)
 
 
-def test_a_file_larger_than_memory_gives_the_same(
-    run: Run, csv: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_larger_than_memory_gives_the_same(run: Run, csv: tuple[str, ...], folder: Path) -> None:
     held = figures(run, *csv)
-    monkeypatch.setattr("cardwatch_mapping.tables._BATCH_ROWS", 2)
     options = BacktestOptions(
         rules=folder / "rules.yaml",
         input_file=folder / "payments.csv",

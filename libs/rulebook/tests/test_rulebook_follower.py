@@ -11,11 +11,12 @@ from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_kafka.topic_follower import FollowedBatch
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.changes import Change
+from cardwatch_rulebook.definitions import parse_definition
 from cardwatch_rulebook.follower import Follower
 from cardwatch_rulebook.lists import Kind, ListEntry
 from cardwatch_rulebook.planning import Author
 from cardwatch_rulebook.snapshot import SnapshotBuilder
-from cardwatch_rules.model import Mode
+from cardwatch_rules.model import Mode, Rule
 
 ANNA = Author("anna")
 HOUR_US = 3_600_000_000
@@ -25,10 +26,10 @@ TOPICS = frozenset({"rules.v1", "lists.v1"})
 class Builder:
     """A snapshot builder and the rulebook that its changes come from."""
 
-    def __init__(self, kit: Any) -> None:
+    def __init__(self, kit: Any, parse: Callable[..., Rule] = parse_definition) -> None:
         self.kit = kit
         self.store = kit.rule_store()
-        self.snapshots = SnapshotBuilder({"card": HOUR_US})
+        self.snapshots = SnapshotBuilder({"card": HOUR_US}, parse)
 
     def __call__(self, *plans: planning.Plan) -> Any:
         for outcome in self.store.carry_out(plans):
@@ -56,17 +57,23 @@ def test_a_snapshot_has_mode_and_version_of_the_rulebook(builder: Builder) -> No
     assert builder.snapshots.build() is paused
 
 
-def test_a_definition_is_parsed_once(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
-    builder(planning.apply(builder.kit.definition("a"), ANNA), planning.apply(builder.kit.definition("b"), ANNA))
+def test_a_definition_is_parsed_once(kit: Any) -> None:
     parsed: list[str] = []
-    monkeypatch.setattr(
-        "cardwatch_rulebook.snapshot.parse_definition", lambda text, *more: parsed.append(text) or 1 / 0
-    )
+
+    def parse(text: str, *more: Any) -> Rule:
+        parsed.append(text)
+        if len(parsed) > 2:
+            raise ZeroDivisionError
+        return parse_definition(text, *more)
+
+    builder = Builder(kit, parse)
+    builder(planning.apply(kit.definition("a"), ANNA), planning.apply(kit.definition("b"), ANNA))
+    assert len(parsed) == 2
     snapshot = builder(planning.pause("a", ANNA))
-    assert parsed == []
+    assert len(parsed) == 2
     assert [rule.mode for rule in snapshot.rules] == [Mode.PAUSED, Mode.LIVE]
-    snapshot = builder(planning.apply(builder.kit.definition("a", 9), ANNA))
-    assert len(parsed) == 1
+    snapshot = builder(planning.apply(kit.definition("a", 9), ANNA))
+    assert len(parsed) == 3
     assert "ZeroDivisionError" in snapshot.broken["a"]
     assert [rule.rule_id for rule in snapshot.rules] == ["b"]
 

@@ -1,6 +1,6 @@
 """What a detector needs to know of rules and lists at one moment, kept up to date change by change."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
@@ -40,9 +40,10 @@ class Snapshot:
 class SnapshotBuilder:
     """Folds changes and makes snapshots. A definition is parsed once, however often the rule's mode changes."""
 
-    def __init__(self, horizons_us: Mapping[str, int]) -> None:
+    def __init__(self, horizons_us: Mapping[str, int], parse: Callable[..., Rule] = parse_definition) -> None:
         """``horizons_us``: how far back each scope's state reaches, microseconds; a rule that needs more is broken."""
         self._horizons_us: Final = dict(horizons_us)
+        self._parse_definition: Final = parse
         self._book: Final = Rulebook()
         self._lists: Final = ListBook()
         self._parsed: Final[dict[str, tuple[str, Rule | str]]] = {}
@@ -109,7 +110,7 @@ class SnapshotBuilder:
 
     def _parsed_anew(self, change: Change) -> Rule | str:
         try:
-            rule = parse_definition(change.definition, f"revision {change.revision}", self._horizons_us)
+            rule = self._parse_definition(change.definition, f"revision {change.revision}", self._horizons_us)
         except ConfigurationError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - whatever one rule does to the parser, the others go on

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 # Rows that count_distinct looks at in one step: bounds its memory to some 100 MB.
-_EXPANSION: Final = 4_000_000
+ROWS_PER_STEP: Final = 4_000_000
 
 # Looking at a row of a window costs about as much as this part of a step down the wavelet matrix for a window.
 _ROWS_PER_LEVEL: Final = 2
@@ -93,7 +93,14 @@ def largest(bounds: Bounds, included: Bools, values: Ints | Floats) -> Ints | Fl
     return _sparse_table(bounds, np.where(included, values, worst), np.maximum)
 
 
-def count_distinct(bounds: Bounds, included: Bools, codes: Ints, previous: Ints | None = None) -> Ints:
+def count_distinct(
+    bounds: Bounds,
+    included: Bools,
+    codes: Ints,
+    previous: Ints | None = None,
+    *,
+    rows_per_step: int = ROWS_PER_STEP,
+) -> Ints:
     """How many different codes the included rows of each window have.
 
     ``previous`` is ``previous_occurrence(included, codes)``, if known.
@@ -104,7 +111,7 @@ def count_distinct(bounds: Bounds, included: Bools, codes: Ints, previous: Ints 
     if int(lengths.sum()) > _ROWS_PER_LEVEL * levels * (len(lengths) + len(codes)):
         # An excluded row counts for no window, so it lies behind every border.
         return _count_below(bounds, np.where(included, previous + 1, len(codes) + 1), bounds.first + 1)
-    return _count_fresh(bounds, included, previous)
+    return _count_fresh(bounds, included, previous, rows_per_step)
 
 
 def deviation(bounds: Bounds, included: Bools, values: Ints) -> Floats:
@@ -175,11 +182,12 @@ def _last_before(first: Ints, after: Ints, included: Bools) -> Ints:
     return np.where(at >= first, at, -1)
 
 
-def _count_fresh(bounds: Bounds, included: Bools, previous: Ints) -> Ints:
+def _count_fresh(bounds: Bounds, included: Bools, previous: Ints, rows_per_step: int) -> Ints:
     lengths = bounds.after - bounds.first
     result = np.zeros(len(lengths), dtype=np.int64)
     # In steps of whole windows, so that memory stays bounded whatever the windows hold.
-    cuts = np.searchsorted(np.cumsum(lengths), np.arange(_EXPANSION, int(lengths.sum()) + _EXPANSION, _EXPANSION))
+    ends = np.arange(rows_per_step, int(lengths.sum()) + rows_per_step, rows_per_step)
+    cuts = np.searchsorted(np.cumsum(lengths), ends)
     for begin, end in zip(np.r_[0, cuts + 1], np.r_[cuts + 1, len(lengths)], strict=True):
         part = slice(int(begin), min(int(end), len(lengths)))
         if part.start >= part.stop:
