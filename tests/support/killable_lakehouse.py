@@ -12,7 +12,7 @@ where a kill is to strike it. All at once they would take turns, and be struck h
 import os
 import signal
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from typing import Any, Final
 from cardwatch_detector.lakehouse import bootstrap
 from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime import application as runtime
+from cardwatch_detector.runtime.application import SparkApplication, run_queries
 from cardwatch_detector.runtime.session import build_session
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_service.settings import load
@@ -46,12 +46,14 @@ class Life:
         self._number = number
         self._killer: Thread | None = None
 
-    def run_queries(self, app_name: str, queries: Sequence[LakehouseQuery], *arguments: Any, **more: Any) -> None:
+    def run_queries(
+        self, application: SparkApplication, queries: Sequence[Any], prepare: Callable[[SparkSession], None]
+    ) -> None:
         """In place of the service's own."""
         at = self._number % len(queries)
         first, *others = [*queries[at:], *queries[:at]]
         later = [replace(query, source=partial(self._later, query)) for query in others]
-        runtime.run_queries(app_name, [first, *later], *arguments, **more)
+        run_queries(application, [first, *later], prepare)
 
     def _later(self, query: LakehouseQuery, session: SparkSession) -> DataFrame:
         self.shutdown.wait(_HEAD_START_SECONDS)
@@ -90,7 +92,7 @@ def main() -> int:
         life = Life(session, number)
         signal.signal(signal.SIGUSR1, life.kill)
         signal.signal(signal.SIGTERM, life.end)
-        code = bootstrap.run(life.shutdown, life.run_queries)  # in the session that is there
+        code = bootstrap.run(life.shutdown, run_queries=life.run_queries)  # in the session that is there
         if not life.killed():
             session.stop()
             return code

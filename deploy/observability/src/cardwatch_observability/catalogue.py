@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from cardwatch_detector.lakehouse.maintenance.maintenance import MaintenanceMetrics
+from cardwatch_detector.lakehouse.maintenance.metrics import MaintenanceMetrics
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
 from cardwatch_detector.runtime.progress import QueryMetrics
 from cardwatch_detector.velocity.late.late_publisher import LateMetrics
-from cardwatch_detector.velocity.query import AlertMetrics
+from cardwatch_detector.velocity.publishing.alert_publisher import AlertMetrics
 from cardwatch_detector.velocity.rules.active_rules import RuleMetrics
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Outbox

@@ -7,8 +7,8 @@ from typing import Any
 
 import deltalake
 import pytest
-from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.io.write import append, count_affected, idempotent_write, replace_rows
+from cardwatch_detector.lakehouse.io.create import create_tables
+from cardwatch_detector.lakehouse.io.write import WriteId, append, count_affected, idempotent_write, replace_rows
 from cardwatch_detector.lakehouse.rebuild import make_profiles, silver_rows
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
 from delta.tables import DeltaTable
@@ -82,7 +82,7 @@ def test_the_message_counts_that_counted_at_the_time_else_the_first(spark: Spark
 
 def test_profiles_are_made_as_far_as_days_are_settled(spark: SparkSession, tmp_path: Path) -> None:
     tables = str(tmp_path)
-    create(spark, tables, [SILVER_TRANSACTIONS, GOLD_CARD_DAYS, GOLD_CARD_PROFILE])
+    create_tables(spark, tables, [SILVER_TRANSACTIONS, GOLD_CARD_DAYS, GOLD_CARD_PROFILE])
     make_profiles(spark, tables, HOUR_US, 3)
     ahead = {"status": "approved", "transaction_type": "purchase"}
     silver = [row(f"t{day}", day, later=timedelta(days=day), **ahead) for day in range(3)]
@@ -105,7 +105,7 @@ def in_query(spark: SparkSession) -> Iterator[None]:
 @pytest.mark.usefixtures("in_query")
 def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path: Path) -> None:
     tables, table = str(tmp_path), GOLD_CARD_DAYS
-    create(spark, tables, [table])
+    create_tables(spark, tables, [table])
     columns = ", ".join(f"`{name}` {kind}" for name, kind in table.columns.items())
 
     def days(card: str) -> Any:
@@ -114,29 +114,33 @@ def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path
 
     def merge(card: str, batch_id: int) -> int:
         known_rows = DeltaTable.forPath(spark, table.path(tables)).alias("known")
-        with idempotent_write(spark, table, batch_id, "merge"):
+        with idempotent_write(spark, table, WriteId(batch_id, "merge")):
             merged = known_rows.merge(days(card).alias("new"), "known.card_token = new.card_token")
             return count_affected(merged.whenNotMatchedInsertAll().execute(), "num_inserted_rows")
 
     def cards() -> list[str]:
         return column(tables, table, "card_token")
 
-    append(days("a"), table, tables, 0)
-    append(days("b"), table, tables, 0)
+    append(days("a"), table, tables, WriteId(0))
+    append(days("b"), table, tables, WriteId(0))
     assert cards() == ["a"]
     assert (merge("b", 0), merge("c", 0)) == (1, 0)
     # One that changes nothing is known afterwards all the same.
     assert (merge("b", 1), merge("c", 1)) == (0, 0)
     assert cards() == ["a", "b"]
-    append(days("c"), table, tables, 1)  # nothing of that is left in the session
+    append(days("c"), table, tables, WriteId(1))  # nothing of that is left in the session
     assert cards() == ["a", "b", "c"]
-    these = f"day = DATE'{NOON.date()}'"
-    assert [replace_rows(days(card), table, tables, these, 0, "replace") for card in "xy"] == [1, 0]
+
+    def replace(card: str, write_id: WriteId | None) -> int:
+        this_day = f"day = DATE'{NOON.date()}'"
+        return replace_rows(days(card), table, tables, predicate=this_day, write_id=write_id)
+
+    assert [replace(card, WriteId(0, "replace")) for card in "xy"] == [1, 0]
     assert cards() == ["x"]
-    assert replace_rows(days("y"), table, tables, these, 0, "another part") == 1
-    assert [replace_rows(days(card), table, tables, these) for card in "zz"] == [1, 1]
+    assert replace("y", WriteId(0, "another part")) == 1
+    assert [replace(card, None) for card in "zz"] == [1, 1]
 
 
 def test_no_identity_outside_a_query(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="outside"), idempotent_write(spark, SILVER_TRANSACTIONS, 0):
+    with pytest.raises(RuntimeError, match="outside"), idempotent_write(spark, SILVER_TRANSACTIONS, WriteId(0)):
         pytest.fail("not reached")

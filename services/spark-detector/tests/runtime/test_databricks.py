@@ -19,8 +19,8 @@ from cardwatch_detector.runtime import object_stores
 from cardwatch_detector.runtime import session as spark_session
 from cardwatch_detector.runtime.databricks import login_modules
 from cardwatch_detector.runtime.settings import SparkSettings
-from cardwatch_detector.velocity.bootstrap import spark_config
 from cardwatch_detector.velocity.settings import VelocitySettings
+from cardwatch_detector.velocity.spark_config import spark_config
 from cardwatch_service.settings import ServiceSettings
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings

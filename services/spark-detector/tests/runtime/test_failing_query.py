@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from cardwatch_detector.lakehouse.query import LakehouseQuery
+from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule
 from cardwatch_detector.runtime.failures import innermost_cause
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
@@ -30,6 +30,6 @@ def test_a_query_says_why_it_failed_however_much_java_has_to_say(spark: SparkSes
     def source(session: SparkSession) -> DataFrame:
         return session.readStream.format("rate").load()
 
-    query = LakehouseQuery("failing", str(tmp_path), "1s", source, lambda: write).start(spark)
+    query = LakehouseQuery("failing", str(tmp_path), Schedule("1s"), source, lambda: write).start(spark)
     with pytest.raises(StreamingQueryException, match="No space left on device"):
         query.awaitTermination(60)

@@ -1,12 +1,22 @@
-"""Names of Java's classes are looked up once, and mean what they meant."""
+"""Private parts of Spark and Py4J: the versions they were checked with, and that each class is looked up once."""
 
+from importlib.metadata import version
 from typing import Any
 
 import pytest
+from cardwatch_detector.runtime.internals import CHECKED_VERSIONS
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-pytestmark = pytest.mark.integration
+
+@pytest.mark.parametrize("library", CHECKED_VERSIONS)
+def test_private_parts_were_checked_against_the_pinned_version(library: str) -> None:
+    assert version(library) == CHECKED_VERSIONS[library], (
+        f"{library} {version(library)} is installed, but cardwatch_detector/runtime/internals.py was checked against "
+        f"{CHECKED_VERSIONS[library]}: run services/spark-detector/tests and tests/integration/test_detector.py and "
+        "test_lakehouse.py with the new version, compare the private names that internals.py uses with its sources, "
+        "then set CHECKED_VERSIONS"
+    )
 
 
 @pytest.fixture
@@ -24,6 +34,7 @@ def asked(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return commands
 
 
+@pytest.mark.integration
 def test_what_was_found_is_not_asked_for_again(spark: SparkSession, asked: list[str]) -> None:
     def plan() -> Any:
         return spark.range(3).where(F.col("id") > F.lit(0)).select(F.col("id").alias("x"))
@@ -35,7 +46,8 @@ def test_what_was_found_is_not_asked_for_again(spark: SparkSession, asked: list[
     assert {"functions", "PythonUtils"}.isdisjoint(looked_up)
 
 
-def test_static_fields_are_read_anew(spark: SparkSession, asked: list[str]) -> None:
+@pytest.mark.integration
+def test_static_fields_are_read_each_time(spark: SparkSession, asked: list[str]) -> None:
     jvm: Any = spark.sparkContext._jvm
     limits = jvm.Long  # of java.lang, which Py4J imports
     assert limits.MAX_VALUE == 2**63 - 1
@@ -44,6 +56,7 @@ def test_static_fields_are_read_anew(spark: SparkSession, asked: list[str]) -> N
     assert len(asked) == 1
 
 
+@pytest.mark.integration
 def test_a_name_that_java_does_not_have_is_a_package_or_an_error_as_before(spark: SparkSession) -> None:
     jvm: Any = spark.sparkContext._jvm
     with pytest.raises(TypeError, match="JavaPackage"):

@@ -73,7 +73,7 @@ def test_a_file_of_settings_is_read_by_spark_itself(tmp_path: Path, monkeypatch:
     ("text", "sentence"),
     [
         ("spark.driver.extraJavaOptions -Xss4m", "JDK_JAVA_OPTIONS"),
-        ("fs.s3a.endpoint x", "a name that begins with spark. would be right"),
+        ("fs.s3a.endpoint x", "expected names that begin with spark."),
     ],
 )
 def test_a_wrong_file_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:

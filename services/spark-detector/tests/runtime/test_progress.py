@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_detector.runtime.kafka_source import kafka_options, projection
-from cardwatch_detector.runtime.progress import RESTARTS_TOTAL, QueryMetrics, record
+from cardwatch_detector.runtime.confluent_avro import projection
+from cardwatch_detector.runtime.kafka_source import kafka_options
+from cardwatch_detector.runtime.progress import RESTARTS_TOTAL, QueryMetrics, record_progress
 from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_service.metrics import Metrics
@@ -36,8 +37,8 @@ def progress(query: str, start: int | None, end: int, latest: int, rows: int) ->
 def test_a_micro_batch_is_counted() -> None:
     metrics = Metrics()
     queries = QueryMetrics(metrics, {"velocity-card": ["silver"]})
-    record(progress("velocity-card", None, 10, 15, rows=10), queries)
-    record(progress("velocity-card", 10, 15, 15, rows=5), queries)
+    record_progress(progress("velocity-card", None, 10, 15, rows=10), queries)
+    record_progress(progress("velocity-card", 10, 15, 15, rows=5), queries)
     assert value(metrics, "cardwatch_messages_consumed_total", topic="silver") == 15
     assert value(metrics, "cardwatch_spark_batches_total", query="velocity-card") == 2
     assert value(metrics, "cardwatch_spark_late_rows_total", query="velocity-card") == 4
@@ -68,8 +69,8 @@ def test_the_position_is_that_of_the_slowest_query() -> None:
 def test_lag_is_that_of_the_slowest_query() -> None:
     metrics = Metrics()
     queries = QueryMetrics(metrics, {"a": ["silver"], "b": ["silver"]})
-    record(progress("a", 0, 10, 30, rows=10), queries)
-    record(progress("b", 0, 25, 30, rows=25), queries)
+    record_progress(progress("a", 0, 10, 30, rows=10), queries)
+    record_progress(progress("b", 0, 25, 30, rows=25), queries)
     assert value(metrics, "cardwatch_consumer_lag_messages", topic="silver", partition="0") == 20
 
 

@@ -22,7 +22,7 @@ class Batch:
 def looked_at(rows: int) -> BatchSize:
     size = BatchSize()
     batch: Any = Batch(rows)
-    size.look_ahead(batch)
+    size.estimate_first(batch)
     return size
 
 
@@ -30,7 +30,7 @@ def test_plans_are_compiled_for_many_rows_only() -> None:
     assert BatchSize(MANY_ROWS - 1).settings() == {}
     assert BatchSize(MANY_ROWS).settings() == COMPILED
     assert BatchSize(MANY_ROWS).settings({"a": "b"}) == {"a": "b"}
-    assert BatchSize(MANY_ROWS).settings(least=MANY_ROWS + 1) == {}
+    assert BatchSize(MANY_ROWS, many_rows=MANY_ROWS + 1).settings() == {}
 
 
 def test_before_the_first_micro_batch_it_is_looked_at_and_not_later() -> None:
@@ -38,5 +38,5 @@ def test_before_the_first_micro_batch_it_is_looked_at_and_not_later() -> None:
     assert looked_at(200_000).settings() == COMPILED
     size = looked_at(5)
     later: Any = Batch(200_000)
-    size.look_ahead(later)
+    size.estimate_first(later)
     assert size.settings() == {}, "that of the one before"

@@ -8,11 +8,11 @@ from cardwatch_detector.runtime.supervision import stop_all
 class Query:
     """Works for some seconds from now on, and then waits."""
 
-    ended = ""
+    last_batch = ""
 
     def __init__(self, seconds: float) -> None:
         self.running = True
-        self.broken_off = False
+        self.interrupted = False
         self._done_at = time.monotonic() + seconds
 
     @property
@@ -20,13 +20,13 @@ class Query:
         return time.monotonic() >= self._done_at
 
     def stop_now(self) -> None:
-        self.running, self.broken_off = False, not self.idle
+        self.running, self.interrupted = False, not self.idle
 
 
 def test_a_query_is_stopped_when_its_micro_batch_is_done() -> None:
     queries = [Query(0.0), Query(0.1)]
     stop_all(queries, 5.0)
-    assert [query.running or query.broken_off for query in queries] == [False, False]
+    assert [query.running or query.interrupted for query in queries] == [False, False]
 
 
 def test_a_query_that_never_pauses_is_stopped_when_it_has_gone_on_to_the_next_micro_batch() -> None:
@@ -34,7 +34,7 @@ def test_a_query_that_never_pauses_is_stopped_when_it_has_gone_on_to_the_next_mi
         idle = False  # type: ignore[assignment]  # whenever it is looked at
 
         @property
-        def ended(self) -> str:  # type: ignore[override]
+        def last_batch(self) -> str:  # type: ignore[override]
             return "the next" if time.monotonic() >= self._done_at else "one"
 
     busy = Busy(0.2)
@@ -49,23 +49,23 @@ def test_all_of_them_together_get_the_time() -> None:
     began = time.monotonic()
     stop_all(queries, 0.2)
     assert time.monotonic() - began < 2.0
-    assert all(query.broken_off and not query.running for query in queries)
+    assert all(query.interrupted and not query.running for query in queries)
 
 
 def test_a_query_that_has_ended_is_left_alone() -> None:
     ended = Query(60.0)
     ended.running = False
     stop_all([ended], 5.0)
-    assert not ended.broken_off
+    assert not ended.interrupted
 
 
 def test_a_query_that_passes_for_running_when_it_was_stopped_is_not_waited_for() -> None:
     class Gone(Query):
         def stop_now(self) -> None:
-            self.broken_off = True
+            self.interrupted = True
 
     gone = Gone(60.0)
     began = time.monotonic()
     stop_all([gone], 0.1)
     assert time.monotonic() - began < 2.0
-    assert gone.broken_off
+    assert gone.interrupted

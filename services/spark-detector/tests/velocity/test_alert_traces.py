@@ -7,6 +7,7 @@ import pytest
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
+from cardwatch_detector.runtime.offsets import OffsetRange
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_detector.velocity.silver_range import SilverMessage
 from cardwatch_service.trace_context import extract_context
@@ -71,7 +72,7 @@ def traces(recorded: Recorded, topic: Topic) -> AlertTraces:
 
 
 def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str | None]:
-    with made.of(alerts, START, end, BEGAN_US) as headers:
+    with made.headers_of(alerts, OffsetRange(START, end), BEGAN_US) as headers:
         return [extract_context(some) for some in headers]
 
 
@@ -170,7 +171,7 @@ def test_a_micro_batch_that_catches_up_is_not_read_again() -> None:
 def test_what_is_not_published_has_failed() -> None:
     recorded = Recorded()
     made = traces(recorded, Topic(silver(1, 100)))
-    with pytest.raises(CardwatchError), made.of([alert(1, 100)], START, END, BEGAN_US):
+    with pytest.raises(CardwatchError), made.headers_of([alert(1, 100)], OffsetRange(START, END), BEGAN_US):
         raise CardwatchError("the broker does not take it")
     (span,) = recorded.spans()
     assert span.attributes["error.type"] == "CardwatchError"

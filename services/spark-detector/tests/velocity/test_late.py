@@ -7,7 +7,8 @@ import pytest
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
-from cardwatch_detector.velocity.late.dropped_rows import Dropped
+from cardwatch_detector.runtime.offsets import OffsetRange
+from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
 from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics, LatePublisher
 from cardwatch_detector.velocity.late.search import LateSearch
@@ -37,7 +38,7 @@ class OneSchema:
 
 @pytest.fixture
 def search() -> LateSearch:
-    return LateSearch(EventTimeReader(OneSchema()), Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
+    return LateSearch(EventTimeReader(OneSchema()).read, Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
 
 
 def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> SilverMessage:
@@ -56,27 +57,29 @@ def test_the_groups_of_an_event(event_us: int, ends: tuple[int, int]) -> None:
 def test_a_group_is_gone_once_the_watermark_has_come_to_its_end(search: LateSearch) -> None:
     # The card's groups of 11:59 end at 12:00 and 18:00.
     at = NOON - HOUR // 60
-    assert search([message(0, at)], NOON - 1).transactions == []
-    found = search([message(0, at)], NOON)
+    assert search.find([message(0, at)], NOON - 1).transactions == []
+    found = search.find([message(0, at)], NOON)
     assert [(late.event_us, late.scopes, late.card_token) for late in found.transactions] == [(at, ("card",), "a")]
     assert found.groups == 1, "in the other it still is history"
-    assert search([message(0, at)], NOON + 6 * HOUR).groups == 2
+    assert search.find([message(0, at)], NOON + 6 * HOUR).groups == 2
 
 
 def test_each_scope_has_its_own_groups(search: LateSearch) -> None:
     # At 12:30 the device's groups end at 13:00 and 14:00, the card's at 18:00 and 24:00.
-    found = search([message(0, NOON + HOUR // 2, device="d")], NOON + HOUR)
+    found = search.find([message(0, NOON + HOUR // 2, device="d")], NOON + HOUR)
     assert [late.scopes for late in found.transactions] == [("device",)]
-    assert search([message(0, NOON + HOUR // 2, device="d")], NOON + 6 * HOUR).transactions[0].scopes == (
+    assert search.find([message(0, NOON + HOUR // 2, device="d")], NOON + 6 * HOUR).transactions[0].scopes == (
         "card",
         "device",
     )
-    assert search([message(0, NOON + HOUR // 2)], NOON + HOUR).transactions == [], "no device, so none of its windows"
+    assert search.find([message(0, NOON + HOUR // 2)], NOON + HOUR).transactions == [], (
+        "no device, so none of its windows"
+    )
 
 
 def test_transactions_of_one_group_are_one_row_of_sparks(search: LateSearch) -> None:
     messages = [message(0, NOON), message(1, NOON + 5), message(2, NOON, card="b"), message(3, NOON, device="d")]
-    found = search(messages, NOON + 24 * HOUR)
+    found = search.find(messages, NOON + 24 * HOUR)
     assert [late.message.offset for late in found.transactions] == [0, 1, 2, 3]
     assert found.groups == 2 * (2 + 1), "two cards and a device, in two groups each"
 
@@ -84,11 +87,11 @@ def test_transactions_of_one_group_are_one_row_of_sparks(search: LateSearch) -> 
 def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
     nobodys_schema = b"\0\0\0\0\x09abc"
     broken = [SilverMessage(0, offset, value) for offset, value in enumerate((None, b"{}", nobodys_schema))]
-    assert search(broken, NOON + 24 * HOUR).groups == 0
+    assert search.find(broken, NOON + 24 * HOUR).groups == 0
 
 
 def test_the_event_time_is_read_without_the_rest() -> None:
-    event_time = EventTimeReader(OneSchema())
+    event_time = EventTimeReader(OneSchema()).read
     value = message(0, NOON).value
     assert value is not None
     assert event_time(value) == NOON
@@ -104,8 +107,8 @@ def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
         return Decoder("enriched_transaction", OneSchema())(value)
 
     early, late = message(0, NOON - 1), message(1, NOON)
-    search = LateSearch(EventTimeReader(OneSchema()), decode, KEYS, HORIZONS)
-    assert [found.event_us for found in search([early, late], NOON).transactions] == [NOON - 1]
+    search = LateSearch(EventTimeReader(OneSchema()).read, decode, KEYS, HORIZONS)
+    assert [found.event_us for found in search.find([early, late], NOON).transactions] == [NOON - 1]
     assert decoded == [early.value]
 
 
@@ -129,21 +132,22 @@ class Topic:
         return len(self.published)
 
 
-def keeper(topic: Topic, search: LateSearch) -> tuple[LatePublisher, Metrics]:
+def make_publisher(topic: Topic, search: LateSearch) -> tuple[LatePublisher, Metrics]:
     metrics = Metrics()
     return LatePublisher("here", "p.silver", topic, search, topic, LateMetrics(metrics, "p.", ())), metrics
 
 
-def dropped(rows: int, watermark_us: int, **others: dict[str, int]) -> Dropped:
-    return Dropped(rows, watermark_us, {"p.silver": {"1": 40}}, {"p.silver": {"0": 0, "1": 50}, **others})
+def dropped(rows: int, watermark_us: int, **others: dict[str, int]) -> DroppedRows:
+    offsets = OffsetRange({"p.silver": {"1": 40}}, {"p.silver": {"0": 0, "1": 50}, **others})
+    return DroppedRows(rows, watermark_us, offsets)
 
 
 def test_they_are_published_as_they_came_and_counted(search: LateSearch) -> None:
     late, in_time = message(41, NOON, device="d"), message(42, NOON + 24 * HOUR, device="d")
     topic = Topic(late, in_time)
-    kept, metrics = keeper(topic, search)
+    late_publisher, metrics = make_publisher(topic, search)
     with capture_logs() as logs:
-        kept.keep("velocity-card-device", dropped(4, NOON + 12 * HOUR))
+        late_publisher.publish("velocity-card-device", dropped(4, NOON + 12 * HOUR))
     assert topic.asked == [({1: 40}, {0: 0, 1: 50})]
     (published,) = topic.published
     assert (published.key, published.value) == ("a", late.value)
@@ -166,9 +170,9 @@ def test_they_are_published_as_they_came_and_counted(search: LateSearch) -> None
 def test_what_is_not_acknowledged_is_not_counted(search: LateSearch) -> None:
     topic = Topic(message(41, NOON))
     topic.down = True
-    kept, metrics = keeper(topic, search)
+    late_publisher, metrics = make_publisher(topic, search)
     with pytest.raises(CardwatchError):
-        kept.keep("velocity-card-device", dropped(2, NOON + 24 * HOUR))
+        late_publisher.publish("velocity-card-device", dropped(2, NOON + 24 * HOUR))
     assert metrics.registry.get_sample_value(LATE_TOTAL, {"scope": "card"}) is None
 
 
@@ -187,8 +191,8 @@ def test_a_difference_to_what_spark_dropped_is_told(
     search: LateSearch, rows: int, others: dict[str, dict[str, int]], warned: bool
 ) -> None:
     topic = Topic(message(41, NOON))
-    kept, _ = keeper(topic, search)
+    late_publisher, _ = make_publisher(topic, search)
     with capture_logs() as logs:
-        kept.keep("velocity-card-device", dropped(rows, NOON + 24 * HOUR, **others))
+        late_publisher.publish("velocity-card-device", dropped(rows, NOON + 24 * HOUR, **others))
     assert [line["log_level"] for line in logs] == ["info", *["warning"] * warned]
     assert len(topic.published) == 1, "it is kept in any case"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cardwatch_detector.velocity.rules.active_rules import ActiveRules, RuleMetrics, fixed, worker_report
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules, RuleMetrics, fixed_snapshot, worker_report
 from cardwatch_detector.velocity.rules.rule_set import RuleSet, TaskRuleSet, attach_rules
 from cardwatch_detector.velocity.state.plan_shape import shape_for
 from cardwatch_rulebook.snapshot import Snapshot
@@ -27,7 +27,7 @@ class Analysts:
     """What is published, and what they are told."""
 
     def __init__(self) -> None:
-        self.snapshot = fixed(RULES)()
+        self.snapshot = fixed_snapshot(RULES)()
         self.failing: dict[str, str] = {}
 
     def __call__(self) -> Snapshot:
@@ -42,7 +42,7 @@ class Analysts:
         self.snapshot = Snapshot(now.rules, now.broken, revisions, now.versions, now.lists, now.generation + 1)
 
 
-def keeper(analysts: Analysts, metrics: Metrics | None = None) -> ActiveRules:
+def active_rules(analysts: Analysts, metrics: Metrics | None = None) -> ActiveRules:
     return ActiveRules(("card", "merchant"), analysts, analysts, RuleMetrics(metrics or Metrics()), budget_seconds=1.0)
 
 
@@ -51,37 +51,37 @@ def ids(rule_set: RuleSet) -> list[str]:
 
 
 def test_the_active_rules_of_its_scopes() -> None:
-    kept = keeper(Analysts())
-    assert ids(kept.rule_set()) == ["a", "b"]
-    assert kept.rule_set() is kept.rule_set(), "nothing is made anew where nothing has changed"
+    rules = active_rules(Analysts())
+    assert ids(rules.rule_set()) == ["a", "b"]
+    assert rules.rule_set() is rules.rule_set(), "nothing is built again where nothing has changed"
 
 
 def test_a_rule_that_fails_is_set_aside_until_it_changes() -> None:
     analysts, metrics = Analysts(), Metrics()
-    kept = keeper(analysts, metrics)
-    kept.rule_set()
-    kept.learn([json.dumps({"failed": {"a": "ValueError: no"}, "seconds": {}, "rows": 5})])
-    assert ids(kept.rule_set()) == ["b"]
+    rules = active_rules(analysts, metrics)
+    rules.rule_set()
+    rules.apply_reports([json.dumps({"failed": {"a": "ValueError: no"}, "seconds": {}, "rows": 5})])
+    assert ids(rules.rule_set()) == ["b"]
     assert analysts.failing == {"a": "it fails when it is evaluated: ValueError: no"}
     assert metrics.registry.get_sample_value("cardwatch_rules", {"state": "set_aside"}) == 1
     assert metrics.registry.get_sample_value("cardwatch_rules_set_aside_total", {"reason": "failed"}) == 1
     analysts.change("b")
-    assert ids(kept.rule_set()) == ["b"]
+    assert ids(rules.rule_set()) == ["b"]
     analysts.change("a")
-    assert ids(kept.rule_set()) == ["a", "b"]
+    assert ids(rules.rule_set()) == ["a", "b"]
 
 
 def test_a_rule_that_costs_too_much_is_set_aside_after_three_micro_batches_in_a_row() -> None:
     analysts = Analysts()
-    kept = keeper(analysts)
-    dear = json.dumps({"failed": {}, "seconds": {"b": 2.5}, "rows": 1000})
-    fair = json.dumps({"failed": {}, "seconds": {"b": 2.5}, "rows": 500_000})
-    kept.rule_set()
-    for report in ([dear], [dear], [fair], [dear], [], [dear], [dear]):
-        kept.learn(report)
-        assert ids(kept.rule_set()) == ["a", "b"]
-    kept.learn([dear])
-    assert ids(kept.rule_set()) == ["a"]
+    rules = active_rules(analysts)
+    over_budget = json.dumps({"failed": {}, "seconds": {"b": 2.5}, "rows": 1000})
+    within_budget = json.dumps({"failed": {}, "seconds": {"b": 2.5}, "rows": 500_000})
+    rules.rule_set()
+    for report in ([over_budget], [over_budget], [within_budget], [over_budget], [], [over_budget], [over_budget]):
+        rules.apply_reports(report)
+        assert ids(rules.rule_set()) == ["a", "b"]
+    rules.apply_reports([over_budget])
+    assert ids(rules.rule_set()) == ["a"]
     assert "its measures took 2.5 s for 1,000 transactions, 1.0 s are allowed" in analysts.failing["b"]
 
 
@@ -94,15 +94,16 @@ def test_a_worker_tells_only_what_is_worth_it() -> None:
     }
 
 
-def test_a_rule_set_goes_with_the_tasks() -> None:
+def test_a_rule_set_reaches_the_tasks() -> None:
     properties: dict[str, str] = {}
     context: Any = SimpleNamespace(setLocalProperty=properties.__setitem__, getLocalProperty=properties.get)
+    of_task = TaskRuleSet(lambda: context)
     with pytest.raises(RuntimeError, match="without its rules"):
-        TaskRuleSet().current(context)
+        of_task.current()
     rule_set = RuleSet(RULES, {"trusted": frozenset({"m1"})})
     attach_rules(context, rule_set)
-    assert TaskRuleSet().current(context) == rule_set
-    assert TaskRuleSet().current(context) is TaskRuleSet().current(context), "decoded once"
+    assert of_task.current() == rule_set
+    assert of_task.current() is of_task.current(), "decoded once"
 
 
 def test_a_plan_has_room_for_rules_to_come() -> None:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from cardwatch_detector.lakehouse.metrics import LABELLED_ALERTS
 from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL
-from cardwatch_detector.velocity.query import ALERTS_TOTAL
+from cardwatch_detector.velocity.publishing.alert_publisher import ALERTS_TOTAL
 from cardwatch_detector.velocity.rules.active_rules import RULES, RULES_SET_ASIDE_TOTAL
 from cardwatch_notifier.metrics import TRANSITIONS_TOTAL
 from cardwatch_service.metrics import LATENCY_SECONDS

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from cardwatch_detector.lakehouse.maintenance.maintenance import (
+from cardwatch_detector.lakehouse.maintenance.metrics import (
     LIVE_BYTES,
     LIVE_FILES,
     PARTITION_FILES_MAX,
@@ -29,7 +29,7 @@ from cardwatch_detector.runtime.progress import (
     WATERMARK_SECONDS,
 )
 from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL
-from cardwatch_detector.velocity.query import ALERTS_TOTAL
+from cardwatch_detector.velocity.publishing.alert_publisher import ALERTS_TOTAL
 from cardwatch_detector.velocity.rules.active_rules import RULES
 from cardwatch_service.metrics import CONSUMED_TOTAL, LATENCY_SECONDS, REFUSED_TOTAL
 

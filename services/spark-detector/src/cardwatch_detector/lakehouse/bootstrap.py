@@ -1,6 +1,5 @@
-"""The wiring of the lakehouse queries."""
+"""The wiring of the lakehouse."""
 
-from collections.abc import Callable
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_PIPELINE_MINUTES, GOLD_VELOCITY_5M
@@ -10,20 +9,22 @@ from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 
-from cardwatch_detector.lakehouse.io.create import create
-from cardwatch_detector.lakehouse.maintenance.maintenance import maintenance_thread
+from cardwatch_detector.lakehouse.io.create import create_tables
+from cardwatch_detector.lakehouse.maintenance.thread import maintenance_thread
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.profiles.query import profile_query
 from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
+from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.lakehouse.topic_queries import table_queries
+from cardwatch_detector.lakehouse.topic_queries import topic_queries
 from cardwatch_detector.lakehouse.velocity_windows.query import velocity_queries
-from cardwatch_detector.runtime.application import Query, run_queries
+from cardwatch_detector.runtime import application
+from cardwatch_detector.runtime.application import RunQueries, SparkApplication
 from cardwatch_detector.runtime.object_stores import for_stores
 from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
-# The queries run beside the velocity queries and must leave them the processor: what Delta does for large tables and
+# The queries run beside the velocity query and must leave it the processor: what Delta does for large tables and
 # clusters is scaled down to micro-batches.
 _SPARK_CONFIG: Final = {
     **DELTA,
@@ -41,45 +42,43 @@ def spark_config(settings: LakehouseSettings) -> dict[str, str]:
     return _SPARK_CONFIG | for_stores([settings.tables_dir], settings.checkpoint_dir)
 
 
-def run(shutdown: Shutdown, run_queries: Callable[..., None] = run_queries) -> int:
+def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries) -> int:
     """Write the tables until the process is asked to stop; returns its exit code.
 
     Args:
-        shutdown: asks it to stop.
-        run_queries: keeps the queries running, with the parameters of the runtime's own.
+        run_queries: runs the queries; tests run some of them, or otherwise.
 
     Raises:
         CardwatchError: settings are wrong, or a query cannot be kept running.
     """
-    service = load(ServiceSettings)
-    settings = load(LakehouseSettings)
+    service, settings = load(ServiceSettings), load(LakehouseSettings)
     configure("lakehouse", service.log_level, service.log_format)
     metrics = Metrics()
-    lakehouse = LakehouseMetrics(metrics)
-    queries: list[Query] = [*table_queries(service, settings, lakehouse)]
-    if settings.profiles:
-        written = (lakehouse.written(GOLD_CARD_DAYS), lakehouse.written(GOLD_CARD_PROFILE))
-        queries.append(profile_query(service, settings, ProfileMetrics(metrics), *written))
-    if settings.velocity:
-        queries += velocity_queries(settings, lakehouse.written(GOLD_VELOCITY_5M))
-    if settings.minutes:
-        queries.append(minutes_query(settings, lakehouse.written(GOLD_PIPELINE_MINUTES)))
-    upkeep = maintenance_thread(settings, metrics, shutdown)
+    queries = _queries(service, settings, metrics)
+    maintenance = maintenance_thread(settings, metrics, shutdown)
 
     def prepare(session: SparkSession) -> None:
-        create(session, settings.tables_dir)
-        if upkeep is not None:
-            upkeep.start()
+        create_tables(session, settings.tables_dir)
+        if maintenance is not None:
+            maintenance.start()
 
-    run_queries(
-        "cardwatch-lakehouse",
-        queries,
-        service,
-        metrics,
-        spark_config(settings),
-        shutdown,
-        prepare=prepare,
-    )
-    if upkeep is not None:
-        upkeep.stop()
+    spark_application = SparkApplication("cardwatch-lakehouse", service, metrics, spark_config(settings), shutdown)
+    run_queries(spark_application, queries, prepare)
+    if maintenance is not None:
+        maintenance.stop()
     return 0
+
+
+def _queries(service: ServiceSettings, settings: LakehouseSettings, metrics: Metrics) -> list[LakehouseQuery]:
+    counter = LakehouseMetrics(metrics)
+    queries = topic_queries(service, settings, counter)
+    if settings.profiles:
+        counter.start_at_zero(GOLD_CARD_DAYS, GOLD_CARD_PROFILE)
+        queries.append(profile_query(service, settings, ProfileMetrics(metrics), counter))
+    if settings.velocity:
+        counter.start_at_zero(GOLD_VELOCITY_5M)
+        queries += velocity_queries(settings, counter)
+    if settings.minutes:
+        counter.start_at_zero(GOLD_PIPELINE_MINUTES)
+        queries.append(minutes_query(settings, counter))
+    return queries

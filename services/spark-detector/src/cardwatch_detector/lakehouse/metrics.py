@@ -1,7 +1,7 @@
-"""What the lakehouse counts beside what every service and every query does."""
+"""Metrics of the lakehouse beside those of every service and every query."""
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, Table
 from cardwatch_service.metrics import Metrics
@@ -11,8 +11,18 @@ ROWS_WRITTEN_TOTAL: Final = "cardwatch_lakehouse_rows_written_total"
 LABELLED_ALERTS: Final = "cardwatch_lakehouse_labelled_alerts"
 
 
+class WriteCounter(Protocol):
+    """What writers count after each commit."""
+
+    def rows_written(self, table: Table, rows: int) -> None:
+        """Count rows that were inserted into a table or changed in it."""
+
+    def messages_quarantined(self, by_reason: Mapping[str, int]) -> None:
+        """Count messages that went to quarantine, by reason code."""
+
+
 class LakehouseMetrics:
-    """Rows by table. A micro-batch that a crash repeats counts again, though its rows are not written again."""
+    """Rows by table. A micro-batch that a crash repeats is counted again, though its rows are not written again."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._common = metrics
@@ -26,18 +36,23 @@ class LakehouseMetrics:
             registry=metrics.registry,
         )
 
-    def written(self, table: Table) -> Callable[[int], None]:
-        """Counts the rows of one table."""
-        return self.rows.labels(table.name).inc
+    def start_at_zero(self, *tables: Table) -> None:
+        """Show the tables with 0 rows: Prometheus does not see a counter rise that begins with more."""
+        for table in tables:
+            self.rows.labels(table.name)
 
-    def labelled(self, alerts: Mapping[tuple[str, str], int]) -> None:
-        """So many alerts of each rule have each label."""
-        self.labelled_alerts.clear()
-        for (rule, label), number in alerts.items():
-            self.labelled_alerts.labels(rule, label).set(number)
+    def rows_written(self, table: Table, rows: int) -> None:
+        """Count rows that were inserted into a table or changed in it."""
+        self.rows.labels(table.name).inc(rows)
 
-    def quarantined(self, by_reason: dict[str, int]) -> None:
-        """Count messages that went to quarantine."""
+    def messages_quarantined(self, by_reason: Mapping[str, int]) -> None:
+        """Count messages that went to quarantine, by reason code."""
         for reason, count in by_reason.items():
             self._common.refused.labels(reason).inc(count)
         self.rows.labels(BRONZE_QUARANTINE.name).inc(sum(by_reason.values()))
+
+    def alerts_labelled(self, by_rule_and_label: Mapping[tuple[str, str], int]) -> None:
+        """Set the number of labelled alerts by rule and label."""
+        self.labelled_alerts.clear()
+        for (rule, label), number in by_rule_and_label.items():
+            self.labelled_alerts.labels(rule, label).set(number)

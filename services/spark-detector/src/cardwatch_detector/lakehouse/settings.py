@@ -39,7 +39,8 @@ class LakehouseSettings(BaseSettings):
         Duration, Field(description="time between looks at all windows, those that late transactions touch among them")
     ] = "10m"
     upkeep_every: Annotated[
-        DurationOrOff, Field(description="time between upkeep of the tables' files (docs/table-maintenance.md), or off")
+        DurationOrOff,
+        Field(description="time between maintenance of the tables' files (docs/table-maintenance.md), or off"),
     ] = "1h"
     upkeep_keep: Annotated[Duration, Field(description="how far back versions of the tables stay readable")] = "7d"
     retention_bronze: Annotated[DurationOrOff, Field(description="how old rows of bronze may get")] = OFF

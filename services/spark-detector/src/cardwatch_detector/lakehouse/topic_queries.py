@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from cardwatch_contracts.topics import (
     ALERTS,
@@ -34,96 +35,82 @@ from cardwatch_detector.lakehouse.bronze.late import LateWriter
 from cardwatch_detector.lakehouse.bronze.transactions import BronzeWriter
 from cardwatch_detector.lakehouse.io.decode import TopicSchemas
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
-from cardwatch_detector.lakehouse.query import LakehouseQuery
+from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.lakehouse.silver.transactions import SilverWriter
-from cardwatch_detector.runtime.failures import Writer
+from cardwatch_detector.runtime.failures import BatchWriter
 from cardwatch_detector.runtime.kafka_source import read_topic
 
+_TABLES: Final = (
+    BRONZE_TRANSACTIONS,
+    SILVER_TRANSACTIONS,
+    BRONZE_LATE,
+    GOLD_ALERTS,
+    BRONZE_ALERT_EVENTS,
+    GOLD_ALERT_LABELS,
+    BRONZE_QUARANTINE,
+)
 
-def table_queries(
+
+def topic_queries(
     service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics
 ) -> list[LakehouseQuery]:
-    """One query a table, of its name. They share nothing: a slow or failing one does not hold up the others."""
-    prefix = service.topic_prefix
+    """One query per table, named after it. They share nothing: a slow or failing one does not hold up the others."""
+    prefix, tables_dir = service.topic_prefix, settings.tables_dir
     registry = service.registry()
-    tables_dir = settings.tables_dir
-    json_topic = TRANSACTIONS_JSON.name(prefix)
-    feedback_topic = ALERTS_FEEDBACK.name(prefix)
+    raw_topic, json_topic = TRANSACTIONS_RAW.name(prefix), TRANSACTIONS_JSON.name(prefix)
+    alerts_topic, feedback_topic = ALERTS.name(prefix), ALERTS_FEEDBACK.name(prefix)
 
-    def schemas(identity: str, topic: Topic) -> TopicSchemas:
+    def schemas(topic: Topic, identity: str) -> TopicSchemas:
         return TopicSchemas(str(topic.schema), identity, registry, topic.subject(prefix))
 
+    metrics.start_at_zero(*_TABLES)
+    bronze = BronzeWriter(tables_dir, json_topic, metrics)
+    silver = SilverWriter(
+        tables_dir,
+        schemas(TRANSACTIONS_SILVER, "transaction_id"),
+        metrics,
+        within_us=parse_duration(settings.duplicates_within),
+    )
     # A late transaction comes as it was in silver.
-    enriched = partial(schemas, "transaction_id", TRANSACTIONS_SILVER)
-
-    def query(table: Table, topics: Sequence[str], write: Writer) -> LakehouseQuery:
-        source = partial(
-            read_topic,
-            settings=service,
-            topics=topics,
-            max_offsets_per_trigger=settings.max_offsets_per_trigger,
-            headers=True,
-        )
-        return LakehouseQuery(table.name, settings.checkpoint_dir, settings.trigger, source, lambda: write, topics)
-
+    late = LateWriter(tables_dir, schemas(TRANSACTIONS_SILVER, "transaction_id"), metrics)
+    alerts = AlertAndFeedbackWriter(
+        feedback_topic,
+        AlertWriter(tables_dir, schemas(ALERTS, "alert_id"), metrics),
+        FeedbackWriter(tables_dir, schemas(ALERTS_FEEDBACK, "alert_id"), metrics),
+        LabelCounter(tables_dir, metrics.alerts_labelled),
+    )
+    dead_letters = DeadLetterWriter(tables_dir, schemas(DEAD_LETTERS, "dead_letter_id"), metrics)
+    query = partial(_topic_query, service, settings)
     return [
-        query(
-            BRONZE_TRANSACTIONS,
-            [TRANSACTIONS_RAW.name(prefix), json_topic],
-            BronzeWriter(tables_dir, json_topic, metrics.written(BRONZE_TRANSACTIONS)),
-        ),
-        query(
-            SILVER_TRANSACTIONS,
-            [TRANSACTIONS_SILVER.name(prefix)],
-            SilverWriter(
-                tables_dir,
-                enriched(),
-                metrics.written(SILVER_TRANSACTIONS),
-                metrics.quarantined,
-                parse_duration(settings.duplicates_within),
-            ),
-        ),
-        query(
-            BRONZE_LATE,
-            [TRANSACTIONS_LATE.name(prefix)],
-            LateWriter(
-                tables_dir,
-                enriched(),
-                metrics.written(BRONZE_LATE),
-                metrics.quarantined,
-            ),
-        ),
-        query(
-            GOLD_ALERTS,
-            [ALERTS.name(prefix), feedback_topic],
-            AlertAndFeedbackWriter(
-                feedback_topic,
-                AlertWriter(
-                    tables_dir,
-                    schemas("alert_id", ALERTS),
-                    metrics.written(GOLD_ALERTS),
-                    metrics.quarantined,
-                    metrics.written(BRONZE_ALERT_EVENTS),
-                ),
-                FeedbackWriter(
-                    tables_dir,
-                    schemas("alert_id", ALERTS_FEEDBACK),
-                    metrics.written(GOLD_ALERT_LABELS),
-                    metrics.quarantined,
-                    metrics.written(GOLD_ALERTS),
-                ),
-                LabelCounter(tables_dir, metrics.labelled),
-            ),
-        ),
-        query(
-            BRONZE_QUARANTINE,
-            [DEAD_LETTERS.name(prefix)],
-            DeadLetterWriter(
-                tables_dir,
-                schemas("dead_letter_id", DEAD_LETTERS),
-                metrics.written(BRONZE_QUARANTINE),
-                metrics.quarantined,
-            ),
-        ),
+        query(table=BRONZE_TRANSACTIONS, topics=[raw_topic, json_topic], writer=bronze),
+        query(table=SILVER_TRANSACTIONS, topics=[TRANSACTIONS_SILVER.name(prefix)], writer=silver),
+        query(table=BRONZE_LATE, topics=[TRANSACTIONS_LATE.name(prefix)], writer=late),
+        query(table=GOLD_ALERTS, topics=[alerts_topic, feedback_topic], writer=alerts),
+        query(table=BRONZE_QUARANTINE, topics=[DEAD_LETTERS.name(prefix)], writer=dead_letters),
     ]
+
+
+def _topic_query(
+    service: ServiceSettings,
+    settings: LakehouseSettings,
+    *,
+    table: Table,
+    topics: Sequence[str],
+    writer: BatchWriter,
+) -> LakehouseQuery:
+    source = partial(
+        read_topic,
+        settings=service,
+        topics=topics,
+        max_offsets_per_trigger=settings.max_offsets_per_trigger,
+        headers=True,
+    )
+    return LakehouseQuery(
+        name=table.name,
+        checkpoint_dir=settings.checkpoint_dir,
+        schedule=Schedule(settings.trigger),
+        source=source,
+        make_writer=lambda: writer,
+        topics=topics,
+    )

@@ -1,6 +1,7 @@
-"""What the velocity and the lakehouse module have in common: a Spark session, its queries, their metrics and health."""
+"""Runs a service's streaming queries: Spark session, supervision, metrics and health, until it is asked to stop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -12,10 +13,11 @@ from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.progress import ProgressListener, QueryMetrics
+from cardwatch_detector.runtime.internals import JsonProgressListener
+from cardwatch_detector.runtime.progress import QueryMetrics, record_progress
 from cardwatch_detector.runtime.session import build_session, given_session
 from cardwatch_detector.runtime.settings import SparkSettings
-from cardwatch_detector.runtime.supervision import Starter, Supervisor
+from cardwatch_detector.runtime.supervision import SupervisedQuery, Supervisor
 
 _log = get(__name__)
 
@@ -32,51 +34,64 @@ class Query(Protocol):
         """Full names of the topics that it reads."""
 
     def start(self, session: SparkSession) -> StreamingQuery:
-        """Start, or go on from the checkpoint."""
+        """Start, or continue from the checkpoint."""
 
-    def failed(self, reason: str) -> None:
-        """It has failed and will be started again: a chance to learn from why."""
+    def on_failure(self, reason: str) -> None:
+        """Learn why the query failed, before it is restarted."""
 
-    def outdated(self) -> bool:
-        """Whether it has to be stopped and started again to go on as it should."""
+    def needs_restart(self) -> bool:
+        """Whether the running query must be stopped and started again to go on as it should."""
+
+
+@dataclass(frozen=True)
+class SparkApplication:
+    """The frame in which a service's streaming queries run.
+
+    Attributes:
+        name: the application's name in Spark.
+        spark_config: further Spark settings.
+    """
+
+    name: str
+    service: ServiceSettings
+    metrics: Metrics
+    spark_config: Mapping[str, str]
+    shutdown: Shutdown
+
+
+RunQueries = Callable[[SparkApplication, Sequence[Query], Callable[[SparkSession], None]], None]
+"""The signature of ``run_queries``, for which tests may put another one."""
 
 
 def run_queries(
-    app_name: str,
-    queries: Sequence[Query],
-    service: ServiceSettings,
-    metrics: Metrics,
-    spark_config: Mapping[str, str],
-    shutdown: Shutdown,
-    prepare: Callable[[SparkSession], None] = lambda session: None,
+    application: SparkApplication, queries: Sequence[Query], prepare: Callable[[SparkSession], None]
 ) -> None:
     """Run queries until the process is asked to stop and their running micro-batches are done.
 
     Args:
-        prepare: done once, before the first query starts.
+        prepare: called once with the session, before the first query starts.
 
     Raises:
         CardwatchError: settings are wrong, or a query cannot be kept running.
     """
     spark_settings = load(SparkSettings)
+    metrics, service = application.metrics, application.service
     query_metrics = QueryMetrics(metrics, {query.name: query.topics for query in queries})
     supervisor: Supervisor | None = None
 
-    def ready() -> str:
+    def not_ready() -> str:
         return "" if supervisor is not None and supervisor.all_running else "the queries are not all running"
 
-    health = HealthEndpoint(metrics.registry, ready=ready, host=service.metrics_host, port=service.metrics_port)
+    health = HealthEndpoint(metrics.registry, ready=not_ready, host=service.metrics_host, port=service.metrics_port)
     health.start()
     _log.info("starting", queries=[query.name for query in queries], metrics_port=health.port)
-    given = given_session(spark_config)
-    session = given or build_session(app_name, spark_settings, spark_config)
+    given = given_session(application.spark_config)
+    session = given or build_session(application.name, spark_settings, application.spark_config)
     try:
         prepare(session)
-        session.streams.addListener(ProgressListener(query_metrics))
+        session.streams.addListener(JsonProgressListener(lambda report: record_progress(report, query_metrics)))
         supervisor = Supervisor(
-            {query.name: Starter(partial(query.start, session), query.failed, query.outdated) for query in queries},
-            query_metrics,
-            shutdown,
+            {query.name: _supervised(query, session) for query in queries}, query_metrics, application.shutdown
         )
         supervisor.run()
     finally:
@@ -84,3 +99,7 @@ def run_queries(
             session.stop()
         health.stop()
     _log.info("stopped")
+
+
+def _supervised(query: Query, session: SparkSession) -> SupervisedQuery:
+    return SupervisedQuery(partial(query.start, session), query.on_failure, query.needs_restart)

@@ -1,4 +1,4 @@
-"""Why something in Spark failed, in one sentence."""
+"""Failures in Spark, reported in one sentence each."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,13 +6,10 @@ from typing import Final
 from cardwatch_service.logs import get
 from pyspark.sql import DataFrame
 
-Writer = Callable[[DataFrame, int], object]
-"""Does what is to be done with a micro-batch, in such a way that doing it again changes nothing.
+BatchWriter = Callable[[DataFrame, int], object]
+"""Writes a micro-batch (rows, number) in such a way that writing it again changes nothing. The result is not used."""
 
-What it returns plays no part.
-"""
-
-_LONGEST: Final = 2000
+_MAX_CAUSE_CHARACTERS: Final = 2000
 
 _log = get(__name__)
 
@@ -22,18 +19,18 @@ class MicroBatchError(Exception):
 
 
 def innermost_cause(text: str) -> str:
-    """The last cause in what Java or Python print of an error: what went wrong first. At most 2,000 characters."""
+    """The last cause in a printed Java or Python error, which is what went wrong first. At most 2,000 characters."""
     causes = [line.strip() for line in text.splitlines() if "Error: " in line or "Exception: " in line]
     cause = next((line for line in reversed(causes) if not line.startswith("Suppressed: ")), text)
-    return cause.strip()[:_LONGEST]
+    return cause.strip()[:_MAX_CAUSE_CHARACTERS]
 
 
-def with_brief_errors(query: str, write: Writer) -> Callable[[DataFrame, int], None]:
-    """The same writer, its errors in one sentence each; whole they go to the log.
+def with_brief_errors(query: str, write: BatchWriter) -> Callable[[DataFrame, int], None]:
+    """The same writer, raising errors of one sentence each and logging them in full.
 
-    Where a writer fails, Spark looks for an interruption in the error's text, by a regular expression that takes some
-    stack for each character. Over Java's stack traces, which the text of an error from Java holds, it runs out of
-    stack: the query's thread is gone, and the query passes for running, for ever.
+    When a writer fails, Spark searches the error's text for an interruption, with a regular expression that takes some
+    stack for each character. A Java stack trace in the text makes it run out of stack: the query's thread ends, and the
+    query counts as running for ever.
 
     Args:
         query: its name, for the log.
@@ -42,7 +39,7 @@ def with_brief_errors(query: str, write: Writer) -> Callable[[DataFrame, int], N
     def write_or_say_why(batch: DataFrame, batch_id: int) -> None:
         try:
             write(batch, batch_id)
-        except Exception as error:  # noqa: BLE001  # raised anew
+        except Exception as error:  # noqa: BLE001  # raised again as one sentence
             _log.exception("micro-batch failed", query=query, batch_id=batch_id)
             raise MicroBatchError(innermost_cause(str(error))) from None
 

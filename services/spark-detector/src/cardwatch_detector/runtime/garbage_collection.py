@@ -1,10 +1,9 @@
-"""Python's garbage, which holds Java's.
+"""Periodic garbage collection of Py4J references.
 
-A frame stands for its plan in Java and for all that the plan holds, such as rows that were handed over to be joined
-with. Java may forget them once Python's object is gone. Frames hang in cycles, though, and for old cycles Python looks
-through all of its objects, which it does the more seldom the more there are: with those of our imports, once in many
-minutes. By then the plans of some hundred micro-batches fill Java's memory
-(docs/decisions/0023-python-garbage-collection.md).
+A DataFrame in Python stands for a plan in the JVM and for all that the plan holds, such as broadcast rows. The JVM can
+free them only when the Python object is gone. DataFrames are part of reference cycles, though, and CPython's collector
+looks for old cycles the more rarely the more objects there are: with those of our imports, once in many minutes. By
+then the plans of some hundred micro-batches fill the JVM's heap (docs/decisions/0023-python-garbage-collection.md).
 """
 
 import gc
@@ -13,29 +12,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_EVERY_SECONDS: Final = 5.0
+_COLLECT_EVERY_SECONDS: Final = 5.0
 
 
 @contextmanager
 def periodic_garbage_collection(now: Callable[[], float] = time.monotonic) -> Iterator[Callable[[], None]]:
-    """For the length of a ``with``: a function to be called often, which now and then has Python look for garbage.
+    """For the length of a ``with``: a function that runs the collector when it is due, to be called often.
 
-    What is there at its beginning is not looked through again until its end, so that looking takes milliseconds.
+    Objects that exist at the beginning are not examined again until the end, so that a collection takes milliseconds.
 
     Args:
-        now: seconds of a clock that only goes on.
+        now: a monotonic clock, seconds.
     """
     gc.collect()
     gc.freeze()
-    due = now() + _EVERY_SECONDS
+    due = now() + _COLLECT_EVERY_SECONDS
 
-    def look() -> None:
+    def collect_if_due() -> None:
         nonlocal due
         if now() >= due:
             gc.collect()
-            due = now() + _EVERY_SECONDS
+            due = now() + _COLLECT_EVERY_SECONDS
 
     try:
-        yield look
+        yield collect_if_due
     finally:
         gc.unfreeze()

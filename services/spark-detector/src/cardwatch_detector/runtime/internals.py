@@ -1,14 +1,177 @@
-"""Java's classes and their static methods, which Python asks for by name: each once.
+"""The one module that uses private parts of PySpark, Spark's JVM classes and Py4J.
 
-PySpark names them anew for each column, literal and ``select``, and Py4J then looks for a short name in one package
-after the other: each miss goes through all jars on the class path, some three hundred (what that took:
-docs/decisions/0021-py4j-class-lookups.md).
+None of them is promised to stay as it is. ``tests/runtime/test_internals.py`` fails when a version is pinned that this
+module was not checked against; how to check is said there.
 """
 
-from typing import Any
+import json
+from collections.abc import Callable
+from itertools import chain, count
+from typing import Any, ClassVar, Final
 
 from py4j.java_gateway import JavaClass, JavaMember, JavaPackage, JVMView
-from pyspark.sql import SparkSession
+from py4j.protocol import Py4JError
+from pyspark import SparkContext
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.listener import StreamingQueryListener
+from pyspark.sql.streaming.query import StreamingQuery
+
+from cardwatch_detector.runtime.offsets import OffsetRange, Offsets, parse_offsets
+
+CHECKED_VERSIONS: Final = {"pyspark": "4.1.1", "py4j": "0.10.9.9"}
+"""The versions that this module was checked against."""
+
+# The local property with the id of the query that a micro-batch belongs to.
+_QUERY_ID_PROPERTY: Final = "sql.streaming.queryId"
+# A metric of the operator that keeps the state. Progress reports have it too, but only after the micro-batch's commit.
+_DROPPED_ROWS_METRIC: Final = "numRowsDroppedByWatermark"
+
+
+def query_id(session: SparkSession) -> str:
+    """The id of the streaming query whose micro-batch has this session; it comes from the query's checkpoint.
+
+    Raises:
+        RuntimeError: outside of a micro-batch.
+    """
+    found = session.sparkContext.getLocalProperty(_QUERY_ID_PROPERTY)
+    if not found:
+        raise RuntimeError("a micro-batch is written outside its streaming query")
+    return str(found)
+
+
+def committed_offsets(query: StreamingQuery) -> Offsets:
+    """The Kafka offsets up to which a query has committed, also while it is idle or has just been restarted.
+
+    Spark reports offsets only with the progress of micro-batches; the running query always knows them.
+    """
+    try:
+        return _stream_progress_offsets(query._jsq.streamingQuery().committedOffsets())
+    except Py4JError:  # the query ended in the meantime
+        return {}
+
+
+def last_batch_timestamp(query: StreamingQuery) -> str:
+    """When the last finished micro-batch began, as Spark writes it; empty before the first one ends.
+
+    ``StreamingQuery.lastProgress`` converts the whole report to JSON, too slow to be asked many times a second.
+    """
+    last = query._jsq.lastProgress()
+    return "" if last is None else str(last.timestamp())
+
+
+def delete_path(session: SparkSession, path: str) -> None:
+    """Delete a directory, with all that is in it, on any Hadoop file system."""
+    jvm: Any = session.sparkContext._jvm
+    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
+    configuration = session._jsparkSession.sessionState().newHadoopConf()
+    hadoop_path.getFileSystem(configuration).delete(hadoop_path, True)
+
+
+class RunningBatch:
+    """The running micro-batch of one query, as Spark executes it. Each start of the query needs its own."""
+
+    def __init__(self, session: SparkSession) -> None:
+        self._session: Final = session
+        self._execution: Any = None
+        self._operator_number = 0  # of the operator that keeps the state, counted from the top of the plan
+
+    def offset_range(self, batch: DataFrame) -> OffsetRange:
+        """The Kafka offsets of a micro-batch that is not committed yet."""
+        context = self._context(batch)
+        return OffsetRange(
+            _stream_progress_offsets(context.startOffsets()), _stream_progress_offsets(context.endOffsets())
+        )
+
+    def dropped_rows(self, batch: DataFrame) -> tuple[int, int] | None:
+        """How many rows the state operator dropped as late, and by which watermark (microseconds); None if none.
+
+        Args:
+            batch: a micro-batch that has run and is not committed yet.
+
+        Raises:
+            RuntimeError: the plan keeps no state.
+        """
+        operator, metric = self._state_operator(self._context(batch).executionPlan().executedPlan())
+        rows = int(metric.value())
+        return (rows, int(operator.eventTimeWatermarkForLateEvents().get()) * 1000) if rows else None
+
+    def _context(self, batch: DataFrame) -> Any:
+        """Spark's execution context. The plan of ``batch`` itself does not help: it begins behind the state."""
+        if self._execution is None:
+            # By its id, as the first micro-batch may come before ``start()`` has returned the query.
+            query = self._session.streams.get(query_id(batch.sparkSession))
+            if query is None:
+                raise RuntimeError("a micro-batch runs outside its streaming query")
+            self._execution = query._jsq.streamingQuery()
+        return self._execution.getLatestExecutionContext()
+
+    def _state_operator(self, plan: Any) -> tuple[Any, Any]:
+        """The operator that keeps the state, of which a plan has one, and its metric of dropped rows.
+
+        Each micro-batch has a plan of its own, but of the same shape; and each step in it is a call into the JVM.
+        """
+        for number in chain([self._operator_number], count()):
+            operator = plan.apply(number)
+            if operator is None:
+                break
+            metric = operator.metrics().get(_DROPPED_ROWS_METRIC)
+            if metric.isDefined():
+                self._operator_number = number
+                return operator, metric.get()
+        raise RuntimeError("the query's plan has no operator that keeps the state")
+
+
+class JsonProgressListener(StreamingQueryListener):
+    """Calls a function with each progress report, sent after a micro-batch's commit, as parsed JSON.
+
+    Spark's own Python listener rebuilds each report field by field, some hundred calls into the JVM: at a few
+    micro-batches a second that was a fifth of the detector's processor time. This one takes a report as one JSON text.
+    """
+
+    def __init__(self, on_progress: Callable[[dict[str, Any]], None]) -> None:
+        self._receiver: Final = _JsonReceiver(on_progress)
+        self._wrapper: Any = None
+
+    @property
+    def _jlistener(self) -> Any:
+        if self._wrapper is None:
+            jvm: Any = SparkContext._jvm
+            self._wrapper = jvm.PythonStreamingQueryListenerWrapper(self._receiver)
+        return self._wrapper
+
+    def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Spark calls the receiver instead."""
+
+    def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Spark calls the receiver instead."""
+
+    def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Spark calls the receiver instead."""
+
+
+class _JsonReceiver:
+    """The object that the JVM calls."""
+
+    def __init__(self, on_progress: Callable[[dict[str, Any]], None]) -> None:
+        self._on_progress = on_progress
+
+    def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Nothing to report yet."""
+
+    def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """A micro-batch is committed."""
+        self._on_progress(json.loads(event.progress().json()))
+
+    def onQueryIdle(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """Nothing has changed."""
+
+    def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's interface
+        """The supervisor reports and restarts."""
+
+    class Java:
+        """For Py4J: the interface that this object has in the JVM."""
+
+        implements: ClassVar = ["org.apache.spark.sql.streaming.PythonStreamingQueryListener"]
 
 
 class _Class(JavaClass):  # type: ignore[misc]  # Py4J has no types
@@ -30,6 +193,24 @@ class _Names(JVMView):  # type: ignore[misc]  # as above
 
 
 def cache_class_lookups(session: SparkSession) -> None:
-    """Have a session look up each of Java's names once; they stand for the same as long as Java runs."""
+    """Have a session look up each of Java's classes and static methods once.
+
+    PySpark asks for them by name for each column, literal and ``select``, and Py4J then tries one package after the
+    other: each miss searches all jars on the class path, some three hundred. A name stands for the same class as long
+    as Java runs (measured in docs/decisions/0021-py4j-class-lookups.md).
+    """
     jvm: Any = session.sparkContext._jvm
     jvm.__class__ = _Names
+
+
+def _stream_progress_offsets(progress: Any) -> Offsets:
+    """The Kafka offsets in what Spark calls a StreamProgress: those of each source of a query.
+
+    Raises:
+        Py4JError: the query has ended in the meantime.
+    """
+    values = progress.values().iterator()
+    merged: Offsets = {}
+    while values.hasNext():
+        merged.update(parse_offsets(values.next().json()))
+    return merged

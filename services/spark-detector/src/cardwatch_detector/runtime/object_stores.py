@@ -1,4 +1,4 @@
-"""What Spark has to be told about the stores that tables and checkpoints are on (docs/object-stores.md)."""
+"""Spark settings for the stores that tables and checkpoints are on (docs/object-stores.md)."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from typing import Final
 
 CHECKPOINT_FILES: Final = "spark.sql.streaming.checkpointFileManagerClass"
 _SPARK_STREAMING: Final = "org.apache.spark.sql.execution.streaming.checkpointing"
-# Writes beside and renames, which costs no second process on a local disk (see spark_session).
+# Writes beside and renames, which costs no second process on a local disk (see ``session``).
 LOCAL_CHECKPOINT_FILES: Final = f"{_SPARK_STREAMING}.FileSystemBasedCheckpointFileManager"
 # The same through Hadoop's FileContext, whose rename fails where the file is: Spark's own choice for what can rename.
 _RENAMED_CHECKPOINT_FILES: Final = f"{_SPARK_STREAMING}.FileContextBasedCheckpointFileManager"
@@ -44,7 +44,7 @@ def for_stores(
 
 
 def takes_one_writer(tables_dir: str) -> bool:
-    """Whether a table there may have one writing process and library at a time: on S3, see docs/object-stores.md."""
+    """Whether only one process may write a table there at a time: on S3 (docs/object-stores.md)."""
     return _scheme(tables_dir) in (_S3, "s3")
 
 

@@ -1,16 +1,13 @@
-"""What Spark says about its queries, as metrics."""
+"""Metrics from the progress reports of Spark's streaming queries."""
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
-from pyspark import SparkContext
-from pyspark.sql.streaming.listener import StreamingQueryListener
 
-Offsets = dict[str, dict[str, int]]
+from cardwatch_detector.runtime.offsets import Offsets, parse_offsets
 
 BATCHES_TOTAL: Final = "cardwatch_spark_batches_total"
 INPUT_ROWS_TOTAL: Final = "cardwatch_spark_input_rows_total"
@@ -23,9 +20,9 @@ RESTARTS_TOTAL: Final = "cardwatch_spark_query_restarts_total"
 
 
 class QueryMetrics:
-    """Metrics of Spark's streaming queries, by ``query``.
+    """Metrics of Spark's streaming queries, labelled ``query``.
 
-    Several queries may read the same topic; the service's position is then that of the slowest, and its lag too.
+    Where several queries read one topic, the service's position and lag in it are those of the slowest.
     """
 
     def __init__(self, metrics: Metrics, queries: Mapping[str, Collection[str]]) -> None:
@@ -60,7 +57,7 @@ class QueryMetrics:
             self.restarts.labels(query)  # from 0: Prometheus does not see a counter rise that begins with 1
 
     def set_position(self, query: str, committed: Offsets) -> None:
-        """The offsets up to which a query has committed everything."""
+        """Set the position to the offsets up to which a query has committed everything."""
         self._positions[query].update(committed)
         for topic, partitions in committed.items():
             readers = [at[topic] for at in self._positions.values() if topic in at]
@@ -69,66 +66,13 @@ class QueryMetrics:
                 self.common.position.labels(topic, partition).set(slowest)
 
     def set_lag(self, query: str, topic: str, partition: str, lag: int) -> None:
-        """How far a query was behind a partition's end when its last micro-batch ended."""
+        """Set how many offsets a query was behind a partition's end when its last micro-batch ended."""
         lags = self._lags.setdefault((topic, partition), {})
         lags[query] = lag
         self.common.lag.labels(topic, partition).set(max(lags.values()))
 
 
-class ProgressListener(StreamingQueryListener):
-    """Turns the progress of every micro-batch, reported after its commit, into metrics.
-
-    Spark's own Python listener rebuilds each report field by field, some hundred calls into the JVM: at a few
-    micro-batches a second that was a fifth of the detector's processor time. This one takes a report as one JSON text.
-    """
-
-    def __init__(self, metrics: QueryMetrics) -> None:
-        self._proxy: Final = _JsonReports(metrics)
-        self._wrapper: Any = None
-
-    @property
-    def _jlistener(self) -> Any:
-        if self._wrapper is None:
-            jvm: Any = SparkContext._jvm
-            self._wrapper = jvm.PythonStreamingQueryListenerWrapper(self._proxy)
-        return self._wrapper
-
-    def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """Spark calls the proxy instead."""
-
-    def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """Spark calls the proxy instead."""
-
-    def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """Spark calls the proxy instead."""
-
-
-class _JsonReports:
-    """What the JVM calls."""
-
-    def __init__(self, metrics: QueryMetrics) -> None:
-        self._metrics = metrics
-
-    def onQueryStarted(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """Nothing to count yet."""
-
-    def onQueryProgress(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """A micro-batch is committed."""
-        record(json.loads(event.progress().json()), self._metrics)
-
-    def onQueryIdle(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """Nothing has changed."""
-
-    def onQueryTerminated(self, event: Any) -> None:  # noqa: N802 - Spark's interface
-        """The supervisor reports and restarts."""
-
-    class Java:
-        """For py4j: the interface that this object has in the JVM."""
-
-        implements: ClassVar = ["org.apache.spark.sql.streaming.PythonStreamingQueryListener"]
-
-
-def record(progress: dict[str, Any], metrics: QueryMetrics) -> None:
+def record_progress(progress: dict[str, Any], metrics: QueryMetrics) -> None:
     """Set the metrics from one progress report (StreamingQueryProgress as JSON)."""
     query = str(progress["name"])
     rows = int(progress.get("numInputRows", 0))
@@ -149,9 +93,9 @@ def record(progress: dict[str, Any], metrics: QueryMetrics) -> None:
 
 
 def _record_source(query: str, source: dict[str, Any], metrics: QueryMetrics, rows: int) -> None:
-    ends = offsets(source.get("endOffset"))
-    latest = offsets(source.get("latestOffset"))
-    starts = offsets(source.get("startOffset"))
+    ends = parse_offsets(source.get("endOffset"))
+    latest = parse_offsets(source.get("latestOffset"))
+    starts = parse_offsets(source.get("startOffset"))
     for topic, partitions in ends.items():
         for partition, offset in partitions.items():
             metrics.set_lag(query, topic, partition, max(0, latest.get(topic, {}).get(partition, offset) - offset))
@@ -160,30 +104,6 @@ def _record_source(query: str, source: dict[str, Any], metrics: QueryMetrics, ro
             metrics.common.consumed.labels(topic).inc(
                 max(0, sum(offset - before.get(partition, 0) for partition, offset in partitions.items()))
             )
-
-
-def offsets(value: Any) -> Offsets:
-    """Kafka offsets as Spark writes them (JSON text or parsed): topic → partition → offset.
-
-    Empty for another source's offsets: a table has no partitions to count by.
-    """
-    parsed = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(parsed, dict) or not all(isinstance(partitions, dict) for partitions in parsed.values()):
-        return {}
-    return parsed
-
-
-def offsets_of(progress: Any) -> Offsets:
-    """The Kafka offsets in what Spark calls a StreamProgress: those of each source of a query.
-
-    Raises:
-        Py4JError: the query has ended in the meantime.
-    """
-    values = progress.values().iterator()
-    merged: Offsets = {}
-    while values.hasNext():
-        merged.update(offsets(values.next().json()))
-    return merged
 
 
 def _seconds(iso: str) -> float:

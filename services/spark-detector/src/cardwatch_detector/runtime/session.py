@@ -1,4 +1,4 @@
-"""The Spark session, with what was measured to matter for small micro-batches (docs/decisions)."""
+"""The Spark session, with settings that were measured to matter for small micro-batches (docs/decisions)."""
 
 import os
 import sys
@@ -14,23 +14,23 @@ from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, LOCAL_CHE
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_detector.runtime.spark_conf_file import names_in, submit_with
 
-# A garbled length must not make the decoder ask for gigabytes: running out of memory would end the process, each time
-# that it comes to this message.
-_LONGEST_IN_AVRO: Final = 1 << 20
+# An invalid length must not make the decoder allocate gigabytes: running out of memory would end the process, each time
+# that it gets to the message.
+_MAX_AVRO_LENGTH: Final = 1 << 20
 _AVRO_LIMITS: Final = " ".join(
-    f"-Dorg.apache.avro.limits.{what}={_LONGEST_IN_AVRO}"
+    f"-Dorg.apache.avro.limits.{what}={_MAX_AVRO_LENGTH}"
     for what in ("string.maxLength", "bytes.maxLength", "collectionItems.maxLength")
 )
 
 _log = get(__name__)
 
 JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
-# A heap that has at once the size that it may have (or half of the machine, if that is less), and 256 MB for classes.
-# Java begins with much less and collects garbage whenever that is full: a hundred times in its first minute.
-_ROOM: Final = "-XX:InitialRAMPercentage=50 -XX:MetaspaceSize=256m"
+# A heap of its final size from the start (or half of the machine's memory, if that is less), and 256 MB for classes.
+# By default Java starts with much less and collects garbage whenever that is full: a hundred times in its first minute.
+_INITIAL_MEMORY: Final = "-XX:InitialRAMPercentage=50 -XX:MetaspaceSize=256m"
 # A concurrent collector has no core of its own on a small machine. The optimising compiler pays for what runs several
 # times a second, and not for what runs every ten seconds.
-STEADY_JVM: Final = f"-XX:+UseSerialGC {_ROOM}"
+STEADY_JVM: Final = f"-XX:+UseSerialGC {_INITIAL_MEMORY}"
 # Without that compiler Java keeps room for 48 MB of compiled code only, which the lakehouse's queries fill within a
 # minute; Java then interprets whatever comes new, ten times slower, for as long as the process lives.
 QUICK_JVM: Final = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {STEADY_JVM}"
@@ -67,15 +67,11 @@ _COMMON: Final = {
 
 
 def given_session(extra: Mapping[str, str], sessions: type[SparkSession] = SparkSession) -> SparkSession | None:
-    """The session that is there already, where a platform such as Databricks gives one; under ``extra`` as well.
+    """The existing session, where a platform such as Databricks provides one, with ``extra`` settings added.
 
-    What can be set in a running session is set, which are SQL's settings, unless the cluster's definition has set it:
-    that wins. How checkpoints are written is the platform's business. The rest (the JVM's options, class path and
-    memory) belongs to the cluster's definition, as in deploy/databricks. Whose session it is stops it.
-
-    Args:
-        extra: further settings.
-        sessions: knows which session is there.
+    Settings that can change in a running session, which are those of SQL, are set unless the cluster's definition has
+    set them: that wins. How checkpoints are written is left to the platform. The rest (the JVM's options, class path
+    and memory) belongs to the cluster's definition, as in deploy/databricks. The caller must not stop the session.
     """
     if not on_databricks() and sessions.getActiveSession() is None:
         return None
@@ -85,12 +81,12 @@ def given_session(extra: Mapping[str, str], sessions: type[SparkSession] = Spark
     left = [name for name in wanted if cluster.contains(name) or not session.conf.isModifiable(name)]
     for name in wanted.keys() - {*left, CHECKPOINT_FILES}:
         session.conf.set(name, wanted[name])
-    _log.info("a session is given", settings_left_to_the_cluster=left)
+    _log.info("using the session of the platform", settings_left_to_the_cluster=left)
     return session
 
 
 def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, str]) -> SparkSession:
-    """Start Spark in this process (driver) under the settings; ``extra`` are further Spark settings.
+    """Start Spark in this process (the driver); ``extra`` are further Spark settings.
 
     Raises:
         ConfigurationError: the file of further settings is wrong.

@@ -1,4 +1,4 @@
-"""Settings of Spark's session for a piece of work."""
+"""Temporary settings of a Spark session, and which settings pay for how many rows."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ MANY_ROWS: Final = 2_000
 
 @contextmanager
 def temporary_settings(session: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    """For the length of a ``with``. A query's micro-batches have a session of their own: others see nothing of it."""
+    """Change settings for the length of a ``with``; other queries see nothing, as each has a session of its own."""
     before = {name: session.conf.get(name, None) for name in settings}
     try:
         for name, value in settings.items():
@@ -32,23 +32,23 @@ def temporary_settings(session: SparkSession, settings: Mapping[str, str]) -> It
 
 @dataclass
 class BatchSize:
-    """How many rows a query's work has, for settings that pay on many only; the session is set up for few.
+    """How many rows a query's work has, for settings that pay only with many; the session is set up for few.
 
-    A micro-batch's size is known only after it was gone through. Until then that of the one before stands for it.
+    A micro-batch's size is known only after it has been read. Until then that of the one before stands for it.
 
     Attributes:
-        rows: of the micro-batch in hand, or of the one before; None before the first.
-        many_rows: from how many on they are many.
+        rows: of the current micro-batch, or of the one before; None before the first.
+        many_rows: from how many rows on the settings for many pay.
     """
 
     rows: int | None = None
     many_rows: int = MANY_ROWS
 
-    def look_ahead(self, batch: DataFrame) -> None:
-        """Before the first micro-batch, which is large where a query has been down: whether it has many rows."""
+    def estimate_first(self, batch: DataFrame) -> None:
+        """Count the first micro-batch as far as needed: it is large where a query has been down."""
         if self.rows is None:
             self.rows = batch.limit(self.many_rows).count()
 
-    def settings(self, many: Mapping[str, str] = COMPILED, least: int | None = None) -> Mapping[str, str]:
-        """`many` for ``least`` rows (``many_rows``) and more; else none, which leaves the session as it is."""
-        return many if (self.rows or 0) >= (self.many_rows if least is None else least) else {}
+    def settings(self, for_many: Mapping[str, str] = COMPILED) -> Mapping[str, str]:
+        """``for_many`` if there are many rows; else none, which leaves the session as it is."""
+        return for_many if (self.rows or 0) >= self.many_rows else {}

@@ -11,8 +11,8 @@ from cardwatch_contracts.errors import ConfigurationError
 
 _NAME: Final = re.compile(r"\s*([^\s=:#!][^\s=:]*)")
 _SUBMIT_ARGUMENTS: Final = "PYSPARK_SUBMIT_ARGS"
-# Cardwatch's own options stand there; Java takes further ones from the environment.
-_OURS: Final = ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions")
+# Cardwatch sets these; Java takes further options from the environment.
+_RESERVED: Final = ("spark.driver.extraJavaOptions", "spark.executor.extraJavaOptions")
 
 
 def names_in(path: Path) -> frozenset[str]:
@@ -27,18 +27,18 @@ def names_in(path: Path) -> frozenset[str]:
         names = frozenset(_names(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"CARDWATCH_SPARK_CONF_FILE names {path}, which cannot be read: {error}") from error
-    if refused := sorted(names.intersection(_OURS)):
+    if refused := sorted(names.intersection(_RESERVED)):
         raise ConfigurationError(
             f"{path} sets {refused[0]}, which holds Cardwatch's own options; JDK_JAVA_OPTIONS in the environment "
             "adds to them"
         )
     if strange := sorted(name for name in names if not name.startswith("spark.")):
-        raise ConfigurationError(f"{path} sets {strange[0]}; a name that begins with spark. would be right")
+        raise ConfigurationError(f"{path} sets {strange[0]}; expected names that begin with spark.")
     return names
 
 
 def submit_with(path: Path) -> None:
-    """Have the Spark that this process starts next read the file itself: a command line is open to everybody."""
+    """Let the Spark that this process starts next read the file itself: everybody can read a command line."""
     arguments = os.environ.get(_SUBMIT_ARGUMENTS, "pyspark-shell")
     os.environ[_SUBMIT_ARGUMENTS] = (
         f"--properties-file {shlex.quote(str(path.absolute()))} --load-spark-defaults {arguments}"

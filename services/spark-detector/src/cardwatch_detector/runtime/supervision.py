@@ -1,4 +1,4 @@
-"""Keeps streaming queries running: a query that fails starts again from its checkpoint, the others go on."""
+"""Keeps streaming queries running: a query that fails is restarted from its checkpoint while the others go on."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Final, Protocol
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_service.logs import get
 from cardwatch_service.shutdown import Shutdown
-from py4j.protocol import Py4JError
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.runtime.failures import innermost_cause
 from cardwatch_detector.runtime.garbage_collection import periodic_garbage_collection
-from cardwatch_detector.runtime.progress import Offsets, QueryMetrics, offsets_of
+from cardwatch_detector.runtime.internals import committed_offsets, last_batch_timestamp
+from cardwatch_detector.runtime.progress import QueryMetrics
 
 _log = get(__name__)
 
@@ -28,25 +28,25 @@ _STOP_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True)
-class Starter:
-    """How a query is started.
+class SupervisedQuery:
+    """How a query is started and restarted.
 
     Attributes:
-        start: start it, or go on from its checkpoint.
-        failed: told why it failed, before it is started again.
-        outdated: whether it has to be stopped and started again to go on as it should.
+        start: starts it, or continues from its checkpoint.
+        on_failure: called with the reason of a failure before the query is restarted.
+        needs_restart: whether the running query must be stopped and started again to go on as it should.
     """
 
     start: Callable[[], StreamingQuery]
-    failed: Callable[[str], None] = lambda reason: None
-    outdated: Callable[[], bool] = lambda: False
+    on_failure: Callable[[str], None]
+    needs_restart: Callable[[], bool]
 
 
 class Supervisor:
     """Runs queries until the process is asked to stop."""
 
-    def __init__(self, starters: Mapping[str, Starter], metrics: QueryMetrics, shutdown: Shutdown) -> None:
-        self._watched: Final = {name: _Watched(name, starter) for name, starter in starters.items()}
+    def __init__(self, queries: Mapping[str, SupervisedQuery], metrics: QueryMetrics, shutdown: Shutdown) -> None:
+        self._watched: Final = {name: _Watched(name, query) for name, query in queries.items()}
         self._metrics = metrics
         self._shutdown = shutdown
 
@@ -66,7 +66,7 @@ class Supervisor:
                 while not self._shutdown.requested:
                     for watched in self._watched.values():
                         if not self._shutdown.requested:  # a start takes a while
-                            watched.keep_going(self._metrics)
+                            watched.poll(self._metrics)
                     collect_garbage()
                     self._shutdown.wait(_POLL_SECONDS)
             finally:
@@ -74,7 +74,7 @@ class Supervisor:
 
 
 class Stoppable(Protocol):
-    """A query, to ``stop_all``."""
+    """A query that ``stop_all`` can stop."""
 
     @property
     def running(self) -> bool:
@@ -85,31 +85,31 @@ class Stoppable(Protocol):
         """Whether it is between two micro-batches."""
 
     @property
-    def ended(self) -> str:
-        """Which micro-batch was the last to end; empty before the first."""
+    def last_batch(self) -> str:
+        """The last micro-batch that ended; empty before the first one does."""
 
     def stop_now(self) -> None:
-        """Stop it, whatever it is doing."""
+        """Stop it, even in the middle of a micro-batch."""
 
 
 def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> None:
     """Stop each query as soon as its running micro-batch ends.
 
-    Where one micro-batch follows the other without a pause, the next one has just begun by then. It is broken off, and
-    done again from the checkpoint; to wait on would only break off a later one.
+    Where one micro-batch follows the other without a pause, the next one has just begun by then. It is interrupted, and
+    repeated from the checkpoint later; waiting longer would only interrupt a later one.
 
-    All of them together get ``seconds``, not each: who asks a process with a dozen queries to stop waits for a minute
-    or less. A micro-batch that takes longer is broken off too. A query that passes for running even then is not waited
-    for: its thread may be gone without Spark's noticing.
+    The limit of ``seconds`` is for all of them together: a process with a dozen queries must stop within a minute. A
+    micro-batch that takes longer is interrupted too. A query that still counts as running after that is not waited for:
+    its thread may have ended without Spark noticing.
     """
     deadline = time.monotonic() + seconds
-    asked = [(query, query.ended) for query in queries if query.running]
-    while going := [(query, ended) for query, ended in asked if query.running]:
-        late = time.monotonic() >= deadline
-        for query, ended in going:
-            if late or query.idle or query.ended != ended:
+    asked = [(query, query.last_batch) for query in queries if query.running]
+    while running := [(query, before) for query, before in asked if query.running]:
+        overdue = time.monotonic() >= deadline
+        for query, before in running:
+            if overdue or query.idle or query.last_batch != before:
                 query.stop_now()
-        if late:
+        if overdue:
             return
         time.sleep(0.02)
 
@@ -117,9 +117,9 @@ def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> No
 class _Watched:
     """One query, started again with growing pauses."""
 
-    def __init__(self, name: str, starter: Starter) -> None:
+    def __init__(self, name: str, supervised: SupervisedQuery) -> None:
         self._name = name
-        self._starter = starter
+        self._supervised = supervised
         self._query: StreamingQuery | None = None
         self._started_at = 0.0
         self._failures = 0
@@ -129,27 +129,27 @@ class _Watched:
     def running(self) -> bool:
         return self._query is not None and bool(self._query.isActive)
 
-    def keep_going(self, metrics: QueryMetrics) -> None:
+    def poll(self, metrics: QueryMetrics) -> None:
         if self._query is None:
             if time.monotonic() >= self._retry_at:
-                self._begin(metrics)
+                self._start(metrics)
         elif self._query.isActive:
             metrics.set_position(self._name, committed_offsets(self._query))
-            if self._starter.outdated():
-                _log.info("query starts again with a plan that has room for new rules", query=self._name)
+            if self._supervised.needs_restart():
+                _log.info("query restarts with a plan that has room for the new rules", query=self._name)
                 stop_all([self])
-                self._begin(metrics)
+                self._start(metrics)
         else:
             reason = _reason(self._query)
             self._query = None
             self._failed(metrics, reason)
             with suppress(RegistryUnavailableError):  # the next start asks the registry too, and says so
-                self._starter.failed(reason)
+                self._supervised.on_failure(reason)
 
-    def _begin(self, metrics: QueryMetrics) -> None:
+    def _start(self, metrics: QueryMetrics) -> None:
         self._started_at = time.monotonic()
         try:
-            self._query = self._starter.start()
+            self._query = self._supervised.start()
         except RegistryUnavailableError as error:
             self._failed(metrics, str(error))
         else:
@@ -160,16 +160,14 @@ class _Watched:
         return self._query is None or not self._query.status["isTriggerActive"]
 
     @property
-    def ended(self) -> str:
-        # Of Java's object: Python's ``lastProgress`` has all of it made into JSON; this is asked many times a second.
-        last = None if self._query is None else self._query._jsq.lastProgress()
-        return "" if last is None else str(last.timestamp())
+    def last_batch(self) -> str:
+        return "" if self._query is None else last_batch_timestamp(self._query)
 
     def stop_now(self) -> None:
         if self._query is not None:
-            broken_off = not self.idle
+            interrupted = not self.idle
             self._query.stop()
-            _log.info("query stopped", query=self._name, micro_batch_broken_off=broken_off)
+            _log.info("query stopped", query=self._name, micro_batch_broken_off=interrupted)
 
     def _failed(self, metrics: QueryMetrics, reason: str) -> None:
         if time.monotonic() - self._started_at > _RECOVERED_AFTER_SECONDS:
@@ -183,18 +181,7 @@ class _Watched:
             )
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
         self._retry_at = time.monotonic() + pause
-        _log.error("query failed, starting again from its checkpoint", query=self._name, reason=reason, pause_s=pause)
-
-
-def committed_offsets(query: StreamingQuery) -> Offsets:
-    """The Kafka offsets up to which a query has committed: also when it is idle, or has just started again.
-
-    Spark reports offsets with the progress of micro-batches only; the query itself always knows them.
-    """
-    try:
-        return offsets_of(query._jsq.streamingQuery().committedOffsets())
-    except Py4JError:  # the query ended in the meantime
-        return {}
+        _log.error("query failed, it is restarted from its checkpoint", query=self._name, reason=reason, pause_s=pause)
 
 
 def _reason(query: StreamingQuery) -> str:

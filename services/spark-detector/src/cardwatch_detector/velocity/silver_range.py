@@ -9,8 +9,6 @@ from cardwatch_contracts.errors import CardwatchError
 from cardwatch_kafka.configuration import KafkaConfig
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from cardwatch_detector.runtime.progress import Offsets
-
 _SILENCE_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.5
 _CONSUMER: Final[KafkaConfig] = {
@@ -100,8 +98,3 @@ class KafkaSilverReader:
             if not at_end and offset < end[partition]:
                 headers = tuple(message.headers() or ()) if self._headers else ()
                 yield SilverMessage(partition, offset, message.value(), headers)
-
-
-def of_partition(offsets: Offsets, topic: str) -> dict[int, int]:
-    """A topic's offsets by the numbers of its partitions."""
-    return {int(partition): offset for partition, offset in offsets.get(topic, {}).items()}

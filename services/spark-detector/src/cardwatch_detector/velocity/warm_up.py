@@ -1,4 +1,4 @@
-"""Warming up: a query's plan runs on made-up transactions before the service calls itself ready.
+"""Runs a query's plan on made-up transactions before the service reports itself as ready.
 
 A JVM that has just started takes some ten seconds over its first micro-batches: it loads classes, starts Python workers
 and opens state stores. Done before the first real transaction comes, alerts never wait for it.
@@ -15,6 +15,7 @@ from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
 from cardwatch_service.logs import get
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
@@ -28,8 +29,8 @@ _log = get(__name__)
 
 _BATCHES: Final = 3
 _TRANSACTIONS: Final = 64
-_ROWS_A_BATCH: Final = 100
-_LONGEST_SECONDS: Final = 120.0
+_ROWS_PER_BATCH: Final = 100
+_MAX_WARM_UP_SECONDS: Final = 120.0
 
 
 def warm_up(session: SparkSession, query: VelocityQuery, shutdown: Shutdown) -> None:
@@ -41,16 +42,16 @@ def warm_up(session: SparkSession, query: VelocityQuery, shutdown: Shutdown) -> 
     begin = time.monotonic()
     with _run(session, query) as run:
         while not run.done and not shutdown.requested:
-            if time.monotonic() - begin > _LONGEST_SECONDS:
-                _log.warning("not warm after so long, going on", seconds=_LONGEST_SECONDS)
+            if time.monotonic() - begin > _MAX_WARM_UP_SECONDS:
+                _log.warning("not warmed up in time, starting anyway", seconds=_MAX_WARM_UP_SECONDS)
                 break
             time.sleep(0.05)
     _log.info("warmed up", seconds=round(time.monotonic() - begin, 1))
 
 
 @dataclass
-class _Run:
-    """A warm-up under way."""
+class _WarmUp:
+    """A running warm-up."""
 
     query: StreamingQuery | None = None
     batches: int = 0
@@ -61,19 +62,19 @@ class _Run:
 
 
 @contextmanager
-def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
-    run = _Run()
+def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_WarmUp]:
+    run = _WarmUp()
+    plan = query.planner.plan(_made_up(session, query))
 
     def count(batch: DataFrame, _: int) -> None:
-        query.evaluated(batch)
+        plan.evaluate(batch)
         run.batches += 1
 
-    # On this machine, wherever the real checkpoint is.
+    # The scratch checkpoint is on this machine, wherever the real one is.
     local = temporary_settings(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
     with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch, local:
         run.query = (
-            query.alerts_of(_made_up(session, query))
-            .writeStream.queryName(f"{query.name}-warm-up")
+            plan.alerts.writeStream.queryName(f"{query.name}-warm-up")
             .outputMode("update")
             .option("checkpointLocation", scratch)
             .foreachBatch(with_brief_errors(query.name, count))
@@ -86,17 +87,18 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_Run]:
 
 
 def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
-    prefix = query.service.topic_prefix
-    number = query.service.registry().id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
-    encode = Encoder("enriched_transaction", number)
-    now = query.clock_us()
-    values = [encode(made_up_transaction(at, now + at * 1_000_000)) for at in range(_TRANSACTIONS)]
+    service = query.planner.service
+    prefix = service.topic_prefix
+    schema_id = service.registry().id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
+    encode = Encoder("enriched_transaction", schema_id)
+    now = query.alerts.clock_us()
+    values = [encode(made_up_transaction(at, now + at * MICROSECONDS_PER_SECOND)) for at in range(_TRANSACTIONS)]
     rows = (
         session.readStream.format("rate-micro-batch")
-        .option("rowsPerBatch", _ROWS_A_BATCH)
+        .option("rowsPerBatch", _ROWS_PER_BATCH)
         .option("numPartitions", 3)
         .load()
-        .coalesce(query.settings.partitions)
+        .coalesce(query.planner.settings.partitions)
     )
     which = (F.col("value") % _TRANSACTIONS + 1).cast("int")
     value = F.element_at(F.array(*(F.lit(value) for value in values)), which)

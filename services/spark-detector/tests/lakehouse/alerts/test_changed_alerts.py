@@ -1,4 +1,4 @@
-"""Which messages say something that no row says yet: alerts, labels, and what is only appended."""
+"""Which messages change a table: alert events, labels, and rows that are only appended."""
 
 import random
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-from cardwatch_detector.lakehouse.alerts import changed_alerts as alert_news
-from cardwatch_detector.lakehouse.alerts import labels as alert_labels
+from cardwatch_detector.lakehouse.alerts.changed_alerts import find_changes
+from cardwatch_detector.lakehouse.alerts.labels import find_label_changes
 from cardwatch_detector.lakehouse.io.duplicates import find_new
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 PLACE = ["partition", "offset"]
 
 Frame = pl.DataFrame
-News = Callable[[Frame, Frame], tuple[Frame, Frame]]
+FindChanges = Callable[[Frame, Frame], tuple[Frame, Frame]]
 
 
 def time(seconds: int) -> datetime:
@@ -61,11 +61,11 @@ def offsets(found: tuple[Frame, Frame]) -> tuple[list[int], list[int]]:
 
 def test_an_alert_without_a_row_is_new_and_its_last_event_tells_its_status() -> None:
     arrivals = events(("a", "raised", 0, 1, 1), ("b", "raised", 0, 2, 2), ("a", "retracted", 0, 3, 3))
-    assert offsets(alert_news.news(arrivals, as_alerts(events(("c", "raised", 0, 0, 0))))) == ([2, 3], [])
+    assert offsets(find_changes(arrivals, as_alerts(events(("c", "raised", 0, 0, 0))))) == ([2, 3], [])
 
 
 @pytest.mark.parametrize(
-    ("event", "is_news"),
+    ("event", "is_change"),
     [
         (("a", "retracted", 0, 6, 6), True),
         (("a", "suppressed", 0, 6, 6), True),
@@ -75,37 +75,37 @@ def test_an_alert_without_a_row_is_new_and_its_last_event_tells_its_status() -> 
         (("a", "retracted", 1, 9, 4), False),
     ],
 )
-def test_what_is_newer_than_the_row_and_says_something_else_is_news(event: Any, is_news: bool) -> None:
+def test_what_is_newer_than_the_row_and_says_something_else_is_change(event: Any, is_change: bool) -> None:
     known = as_alerts(events(("a", "raised", 0, 5, 5)))
-    assert offsets(alert_news.news(events(event), known)) == ([], [event[3]] if is_news else [])
+    assert offsets(find_changes(events(event), known)) == ([], [event[3]] if is_change else [])
 
 
 def test_of_two_partitions_the_event_that_the_broker_took_last_counts() -> None:
     arrivals = events(("a", "retracted", 0, 8, 1), ("a", "raised", 1, 2, 2), ("a", "suppressed", 1, 1, 2))
-    assert offsets(alert_news.news(arrivals, as_alerts(events()))) == ([2], [])
+    assert offsets(find_changes(arrivals, as_alerts(events()))) == ([2], [])
 
 
 def test_a_label_holds_if_none_comes_after_it() -> None:
     known = labels(("a", 10, 1, 1), ("b", 10, 2, 2), ("c", 10, 3, 3))
     arrivals = labels(("a", 9, 4, 4), ("b", 10, 5, 5), ("c", 11, 6, 6), ("c", 10, 7, 7), ("d", 1, 8, 8), ("d", 0, 9, 9))
-    assert offsets(alert_labels.news(arrivals, known)) == ([8], [5, 6])
+    assert offsets(find_label_changes(arrivals, known)) == ([8], [5, 6])
 
 
-def test_the_same_message_again_is_no_news() -> None:
-    assert offsets(alert_labels.news(labels(("a", 1, 1, 1)), labels(("a", 1, 1, 1)))) == ([], [])
-    assert offsets(alert_news.news(events(("a", "raised", 0, 1, 1)), as_alerts(events(("a", "raised", 0, 1, 1))))) == (
+def test_the_same_message_again_is_no_change() -> None:
+    assert offsets(find_label_changes(labels(("a", 1, 1, 1)), labels(("a", 1, 1, 1)))) == ([], [])
+    assert offsets(find_changes(events(("a", "raised", 0, 1, 1)), as_alerts(events(("a", "raised", 0, 1, 1))))) == (
         [],
         [],
     )
 
 
-def divided(everything: Frame, news: News, row: Callable[[Frame], Frame], draw: random.Random) -> Frame:
+def divided(everything: Frame, find: FindChanges, row: Callable[[Frame], Frame], draw: random.Random) -> Frame:
     """The rows after micro-batches of random sizes, each done twice."""
     rows, begin = row(everything.clear()), 0
     while begin < everything.height:
         batch = everything.slice(begin, draw.randrange(1, 9))
         for again in (False, True):
-            new, changed = news(batch, rows)
+            new, changed = find(batch, rows)
             assert not (again and new.height + changed.height), "doing it again changes nothing"
             written = row(batch.join(pl.concat([new, changed]), on=PLACE, how="semi"))
             rows = pl.concat([rows.join(written, on="alert_id", how="anti"), written])
@@ -122,14 +122,14 @@ def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) ->
     )
     says = ["alert_id", "status", "suppressed_by"]
     last = some.unique("alert_id", keep="last", maintain_order=True).sort("alert_id")
-    assert divided(some, alert_news.news, as_alerts, draw).select(says).equals(last.select(says))
+    assert divided(some, find_changes, as_alerts, draw).select(says).equals(last.select(says))
 
     said = labels(*((draw.choice("abcd"), draw.randrange(5), number, number) for number in range(40)))
     holds = said.sort("labelled_at", "offset").unique("alert_id", keep="last").sort("alert_id")
-    assert divided(said, alert_labels.news, lambda rows: rows, draw).equals(holds)
+    assert divided(said, find_label_changes, lambda rows: rows, draw).equals(holds)
 
 
-def test_what_is_there_or_came_before_is_not_unseen() -> None:
+def test_what_is_there_or_came_before_is_not_new() -> None:
     schema = {"service": pl.String, "source": pl.Int64, "partition": pl.Int32, "offset": pl.Int64}
     rows: list[tuple[str | None, int, int, int]] = [
         ("a", 1, 0, 3), ("a", 1, 0, 2), ("b", 1, 1, 0), (None, 1, 0, 4), (None, 1, 0, 5), (None, 2, 0, 6),

@@ -12,14 +12,16 @@ from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, A
 from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterWriter
-from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.create import create_tables
 from cardwatch_detector.lakehouse.io.decode import TopicSchemas
+from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_QUARANTINE,
     GOLD_ALERT_LABELS,
     GOLD_ALERTS,
 )
+from cardwatch_service.metrics import Metrics
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from support.records import alert_record, dead_letter_record, enriched_record, feedback_record
@@ -46,22 +48,22 @@ class Lake:
         self._spark, self._dir = spark, str(directory)
         self.offset = 0
         self.now = datetime(1970, 1, 15, tzinfo=UTC)
-        self.verdicts: list[dict[tuple[str, str], int]] = []
-        create(spark, self._dir, [GOLD_ALERTS, GOLD_ALERT_LABELS, BRONZE_ALERT_EVENTS, BRONZE_QUARANTINE])
+        self.label_counts: list[dict[tuple[str, str], int]] = []
+        create_tables(spark, self._dir, [GOLD_ALERTS, GOLD_ALERT_LABELS, BRONZE_ALERT_EVENTS, BRONZE_QUARANTINE])
 
         def arguments(schema: str, identity: str) -> tuple[Any, ...]:
-            return self._dir, TopicSchemas(schema, identity, Registry()), lambda n: None, lambda by_reason: None  # type: ignore[arg-type]
+            return self._dir, TopicSchemas(schema, identity, Registry()), LakehouseMetrics(Metrics())  # type: ignore[arg-type]
 
         self._alerts = AlertAndFeedbackWriter(
             "feedback",
-            AlertWriter(*arguments("alert", "alert_id"), lambda n: None),
-            FeedbackWriter(*arguments("alert_feedback", "alert_id"), lambda n: None),
+            AlertWriter(*arguments("alert", "alert_id")),
+            FeedbackWriter(*arguments("alert_feedback", "alert_id")),
             LabelCounter(self._dir, self._count, lambda: self.now),
         )
         self._letters = DeadLetterWriter(*arguments("dead_letter", "dead_letter_id"))
 
-    def _count(self, verdicts: Mapping[tuple[str, str], int]) -> None:
-        self.verdicts.append(dict(verdicts))
+    def _count(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self.label_counts.append(dict(counts))
 
     def write(self, batch_id: int, *messages: tuple[str, dict[str, Any]], times: int = 1) -> None:
         rows = []
@@ -134,19 +136,19 @@ def test_the_last_label_holds_whichever_comes_first_and_is_counted(lake: Lake) -
 
     # By rule, whenever that may have changed.
     first, second = {("x", "fraud"): 2, ("x", "legitimate"): 1}, {("x", "fraud"): 2, ("x", "unclear"): 1}
-    assert lake.verdicts == [{}, {}, first, first, second, second]
+    assert lake.label_counts == [{}, {}, first, first, second, second]
     # What was labelled more than 30 days ago says little of the rule as it is now.
     lake.now += timedelta(days=20)
     lake.write(4, label("a", "legitimate", 20 * 86_400_000_000))
-    assert lake.verdicts[6:] == [{("x", "legitimate"): 1}]
+    assert lake.label_counts[6:] == [{("x", "legitimate"): 1}]
 
 
 def test_labels_are_counted_after_the_first_micro_batch_whatever_it_holds(lake: Lake) -> None:
     # Another process may have written labels before.
     lake.write(0, alert("a"))
-    assert lake.verdicts == [{}]
+    assert lake.label_counts == [{}]
     lake.write(1, alert("b"))
-    assert lake.verdicts == [{}], "without labels nothing can have changed"
+    assert lake.label_counts == [{}], "without labels nothing can have changed"
 
 
 @pytest.mark.faults

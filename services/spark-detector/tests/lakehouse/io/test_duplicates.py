@@ -67,14 +67,14 @@ def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) ->
 
 
 def test_stretches_that_overlap_are_one() -> None:
-    assert time_ranges(pl.Series([10, 0, 200]), WITHIN) == [TimeRange(-100, 300)]
-    assert time_ranges(pl.Series([0, 201]), WITHIN) == [TimeRange(-100, 100), TimeRange(101, 301)]
-    assert time_ranges(pl.Series([], dtype=pl.Int64), WITHIN) == []
+    assert time_ranges(pl.Series([10, 0, 200]), within_us=WITHIN) == [TimeRange(-100, 300)]
+    assert time_ranges(pl.Series([0, 201]), within_us=WITHIN) == [TimeRange(-100, 100), TimeRange(101, 301)]
+    assert time_ranges(pl.Series([], dtype=pl.Int64), within_us=WITHIN) == []
 
 
 def test_one_transaction_from_far_away_does_not_make_one_stretch_of_all_between() -> None:
     recent = [NOON_US + number * 1_000 for number in range(5_000)]
-    found = time_ranges(pl.Series([NOON_US - 400 * DAY_US, *recent, NOON_US + 9 * DAY_US]), HOUR_US)
+    found = time_ranges(pl.Series([NOON_US - 400 * DAY_US, *recent, NOON_US + 9 * DAY_US]), within_us=HOUR_US)
     assert [(one.first, one.last) for one in found] == [
         (NOON_US - 400 * DAY_US - HOUR_US, NOON_US - 400 * DAY_US + HOUR_US),
         (NOON_US - HOUR_US, recent[-1] + HOUR_US),
@@ -83,7 +83,7 @@ def test_one_transaction_from_far_away_does_not_make_one_stretch_of_all_between(
 
 
 def test_too_many_are_joined_where_they_are_closest() -> None:
-    assert time_ranges(pl.Series([0, 1_000, 1_300, 9_000]), WITHIN, at_most=3) == [
+    assert time_ranges(pl.Series([0, 1_000, 1_300, 9_000]), within_us=WITHIN, at_most=3) == [
         TimeRange(-100, 100),
         TimeRange(900, 1_400),
         TimeRange(8_900, 9_100),
@@ -93,13 +93,13 @@ def test_too_many_are_joined_where_they_are_closest() -> None:
 def test_every_event_time_lies_in_a_stretch_with_its_margin() -> None:
     draw = random.Random(3)
     times = [draw.randrange(10**6) for _ in range(300)] + [-(2**62), 2**62]
-    found = time_ranges(pl.Series(times), WITHIN, at_most=7)
+    found = time_ranges(pl.Series(times), within_us=WITHIN, at_most=7)
     assert len(found) <= 7
     assert all(any(one.first <= at - WITHIN and at + WITHIN <= one.last for one in found) for at in times)
 
 
 def test_the_condition_holds_for_what_lies_in_the_stretches_and_for_nothing_else() -> None:
-    found = time_ranges(pl.Series([NOON_US, NOON_US - 3 * DAY_US]), HOUR_US)
+    found = time_ranges(pl.Series([NOON_US, NOON_US - 3 * DAY_US]), within_us=HOUR_US)
     times = [NOON_US + off for off in (-HOUR_US - 1, -HOUR_US, 0, HOUR_US, HOUR_US + 1, -3 * DAY_US, -2 * DAY_US)]
     condition = time_filter(found, "event_time", "event_date")
     with duckdb.connect() as connection:

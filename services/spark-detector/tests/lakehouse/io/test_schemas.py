@@ -61,7 +61,7 @@ def test_a_silent_registry_refuses_nothing(registry: FakeRegistry) -> None:
 def test_the_newest_version_is_expected(registry: FakeRegistry) -> None:
     registry.texts[7] = schema_text("alert")
     schemas = TopicSchemas("alert", "alert_id", registry, "alerts-value")
-    schemas.expect()
+    schemas.learn_newest()
     assert schemas.writers == {7: schema_text("alert")}
 
 
@@ -69,5 +69,5 @@ def test_the_newest_version_is_expected(registry: FakeRegistry) -> None:
 def test_what_the_registry_does_not_tell_is_not_expected(registry: FakeRegistry, down: bool) -> None:
     registry.down = down
     schemas = TopicSchemas("alert", "alert_id", registry, "alerts-value")
-    schemas.expect()
+    schemas.learn_newest()
     assert schemas.writers == {}

@@ -1,17 +1,13 @@
-"""Upkeep on a schedule: what it tells, and that neither a broken table nor a stop is in its way."""
+"""Scheduled maintenance: its metrics, and that neither a broken table nor a stop gets in its way."""
 
 import time
 from pathlib import Path
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_detector.lakehouse.maintenance.maintenance import (
-    LIVE_FILES,
-    MaintenanceMetrics,
-    MaintenanceThread,
-    TableMaintenance,
-    maintenance_thread,
-)
+from cardwatch_detector.lakehouse.maintenance.maintenance import TableMaintenance
+from cardwatch_detector.lakehouse.maintenance.metrics import LIVE_FILES, MaintenanceMetrics
+from cardwatch_detector.lakehouse.maintenance.thread import MaintenanceThread, maintenance_thread
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.settings import OFF
 from cardwatch_lakehouse.tables import BRONZE_LATE, SILVER_TRANSACTIONS
@@ -31,7 +27,7 @@ def lake(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def upkeep(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: str) -> TableMaintenance:
+def maintenance(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: str) -> TableMaintenance:
     return TableMaintenance.of(
         LakehouseSettings(tables_dir=str(lake), **settings), MaintenanceMetrics(metrics), shutdown
     )
@@ -40,7 +36,7 @@ def upkeep(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: str) ->
 def test_files_become_few_and_are_told(lake: Path) -> None:
     metrics = Metrics()
     value = metrics.registry.get_sample_value
-    one = upkeep(lake, metrics, Shutdown())
+    one = maintenance(lake, metrics, Shutdown())
     one.measure()
     assert value(LIVE_FILES, LATE) == 20
     assert value("cardwatch_lakehouse_small_files", LATE) == 20
@@ -54,24 +50,24 @@ def test_files_become_few_and_are_told(lake: Path) -> None:
 
 def test_rows_stay_unless_an_age_is_set(lake: Path) -> None:
     metrics = Metrics()
-    upkeep(lake, metrics, Shutdown()).run()
-    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 1
-    upkeep(lake, Metrics(), Shutdown(), retention_silver="30d").run()
-    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
-    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("bronze.late").count() == 20
+    maintenance(lake, metrics, Shutdown()).run()
+    assert maintenance(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 1
+    maintenance(lake, Metrics(), Shutdown(), retention_silver="30d").run()
+    assert maintenance(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
+    assert maintenance(lake, Metrics(), Shutdown()).catalog.open("bronze.late").count() == 20
 
 
 def test_a_broken_table_is_counted_and_does_not_keep_the_others_from_it(lake: Path) -> None:
     next((lake / "bronze/late/_delta_log").glob("*3.json")).write_text("{")
     metrics = Metrics()
-    upkeep(lake, metrics, Shutdown(), retention_silver="30d").run()
+    maintenance(lake, metrics, Shutdown(), retention_silver="30d").run()
     assert metrics.registry.get_sample_value("cardwatch_lakehouse_upkeep_failures_total", LATE) == 1
-    assert upkeep(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
+    assert maintenance(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
 
 
 def test_the_thread_comes_again_and_ends_with_the_process(lake: Path) -> None:
     metrics, shutdown = Metrics(), Shutdown()
-    thread = MaintenanceThread(upkeep(lake, metrics, shutdown, upkeep_every="1s"), shutdown)
+    thread = MaintenanceThread(maintenance(lake, metrics, shutdown, upkeep_every="1s"), shutdown)
     thread.start()
     deadline = time.monotonic() + 30
     while metrics.registry.get_sample_value(LIVE_FILES, LATE) != 1:
@@ -83,7 +79,7 @@ def test_the_thread_comes_again_and_ends_with_the_process(lake: Path) -> None:
 
 
 def test_off_only_counts(lake: Path) -> None:
-    assert upkeep(lake, Metrics(), Shutdown(), upkeep_every=OFF).every_seconds == float("inf")
+    assert maintenance(lake, Metrics(), Shutdown(), upkeep_every=OFF).every_seconds == float("inf")
 
 
 def test_tables_that_only_spark_can_read_get_none() -> None:

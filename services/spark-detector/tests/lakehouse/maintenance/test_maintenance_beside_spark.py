@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.create import create_tables
 from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import erasure
@@ -32,7 +32,7 @@ def wait_for(file: Path) -> None:
 
 
 def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSession, tmp_path: Path) -> None:
-    create(spark, str(tmp_path), [GOLD_ALERTS])
+    create_tables(spark, str(tmp_path), [GOLD_ALERTS])
     for number in range(4):
         append(spark, tmp_path, GOLD_ALERTS, alert_id=str(number), status="raised")
     begun, finished, attempts = tmp_path / "begun", tmp_path / "finished", 0
@@ -82,7 +82,7 @@ def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSes
 
 @pytest.mark.faults
 def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSession, tmp_path: Path) -> None:
-    create(spark, str(tmp_path), [SILVER_TRANSACTIONS])
+    create_tables(spark, str(tmp_path), [SILVER_TRANSACTIONS])
     path, seen = SILVER_TRANSACTIONS.path(str(tmp_path)), []
     # More than ten commits: Spark writes checkpoints, and checksums that hold the files' bounds.
     for number in range(12):
@@ -122,7 +122,7 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
 def test_small_files_are_joined_once_there_are_many_also_by_a_process_that_found_some(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    create(spark, str(tmp_path), [BRONZE_LATE])
+    create_tables(spark, str(tmp_path), [BRONZE_LATE])
     for _ in range(3):  # by another process: Spark's Delta has not counted them
         write(tmp_path, BRONZE_LATE, {"transaction_id": "found"})
     spark.conf.set("spark.databricks.delta.autoCompact.minNumFiles", "4")  # instead of 50

@@ -3,16 +3,18 @@
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.create import create_tables
+from cardwatch_detector.lakehouse.metrics import ROWS_WRITTEN_TOTAL, LakehouseMetrics
 from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.pipeline_minutes.refresh import refresh_minutes
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime.session_settings import MANY_ROWS
+from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
@@ -22,6 +24,7 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
     Table,
 )
+from cardwatch_service.metrics import Metrics
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 from support.recomputed.pipeline_minutes import defined_minutes, kept_minutes
@@ -37,7 +40,7 @@ class Lake:
         self.directory = directory
         self.rng = random.Random(3)
         self._tables = (BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS, BRONZE_ALERT_EVENTS, BRONZE_LATE, BRONZE_QUARANTINE)
-        create(spark, str(directory), [*self._tables, GOLD_PIPELINE_MINUTES])
+        create_tables(spark, str(directory), [*self._tables, GOLD_PIPELINE_MINUTES])
 
     def table(self, table: Table) -> DeltaTable:
         return DeltaTable(table.path(str(self.directory)))
@@ -98,17 +101,18 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 @pytest.fixture
 def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[..., int]:
-    """Runs the query over what is new; returns the rows that it wrote."""
+    """Runs the query over what is new, with settings for many rows from ``many_rows`` on; returns the rows written."""
     settings = LakehouseSettings(
         tables_dir=str(lake.directory), checkpoint_dir=str(tmp_path / "checkpoints"), minutes_trigger="1s"
     )
 
     def run(many_rows: int = MANY_ROWS) -> int:
-        written: list[int] = []
-        query = minutes_query(settings, written.append, many_rows=many_rows).start(spark)
+        metrics = Metrics()
+        counter = LakehouseMetrics(metrics)
+        query = minutes_query(settings, counter, lambda: BatchSize(many_rows=many_rows)).start(spark)
         query.processAllAvailable()
         query.stop()
-        return sum(written)
+        return int(metrics.registry.get_sample_value(ROWS_WRITTEN_TOTAL, {"table": GOLD_PIPELINE_MINUTES.name}) or 0)
 
     return run
 
@@ -121,7 +125,7 @@ def test_settings_for_many_rows_change_no_figure(lake: Lake, catch_up: Callable[
 
 
 @pytest.mark.faults
-def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[[], int], tmp_path: Path) -> None:
+def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[..., int], tmp_path: Path) -> None:
     lake.fill(0, 2)
     lake.fill(300, 301)
     assert catch_up() == len(kept_minutes(lake.directory)) > 8
@@ -149,7 +153,7 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
 
 @pytest.mark.faults
 def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
-    spark: SparkSession, lake: Lake, catch_up: Callable[[], int]
+    spark: SparkSession, lake: Lake, catch_up: Callable[..., int]
 ) -> None:
     lake.fill(0, 2)
     lake.fill(2, 4)
@@ -167,10 +171,11 @@ def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
 
     earlier = {"minute": datetime(2026, 6, 1, tzinfo=UTC), "service": "producer", "rows": 7}
     lake.add(GOLD_PIPELINE_MINUTES, earlier | {"minute_date": earlier["minute"].date()})
-    # All days that the sources hold anything of, and no other. The settings for many rows would have a plan made over
-    # and over while it runs.
-    assert refresh_minutes(spark, str(lake.directory), settings={}) == len(defined)
+    # Without the settings for many rows, under which Spark plans again and again while it runs.
+    refresh = partial(refresh_minutes, spark, str(lake.directory), settings={})
+    # All days that the sources hold anything of, and no other.
+    assert refresh() == len(defined)
     first, *others = kept_minutes(lake.directory)
     assert (first["rows"], others) == (7, defined)
-    assert refresh_minutes(spark, str(lake.directory), [START.date()], settings={}) == len(defined)
+    assert refresh([START.date()]) == len(defined)
     assert kept_minutes(lake.directory)[1:] == defined

@@ -4,12 +4,12 @@ from collections import Counter
 from datetime import date, timedelta
 
 from cardwatch_detector.lakehouse.profiles.calendar import (
-    Plan,
+    RefreshPlan,
     first_day,
     kept_from,
     last_day,
     newest_profile,
-    plan,
+    plan_refresh,
 )
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -31,28 +31,35 @@ def test_a_profile_can_be_made_when_the_watermark_enters_its_day_of_grace() -> N
 
 
 def test_traffic_of_open_days_asks_for_nothing() -> None:
-    assert plan([MONDAY, MONDAY + DAY], [], WEDNESDAY - DAY, WEDNESDAY - DAY, 8) == Plan()
-    assert not plan([MONDAY], [], None, MONDAY + DAY, 8)
+    assert (
+        plan_refresh([MONDAY, MONDAY + DAY], [], computed=WEDNESDAY - DAY, newest=WEDNESDAY - DAY, days_kept=8)
+        == RefreshPlan()
+    )
+    assert not plan_refresh([MONDAY], [], computed=None, newest=MONDAY + DAY, days_kept=8)
 
 
 def test_a_settled_day_makes_one_profile() -> None:
-    assert plan([MONDAY + DAY], [MONDAY], WEDNESDAY - DAY, WEDNESDAY, 8) == Plan((MONDAY,), (WEDNESDAY,))
+    assert plan_refresh(
+        [MONDAY + DAY], [MONDAY], computed=WEDNESDAY - DAY, newest=WEDNESDAY, days_kept=8
+    ) == RefreshPlan((MONDAY,), (WEDNESDAY,))
 
 
 def test_a_late_transaction_makes_the_profiles_over_its_day_again() -> None:
     late = MONDAY - 3 * DAY
-    assert plan([late], [], WEDNESDAY, WEDNESDAY, 8) == Plan((late,), tuple(late + k * DAY for k in range(2, 6)))
+    planned = plan_refresh([late], [], computed=WEDNESDAY, newest=WEDNESDAY, days_kept=8)
+    assert planned == RefreshPlan((late,), tuple(late + k * DAY for k in range(2, 6)))
 
 
 def test_a_very_late_transaction_changes_its_day_only() -> None:
     late = WEDNESDAY - 120 * DAY
-    assert plan([late], [], WEDNESDAY, WEDNESDAY, 8) == Plan((late,), ())
+    planned = plan_refresh([late], [], computed=WEDNESDAY, newest=WEDNESDAY, days_kept=8)
+    assert planned == RefreshPlan((late,), ())
 
 
 def test_many_days_at_once_make_the_kept_profiles_only() -> None:
     days = [WEDNESDAY - back * DAY for back in range(2, 180)]
-    planned = plan([], days, None, WEDNESDAY, 3)
-    assert planned == Plan(tuple(sorted(days)), (WEDNESDAY - 2 * DAY, WEDNESDAY - DAY, WEDNESDAY))
+    planned = plan_refresh([], days, computed=None, newest=WEDNESDAY, days_kept=3)
+    assert planned == RefreshPlan(tuple(sorted(days)), (WEDNESDAY - 2 * DAY, WEDNESDAY - DAY, WEDNESDAY))
 
 
 arrivals = st.lists(
@@ -85,7 +92,7 @@ def test_the_tables_are_what_silver_says(batches: list[tuple[list[int], bool]], 
             seen = list(silver)
         newest = max(newest_profile(max(seen)), made or date.min)
         settled = [day for day in silver if day <= last_day(newest) and (made is None or day > last_day(made))]
-        planned = plan(touched, settled, made, newest, days_kept)
+        planned = plan_refresh(touched, settled, computed=made, newest=newest, days_kept=days_kept)
         days.update({day: silver[day] for day in planned.days})
         if planned.valid_on:
             oldest = kept_from(newest, days_kept)

@@ -3,20 +3,22 @@
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from cardwatch_detector.lakehouse.io.create import create
+from cardwatch_detector.lakehouse.io.create import create_tables
+from cardwatch_detector.lakehouse.metrics import WriteCounter
 from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.lakehouse.velocity_windows.figures import figures
+from cardwatch_detector.lakehouse.velocity_windows.figures import aggregate_windows
 from cardwatch_detector.lakehouse.velocity_windows.query import in_progress, velocity_queries
-from cardwatch_detector.lakehouse.velocity_windows.windows import LENGTH_US, ranges, refresh_velocity, velocity
-from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
+from cardwatch_detector.lakehouse.velocity_windows.windows import LENGTH_US, ranges, refresh_velocity, velocity_windows
+from cardwatch_detector.runtime.session_settings import BatchSize
+from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS, Table
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -73,7 +75,7 @@ def by_hand(transactions: list[dict[str, Any]]) -> dict[tuple[int, str, str], di
 @given(st.lists(of_window, max_size=60), st.integers(1, 20))
 def test_figures_are_as_defined(transactions: list[dict[str, Any]], batch: int) -> None:
     batches = pa.Table.from_pylist(transactions, schema=SCHEMA).to_batches(max_chunksize=batch)
-    rows = [row for made in figures(batches) for row in made.to_pylist()]
+    rows = [row for made in aggregate_windows(batches) for row in made.to_pylist()]
     found = {(row.pop("window_us"), row.pop("dimension"), row.pop("key")): row for row in rows}
     assert len(found) == len(rows)
     assert found == by_hand(transactions)
@@ -128,7 +130,7 @@ def silver_rows(rng: random.Random, number: int, minutes: tuple[float, float]) -
 
 def test_columns_are_the_tables(spark: SparkSession) -> None:
     schema = ", ".join(f"{name} {kind}" for name, kind in SILVER_TRANSACTIONS.columns.items())
-    assert {name: kind.upper() for name, kind in velocity(spark.createDataFrame([], schema)).dtypes} == dict(
+    assert {name: kind.upper() for name, kind in velocity_windows(spark.createDataFrame([], schema)).dtypes} == dict(
         GOLD_VELOCITY_5M.columns
     )
 
@@ -145,15 +147,15 @@ class Lake:
             velocity_trigger="1s",
             velocity_late_trigger="1s",
         )
-        create(spark, self.tables_dir, [SILVER_TRANSACTIONS, GOLD_VELOCITY_5M])
+        create_tables(spark, self.tables_dir, [SILVER_TRANSACTIONS, GOLD_VELOCITY_5M])
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         silver = DeltaTable(SILVER_TRANSACTIONS.path(self.tables_dir))
         write_deltalake(silver, pa.Table.from_pylist(rows, pa.schema(silver.schema().to_arrow())), mode="append")
 
-    def queries(self, written: Callable[[int], None]) -> list[LakehouseQuery]:
-        """The queries, with the settings for many rows, however few there are."""
-        return velocity_queries(self.settings, written, many_rows=0)
+    def queries(self, counter: WriteCounter) -> list[LakehouseQuery]:
+        """With the settings for many rows, however few there are."""
+        return velocity_queries(self.settings, counter, lambda: BatchSize(many_rows=0))
 
     def follow(self, query: LakehouseQuery) -> None:
         """Run a query until it has done what silver holds now, starting it again whenever it fails."""
@@ -171,6 +173,22 @@ class Lake:
                 running.stop()
 
 
+class KilledAfterTheCommit:
+    """Fails after every third commit, the first one included."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+
+    def rows_written(self, table: Table, rows: int) -> None:
+        self.commits += 1
+        assert rows > 0 or self.commits > 1  # of a repeated micro-batch nothing is written
+        if self.commits % 3 == 1:
+            raise RuntimeError("killed here")
+
+    def messages_quarantined(self, by_reason: Mapping[str, int]) -> None:
+        raise NotImplementedError
+
+
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path) -> Lake:
     return Lake(spark, tmp_path)
@@ -179,16 +197,8 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 @pytest.mark.faults
 def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None:
     rng = random.Random(5)
-    commits = 0
-
-    def killed_after_the_commit(rows: int) -> None:
-        nonlocal commits
-        commits += 1
-        assert rows > 0 or commits > 1  # of a repeated micro-batch nothing is written
-        if commits % 3 == 1:
-            raise RuntimeError("killed here")
-
-    every, ahead = lake.queries(killed_after_the_commit)
+    counter = KilledAfterTheCommit()
+    every, ahead = lake.queries(counter)
     lake.add(silver_rows(rng, 800, (0, 12)))
     lake.follow(ahead)
     assert kept_windows(lake.tables_dir) == grouped_windows(lake.tables_dir)
@@ -197,7 +207,7 @@ def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None
         lake.add(silver_rows(rng, 9, (-600, 10 * wave)))  # late, some of them of a window that nothing else is in
         lake.follow(every)
         assert kept_windows(lake.tables_dir) == grouped_windows(lake.tables_dir)
-    assert commits == 5  # two of them failed after it and came again
+    assert counter.commits == 5  # two of them failed after it and came again
     # All of it is done: nothing is written any more.
     before = DeltaTable(GOLD_VELOCITY_5M.path(lake.tables_dir)).version()
     lake.follow(every)

@@ -1,31 +1,30 @@
-"""``gold.alerts``: one row an alert, with its current status and label, from the alerts and the feedback topic."""
+"""``gold.alerts``: one row per alert with its current status and label, from the alerts and the feedback topic."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
-from cardwatch_lakehouse.tables import GOLD_ALERTS
+from cardwatch_lakehouse.tables import BRONZE_ALERT_EVENTS, GOLD_ALERTS
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.alerts.changed_alerts import KNOWN, SAID, WHEN, news
+from cardwatch_detector.lakehouse.alerts.changed_alerts import BROKER_TIME, EVENT_FIELDS, KNOWN_FIELDS, find_changes
 from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter, join_labels, read_labels
 from cardwatch_detector.lakehouse.bronze.alert_events import IDENTITY, append_alert_events
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
-from cardwatch_detector.lakehouse.io.merge import update
+from cardwatch_detector.lakehouse.io.merge import update_rows
 from cardwatch_detector.lakehouse.io.read import collect_rows, collect_with_position, read_table, where_in
 from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
-from cardwatch_detector.lakehouse.io.write import append, cached, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, cached, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 _ID: Final = "alert_id"
 
-# An alert's id is made of its transaction's, and all its events have that transaction's event time: only there need the
-# table be looked at, whatever it holds. The margin is for a transaction that a producer sent with several times: what a
-# detector takes for one is less than twice its horizon (30 h by default) apart.
+# An alert's id is made of its transaction's, and all its events have that transaction's event time: the table need only
+# be searched around it. The margin is for a transaction that a producer sent with several event times: what a detector
+# takes for one transaction is less than twice its horizon (30 h by default) apart.
 _SAME_WITHIN_US: Final = 3 * MICROSECONDS_PER_DAY
 
 # Beside the alerts that a micro-batch adds.
@@ -34,20 +33,20 @@ _PART: Final = "changed"
 
 @dataclass(frozen=True)
 class AlertAndFeedbackWriter:
-    """Writes micro-batches that hold both topics: two queries that merged into one table would get in each other's way.
+    """Writes micro-batches that hold both topics: two queries that change one table would conflict.
 
-    Alerts first, with the labels that have come before; then labels, for alerts that come later and onto those that are
-    there. Whichever comes first, the end is the same.
+    Alerts first, with the labels that came before them; then labels, for alerts that come later and onto those that are
+    there. The result does not depend on which comes first.
 
     Attributes:
         feedback_topic: full name; every other message is an alert.
-        verdicts: counts the labels that hold.
+        label_counter: counts the labelled alerts.
     """
 
     feedback_topic: str
     alerts: "AlertWriter"
     feedback: FeedbackWriter
-    verdicts: LabelCounter
+    label_counter: LabelCounter
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
@@ -56,49 +55,46 @@ class AlertAndFeedbackWriter:
         with cached(batch) as messages:
             self.alerts(messages.where(~is_feedback), batch_id)
             labels = self.feedback(messages.where(is_feedback), batch_id)
-        self.verdicts.after(batch.sparkSession, labels_came=labels > 0)
+        self.label_counter.update(batch.sparkSession, labels_came=labels > 0)
 
 
 @dataclass(frozen=True)
 class AlertWriter(TopicWriter):
-    """Keeps alert events as they are; then adds the alerts that are new, and changes those whose status is.
+    """Appends alert events as they are, then adds new alerts and updates those whose status has changed.
 
-    Not a MERGE of all: most alerts are new, and a MERGE costs several times what looking and appending do. The table's
-    statuses have this one writer, so that nothing comes in between looking and writing.
-
-    Attributes:
-        events_written: called with the number of events after each commit.
+    Not a MERGE of all: most alerts are new, and a MERGE costs several times what a look-up and an append do. The
+    table's statuses have only this writer, so that nothing can change between the look-up and the write.
     """
-
-    events_written: Callable[[int], None]
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
         record = F.col(RECORD)
-        said = (*dict.fromkeys((*SAID, *IDENTITY)), "event_time")
+        fields = (*dict.fromkeys((*EVENT_FIELDS, *IDENTITY)), "event_time")
         arrivals = collect_with_position(
-            messages.records, *(record[name].alias(name) for name in said), F.col("timestamp").alias(WHEN)
+            messages.records, *(record[name].alias(name) for name in fields), F.col("timestamp").alias(BROKER_TIME)
         )
-        self.events_written(append_alert_events(messages, arrivals, self.tables_dir, batch_id))
+        events = append_alert_events(messages, arrivals, self.tables_dir, batch_id)
+        self.counter.rows_written(BRONZE_ALERT_EVENTS, events)
         session = messages.session
-        new, changed = news(arrivals, self._known(session, arrivals))
+        new, changed = find_changes(arrivals, self._known(session, arrivals))
         labels = read_labels(session, arrivals[_ID], self.tables_dir)
         if new.height:
-            rows = join_labels(alert_rows(messages.at(new)), labels)
-            append(coalesce_to_few_files(rows, new.height), GOLD_ALERTS, self.tables_dir, batch_id)
-            self.written(new.height)
+            rows = join_labels(alert_rows(messages.at_positions(new)), labels)
+            append(coalesce_to_few_files(rows, new.height), GOLD_ALERTS, self.tables_dir, WriteId(batch_id))
+            self.counter.rows_written(GOLD_ALERTS, new.height)
         if changed.height:
-            rows = join_labels(alert_rows(messages.at(changed)), labels)
-            same = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
-            self.written(update(rows, GOLD_ALERTS, self.tables_dir, same, batch_id, _PART))
+            rows = join_labels(alert_rows(messages.at_positions(changed)), labels)
+            match = f"known.{_ID} = new.{_ID} AND {_near(arrivals, 'known.event_time')}"
+            updated = update_rows(rows, GOLD_ALERTS, self.tables_dir, WriteId(batch_id, _PART), match=match)
+            self.counter.rows_written(GOLD_ALERTS, updated)
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
         table = read_table(session, self.tables_dir, GOLD_ALERTS)
         near = table.where(_near(arrivals, "event_time"))
-        return collect_rows(where_in(near, _ID, arrivals[_ID]).select(*KNOWN))
+        return collect_rows(where_in(near, _ID, arrivals[_ID]).select(*KNOWN_FIELDS))
 
 
 def _near(arrivals: pl.DataFrame, event_time: str) -> str:
-    return time_filter(time_ranges(arrivals["event_time"].dt.epoch("us"), _SAME_WITHIN_US), event_time)
+    return time_filter(time_ranges(arrivals["event_time"].dt.epoch("us"), within_us=_SAME_WITHIN_US), event_time)
 
 
 def alert_rows(messages: DataFrame) -> DataFrame:

@@ -1,6 +1,5 @@
-"""``gold.alert_labels``: what analysts say of alerts, from the feedback topic, and how it comes to ``gold.alerts``."""
+"""``gold.alert_labels``: the labels that analysts give alerts, from the feedback topic, and onto ``gold.alerts``."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -13,7 +12,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import HEADERS_TYPE, redacted
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
-from cardwatch_detector.lakehouse.io.merge import update
+from cardwatch_detector.lakehouse.io.merge import update_rows
 from cardwatch_detector.lakehouse.io.read import (
     OFFSET,
     PARTITION,
@@ -23,15 +22,15 @@ from cardwatch_detector.lakehouse.io.read import (
     read_table,
     where_in,
 )
-from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 _ID: Final = "alert_id"
-_SAME: Final = f"known.{_ID} = new.{_ID}"
-# What gold.alerts has of a label.
-_SHOWN: Final = ("label", "labelled_by", "labelled_at", "label_note")
-# By which the last label of an alert is told: in the words of arrivals -> in the table's. Within a partition the
-# broker's time never falls.
+_SAME_ALERT: Final = f"known.{_ID} = new.{_ID}"
+# The columns of gold.alerts that hold a label.
+_LABEL_COLUMNS: Final = ("label", "labelled_by", "labelled_at", "label_note")
+# The order of an alert's labels, of which the last one holds: columns of arrivals -> the table's. Within a partition
+# the broker's time never decreases.
 _ORDER: Final = {
     "labelled_at": "labelled_at",
     "timestamp": "feedback_broker_time",
@@ -47,20 +46,15 @@ _CHANGED: Final = "changed"
 
 @dataclass(frozen=True)
 class FeedbackWriter(TopicWriter):
-    """Keeps of each alert the label that holds, and puts it onto the alert.
+    """Keeps the last label of each alert, and sets it on the alert.
 
-    A label that no analyst could have given goes to quarantine. The table has this one writer, so that nothing comes in
-    between looking and writing.
-
-    Attributes:
-        alerts_written: called with the number of alerts whose label changed after each commit.
+    A label that no analyst could have given goes to quarantine. The table has only this writer, so that nothing can
+    change between the look-up and the write.
     """
-
-    alerts_written: Callable[[int], None]
 
     part: ClassVar[str] = _PART
 
-    def refusal(self, record: Column) -> Column:
+    def refusal_reason(self, record: Column) -> Column:
         return F.when(~record["label"].isin(list(ALERT_LABELS)), Reason.UNKNOWN_LABEL.value)
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
@@ -71,33 +65,36 @@ class FeedbackWriter(TopicWriter):
         session = messages.session
         table = where_in(read_table(session, self.tables_dir, GOLD_ALERT_LABELS), _ID, arrivals[_ID])
         known = table.select(_ID, *(F.col(theirs).alias(name) for name, theirs in _ORDER.items()))
-        new, changed = news(arrivals, collect_rows(known))
+        new, changed = find_label_changes(arrivals, collect_rows(known))
         if new.height:
-            rows = _without_card_numbers(label_rows(messages.at(new)))
-            append(coalesce_to_few_files(rows, new.height), GOLD_ALERT_LABELS, self.tables_dir, batch_id)
-            self.written(new.height)
+            rows = _without_card_numbers(label_rows(messages.at_positions(new)))
+            append(coalesce_to_few_files(rows, new.height), GOLD_ALERT_LABELS, self.tables_dir, WriteId(batch_id))
+            self.counter.rows_written(GOLD_ALERT_LABELS, new.height)
         if changed.height:
-            rows = _without_card_numbers(label_rows(messages.at(changed)))
-            self.written(update(rows, GOLD_ALERT_LABELS, self.tables_dir, _SAME, batch_id, _CHANGED))
-        self.alerts_written(apply_labels(session, arrivals[_ID], self.tables_dir, batch_id))
+            rows = _without_card_numbers(label_rows(messages.at_positions(changed)))
+            write_id = WriteId(batch_id, _CHANGED)
+            updated = update_rows(rows, GOLD_ALERT_LABELS, self.tables_dir, write_id, match=_SAME_ALERT)
+            self.counter.rows_written(GOLD_ALERT_LABELS, updated)
+        labelled = apply_labels(session, arrivals[_ID], self.tables_dir, batch_id)
+        self.counter.rows_written(GOLD_ALERTS, labelled)
 
 
-def news(arrivals: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Of each alert the label that holds, if there is none yet or it comes after the one that there is.
+def find_label_changes(arrivals: pl.DataFrame, known: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The last label of each alert, if the alert has none yet or an earlier one.
 
     Args:
-        arrivals: ``alert_id`` and those by which labels are ordered, PARTITION and OFFSET among them.
-        known: the same of the labels that there are; there may be those of other alerts among them.
+        arrivals: ``alert_id`` and the columns that order labels, PARTITION and OFFSET included.
+        known: the same of the table's labels, other alerts' possibly included.
 
     Returns:
-        Where those of alerts without a label are, PARTITION and OFFSET; and those that take the place of one.
+        PARTITION and OFFSET of the labels of alerts without one; and of those that replace one.
     """
-    there = "there"
+    is_known = "is_known"
     every = pl.concat(
-        [arrivals.with_columns(pl.lit(False).alias(there)), known.with_columns(pl.lit(True).alias(there))],
+        [arrivals.with_columns(pl.lit(False).alias(is_known)), known.with_columns(pl.lit(True).alias(is_known))],
         how="diagonal",
     )
-    holds = every.sort(*_ORDER, there).unique(_ID, keep="last", maintain_order=True).filter(~pl.col(there))
+    holds = every.sort(*_ORDER, is_known).unique(_ID, keep="last", maintain_order=True).filter(~pl.col(is_known))
     has_one = pl.col(_ID).is_in(known[_ID].implode())
     return holds.filter(~has_one).select(PARTITION, OFFSET), holds.filter(has_one).select(PARTITION, OFFSET)
 
@@ -118,32 +115,40 @@ def label_rows(messages: DataFrame) -> DataFrame:
 
 
 def read_labels(session: SparkSession, alert_ids: pl.Series, tables_dir: str) -> pl.DataFrame:
-    """The labels that alerts have so far: ``alert_id`` and what GOLD_ALERTS has of a label."""
+    """The labels that some alerts have so far: ``alert_id`` and the label columns of GOLD_ALERTS."""
     return collect_rows(
-        where_in(read_table(session, tables_dir, GOLD_ALERT_LABELS), _ID, alert_ids).select(_ID, *_SHOWN)
+        where_in(read_table(session, tables_dir, GOLD_ALERT_LABELS), _ID, alert_ids).select(_ID, *_LABEL_COLUMNS)
     )
 
 
 def join_labels(alerts: DataFrame, labels: pl.DataFrame) -> DataFrame:
-    """Alerts with the labels that have come before them, null where there is none."""
+    """Alerts with the labels that came before them, null where there is none."""
     if labels.is_empty():
-        return alerts.select("*", *(F.lit(None).cast(GOLD_ALERTS.columns[name]).alias(name) for name in _SHOWN))
+        return alerts.select("*", *(F.lit(None).cast(GOLD_ALERTS.columns[name]).alias(name) for name in _LABEL_COLUMNS))
     return alerts.join(broadcast_rows(labels, alerts.sparkSession), _ID, "left")
 
 
 def apply_labels(session: SparkSession, alert_ids: pl.Series, tables_dir: str, batch_id: int) -> int:
-    """Put the labels that hold onto those of the alerts that are there, once GOLD_ALERT_LABELS has them.
+    """Set the labels of GOLD_ALERT_LABELS on those of the alerts that GOLD_ALERTS has.
 
     Returns:
         The number of alerts whose label changed.
     """
     labels = read_labels(session, alert_ids, tables_dir)
-    other = " OR ".join(f"NOT known.{name} <=> new.{name}" for name in _SHOWN)
-    return update(broadcast_rows(labels, session), GOLD_ALERTS, tables_dir, _SAME, batch_id, _PART, _SHOWN, other)
+    differs = " OR ".join(f"NOT known.{name} <=> new.{name}" for name in _LABEL_COLUMNS)
+    return update_rows(
+        broadcast_rows(labels, session),
+        GOLD_ALERTS,
+        tables_dir,
+        WriteId(batch_id, _PART),
+        match=_SAME_ALERT,
+        columns=_LABEL_COLUMNS,
+        condition=differs,
+    )
 
 
 def _without_card_numbers(rows: DataFrame) -> DataFrame:
-    """What people write may hold anything."""
+    """Mask card numbers in notes: people may write anything."""
     note = rows.select(
         "*",
         F.lit(None).cast("binary").alias("key"),

@@ -1,4 +1,4 @@
-"""``bronze.alert_events``: what became of alerts and when, of which ``gold.alerts`` holds only the last."""
+"""``bronze.alert_events``: every event of every alert, of which ``gold.alerts`` shows only the last."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
 from cardwatch_detector.lakehouse.io.read import collect_rows, read_table, where_in
 from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
-from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 
 # A detector that was killed publishes the events of its last micro-batch again: of the same status, by the same cause.
 IDENTITY: Final = ("alert_id", "status", "suppressed_by", "raw_broker_time")
@@ -19,23 +19,23 @@ _TIME: Final = "raw_broker_time"
 
 
 def append_alert_events(messages: DecodedBatch, arrivals: pl.DataFrame, tables_dir: str, batch_id: int) -> int:
-    """Append the events of a micro-batch that the table does not have yet; again changes nothing.
+    """Append the events of a micro-batch that the table does not have yet; repeating it changes nothing.
 
     Args:
         messages: of the alerts topic, at least one.
-        arrivals: of the same, the columns of IDENTITY among them.
+        arrivals: columns of the same messages, those of IDENTITY included.
 
     Returns:
         The number of rows.
     """
     table = read_table(messages.session, tables_dir, BRONZE_ALERT_EVENTS)
-    # Times that grow with the table: Delta leaves out the files of others.
-    near = table.where(time_filter(time_ranges(arrivals[_TIME].dt.epoch("us"), 0), _TIME))
+    # These times grow with the table, so that Delta skips most files.
+    near = table.where(time_filter(time_ranges(arrivals[_TIME].dt.epoch("us"), within_us=0), _TIME))
     known = collect_rows(where_in(near, "alert_id", arrivals["alert_id"]).select(*IDENTITY))
     new = find_new(arrivals, known, IDENTITY)
     if new.height:
-        rows = coalesce_to_few_files(event_rows(messages.at(new)), new.height)
-        append(rows, BRONZE_ALERT_EVENTS, tables_dir, batch_id)
+        rows = coalesce_to_few_files(event_rows(messages.at_positions(new)), new.height)
+        append(rows, BRONZE_ALERT_EVENTS, tables_dir, WriteId(batch_id))
     return new.height
 
 

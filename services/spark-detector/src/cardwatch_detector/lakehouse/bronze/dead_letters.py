@@ -1,4 +1,4 @@
-"""Dead letters of every service into ``bronze.quarantine``: what was refused, where it was, by whom and why."""
+"""Dead letters of every service into ``bronze.quarantine``: what was refused, where, by which service and why."""
 
 from typing import Final
 
@@ -11,11 +11,11 @@ from cardwatch_detector.lakehouse.io.card_numbers import redacted
 from cardwatch_detector.lakehouse.io.decode import REASON, RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
 from cardwatch_detector.lakehouse.io.read import collect_rows, collect_with_position, read_table, where_in
-from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
-# A service that is killed before it commits its position refuses the same messages again. Which message that was, in
-# the dead letter's words -> in the table's.
+# A service that is killed before it commits its position refuses the same messages again. Which message that was: the
+# dead letter's field -> the table's column.
 _SOURCE: Final = {"source_topic": "topic", "source_partition": "partition", "source_offset": "offset"}
 _IDENTITY: Final = ("service", *_SOURCE)
 
@@ -24,20 +24,22 @@ _PART: Final = "dead_letters"
 
 
 class DeadLetterWriter(TopicWriter):
-    """Appends the dead letters that the table does not have yet; what is no dead letter goes to quarantine itself.
+    """Appends the dead letters that the table does not have yet; a message that is not a dead letter is quarantined.
 
-    Not a MERGE: in Delta that would get in the way of the other queries' appends. Dead letters have this one writer, so
-    that nothing comes in between looking and writing.
+    Not a MERGE, which would conflict with the other queries' appends in Delta. Dead letters have only this writer, so
+    that no row can appear between the look-up and the append.
     """
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
         arrivals = collect_with_position(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
         new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
-            rows, _ = redacted(letter_rows(messages.at(new)), ~_is_framed(F.col("value")))
+            rows, _ = redacted(letter_rows(messages.at_positions(new)), ~_is_framed(F.col("value")))
             rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
-            append(coalesce_to_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, batch_id, _PART)
-            self.written(new.height)
+            append(
+                coalesce_to_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, WriteId(batch_id, _PART)
+            )
+            self.counter.rows_written(BRONZE_QUARANTINE, new.height)
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
         table = read_table(session, self.tables_dir, BRONZE_QUARANTINE)
@@ -75,5 +77,5 @@ def _header(header: Column) -> Column:
 
 
 def _is_framed(value: Column) -> Column:
-    """Whether it is one of Confluent's frames, as far as its first byte says: then it is no JSON."""
+    """Whether the first byte is that of Confluent's frame: then the message is not JSON."""
     return F.coalesce(F.substring(value, 1, 1) == F.lit(b"\x00"), F.lit(False))

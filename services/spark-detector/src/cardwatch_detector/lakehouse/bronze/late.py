@@ -1,4 +1,4 @@
-"""``bronze.late``: the transactions that came too late for a detector to evaluate, from the late topic."""
+"""``bronze.late``: transactions that were too late for a detector to evaluate, from the late topic."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ from cardwatch_detector.lakehouse.io.read import (
     read_table,
     where_in,
 )
-from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.runtime.late_headers import (
     DETECTOR,
@@ -28,48 +28,48 @@ from cardwatch_detector.runtime.late_headers import (
     WATERMARK_US,
 )
 
-# Where a message is that has no SILVER_OFFSET.
-_ALONE_PARTITION: Final = "alone_partition"
-_ALONE_OFFSET: Final = "alone_offset"
-# A detector that was killed publishes the late ones of its last micro-batch again: with the same identity. Somebody
-# else's message, without the detector's headers, is one for itself.
-_IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET, _ALONE_PARTITION, _ALONE_OFFSET)
+# The position of a message without the detector's headers, null for all others.
+_OWN_PARTITION: Final = "own_partition"
+_OWN_OFFSET: Final = "own_offset"
+# A detector that was killed publishes the late transactions of its last micro-batch again, with the same identity. A
+# third-party message without the detector's headers is identified by its own position.
+_IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET, _OWN_PARTITION, _OWN_OFFSET)
 
 
 class LateWriter(TopicWriter):
-    """Appends the late transactions that the table does not have yet: it has this one writer."""
+    """Appends the late transactions that the table does not have yet. It must be the table's only writer."""
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
         arrivals = collect_with_position(late_rows(messages.records), *_identity())
         new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
-            rows = coalesce_to_few_files(late_rows(messages.at(new)), new.height)
-            append(rows, BRONZE_LATE, self.tables_dir, batch_id)
-            self.written(new.height)
+            rows = coalesce_to_few_files(late_rows(messages.at_positions(new)), new.height)
+            append(rows, BRONZE_LATE, self.tables_dir, WriteId(batch_id))
+            self.counter.rows_written(BRONZE_LATE, new.height)
 
     def _known(self, session: SparkSession, arrivals: pl.DataFrame) -> pl.DataFrame:
         table = read_table(session, self.tables_dir, BRONZE_LATE)
-        alone = table.where(F.col(SILVER_OFFSET).isNull())
-        looked_for = ((table, SILVER_OFFSET, arrivals[SILVER_OFFSET]), (alone, OFFSET, arrivals[_ALONE_OFFSET]))
+        without_headers = table.where(F.col(SILVER_OFFSET).isNull())
+        lookups = ((table, SILVER_OFFSET, arrivals[SILVER_OFFSET]), (without_headers, OFFSET, arrivals[_OWN_OFFSET]))
         found = [
             collect_rows(where_in(rows, column, values).select(*_identity()))
-            for rows, column, values in looked_for
+            for rows, column, values in lookups
             if values.count()
         ]
         return pl.concat(found)
 
 
 def _identity() -> list[Column]:
-    alone = F.col(SILVER_OFFSET).isNull()
+    without_headers = F.col(SILVER_OFFSET).isNull()
     return [
         *(F.col(name) for name in (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET)),
-        F.when(alone, F.col(PARTITION)).alias(_ALONE_PARTITION),
-        F.when(alone, F.col(OFFSET)).alias(_ALONE_OFFSET),
+        F.when(without_headers, F.col(PARTITION)).alias(_OWN_PARTITION),
+        F.when(without_headers, F.col(OFFSET)).alias(_OWN_OFFSET),
     ]
 
 
 def late_rows(messages: DataFrame) -> DataFrame:
-    """Columns of BRONZE_LATE from Kafka's and RECORD; null for a header that is missing or none of the detector's."""
+    """Columns of BRONZE_LATE from Kafka's and RECORD; null for a header that is missing or not valid."""
     record = F.col(RECORD)
     watermark_us = _header(WATERMARK_US).try_cast("bigint")
     return messages.select(

@@ -1,6 +1,5 @@
-"""``bronze.transactions``: every message as it came, nothing dropped, card numbers masked."""
+"""``bronze.transactions``: every message as it came, none dropped, card numbers masked."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS
@@ -8,7 +7,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
-from cardwatch_detector.lakehouse.io.write import append, cached, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, cached, coalesce_to_few_files
+from cardwatch_detector.lakehouse.metrics import WriteCounter
 from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
 # Kafka's record timestamp types, as Spark's source numbers them.
@@ -22,27 +22,26 @@ class BronzeWriter:
     Attributes:
         tables_dir: where the tables are.
         json_topic: full name of the topic whose messages are JSON.
-        written: called with the number of rows after each commit.
+        counter: told after each commit what was written.
     """
 
     tables_dir: str
     json_topic: str
-    written: Callable[[int], None]
+    counter: WriteCounter
     _size: BatchSize = field(default_factory=BatchSize, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Write one micro-batch; writing it again changes nothing."""
         session = batch.sparkSession
-        self._size.look_ahead(batch)
+        self._size.estimate_first(batch)
         with temporary_settings(session, self._size.settings()), cached(batch) as messages:
             rows, count = redacted(messages, F.col("topic") == self.json_topic)
             self._size.rows = count
             with temporary_settings(session, self._size.settings()):
                 if count:
-                    append(
-                        coalesce_to_few_files(bronze_rows(rows), count), BRONZE_TRANSACTIONS, self.tables_dir, batch_id
-                    )
-                    self.written(count)
+                    kept = coalesce_to_few_files(bronze_rows(rows), count)
+                    append(kept, BRONZE_TRANSACTIONS, self.tables_dir, WriteId(batch_id))
+                    self.counter.rows_written(BRONZE_TRANSACTIONS, count)
 
 
 def bronze_rows(messages: DataFrame) -> DataFrame:

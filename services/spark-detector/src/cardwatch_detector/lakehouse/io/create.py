@@ -1,4 +1,4 @@
-"""Making the tables, before anything is written to them."""
+"""Creates the tables before anything is written to them."""
 
 from collections.abc import Iterable
 
@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 _log = get(__name__)
 
 
-def create(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:
-    """Create the tables that are not there yet, empty, and add the columns that an older version did not have."""
+def create_tables(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:
+    """Create missing tables, empty, and add the columns that tables of an older version lack."""
     for table in tables:
         path = table.path(tables_dir)
         if DeltaTable.isDeltaTable(session, path):

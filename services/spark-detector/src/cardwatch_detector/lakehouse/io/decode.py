@@ -1,4 +1,4 @@
-"""Decoding micro-batches of an Avro topic; what cannot be decoded is told apart and goes to quarantine."""
+"""Decodes micro-batches of an Avro topic, and gives each message that cannot be decoded a reason code."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,60 +17,59 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION, broadcast_rows
 from cardwatch_detector.lakehouse.io.write import cached
-from cardwatch_detector.runtime.kafka_source import decode, is_version_of, schema_id
+from cardwatch_detector.runtime.confluent_avro import decode_avro, is_version_of, schema_id
 
 # Columns beside Kafka's.
 RECORD: Final = "record"
 REASON: Final = "reason"
 NEW_ID: Final = "new_schema_id"
 
-# Not a reason: the registry has not been asked yet.
+# Not a reason code: the registry has not been asked yet.
 _NOT_LOOKED_UP: Final = "not_looked_up"
-# Schema ids are positive numbers of 32 bits: a frame that begins like this, or higher, holds none.
+# Schema ids are positive numbers of 32 bits: a frame that begins like this, or higher, has no valid one.
 _ABOVE_ALL_IDS: Final = bytes([MAGIC_BYTE, 0x80])
-# Stands for the reader's own schema while no message has told one; no registry gives such an id.
-_NOBODYS_ID: Final = 0xFFFF_FFFF
+# Stands for the reader's own schema while no schema id is known; no registry assigns it.
+_UNUSED_ID: Final = 0xFFFF_FFFF
 
 
 @dataclass
 class TopicSchemas:
-    """Which schema ids are versions of one schema.
+    """The schema ids that are versions of one schema.
 
     Attributes:
         name: of the schema, without ``.avsc``.
-        identity: the field that every record has.
-        subject: what its versions are registered under, if that is known: under the id of the newest one most messages
-            come, and asked for it before, the registry need not be asked in the middle of the first micro-batch, which
-            would then be decoded twice.
+        identity: a field that every record has.
+        subject: what its versions are registered under, if that is known. Most messages have the id of the newest
+            version; asking the registry for it in advance spares the first micro-batch from being decoded twice.
     """
 
     name: str
     identity: str
     registry: Registry
     subject: str | None = None
-    _expected: bool = False
+    _asked_for_newest: bool = False
     _writers: dict[int, str] = field(default_factory=dict)
 
     @property
     def reader(self) -> str:
-        """The newest version's text: what every record is decoded into."""
+        """The text of the newest version, into which every record is decoded."""
         return schema_text(self.name)
 
     @property
     def writers(self) -> dict[int, str]:
-        """The versions met so far: id → text."""
+        """The text of the versions met so far, by id."""
         return dict(self._writers)
 
-    def expect(self) -> None:
-        """Learn, the first time, the id that most messages have; nothing where the registry does not tell it."""
-        if self._expected or self.subject is None:
+    def learn_newest(self) -> None:
+        """Learn the newest version's id on the first call; do nothing where the registry does not tell it."""
+        if self._asked_for_newest or self.subject is None:
             return
-        self._expected = True
+        self._asked_for_newest = True
         with suppress(RegistryUnavailableError, IncompatibleSchemaError):
             self._writers[self.registry.id_of(self.subject, self.name)] = self.reader
 
     def look_up(self, schema_id: int) -> Reason | None:
-        """Learn what an id is; returns why its messages cannot be decoded, or None if they can.
+        """Look up an id; returns why its messages cannot be decoded, or None if they can.
 
         A refusal is not remembered: the schema may be registered before the next message comes.
 
@@ -91,23 +90,23 @@ class DecodedBatch:
     """A micro-batch, decoded and cached.
 
     Attributes:
-        messages: Kafka's columns, RECORD (struct) and REASON (null where RECORD is good).
-        good: number of messages that were decoded.
-        refused: number of the others, by reason code.
+        messages: Kafka's columns, RECORD (struct) and REASON (null where RECORD is valid).
+        record_count: number of messages that were decoded.
+        refused_by_reason: number of the others, by reason code.
     """
 
     messages: DataFrame
-    good: int
-    refused: dict[str, int]
+    record_count: int
+    refused_by_reason: dict[str, int]
 
     @property
-    def number(self) -> int:
-        """Of all messages."""
-        return self.good + sum(self.refused.values())
+    def message_count(self) -> int:
+        """The number of all messages."""
+        return self.record_count + sum(self.refused_by_reason.values())
 
     @property
     def session(self) -> SparkSession:
-        """The micro-batch's."""
+        """The micro-batch's session."""
         return self.messages.sparkSession
 
     @cached_property  # Spark analyses each frame that is made
@@ -115,32 +114,34 @@ class DecodedBatch:
         """The messages that were decoded."""
         return self.messages.where(F.col(REASON).isNull())
 
-    def at(self, places: pl.DataFrame) -> DataFrame:
-        """Those of the messages that were decoded which are at these places: PARTITION, OFFSET; none of them twice."""
-        if places.height == self.good:
+    def at_positions(self, positions: pl.DataFrame) -> DataFrame:
+        """The decoded messages at some positions: PARTITION and OFFSET, no position twice."""
+        if positions.height == self.record_count:
             return self.records
-        return self.records.join(broadcast_rows(places, self.session), [PARTITION, OFFSET], "left_semi")
+        return self.records.join(broadcast_rows(positions, self.session), [PARTITION, OFFSET], "left_semi")
 
     @property
     def undecodable(self) -> DataFrame:
-        """The others."""
+        """The messages that were refused."""
         return self.messages.where(F.col(REASON).isNotNull())
 
 
 @contextmanager
-def decode_batch(batch: DataFrame, schemas: TopicSchemas, refuse: Callable[[Column], Column]) -> Iterator[DecodedBatch]:
-    """Decode a micro-batch, for the length of a ``with``; every message is either decoded or has a reason.
+def decode_batch(
+    batch: DataFrame, schemas: TopicSchemas, refusal_reason: Callable[[Column], Column]
+) -> Iterator[DecodedBatch]:
+    """Decode a micro-batch, for the length of a ``with``; every message has either a record or a reason.
 
     Args:
-        refuse: of a record that could be decoded, the reason for which it is refused nevertheless; or null.
+        refusal_reason: the reason code for which a decoded record is refused nevertheless, or null.
 
     Raises:
         RegistryUnavailableError: it holds a new schema id, and the registry does not answer.
     """
-    schemas.expect()
+    schemas.learn_newest()
     refused_ids: dict[int, Reason] = {}
     while True:
-        with cached(_classified(batch, schemas, refused_ids, refuse)) as messages:
+        with cached(_classified(batch, schemas, refused_ids, refusal_reason)) as messages:
             counts = messages.groupBy(REASON, NEW_ID).count().collect()
             new_ids = [row[NEW_ID] for row in counts if row[NEW_ID] is not None]
             if not new_ids:
@@ -155,22 +156,22 @@ def decode_batch(batch: DataFrame, schemas: TopicSchemas, refuse: Callable[[Colu
 
 
 def _classified(
-    batch: DataFrame, schemas: TopicSchemas, refused_ids: dict[int, Reason], refuse: Callable[[Column], Column]
+    batch: DataFrame, schemas: TopicSchemas, refused_ids: dict[int, Reason], refusal_reason: Callable[[Column], Column]
 ) -> DataFrame:
     value = F.col("value")
     numbered = F.when(value < F.lit(_ABOVE_ALL_IDS), value)
     number = schema_id(numbered)
-    writers = schemas.writers or {_NOBODYS_ID: schemas.reader}
-    record = F.when(number.isin(list(writers)), decode(numbered, writers, schemas.reader))
+    writers = schemas.writers or {_UNUSED_ID: schemas.reader}
+    record = F.when(number.isin(list(writers)), decode_avro(numbered, writers, schemas.reader))
     reason: Column = F.when(F.coalesce(F.length(value), F.lit(0)) == 0, Reason.EMPTY_MESSAGE.value)
     reason = reason.when(_framed(value) & number.isNull(), Reason.UNKNOWN_SCHEMA_ID.value)
     reason = reason.when(number.isNull(), Reason.NOT_CONFLUENT_FRAMED.value)
     for refused_id, refusal in refused_ids.items():
         reason = reason.when(number == refused_id, refusal.value)
     reason = reason.when(~number.isin(list(writers)), _NOT_LOOKED_UP)
-    # Of bytes that are no such record, Spark makes a record without fields.
+    # Bytes that are not such a record become a record without fields in Spark.
     reason = reason.when(F.col(RECORD)[schemas.identity].isNull(), Reason.UNDECODABLE_AVRO.value)
-    reason = reason.otherwise(refuse(F.col(RECORD)))
+    reason = reason.otherwise(refusal_reason(F.col(RECORD)))
     return (
         batch.withColumn(RECORD, record)
         .withColumn(REASON, reason)

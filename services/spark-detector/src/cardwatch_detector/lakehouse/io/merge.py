@@ -9,7 +9,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from cardwatch_detector.lakehouse.io.write import count_affected, idempotent_write
+from cardwatch_detector.lakehouse.io.write import WriteId, count_affected, idempotent_write
 
 CONFLICTS: Final = (
     exceptions.ConcurrentAppendException,
@@ -35,23 +35,22 @@ retry_on_conflict: Final = retry(
 
 
 @retry_on_conflict
-def update(
+def update_rows(
     rows: DataFrame,
     table: Table,
     tables_dir: str,
-    same: str,
-    batch_id: int,
-    part: str,
+    write_id: WriteId,
+    *,
+    match: str,
     columns: Sequence[str] | None = None,
-    where: str | None = None,
+    condition: str | None = None,
 ) -> int:
-    """Give the table's rows the values of a micro-batch's, in one commit; again changes nothing.
+    """Give a table's rows the values of a micro-batch's, in one commit; repeating it changes nothing.
 
     Args:
-        same: SQL: whether two rows, ``known`` and ``new``, are one.
-        part: see ``idempotent_write``.
-        columns: which are given; all of them if None.
-        where: SQL: which rows are changed; all that there are in both if None.
+        match: SQL that tells whether the rows ``known`` (of the table) and ``new`` are about the same thing.
+        columns: the columns that are set; all of them if None.
+        condition: SQL over ``known`` and ``new`` that selects the rows to change; all that match if None.
 
     Returns:
         The number of rows; 0 if the micro-batch was written before.
@@ -62,6 +61,6 @@ def update(
     session = rows.sparkSession
     known = DeltaTable.forPath(session, table.path(tables_dir)).alias("known")
     values: dict[str, str | Column] = {name: f"new.{name}" for name in columns or table.columns}
-    with idempotent_write(session, table, batch_id, part):
-        merged = known.merge(rows.alias("new"), same).whenMatchedUpdate(where, values).execute()
+    with idempotent_write(session, table, write_id):
+        merged = known.merge(rows.alias("new"), match).whenMatchedUpdate(condition, values).execute()
         return count_affected(merged, "num_affected_rows")

@@ -1,4 +1,4 @@
-"""Stretches of time: where in a table to look, however much it holds, in a form by which Delta leaves out files."""
+"""Time ranges as filters of a table, in a form that lets Delta skip files."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -9,14 +9,14 @@ import polars as pl
 from cardwatch_units.timestamps import from_microseconds, to_microseconds
 
 LAST_US: Final = 253_402_300_800_000_000
-"""The year 10,000, microseconds since 1970: SQL has no literal for what is later."""
+"""The year 10,000, microseconds since 1970: SQL has no literal for later times."""
 
-# What SQL has no literal for is not bounded by one: a message may claim any time.
+# A message may claim any time: bounds that SQL has no literal for are left out.
 _EARLIEST_US: Final = to_microseconds(datetime(1000, 1, 1, tzinfo=UTC))
 _LATEST_US: Final = to_microseconds(datetime(9999, 1, 1, tzinfo=UTC))
 
-# Stretches of event time that a micro-batch's look-up names at most.
-_STRETCHES: Final = 12
+# Ranges in one filter.
+MAX_TIME_RANGES: Final = 12
 
 
 class TimeRange(NamedTuple):
@@ -26,11 +26,11 @@ class TimeRange(NamedTuple):
     last: int
 
 
-def time_ranges(event_us: pl.Series, within_us: int, at_most: int = _STRETCHES) -> list[TimeRange]:
-    """Where in event time something may lie that is at most ``within_us`` away from one of these, in order.
+def time_ranges(event_us: pl.Series, *, within_us: int, at_most: int = MAX_TIME_RANGES) -> list[TimeRange]:
+    """The ranges of times that are at most ``within_us`` away from one of some event times, in ascending order.
 
-    What overlaps is joined; where that leaves too many, those with the shortest way between them are joined first: one
-    transaction from far away does not make one stretch of all between.
+    Ranges that overlap are joined. Where too many remain, those with the smallest gaps between them are joined first:
+    one transaction from far away does not turn everything in between into one range.
     """
     times = event_us.unique().sort().to_numpy()
     if not len(times):
@@ -44,32 +44,27 @@ def time_ranges(event_us: pl.Series, within_us: int, at_most: int = _STRETCHES) 
     return [TimeRange(int(a) - within_us, int(b) + within_us) for a, b in zip(firsts, lasts, strict=True)]
 
 
-def time_filter(found: Iterable[TimeRange], time: str, day: str | None = None) -> str:
-    """SQL: whether a row lies in one of these; of a form by which Delta leaves out files, and whole partitions.
+def time_filter(ranges: Iterable[TimeRange], time: str, day: str | None = None) -> str:
+    """An SQL predicate: whether a row lies in one of the ranges. Delta can skip files, and whole partitions, by it.
 
     Args:
         time: name of the column with the event time.
-        day: of the one with its day, if the table is partitioned by that.
+        day: name of the column with its day, if the table is partitioned by it.
     """
-    them = list(found)
-    if not them:
+    found = list(ranges)
+    if not found:
         return "false"
-    times = " OR ".join(_between(time, a, b, "TIMESTAMP'{:%Y-%m-%d %H:%M:%S.%f}Z'") for a, b in them)
+    times = " OR ".join(_between(time, a, b, "TIMESTAMP'{:%Y-%m-%d %H:%M:%S.%f}Z'") for a, b in found)
     if day is None:
         return f"({times})"
-    days = " OR ".join(_between(day, a, b, "DATE'{:%Y-%m-%d}'") for a, b in them)
+    days = " OR ".join(_between(day, a, b, "DATE'{:%Y-%m-%d}'") for a, b in found)
     return f"({days}) AND ({times})"
 
 
 def _between(column: str, first: int, last: int, literal: str) -> str:
     bounds = []
     if first > _EARLIEST_US:
-        bounds.append(f"{column} >= {literal.format(at(min(first, _LATEST_US)))}")
+        bounds.append(f"{column} >= {literal.format(from_microseconds(min(first, _LATEST_US)))}")
     if last < _LATEST_US:
-        bounds.append(f"{column} <= {literal.format(at(max(last, _EARLIEST_US)))}")
+        bounds.append(f"{column} <= {literal.format(from_microseconds(max(last, _EARLIEST_US)))}")
     return f"({' AND '.join(bounds) or 'true'})"
-
-
-def at(micros: int) -> datetime:
-    """A time in microseconds since 1970, UTC."""
-    return from_microseconds(micros)

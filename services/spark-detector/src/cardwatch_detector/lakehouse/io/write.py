@@ -1,4 +1,4 @@
-"""How micro-batches get into the tables: each once, however often it is tried.
+"""Idempotent writes: each micro-batch gets into a table once, however often it is tried.
 
 Delta remembers for each table the last transaction version of each application id, in the same commit as the rows, and
 skips a write whose version it has seen. Here the application is a query and the version its micro-batch
@@ -8,6 +8,7 @@ skips a write whose version it has seen. Here the application is a query and the
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
@@ -15,17 +16,37 @@ from cardwatch_lakehouse.tables import Table
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-# At least, where there are that many: about ten megabytes, a second's work of one task.
-_ROWS_A_FILE: Final = 100_000
+from cardwatch_detector.runtime.internals import query_id
 
-# What MERGE, UPDATE and DELETE have instead of the options of a DataFrame's writer.
+# At least, where there are that many: about ten megabytes, a second's work of one task.
+_ROWS_PER_FILE: Final = 100_000
+
+# MERGE, UPDATE and DELETE take from the session what a DataFrame's writer takes as options.
 _SESSION_APP_ID: Final = "spark.databricks.delta.write.txnAppId"
 _SESSION_VERSION: Final = "spark.databricks.delta.write.txnVersion"
 
 
+@dataclass(frozen=True)
+class WriteId:
+    """Which write of which micro-batch a commit is; Delta takes each once per table.
+
+    Only what is the same whenever the micro-batch is repeated may be written under one id. If a repetition may have to
+    write something else (because it depends on a clock, or on what a table holds by now), ``part`` must tell the two
+    apart, or the second would be lost.
+
+    Attributes:
+        batch_id: the micro-batch's number.
+        part: tells apart what one micro-batch writes to one table in several commits. Delta keeps each application id
+            for ever, so there may only be few parts.
+    """
+
+    batch_id: int
+    part: str = ""
+
+
 @contextmanager
 def cached(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep a frame that is gone through more than once, for the length of a ``with``."""
+    """Keep a frame that is read more than once, for the length of a ``with``."""
     kept = frame.persist()
     try:
         yield kept
@@ -34,22 +55,22 @@ def cached(frame: DataFrame) -> Iterator[DataFrame]:
 
 
 def coalesce_to_few_files(rows: DataFrame, number: int) -> DataFrame:
-    """So many rows in no more partitions, hence files, than it takes to write them soon."""
-    return rows.coalesce(math.ceil(number / _ROWS_A_FILE))
+    """The rows in few partitions, hence files: one per 100,000 rows."""
+    return rows.coalesce(math.ceil(number / _ROWS_PER_FILE))
 
 
-def append(rows: DataFrame, table: Table, tables_dir: str, batch_id: int, part: str = "") -> None:
+def append(rows: DataFrame, table: Table, tables_dir: str, write_id: WriteId) -> None:
     """Append a micro-batch's rows once, however often it is tried.
 
-    Args:
-        part: see ``idempotent_write``.
+    Raises:
+        RuntimeError: outside a streaming query.
     """
-    identity = _identity(rows.sparkSession, table, batch_id, part)
+    identity = _identity(rows.sparkSession, table, write_id)
     rows.write.format("delta").mode("append").options(**identity).save(table.path(tables_dir))
 
 
 @contextmanager
-def idempotent_write(session: SparkSession, table: Table, batch_id: int, part: str = "") -> Iterator[None]:
+def idempotent_write(session: SparkSession, table: Table, write_id: WriteId) -> Iterator[None]:
     """For the length of a ``with``: MERGE, UPDATE or DELETE on a table takes effect once for a micro-batch.
 
     When a micro-batch is repeated, Delta skips the command, which then reports nothing (``count_affected`` returns 0).
@@ -57,21 +78,14 @@ def idempotent_write(session: SparkSession, table: Table, batch_id: int, part: s
     ``with``: a second one with the same identity would be taken for the first and skipped. ``append`` and
     ``replace_rows`` do not need it.
 
-    Only what a micro-batch gives the same rows for whenever it is done may be written so. If a repeated one may have to
-    write something else (because it depends on a clock, or on what a table holds by now), ``part`` must tell the two
-    apart, or the second would be lost.
-
     Args:
         session: the micro-batch's (``batch.sparkSession``): each query has a clone of its own, so that others see
             nothing of what is set here.
-        batch_id: the micro-batch's number.
-        part: tells apart what one micro-batch writes to one table in several commits. Delta keeps each application id
-            for ever: there may be few of them.
 
     Raises:
         RuntimeError: outside a streaming query.
     """
-    identity = _identity(session, table, batch_id, part)
+    identity = _identity(session, table, write_id)
     session.conf.set(_SESSION_APP_ID, identity["txnAppId"])
     session.conf.set(_SESSION_VERSION, identity["txnVersion"])
     try:
@@ -83,48 +97,37 @@ def idempotent_write(session: SparkSession, table: Table, batch_id: int, part: s
 
 
 def replace_rows(
-    rows: DataFrame, table: Table, tables_dir: str, these: str, batch_id: int | None = None, part: str = ""
+    rows: DataFrame, table: Table, tables_dir: str, *, predicate: str, write_id: WriteId | None = None
 ) -> int:
-    """Put rows in the place of all of `these` (SQL over partition columns), in one commit.
+    """Put rows in the place of all those that a predicate selects, in one commit.
 
-    Again changes nothing, if the rows are made anew of all that they depend on.
+    Repeating it changes nothing, if the rows are always computed from all that they depend on.
 
     Args:
-        batch_id: the micro-batch that asks for it, which is done once; None outside of a streaming query: always done.
-        part: see ``idempotent_write``; it must tell apart what `these` may be when the micro-batch is repeated.
+        predicate: SQL over partition columns.
+        write_id: its ``part`` must tell apart the predicates with which the micro-batch may be repeated. None outside
+            of a streaming query: the write always takes effect.
 
     Returns:
         The number of rows; 0 where the micro-batch was written before, or somebody else has committed since.
     """
     session, path = rows.sparkSession, table.path(tables_dir)
-    identity = {} if batch_id is None else _identity(session, table, batch_id, part)
-    mark = uuid4().hex  # by which this commit is told from one that was there, and from somebody else's
-    write = rows.write.format("delta").mode("overwrite").option("replaceWhere", these)
+    identity = {} if write_id is None else _identity(session, table, write_id)
+    mark = uuid4().hex  # tells this commit from an earlier one of the same micro-batch, and from somebody else's
+    write = rows.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
     write.options(**identity, userMetadata=mark).save(path)
     last = DeltaTable.forPath(session, path).history(1).select("userMetadata", "operationMetrics")
-    ((whose, metrics),) = last.collect()
-    return int(metrics.get("numOutputRows", 0)) if whose == mark else 0
+    ((last_mark, metrics),) = last.collect()
+    return int(metrics.get("numOutputRows", 0)) if last_mark == mark else 0
 
 
-def count_affected(merged: DataFrame, what: str) -> int:
-    """What a MERGE reports that it did: ``what`` is ``num_inserted_rows`` or ``num_affected_rows``; 0 if skipped."""
-    return sum(int(metrics[what]) for metrics in merged.collect())
+def count_affected(merged: DataFrame, metric: str) -> int:
+    """A MERGE's ``num_inserted_rows`` or ``num_affected_rows``, from its result; 0 if it was skipped."""
+    return sum(int(metrics[metric]) for metrics in merged.collect())
 
 
-def query_id(session: SparkSession) -> str:
-    """The id that the query has from its checkpoint; of the session of its micro-batch.
-
-    Micro-batches of another checkpoint are numbered from 0 again: under the same id Delta would take them for seen.
-
-    Raises:
-        RuntimeError: outside a streaming query.
-    """
-    found = session.sparkContext.getLocalProperty("sql.streaming.queryId")
-    if not found:
-        raise RuntimeError("a micro-batch is written outside its streaming query")
-    return str(found)
-
-
-def _identity(session: SparkSession, table: Table, batch_id: int, part: str) -> Mapping[str, str]:
-    names = (table.name, query_id(session), *([part] if part else []))
-    return {"txnAppId": "/".join(names), "txnVersion": str(batch_id)}
+def _identity(session: SparkSession, table: Table, write_id: WriteId) -> Mapping[str, str]:
+    # With the id that the query has from its checkpoint: micro-batches of another checkpoint are numbered from 0 again,
+    # and under the same id Delta would skip them.
+    names = (table.name, query_id(session), *([write_id.part] if write_id.part else []))
+    return {"txnAppId": "/".join(names), "txnVersion": str(write_id.batch_id)}

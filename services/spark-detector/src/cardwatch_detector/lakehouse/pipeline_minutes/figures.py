@@ -1,6 +1,6 @@
-"""What ``gold.pipeline_minutes`` says of a minute: one definition, in Spark's SQL.
+"""The definition of ``gold.pipeline_minutes``' figures, in Spark's SQL.
 
-As Spark's columns, made one by one from Python, it would take longer to say than to plan.
+Building it column by column from Python would take longer than planning the query.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ PRODUCER: Final = "producer"
 ENRICHER: Final = "enricher"
 DETECTOR: Final = "detector"
 SERVICES: Final = (PRODUCER, ENRICHER, DETECTOR, LAKEHOUSE)
-"""Those that have a row in every minute in which any service did something."""
+"""The services that have a row in every minute in which any service did something."""
 
 MINUTE_US: Final = 60_000_000
 
@@ -37,14 +37,14 @@ _PERCENTS: Final = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Source:
-    """What a table says of a service; SQL, by columns of the table.
+    """What a table's rows say about a service, as SQL over the table's columns.
 
     Attributes:
-        service: whose doing it was; null: the lakehouse's.
-        at: the column whose minute a row counts in: when the service put it out.
-        act: what a row is: row, the status of an event of an alert (which is a row, too), late or refused.
-        since: the column with the time from which the row's latency is counted; null where it has none.
-        timed: of which rows the latency counts.
+        service: the service that did it; null for the lakehouse.
+        at: the column with the time at which the service produced the row, in whose minute it counts.
+        act: what a row counts as: row, an alert event's status (which counts as a row, too), late or refused.
+        since: the column with the time from which the row's latency is measured; null where it has none.
+        timed: which rows' latency counts.
         where: which rows count at all.
     """
 
@@ -80,17 +80,17 @@ SOURCES: Final = (
     ),
 )
 TABLES: Final = tuple({source.table.name: source.table for source in SOURCES}.values())
-"""Those of SOURCES, each once. Their order is fixed by the checkpoint of the query that follows them."""
+"""The tables of SOURCES, each once. The checkpoint of the query that follows them fixes their order."""
 
 
 def arrivals(rows: DataFrame, table: Table) -> DataFrame:
-    """``minute_us``: the minutes that rows of one of TABLES count in, each as often as there are rows."""
+    """``minute_us``: the minutes in which rows of one of TABLES count, one row for each of them."""
     times = dict.fromkeys(source.at for source in _sources(table))
     return rows.selectExpr(f"explode(array({', '.join(map(_minute_us, times))})) AS minute_us")
 
 
-def figures(session: SparkSession, tables_dir: str, when: Sequence[TimeRange]) -> DataFrame:
-    """Columns of GOLD_PIPELINE_MINUTES of some stretches of time, which begin and end with a minute."""
+def minute_figures(session: SparkSession, tables_dir: str, when: Sequence[TimeRange]) -> DataFrame:
+    """Columns of GOLD_PIPELINE_MINUTES for some time ranges, which begin and end with a minute."""
     acts = reduce(DataFrame.union, (_acts(read_table(session, tables_dir, table), table, when) for table in TABLES))
     return session.sql(_MINUTES, acts=acts)
 
@@ -101,7 +101,7 @@ def _sources(table: Table) -> list[Source]:
 
 def _acts(rows: DataFrame, table: Table, when: Sequence[TimeRange]) -> DataFrame:
     """``minute_us``, ``service``, ``act`` and ``latency_ms`` (null where none is counted)."""
-    # One scan a table, with a condition of a form by which Delta leaves out files.
+    # One scan per table, with a condition by which Delta can skip files.
     sources = _sources(table)
     acts = ", ".join(_act(source, when) for source in sources)
     near = " OR ".join(time_filter(when, source.at) for source in sources)
@@ -109,7 +109,7 @@ def _acts(rows: DataFrame, table: Table, when: Sequence[TimeRange]) -> DataFrame
 
 
 def _act(source: Source, when: Sequence[TimeRange]) -> str:
-    # Clocks may be set as they will: what cannot be subtracted has no latency, and fails no query.
+    # Clocks may be wrong: times that cannot be subtracted give no latency, and fail no query.
     latency = f"floor(try_subtract(unix_micros({source.at}), unix_micros({source.since})) / 1000)"
     fields = {
         "minute_us": _minute_us(source.at),
@@ -122,13 +122,13 @@ def _act(source: Source, when: Sequence[TimeRange]) -> str:
 
 
 def _statement() -> str:
-    """SQL: the minutes that consist of ``acts``."""
+    """SQL that computes the minutes from ``acts``."""
     figures = {
         "rows": _times("row", *_STATUSES),
         "refused": _times("refused"),
         "late": _times("late"),
         **{f"alerts_{status}": _times(status) for status in _STATUSES},
-        # The smallest latency that so many percent do not exceed, in whole numbers: no rounding decides.
+        # The smallest latency that this percentage does not exceed, in whole numbers: without rounding.
         **{
             f"latency_p{percent}_ms": f"min(IF(rank * 100 >= of * {percent}, latency_ms, NULL))"
             for percent in _PERCENTS
@@ -164,8 +164,8 @@ def _statement() -> str:
 
 
 def _times(*acts: str) -> str:
-    these = ", ".join(f"'{act}'" for act in acts)
-    return f"sum(IF(act IN ({these}), times, 0))"
+    listed = ", ".join(f"'{act}'" for act in acts)
+    return f"sum(IF(act IN ({listed}), times, 0))"
 
 
 def _minute_us(at: str) -> str:

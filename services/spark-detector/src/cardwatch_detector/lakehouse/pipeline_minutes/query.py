@@ -1,47 +1,76 @@
-"""The streaming query that keeps ``gold.pipeline_minutes`` up with the tables that it is made of."""
+"""The streaming query that keeps ``gold.pipeline_minutes`` up to date with the tables that it is computed from."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
 from pyspark.sql import DataFrame, SparkSession
 
+from cardwatch_detector.lakehouse.io.write import WriteId
+from cardwatch_detector.lakehouse.metrics import WriteCounter
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import TABLES, arrivals
-from cardwatch_detector.lakehouse.pipeline_minutes.refresh import MANY, refresh_touched, touched
-from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
+from cardwatch_detector.lakehouse.pipeline_minutes.refresh import (
+    SETTINGS_FOR_MANY,
+    refresh_touched,
+    rows_by_minute,
+)
+from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule, follow_table
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize, temporary_settings
+from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
-# Of new files that a micro-batch takes at most, of each table.
-_SOME: Final = {"maxBytesPerTrigger": "1g"}
+# The limit of new files per micro-batch, of each table.
+_ONE_GIGABYTE: Final = {"maxBytesPerTrigger": "1g"}
+
+
+@dataclass
+class MinuteWriter:
+    """Computes the minutes that have new rows in any of the tables.
+
+    Attributes:
+        tables_dir: where the tables are.
+        counter: told after each commit what was written.
+        size: of the work, from micro-batch to micro-batch.
+    """
+
+    tables_dir: str
+    counter: WriteCounter
+    size: BatchSize = field(default_factory=BatchSize)
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch of ``arrivals``; repeating it changes nothing."""
+        session = batch.sparkSession
+        with temporary_settings(session, self.size.settings(SETTINGS_FOR_MANY)):
+            minutes = rows_by_minute(batch)
+        self.size.rows = sum(minutes.values())
+        if minutes:
+            settings = self.size.settings(SETTINGS_FOR_MANY)
+            rows = refresh_touched(session, self.tables_dir, minutes, write_id=WriteId(batch_id), settings=settings)
+            self.counter.rows_written(GOLD_PIPELINE_MINUTES, rows)
 
 
 def minutes_query(
-    settings: LakehouseSettings, written: Callable[[int], None], *, many_rows: int = MANY_ROWS
+    settings: LakehouseSettings, counter: WriteCounter, make_size: Callable[[], BatchSize] = BatchSize
 ) -> LakehouseQuery:
     """The query.
 
     Args:
-        written: called with the number of rows after each commit.
-        many_rows: from how many new rows on a micro-batch has the settings for many.
+        make_size: makes the size that the query's settings depend on.
     """
 
     def source(session: SparkSession) -> DataFrame:
-        return reduce(
-            DataFrame.union,
-            (arrivals(follow(session, table, settings.tables_dir, **_SOME), table) for table in TABLES),
+        streams = (
+            arrivals(follow_table(session, table, settings.tables_dir, **_ONE_GIGABYTE), table) for table in TABLES
         )
+        return reduce(DataFrame.union, streams)
 
-    size = BatchSize(many_rows=many_rows)
-
-    def write(batch: DataFrame, batch_id: int) -> None:
-        session = batch.sparkSession
-        with temporary_settings(session, size.settings(MANY)):
-            minutes = touched(batch)
-        size.rows = sum(minutes.values())
-        if minutes:
-            written(refresh_touched(session, settings.tables_dir, minutes, batch_id, size.settings(MANY)))
-
+    writer = MinuteWriter(settings.tables_dir, counter, make_size())
     name = GOLD_PIPELINE_MINUTES.name
-    return LakehouseQuery(name, settings.checkpoint_dir, settings.minutes_trigger, source, lambda: write, pool=name)
+    return LakehouseQuery(
+        name=name,
+        checkpoint_dir=settings.checkpoint_dir,
+        schedule=Schedule(settings.minutes_trigger, pool=name),
+        source=source,
+        make_writer=lambda: writer,
+    )

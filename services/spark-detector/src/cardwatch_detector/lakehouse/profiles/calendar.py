@@ -1,9 +1,9 @@
-"""Which days a profile is made of, when it can be made, and which profiles a transaction changes.
+"""Which days a profile covers, when it can be computed, and which profiles a transaction changes.
 
 Days are UTC. The profile of day D is over the days [D − 91, D − 2], the last 30 of them being [D − 31, D − 2]:
 
     day     D−91 ················ D−31 ········ D−2 │ D−1 │ D
-            └──────────────── 90 days ─────────────┘ grace  whose transactions it is put beside
+            └──────────────── 90 days ─────────────┘ grace  the day that it is for
                                   └── 30 days ─────┘
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 
 LONG_DAYS: Final = 90
 SHORT_DAYS: Final = 30
-# From the last day of a profile to the day that it is for: between them lies the day of grace.
+# From the last day of a profile to the day that it is for; the day of grace is between them.
 AHEAD_DAYS: Final = 2
 _DAY: Final = timedelta(days=1)
 
@@ -30,7 +30,7 @@ def last_day(valid_on: date) -> date:
 
 
 def newest_profile(watermark: date) -> date:
-    """The newest day whose profile can be made.
+    """The newest day whose profile can be computed.
 
     Args:
         watermark: day of the newest event time less the lateness: the days before it are settled.
@@ -44,12 +44,12 @@ def kept_from(newest: date, days_kept: int) -> date:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What has to be made, or made again.
+class RefreshPlan:
+    """What has to be computed, or computed again.
 
     Attributes:
-        days: whose partial aggregates.
-        valid_on: whose profiles; all of them at once, and after the days.
+        days: those whose partial aggregates are computed.
+        valid_on: those whose profiles are computed, all of them at once, after the days.
     """
 
     days: tuple[date, ...] = ()
@@ -59,27 +59,32 @@ class Plan:
         return bool(self.days or self.valid_on)
 
 
-def plan(
-    touched: Collection[date], newly_settled: Collection[date], made: date | None, newest: date, days_kept: int
-) -> Plan:
-    """What transactions that came ask for.
+def plan_refresh(
+    touched: Collection[date],
+    newly_settled: Collection[date],
+    *,
+    computed: date | None,
+    newest: date,
+    days_kept: int,
+) -> RefreshPlan:
+    """The days and profiles that new transactions change.
 
     Args:
-        touched: their days.
-        newly_settled: the days with transactions that are settled now, and were not for the profile of `made`.
-        made: the newest day whose profile is made already; None where there is none.
-        newest: the newest day whose profile can be made; not before `made`.
+        touched: the transactions' days.
+        newly_settled: the days with transactions that are settled now, and were not for the profile of `computed`.
+        computed: the newest day whose profile is computed already; None where there is none.
+        newest: the newest day whose profile can be computed; not before `computed`.
         days_kept: how many days' profiles are kept.
     """
-    late = {day for day in touched if made is not None and day <= last_day(made)}
+    late = {day for day in touched if computed is not None and day <= last_day(computed)}
     days = late.union(newly_settled)
-    if made is None and not days:
-        return Plan()
+    if computed is None and not days:
+        return RefreshPlan()
     kept = [newest - back * _DAY for back in range(days_kept)]
-    # A day more than 91 days before all of them touches none: its aggregates are made all the same.
+    # A day more than 91 days before all of them changes none: its aggregates are computed all the same.
     valid_on = [
         day
         for day in kept
-        if made is None or day > made or any(first_day(day) <= changed <= last_day(day) for changed in late)
+        if computed is None or day > computed or any(first_day(day) <= changed <= last_day(day) for changed in late)
     ]
-    return Plan(tuple(sorted(days)), tuple(sorted(valid_on)))
+    return RefreshPlan(tuple(sorted(days)), tuple(sorted(valid_on)))

@@ -8,10 +8,10 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.read import read_table
-from cardwatch_detector.lakehouse.io.write import replace_rows
+from cardwatch_detector.lakehouse.io.write import WriteId, replace_rows
 
-# Amounts are at most 10^12 in their own currency (the enricher refuses others): squares add up in 38 digits. Should
-# they not, the sum is null, and so are the deviations made of it; nothing fails.
+# Amounts are at most 10^12 in their own currency (the enricher refuses others), so that sums of squares fit into 38
+# digits. A sum that does not is null, and so are the deviations computed from it; nothing fails.
 _EXACT = "DECIMAL(38,0)"
 
 
@@ -38,18 +38,21 @@ def card_days(transactions: DataFrame) -> DataFrame:
 
 
 def refresh_days(
-    session: SparkSession, tables_dir: str, days: Collection[date], batch_id: int | None = None, part: str = ""
+    session: SparkSession, tables_dir: str, days: Collection[date], write_id: WriteId | None = None
 ) -> int:
-    """Make days' rows anew of all that silver holds of them; again changes nothing. Returns the number of rows.
+    """Compute days' rows again from all that silver holds of them; repeating it changes nothing.
 
     Args:
-        batch_id, part: the micro-batch that asks for it, as for ``replace_rows``.
+        write_id: as for ``replace_rows``.
+
+    Returns:
+        The number of rows.
     """
     silver = read_table(session, tables_dir, SILVER_TRANSACTIONS)
     rows = card_days(silver.where(F.col("event_date").isin(list(days))))
-    return replace_rows(rows, GOLD_CARD_DAYS, tables_dir, one_of("day", days), batch_id, part)
+    return replace_rows(rows, GOLD_CARD_DAYS, tables_dir, predicate=one_of("day", days), write_id=write_id)
 
 
 def one_of(column: str, days: Collection[date]) -> str:
-    """SQL: whether a column is one of the days."""
+    """An SQL predicate: whether a column is one of the days."""
     return f"{column} IN ({', '.join(f'DATE{day.isoformat()!r}' for day in sorted(days))})"

@@ -1,6 +1,7 @@
-"""``gold.card_profile``: what each card usually does, a row a card and day; the definition is in docs/rules.md."""
+"""``gold.card_profile``: what each card usually does, one row per card and day, as defined in docs/rules.md."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -9,7 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.read import read_table
-from cardwatch_detector.lakehouse.io.write import replace_rows
+from cardwatch_detector.lakehouse.io.write import WriteId, replace_rows
 from cardwatch_detector.lakehouse.profiles.calendar import AHEAD_DAYS, LONG_DAYS, SHORT_DAYS, first_day, last_day
 from cardwatch_detector.lakehouse.profiles.card_days import one_of
 
@@ -36,59 +37,66 @@ def profiles(days: DataFrame, valid_on: Collection[date]) -> DataFrame:
         )
     )
     hours = F.expr("filter(sequence(0, 23), hour -> (hours & shiftleft(1, hour)) <> 0)")
-    figures = {name: column for of in ("30d", "90d") for name, column in _statistics(of)} | {"hours_90d": hours}
+    figures = {name: column for period in ("30d", "90d") for name, column in _statistics(period)} | {"hours_90d": hours}
     return sums.select(*_KEY, *(figures.get(name, F.col(name)).alias(name) for name in _FIGURES))
 
 
-def _sums(of: str, within: Column) -> Iterator[Column]:
-    yield F.coalesce(F.sum(F.when(within, F.col("transactions"))), F.lit(0)).alias(f"transactions_{of}")
+def _sums(period: str, within: Column) -> Iterator[Column]:
+    yield F.coalesce(F.sum(F.when(within, F.col("transactions"))), F.lit(0)).alias(f"transactions_{period}")
     for name in ("sum_minor", "sum_squares"):
         # Null if one of them is: a day whose sum has no room must not be left out.
         complete = F.count(F.when(within, F.col(name))) == F.count(F.when(within, F.lit(1)))
-        yield F.when(complete, F.try_sum(F.when(within, F.col(name)))).alias(f"{name}_{of}")
+        yield F.when(complete, F.try_sum(F.when(within, F.col(name)))).alias(f"{name}_{period}")
 
 
-def _statistics(of: str) -> Iterator[tuple[str, Column]]:
-    count, total, squares = (F.col(f"{name}_{of}") for name in ("transactions", "sum_minor", "sum_squares"))
-    yield f"mean_amount_minor_{of}", F.when(count > 0, total.cast("double") / count.cast("double"))
+def _statistics(period: str) -> Iterator[tuple[str, Column]]:
+    count, total, squares = (F.col(f"{name}_{period}") for name in ("transactions", "sum_minor", "sum_squares"))
+    yield f"mean_amount_minor_{period}", F.when(count > 0, total.cast("double") / count.cast("double"))
     # Of exact integers up to the division: rounding on the way would make the figure depend on order and engine.
     numerator = F.try_subtract(F.try_multiply(count, squares), F.try_multiply(total, total))
     denominator = count * (count - 1)
     deviation = F.sqrt(numerator.cast("double") / denominator.cast("double"))
-    yield f"stddev_amount_minor_{of}", F.when(count > 1, deviation)
+    yield f"stddev_amount_minor_{period}", F.when(count > 1, deviation)
+
+
+@dataclass(frozen=True)
+class ProfileRefresh:
+    """Which profiles are computed again.
+
+    Attributes:
+        valid_on: the days that they are for; at least one.
+        kept_from: profiles of earlier days are dropped.
+        changed_by: what CHANGED_BY becomes in rows that are new or have changed; the others keep theirs.
+        cards: a few cards, column ``card_token``, whose profiles are computed while the others stay; None for all.
+    """
+
+    valid_on: Collection[date]
+    kept_from: date
+    changed_by: str
+    cards: DataFrame | None = None
 
 
 def refresh_profiles(
-    session: SparkSession,
-    tables_dir: str,
-    valid_on: Collection[date],
-    kept_from: date,
-    changed_by: str,
-    cards: DataFrame | None = None,
-    batch_id: int | None = None,
-    part: str = "",
+    session: SparkSession, tables_dir: str, refresh: ProfileRefresh, write_id: WriteId | None = None
 ) -> None:
-    """Make days' profiles anew of GOLD_CARD_DAYS, and drop those that are kept no longer, in one commit.
+    """Compute days' profiles from GOLD_CARD_DAYS again, and drop those that are no longer kept, in one commit.
 
     Args:
-        valid_on: the days; at least one.
-        kept_from: profiles of earlier days are dropped.
-        changed_by: what rows that are new, or other than they were, have in CHANGED_BY; the others keep theirs.
-        cards: a few cards, column ``card_token``: the other cards' profiles stay; without, those of all are made.
-        batch_id, part: the micro-batch that asks for it, as for ``replace_rows``.
+        write_id: as for ``replace_rows``.
     """
+    cards, valid_on = refresh.cards, refresh.valid_on
     days = read_table(session, tables_dir, GOLD_CARD_DAYS)
     table = read_table(session, tables_dir, GOLD_CARD_PROFILE).where(F.col("valid_on").isin(list(valid_on)))
-    theirs = table
+    of_cards = table
     if cards is not None:
-        days, theirs = (of_all.join(F.broadcast(cards), "card_token", "left_semi") for of_all in (days, table))
-    made = profiles(days, valid_on).withColumn("made", F.struct(*_FIGURES))
-    known = theirs.select(*_KEY, F.struct(*_FIGURES).alias("known"), CHANGED_BY)
-    unchanged = F.col("made").eqNullSafe(F.col("known"))
-    rows = made.join(known, list(_KEY), "left").select(
-        *_KEY, *_FIGURES, F.when(unchanged, F.col(CHANGED_BY)).otherwise(F.lit(changed_by)).alias(CHANGED_BY)
+        days, of_cards = (rows.join(F.broadcast(cards), "card_token", "left_semi") for rows in (days, table))
+    computed = profiles(days, valid_on).withColumn("computed", F.struct(*_FIGURES))
+    known = of_cards.select(*_KEY, F.struct(*_FIGURES).alias("known"), CHANGED_BY)
+    changed_by = F.when(F.col("computed").eqNullSafe(F.col("known")), F.col(CHANGED_BY)).otherwise(
+        F.lit(refresh.changed_by)
     )
+    rows = computed.join(known, list(_KEY), "left").select(*_KEY, *_FIGURES, changed_by.alias(CHANGED_BY))
     if cards is not None:
         rows = rows.unionByName(table.join(F.broadcast(cards), "card_token", "left_anti"))
-    these = f"{one_of('valid_on', valid_on)} OR valid_on < DATE'{kept_from.isoformat()}'"
-    replace_rows(rows, GOLD_CARD_PROFILE, tables_dir, these, batch_id, part)
+    replaced = f"{one_of('valid_on', valid_on)} OR valid_on < DATE'{refresh.kept_from.isoformat()}'"
+    replace_rows(rows, GOLD_CARD_PROFILE, tables_dir, predicate=replaced, write_id=write_id)

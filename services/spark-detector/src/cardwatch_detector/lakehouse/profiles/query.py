@@ -1,6 +1,5 @@
-"""The streaming query that makes profiles of what is new in silver."""
+"""The streaming query that keeps the cards' profiles up to date with silver."""
 
-from collections.abc import Callable
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
@@ -8,41 +7,33 @@ from cardwatch_service.settings import ServiceSettings
 from cardwatch_units.durations import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics, ProfileWriter
+from cardwatch_detector.lakehouse.metrics import WriteCounter
+from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics, ProfileSchedule, ProfileWriter
 from cardwatch_detector.lakehouse.profiles.topic import ProfileTopic
-from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
+from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule, follow_table
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 
-# All that is new is one micro-batch, however much it is: three columns of it are read, and each day is made once.
-_ALL: Final = {"maxFilesPerTrigger": "1000000"}
+# All that is new is one micro-batch, however much it is: three columns of it are read, and each day is computed once.
+_UNLIMITED: Final = {"maxFilesPerTrigger": "1000000"}
 
 
 def profile_query(
-    service: ServiceSettings,
-    settings: LakehouseSettings,
-    metrics: ProfileMetrics,
-    days_written: Callable[[int], None],
-    profiles_written: Callable[[int], None],
+    service: ServiceSettings, settings: LakehouseSettings, metrics: ProfileMetrics, counter: WriteCounter
 ) -> LakehouseQuery:
-    """The query. Its start fails while the schema of profiles is not registered, or the registry does not answer.
-
-    Args:
-        days_written, profiles_written: called with the number of rows after each commit.
-    """
+    """The query. Its start fails while the schema of profiles is not registered, or the registry does not answer."""
+    schedule = ProfileSchedule(parse_duration(settings.profiles_lateness), settings.profiles_days_kept)
 
     def source(session: SparkSession) -> DataFrame:
-        silver = follow(session, SILVER_TRANSACTIONS, settings.tables_dir, **_ALL)
+        silver = follow_table(session, SILVER_TRANSACTIONS, settings.tables_dir, **_UNLIMITED)
         return silver.select("event_date", "event_time", "card_token")
 
-    def writer() -> ProfileWriter:
-        return ProfileWriter(
-            settings.tables_dir,
-            parse_duration(settings.profiles_lateness),
-            settings.profiles_days_kept,
-            ProfileTopic.of(service),
-            metrics,
-            days_written,
-            profiles_written,
-        )
+    def make_writer() -> ProfileWriter:
+        return ProfileWriter(settings.tables_dir, schedule, ProfileTopic.of(service), metrics, counter)
 
-    return LakehouseQuery(GOLD_CARD_PROFILE.name, settings.checkpoint_dir, settings.profiles_trigger, source, writer)
+    return LakehouseQuery(
+        name=GOLD_CARD_PROFILE.name,
+        checkpoint_dir=settings.checkpoint_dir,
+        schedule=Schedule(settings.profiles_trigger),
+        source=source,
+        make_writer=make_writer,
+    )

@@ -1,4 +1,4 @@
-"""Profiles to Kafka: Confluent's frame, keyed by card, encoded and sent by Spark."""
+"""Publishes profiles to Kafka in Confluent's frame, keyed by card, encoded and sent by Spark."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ from cardwatch_detector.runtime.kafka_source import kafka_options
 class ProfileTopic:
     """Publishes rows of GOLD_CARD_PROFILE.
 
-    Spark's own sink: a day's profiles are one message for each card, too many to go through the driver. Its producer
-    places keys as all of Cardwatch's do (murmur2), and a task is done when the broker has acknowledged its messages.
+    With Spark's own sink: a day's profiles are one message per card, too many to pass through the driver. Its producer
+    partitions by key as all of Cardwatch's do (murmur2), and a task ends when the broker has acknowledged its messages.
     """
 
     service: ServiceSettings
@@ -27,7 +27,7 @@ class ProfileTopic:
 
     @classmethod
     def of(cls, service: ServiceSettings) -> "ProfileTopic":
-        """That of a deployment.
+        """The topic of a deployment.
 
         Raises:
             IncompatibleSchemaError: its schema is not registered.
@@ -37,7 +37,7 @@ class ProfileTopic:
         return cls(service, service.registry().id_of(subject, str(CARD_PROFILES.schema)))
 
     def publish(self, rows: DataFrame) -> None:
-        """Publish and wait until the broker has acknowledged all; what fails in between may be published twice.
+        """Publish and wait until the broker has acknowledged all; after a failure some may be published twice.
 
         Raises:
             pyspark.errors.PySparkException: not all were.

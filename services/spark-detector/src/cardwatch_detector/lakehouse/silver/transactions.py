@@ -1,4 +1,4 @@
-"""``silver.transactions``: one row a transaction, from the silver topic."""
+"""``silver.transactions``: one row per transaction, from the silver topic."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,20 +20,20 @@ from cardwatch_detector.lakehouse.io.read import (
     where_in,
 )
 from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
-from cardwatch_detector.lakehouse.io.write import append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
-# Rows that only pass by cost little each. How many are near the micro-batch's is not known, only how many there are.
-_MANY_TO_LOOK_THROUGH: Final = 50_000
+# Rows that are only scanned cost little each. How many of them the filter leaves is not known, only the table's total.
+_MANY_SCANNED_ROWS: Final = 50_000
 
 
 @dataclass(frozen=True)
 class SilverWriter(TopicWriter):
     """Appends the transactions that the table does not have yet.
 
-    Not a MERGE: that would join with a part of the table for each row of it, where only the few that are there already
-    have to be found. The table has this one writer, so that nothing comes in between looking and writing.
+    Not a MERGE, which would join every row with a part of the table where only the few repeated ones must be found. The
+    table has only this writer, so that no row can appear between the look-up and the append.
 
     Attributes:
         within_us: how far apart the event times of messages about one transaction may be, microseconds.
@@ -41,39 +41,40 @@ class SilverWriter(TopicWriter):
 
     within_us: int
     _size: BatchSize = field(default_factory=BatchSize, init=False)
-    _in_table: BatchSize = field(default_factory=BatchSize, init=False)
+    _in_table: BatchSize = field(default_factory=lambda: BatchSize(many_rows=_MANY_SCANNED_ROWS), init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> int:
-        self._size.look_ahead(batch)
+        self._size.estimate_first(batch)
         with temporary_settings(batch.sparkSession, self._size.settings()):
             return super().__call__(batch, batch_id)
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
-        self._size.rows = messages.good
+        self._size.rows = messages.record_count
         with temporary_settings(messages.session, self._size.settings()):
             self._append(messages, batch_id)
 
     def _append(self, messages: DecodedBatch, batch_id: int) -> None:
         records = messages.records
-        again = self._repeated(records)
-        number = messages.good - again.height
-        if again.height:
-            records = records.join(broadcast_rows(again, messages.session), [PARTITION, OFFSET], "left_anti")
+        repeated = self._repeated(records)
+        number = messages.record_count - repeated.height
+        if repeated.height:
+            records = records.join(broadcast_rows(repeated, messages.session), [PARTITION, OFFSET], "left_anti")
         if number:
-            append(coalesce_to_few_files(silver_rows(records), number), SILVER_TRANSACTIONS, self.tables_dir, batch_id)
+            rows = coalesce_to_few_files(silver_rows(records), number)
+            append(rows, SILVER_TRANSACTIONS, self.tables_dir, WriteId(batch_id))
             self._in_table.rows = (self._in_table.rows or 0) + number
-            self.written(number)
+            self.counter.rows_written(SILVER_TRANSACTIONS, number)
 
     def _repeated(self, records: DataFrame) -> pl.DataFrame:
-        """Where the messages are whose transaction there is already: PARTITION, OFFSET."""
+        """PARTITION and OFFSET of the messages whose transaction the table has already."""
         identity = F.col(RECORD)[ID].alias(ID)
         event_us = F.unix_micros(F.col(RECORD)["event_time"]).alias(EVENT_US)
         arrivals = collect_with_position(records, identity, event_us)
-        where = time_filter(time_ranges(arrivals[EVENT_US], self.within_us), "event_time", "event_date")
+        where = time_filter(time_ranges(arrivals[EVENT_US], within_us=self.within_us), "event_time", "event_date")
         table = read_table(records.sparkSession, self.tables_dir, SILVER_TRANSACTIONS)
         if self._in_table.rows is None:
             self._in_table.rows = table.count()  # of the log alone
-        with temporary_settings(table.sparkSession, self._in_table.settings(least=_MANY_TO_LOOK_THROUGH)):
+        with temporary_settings(table.sparkSession, self._in_table.settings()):
             found = where_in(table.where(where), ID, arrivals[ID])
             known = collect_rows(found.select(ID, F.unix_micros("event_time").alias(EVENT_US)))
         return find_repeated(arrivals, known, self.within_us)

@@ -1,7 +1,7 @@
-"""What ``gold.velocity_5m`` says of the transactions of a window: one definition, on Arrow, without Spark.
+"""The definition of ``gold.velocity_5m``'s figures for the transactions of a window, on Arrow, without Spark.
 
-A window's transactions are counted once for each dimension. Columns of text become numbers first (Polars'
-categoricals): grouping and counting different values is then several times quicker than on text, and as exact.
+A window's transactions are counted once per dimension. Text columns become numbers first (Polars' categoricals):
+grouping and counting distinct values is then several times faster than on text, and as exact.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,8 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
+from cardwatch_detector.runtime.arrow_schemas import spark_type
+
 # Dimension -> the column of silver that holds its key, in the order in which they are written.
 DIMENSIONS: Final = {
     "card": "card_token",
@@ -17,7 +19,7 @@ DIMENSIONS: Final = {
     "country": "country",
     "category": "merchant_category_code",
 }
-# Which different values are counted.
+# Figure -> the column whose distinct values it counts.
 DISTINCT: Final = {
     "distinct_cards": "card_token",
     "distinct_merchants": "merchant_id",
@@ -44,12 +46,10 @@ _FIELDS: "Final[list[pa.Field[Any]]]" = [
     *(pa.field(name, pa.int64()) for name in DISTINCT),
 ]
 _RESULT: Final = pa.schema(_FIELDS)
-# The same in the words of Spark's SQL.
-_SQL_TYPES: Final = {pa.int64(): "BIGINT", pa.string(): "STRING", pa.decimal128(38, 0): "DECIMAL(38,0)"}
-RESULT_TYPE: Final = ", ".join(f"{field.name} {_SQL_TYPES[field.type]}" for field in _RESULT)
+RESULT_TYPE: Final = spark_type(_RESULT)
 
 
-def figures(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+def aggregate_windows(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
     """The rows of whole windows.
 
     Args:
@@ -57,7 +57,7 @@ def figures(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
             and COUNTED. Keys and amounts may be null.
 
     Yields:
-        One row a window, dimension and key that is not null, of RESULT_TYPE.
+        One row per window, dimension and key that is not null, of RESULT_TYPE.
     """
     frames = [_encoded(batch) for batch in batches if batch.num_rows]
     if not frames:
@@ -92,16 +92,16 @@ def _by_key(transactions: pl.DataFrame, key: str) -> pl.DataFrame:
             pl.col(DECLINED).sum().alias("declined_transactions"),
             pl.col(COUNTED).sum().alias("counted_transactions"),
             pl.col(_COUNTED_AMOUNT).cast(_EXACT).sum(),
-            *(_different(with_key[column], key).alias(name) for name, column in DISTINCT.items()),
+            *(_count_distinct(with_key[column], key).alias(name) for name, column in DISTINCT.items()),
         )
         .with_columns(pl.col(key).cast(pl.String).alias("key"))
         .collect()
     )
 
 
-def _different(column: pl.Series, key: str) -> pl.Expr:
+def _count_distinct(column: pl.Series, key: str) -> pl.Expr:
     if column.name == key:
         return pl.lit(1)
     values = pl.col(column.name)
-    # Null is no value, but Polars counts it as one.
+    # Polars counts null as a value.
     return values.n_unique() if column.null_count() == 0 else values.drop_nulls().n_unique()

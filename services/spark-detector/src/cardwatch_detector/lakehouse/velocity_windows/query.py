@@ -1,78 +1,114 @@
-"""The two streaming queries that keep ``gold.velocity_5m`` up with silver."""
+"""The two streaming queries that keep ``gold.velocity_5m`` up to date with silver."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.query import LakehouseQuery, follow
+from cardwatch_detector.lakehouse.io.write import WriteId
+from cardwatch_detector.lakehouse.metrics import WriteCounter
+from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule, follow_table
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.lakehouse.velocity_windows.windows import many, refresh_windows, transactions_by_window
-from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize, temporary_settings
+from cardwatch_detector.lakehouse.velocity_windows.windows import (
+    refresh_windows,
+    settings_for_many,
+    transactions_by_window,
+)
+from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 
-# A window is in progress if it has this share of what is new; at most ten are, however much is new.
-_BUSY: Final = 0.1
+# A window is in progress if it has this share of the new transactions; so at most ten are.
+_IN_PROGRESS_SHARE: Final = 0.1
 
-# Of new files that a micro-batch takes at most. Their rows are grouped by window, and each window is read again.
-_ALL: Final = {"maxFilesPerTrigger": "1000000"}
-_SOME: Final = {"maxBytesPerTrigger": "1g"}
+# Limits of new files per micro-batch. Their rows are grouped by window, and each window is read again.
+_UNLIMITED: Final = {"maxFilesPerTrigger": "1000000"}
+_ONE_GIGABYTE: Final = {"maxBytesPerTrigger": "1g"}
 
-# Of windows, by their number of new transactions, those to make.
-_Choice = Callable[[Mapping[int, int]], Sequence[int]]
+WindowChoice = Callable[[Mapping[int, int]], Sequence[int]]
+"""The windows to compute, of all windows with their numbers of new transactions."""
 
 
-def all_of(touched: Mapping[int, int]) -> Sequence[int]:
+def all_windows(touched: Mapping[int, int]) -> Sequence[int]:
     """Every window."""
     return sorted(touched)
 
 
 def in_progress(touched: Mapping[int, int]) -> Sequence[int]:
-    """The windows that most of the new transactions belong to: dear to wait for, and few."""
+    """The windows that most of the new transactions belong to: few, and those that somebody waits for."""
     total = sum(touched.values())
-    return sorted(window for window, number in touched.items() if number >= _BUSY * total)
+    return sorted(window for window, number in touched.items() if number >= _IN_PROGRESS_SHARE * total)
+
+
+@dataclass
+class WindowWriter:
+    """Computes some of the windows that have new transactions.
+
+    Attributes:
+        tables_dir: where the tables are.
+        choose: the windows to compute.
+        counter: told after each commit what was written.
+        writing: held while a query writes, so that the other waits instead of conflicting in Delta's log.
+        size: of the work, from micro-batch to micro-batch.
+    """
+
+    tables_dir: str
+    choose: WindowChoice
+    counter: WriteCounter
+    writing: Lock
+    size: BatchSize = field(default_factory=BatchSize)
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Write one micro-batch of new transactions (``event_time``); repeating it changes nothing."""
+        session = batch.sparkSession
+        with temporary_settings(session, self.size.settings()):
+            touched = transactions_by_window(batch)
+        windows = self.choose(touched)
+        # The windows' older rows are not counted here; that they were many before suggests that they still are.
+        self.size.rows = max(self.size.rows or 0, sum(touched.values()))
+        if windows:
+            with self.writing:
+                settings = self.size.settings(settings_for_many(len(windows)))
+                rows = refresh_windows(session, self.tables_dir, windows, write_id=WriteId(batch_id), settings=settings)
+                self.size.rows = rows
+            self.counter.rows_written(GOLD_VELOCITY_5M, rows)
 
 
 def velocity_queries(
-    settings: LakehouseSettings, written: Callable[[int], None], *, many_rows: int = MANY_ROWS
+    settings: LakehouseSettings, counter: WriteCounter, make_size: Callable[[], BatchSize] = BatchSize
 ) -> list[LakehouseQuery]:
-    """The query that makes every window that was touched, late ones too; and one that is ahead of it in the newest.
+    """One query that computes every window with new transactions, and one that is ahead of it in the newest windows.
 
     The first alone makes the table right. Late transactions touch all windows of the last hour all the time, with a few
-    rows each: making those again costs much, and nobody waits for them. So it has a long trigger, the second a short
+    rows each: computing those again costs much, and nobody waits for them. So it has a long trigger, the second a short
     one.
 
     Args:
-        written: called with the number of rows after each commit.
-        many_rows: from how many new rows on a micro-batch has the settings for many.
+        make_size: makes the size that a query's settings depend on.
     """
-    # Held while one query writes, so that the other waits rather than meets it in Delta's log.
-    writing = Lock()
-
-    def query(name: str, trigger: str, which: _Choice, bounds: Mapping[str, str]) -> LakehouseQuery:
-        def source(session: SparkSession) -> DataFrame:
-            return follow(session, SILVER_TRANSACTIONS, settings.tables_dir, **bounds).select("event_time")
-
-        size = BatchSize(many_rows=many_rows)
-
-        def write(batch: DataFrame, batch_id: int) -> None:
-            session = batch.sparkSession
-            with temporary_settings(session, size.settings()):
-                touched = transactions_by_window(batch)
-            windows = which(touched)
-            # What windows hold beside what is new is not known; that they had many rows before tells that it is much.
-            size.rows = max(size.rows or 0, sum(touched.values()))
-            if windows:
-                with writing:
-                    chosen = size.settings(many(len(windows)))
-                    size.rows = rows = refresh_windows(session, settings.tables_dir, windows, batch_id, chosen)
-                written(rows)
-
-        return LakehouseQuery(name, settings.checkpoint_dir, trigger, source, lambda: write, pool=GOLD_VELOCITY_5M.name)
-
     name = GOLD_VELOCITY_5M.name
+    writer = partial(WindowWriter, settings.tables_dir, counter=counter, writing=Lock())
+    query = partial(_window_query, settings)
+    every = writer(choose=all_windows, size=make_size())
+    newest = writer(choose=in_progress, size=make_size())
     return [
-        query(name, settings.velocity_late_trigger, all_of, _SOME),
-        query(f"{name}.in_progress", settings.velocity_trigger, in_progress, _ALL),
+        query(name=name, trigger=settings.velocity_late_trigger, limits=_ONE_GIGABYTE, writer=every),
+        query(name=f"{name}.in_progress", trigger=settings.velocity_trigger, limits=_UNLIMITED, writer=newest),
     ]
+
+
+def _window_query(
+    settings: LakehouseSettings, *, name: str, trigger: str, limits: Mapping[str, str], writer: WindowWriter
+) -> LakehouseQuery:
+    def source(session: SparkSession) -> DataFrame:
+        return follow_table(session, SILVER_TRANSACTIONS, settings.tables_dir, **limits).select("event_time")
+
+    return LakehouseQuery(
+        name=name,
+        checkpoint_dir=settings.checkpoint_dir,
+        schedule=Schedule(trigger, pool=GOLD_VELOCITY_5M.name),
+        source=source,
+        make_writer=lambda: writer,
+    )

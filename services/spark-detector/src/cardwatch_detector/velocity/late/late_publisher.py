@@ -1,4 +1,4 @@
-"""Keeps what came too late: on a topic of its own, counted, before the micro-batch is committed."""
+"""Publishes late transactions to their own topic, and counts them, before the micro-batch is committed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 from cardwatch_contracts.topics import TRANSACTIONS_LATE
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from prometheus_client import Counter
 
 from cardwatch_detector.runtime.late_headers import (
@@ -17,10 +18,11 @@ from cardwatch_detector.runtime.late_headers import (
     SILVER_PARTITION,
     WATERMARK_US,
 )
-from cardwatch_detector.velocity.late.dropped_rows import Dropped
-from cardwatch_detector.velocity.late.search import Found, LateSearch, LateTransaction
+from cardwatch_detector.runtime.offsets import partition_offsets
+from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
+from cardwatch_detector.velocity.late.search import LateSearch, LateTransaction, LateTransactions
 from cardwatch_detector.velocity.publishing.publisher import Outgoing, Publisher
-from cardwatch_detector.velocity.silver_range import SilverReader, of_partition
+from cardwatch_detector.velocity.silver_range import SilverReader
 
 LATE_TOTAL: Final = "cardwatch_late_transactions_total"
 
@@ -28,7 +30,7 @@ _log = get(__name__)
 
 
 class LateMetrics:
-    """What the detector counts of late transactions; a micro-batch that a crash repeats counts again."""
+    """Counts late transactions; a micro-batch that a crash repeats is counted again."""
 
     def __init__(self, metrics: Metrics, topic_prefix: str, scopes: Iterable[str]) -> None:
         self._published: Final = metrics.published.labels(TRANSACTIONS_LATE.name(topic_prefix))
@@ -38,7 +40,7 @@ class LateMetrics:
         for scope in scopes:
             self.late.labels(scope)  # from 0: Prometheus does not see a counter rise that begins with some
 
-    def kept(self, late: list[LateTransaction]) -> None:
+    def count(self, late: list[LateTransaction]) -> None:
         """Count transactions after the broker has acknowledged them."""
         self._published.inc(len(late))
         for scope, number in _by_scope(late).items():
@@ -61,8 +63,8 @@ class LatePublisher:
     publisher: Publisher
     metrics: LateMetrics
 
-    def keep(self, query: str, dropped: Dropped) -> None:
-        """Read the micro-batch's messages again and publish those that were dropped; done again, it does the same.
+    def publish(self, query: str, dropped: DroppedRows) -> None:
+        """Read the micro-batch's messages again and publish those that were dropped; repeating it publishes the same.
 
         Args:
             query: the query's name; detectors that share a name differ by it.
@@ -70,11 +72,11 @@ class LatePublisher:
         Raises:
             CardwatchError: broker or registry do not answer; the micro-batch has to be done again.
         """
-        start, end = (of_partition(offsets, self.topic) for offsets in (dropped.start, dropped.end))
-        found = self.search(self.reader.read(start, end), dropped.watermark_us)
+        start, end = (partition_offsets(offsets, self.topic) for offsets in dropped.offsets)
+        found = self.search.find(self.reader.read(start, end), dropped.watermark_us)
         self.publisher.publish(self._outgoing(query, late, dropped.watermark_us) for late in found.transactions)
-        self.metrics.kept(found.transactions)
-        self._say(query, found, dropped)
+        self.metrics.count(found.transactions)
+        self._log_result(query, found, dropped)
 
     def _outgoing(self, query: str, late: LateTransaction, watermark_us: int) -> Outgoing:
         message = late.message
@@ -89,7 +91,7 @@ class LatePublisher:
         encoded = tuple((name, text.encode()) for name, text in headers.items())
         return Outgoing(late.card_token, message.value or b"", encoded)
 
-    def _say(self, query: str, found: Found, dropped: Dropped) -> None:
+    def _log_result(self, query: str, found: LateTransactions, dropped: DroppedRows) -> None:
         if found.transactions:
             earliest_us = min(late.event_us for late in found.transactions)
             _log.info(
@@ -97,18 +99,19 @@ class LatePublisher:
                 query=query,
                 transactions=len(found.transactions),
                 scopes=_by_scope(found.transactions),
-                latest_by_seconds=(dropped.watermark_us - earliest_us) / 1e6,
+                latest_by_seconds=(dropped.watermark_us - earliest_us) / MICROSECONDS_PER_SECOND,
             )
-        # Rows of another topic that is kept beside the transactions may be among the dropped ones.
-        others = {**dropped.end, self.topic: {}} != {**dropped.start, self.topic: {}}
+        # Rows of another topic that the state holds beside the transactions may be among the dropped ones.
+        start, end = dropped.offsets
+        others = {**end, self.topic: {}} != {**start, self.topic: {}}
         if found.groups > dropped.rows or (found.groups < dropped.rows and not others):
             _log.warning(
-                "Spark dropped another number of rows than there are late transactions' groups",
+                "Spark dropped another number of rows than late transactions have groups",
                 query=query,
                 dropped=dropped.rows,
                 found=found.groups,
-                start=dropped.start,
-                end=dropped.end,
+                start=start,
+                end=end,
             )
 
 

@@ -1,4 +1,4 @@
-"""Which transactions of a micro-batch came too late: the watermark had passed the group that evaluates them."""
+"""Finds late transactions: those whose evaluating group of the state had ended before the watermark."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -27,12 +27,12 @@ class LateTransaction:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What of a micro-batch came too late.
+class LateTransactions:
+    """The late transactions of a micro-batch.
 
     Attributes:
         transactions: in the order of their messages.
-        groups: how many groups would have taken them in and are gone; Spark's state operator drops a row for each.
+        groups: how many groups they would have been in that are gone; Spark's state operator drops a row for each.
     """
 
     transactions: list[LateTransaction]
@@ -41,13 +41,13 @@ class Found:
 
 @dataclass(frozen=True)
 class LateSearch:
-    """Finds them, by the same rule by which the state's operator drops them.
+    """Finds late transactions by the rule by which Spark's state operator drops them.
 
     Attributes:
-        event_time: a silver message's value → its event time, microseconds, or None where that is not told cheaply.
-        decode: a silver message's value → its record; raises RefusedError for what is none.
-        keys: scope → field of the transaction that is its key.
-        horizons_us: scope → how far back its windows can reach.
+        event_time: the event time of a silver message's value, microseconds; None where only decoding it can tell.
+        decode: the record of a silver message's value; raises RefusedError where it is not a valid one.
+        keys: by scope, the field of the transaction that is its key.
+        horizons_us: by scope, how far back its windows can reach, microseconds.
     """
 
     event_time: Callable[[bytes | None], int | None]
@@ -55,8 +55,8 @@ class LateSearch:
     keys: Mapping[str, str]
     horizons_us: Mapping[str, int]
 
-    def __call__(self, messages: Iterable[SilverMessage], watermark_us: int) -> Found:
-        """Look through the messages of one micro-batch.
+    def find(self, messages: Iterable[SilverMessage], watermark_us: int) -> LateTransactions:
+        """The late transactions among the messages of one micro-batch.
 
         Args:
             watermark_us: the watermark that the micro-batch had for late events, microseconds.
@@ -73,12 +73,12 @@ class LateSearch:
                 continue
             try:
                 record = self.decode(message.value)
-            except RefusedError:  # it is in no group; the lakehouse's quarantine has it
+            except RefusedError:  # it is in no group; the lakehouse quarantines it
                 continue
             scopes = tuple(self._scopes_without_it(record, watermark_us, gone))
             if scopes:
                 transactions.append(LateTransaction(message, record["card_token"], record["event_time"], scopes))
-        return Found(transactions, len(gone))
+        return LateTransactions(transactions, len(gone))
 
     def _scopes_without_it(self, record: Record, watermark_us: int, gone: set[tuple[str, str, int]]) -> Iterable[str]:
         at = record["event_time"]

@@ -1,4 +1,4 @@
-"""Alert records from what the rules found."""
+"""Alert records from the transitions that the rules found."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ def alert_records(
     rows = frame[hits.rows]
     ids = frame["transaction_id"]
     window_us = rule.longest_window_us
-    nobody: Iterable[str | None] = [None] * len(rows)
+    not_suppressed: Iterable[str | None] = [None] * len(rows)
     for shown, group, event_time, measures, first, after, broker_time, counted_on in zip(
         rows.select(SHOWN_FIELDS).iter_rows(named=True),
         rows["group"],
@@ -32,14 +32,14 @@ def alert_records(
         hits.longest.first.tolist(),
         hits.longest.after.tolist(),
         found.cause_broker_time.tolist(),
-        found.counted_on or nobody,
+        found.counted_on or not_suppressed,
         strict=True,
     ):
         yield {
             **shown,
             "alert_id": alert_id(rule.rule_id, rule.version, shown["transaction_id"]),
             "status": found.status,
-            **_of_rule(rule),
+            **_rule_fields(rule),
             "key": keys[group],
             "event_time": event_time,
             "measures": [
@@ -61,7 +61,7 @@ def alert_records(
         }
 
 
-def _of_rule(rule: Rule) -> dict[str, Any]:
+def _rule_fields(rule: Rule) -> dict[str, Any]:
     return {
         "rule_id": rule.rule_id,
         "rule_version": rule.version,

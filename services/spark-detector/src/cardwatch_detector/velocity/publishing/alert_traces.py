@@ -1,8 +1,8 @@
-"""Traces of the detector: an alert goes on with the trace of the transaction whose arrival raised it.
+"""Tracing in the detector: an alert continues the trace of the transaction whose arrival raised it.
 
-Neither the state nor Spark's plan knows of traces, so they can be switched on and off over one checkpoint, and cost
-nothing where they are off. Where they are on, the messages of a micro-batch that has alerts are read once more, beside
-Spark, for their headers. The same micro-batch, done again, finds the same traces.
+Neither the state nor Spark's plan knows of traces, so tracing can be switched on and off with one checkpoint, and costs
+nothing while it is off. While it is on, the messages of a micro-batch that has alerts are read once more, outside of
+Spark, for their headers. A repeated micro-batch finds the same traces.
 """
 
 import time
@@ -18,21 +18,21 @@ from cardwatch_service.logs import get
 from cardwatch_service.trace_context import extract_context, is_sampled, to_headers
 from cardwatch_service.tracing import ALERT_ID, OUTCOME, RULE_ID, Span, Tracer
 
-from cardwatch_detector.runtime.progress import Offsets
-from cardwatch_detector.velocity.silver_range import SilverMessage, SilverReader, of_partition
+from cardwatch_detector.runtime.offsets import OffsetRange, partition_offsets
+from cardwatch_detector.velocity.silver_range import SilverMessage, SilverReader
 
 _log = get(__name__)
 
-# A larger micro-batch is one that catches up: alerts must not wait until it is read a second time. So many take some
-# 100 ms, the hundred of a quiet one 25 ms.
-_MOST_MESSAGES: Final = 10_000
-_WARN_SECONDS: Final = 60.0
+# A larger micro-batch is catching up: alerts must not wait until it is read a second time. This many messages take some
+# 100 ms, the hundred of a quiet micro-batch 25 ms.
+_MAX_TRACED_MESSAGES: Final = 10_000
+_WARN_EVERY_SECONDS: Final = 60.0
 
 Headers = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class TracedArrival:
     """A transaction of the micro-batch whose trace is recorded."""
 
     message: SilverMessage
@@ -41,7 +41,7 @@ class Arrival:
 
 
 class AlertTraces:
-    """Begins and ends the steps in which alerts are raised: one an alert whose transaction's trace is recorded."""
+    """Begins and ends the spans in which alerts are raised: one per alert whose transaction's trace is recorded."""
 
     def __init__(
         self,
@@ -64,16 +64,16 @@ class AlertTraces:
         self._warned = float("-inf")
 
     @contextmanager
-    def of(self, alerts: Sequence[bytes], start: Offsets, end: Offsets, began_us: int) -> Iterator[list[Headers]]:
-        """The headers of alerts that are published within the ``with``; none where there is no trace to go on with.
+    def headers_of(self, alerts: Sequence[bytes], offsets: OffsetRange, began_us: int) -> Iterator[list[Headers]]:
+        """The headers of alerts that are published within the ``with``; empty where there is no trace to continue.
 
         Args:
             alerts: their messages.
-            start, end: the stretch of topics that the micro-batch consists of.
+            offsets: those of the micro-batch.
             began_us: when work on the micro-batch began, microseconds since 1970-01-01 UTC.
         """
         try:
-            spans = self._spans(alerts, start, end, began_us)
+            spans = self._spans(alerts, offsets, began_us)
         except Exception as error:  # noqa: BLE001  # an alert without its trace is better than none
             self._warn(error)
             spans = [None] * len(alerts)
@@ -88,18 +88,18 @@ class AlertTraces:
                 if span is not None:
                     span.end(failure)
 
-    def _spans(self, alerts: Sequence[bytes], start: Offsets, end: Offsets, began_us: int) -> list[Span | None]:
-        arrivals = self._arrivals(of_partition(start, self._topic), of_partition(end, self._topic))
+    def _spans(self, alerts: Sequence[bytes], offsets: OffsetRange, began_us: int) -> list[Span | None]:
+        arrivals = self._arrivals(*(partition_offsets(side, self._topic) for side in offsets))
         if not arrivals:
             return [None] * len(alerts)
-        at: dict[int, list[Arrival]] = {}
+        at: dict[int, list[TracedArrival]] = {}
         for arrival in arrivals:
             at.setdefault(arrival.record["raw_broker_time"], []).append(arrival)
         return [self._span(self._decode_alert(alert), at, began_us) for alert in alerts]
 
-    def _arrivals(self, start: Mapping[int, int], end: Mapping[int, int]) -> list[Arrival]:
-        """In the order of their places, whatever order they are read in."""
-        if sum(until - start.get(partition, 0) for partition, until in end.items()) > _MOST_MESSAGES:
+    def _arrivals(self, start: Mapping[int, int], end: Mapping[int, int]) -> list[TracedArrival]:
+        """The traced arrivals by partition and offset, in whatever order they are read."""
+        if sum(until - start.get(partition, 0) for partition, until in end.items()) > _MAX_TRACED_MESSAGES:
             return []
         found = []
         for message in self._reader.read(start, end):
@@ -107,13 +107,13 @@ class AlertTraces:
             if context is None or not is_sampled(context):
                 continue
             try:
-                found.append(Arrival(message, context, self._decode_silver(message.value)))
-            except RefusedError:  # it raised nothing
+                found.append(TracedArrival(message, context, self._decode_silver(message.value)))
+            except RefusedError:  # it raised no alert
                 continue
         return sorted(found, key=lambda arrival: (arrival.message.partition, arrival.message.offset))
 
-    def _span(self, alert: Record, at: Mapping[int, Sequence[Arrival]], began_us: int) -> Span | None:
-        arrival = cause(alert, at.get(alert["raw_broker_time"], ()))
+    def _span(self, alert: Record, at: Mapping[int, Sequence[TracedArrival]], began_us: int) -> Span | None:
+        arrival = find_cause(alert, at.get(alert["raw_broker_time"], ()))
         if arrival is None:
             return None
         message = arrival.message
@@ -126,14 +126,14 @@ class AlertTraces:
 
     def _warn(self, error: Exception) -> None:
         now = time.monotonic()
-        if now - self._warned > _WARN_SECONDS:
+        if now - self._warned > _WARN_EVERY_SECONDS:
             self._warned = now
             _log.warning("alerts are published without their traces", reason=str(error) or type(error).__name__)
 
 
-def cause(alert: Record, arrivals: Sequence[Arrival]) -> Arrival | None:
+def find_cause(alert: Record, arrivals: Sequence[TracedArrival]) -> TracedArrival | None:
     """The arrival that raised (or suppressed, retracted) an alert: that of its own transaction, or, where that came
-    earlier, the late one in the same group that made the difference.
+    earlier, the late one with the same key that changed the result.
 
     Args:
         arrivals: those that the broker appended at the alert's ``raw_broker_time``, which is that of its cause.

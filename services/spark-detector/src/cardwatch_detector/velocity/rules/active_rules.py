@@ -1,7 +1,7 @@
-"""Which rules are evaluated: those that analysts have published, without those that fail or cost too much.
+"""The rules that are evaluated: those that analysts have published, except those that fail or cost too much.
 
-A rule that fails, or takes too long several times in a row, is set aside until somebody changes it: the others go on,
-and ``cardwatch rules list``, a metric and a log line say why.
+A rule that fails, or exceeds its time budget several times in a row, is set aside until somebody changes it. The other
+rules go on; ``cardwatch rules list``, a metric and a log line say why.
 """
 
 import json
@@ -26,45 +26,45 @@ RULES_SET_ASIDE_TOTAL: Final = "cardwatch_rules_set_aside_total"
 
 _log = get(__name__)
 
-# Micro-batches in a row that a rule may cost too much in.
-_PATIENCE: Final = 3
-# What a rule may cost beside its budget, for each transaction that was looked at.
-_SECONDS_A_ROW: Final = 10e-6
-# Cheaper rules are not worth a line in a worker's report.
-_WORTH_TELLING_SECONDS: Final = 0.05
+# Micro-batches in a row in which a rule may exceed its budget.
+_MAX_STRIKES: Final = 3
+# Added to a rule's budget for each transaction that was evaluated.
+_SECONDS_PER_ROW: Final = 10e-6
+# Rules that took less are left out of a worker's report.
+_MIN_REPORTED_SECONDS: Final = 0.05
 
 
 class Reporter(Protocol):
-    """Tells analysts what becomes of their rules (``cardwatch_rulebook.StatusReporter``)."""
+    """Publishes the status of rules for analysts (``cardwatch_rulebook.StatusReporter``)."""
 
     def report(self, snapshot: Snapshot, failing: Mapping[str, str], scopes: Sequence[str]) -> None:
         """Publish what has changed since the last call."""
 
 
 class NoReporter:
-    """Where rules come from a file, nobody listens."""
+    """Reports nothing: rules of a file have no status topic."""
 
     def report(self, snapshot: Snapshot, failing: Mapping[str, str], scopes: Sequence[str]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
-def fixed(rules: Sequence[Rule]) -> Callable[[], Snapshot]:
-    """The snapshot of a rule file: it never changes."""
+def fixed_snapshot(rules: Sequence[Rule]) -> Callable[[], Snapshot]:
+    """The snapshot of a rule file, which never changes."""
     versions = MappingProxyType({rule.rule_id: rule.version for rule in rules})
     snapshot = Snapshot(rules=tuple(rules), revisions=versions, versions=versions, generation=1)
     return lambda: snapshot
 
 
 def worker_report(ledger: Ledger, rows: int) -> str | None:
-    """What a worker tells the driver of its rules, as JSON; None where there is nothing to tell."""
-    seconds = {rule_id: round(spent, 3) for rule_id, spent in ledger.seconds.items() if spent > _WORTH_TELLING_SECONDS}
+    """A worker's report to the driver as JSON: rules that failed, and seconds per rule; None where there is nothing."""
+    seconds = {rule_id: round(spent, 3) for rule_id, spent in ledger.seconds.items() if spent > _MIN_REPORTED_SECONDS}
     if not ledger.failed and not seconds:
         return None
     return json.dumps({"failed": ledger.failed, "seconds": seconds, "rows": rows})
 
 
 class RuleMetrics:
-    """What is counted of the rules."""
+    """Metrics of the rules."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.rules: Final = Gauge(
@@ -84,11 +84,11 @@ class RuleMetrics:
 @dataclass(frozen=True, slots=True)
 class _SetAside:
     revision: int
-    sentence: str
+    reason: str
 
 
 class ActiveRules:
-    """Keeps the rules of a process's scopes; for the driver's threads."""
+    """Decides which rules of a process's scopes are evaluated; safe to use from several threads of the driver."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class ActiveRules:
         metrics: RuleMetrics,
         budget_seconds: float,
     ) -> None:
-        """``budget_seconds``: what a rule's measures may take of a micro-batch, beside a little a transaction."""
+        """``budget_seconds`` is what a rule's measures may take per micro-batch, plus 10 us per transaction."""
         self._scopes: Final = tuple(scopes)
         self._snapshot: Final = snapshot
         self._reporter: Final = reporter
@@ -107,57 +107,57 @@ class ActiveRules:
         self._set_aside: dict[str, _SetAside] = {}
         self._strikes: Tally[str] = Tally()
         self._known_broken: Mapping[str, str] = {}
-        self._made_of: tuple[int, tuple[str, ...]] | None = None
-        self._ruling = RuleSet()
+        self._built_from: tuple[int, tuple[str, ...]] | None = None
+        self._rule_set = RuleSet()
         self._current = Snapshot()
         self._lock: Final = Lock()
 
     def rule_set(self) -> RuleSet:
-        """What to evaluate now. Cheap where nothing has changed, and then the same object."""
+        """The rules to evaluate now: cheap, and the same object, while nothing has changed."""
         with self._lock:
-            return self._taken()
+            return self._refresh()
 
-    def learn(self, reports: Iterable[str]) -> None:
-        """What the workers have told of a micro-batch (``worker_report``)."""
+    def apply_reports(self, reports: Iterable[str]) -> None:
+        """Set aside rules that failed or were over budget, by the reports of a micro-batch (``worker_report``)."""
         with self._lock:
-            self._learnt([json.loads(text) for text in reports])
+            self._apply([json.loads(text) for text in reports])
 
-    def _taken(self) -> RuleSet:
+    def _refresh(self) -> RuleSet:
         self._current = self._snapshot()
         revisions = self._current.revisions
         self._set_aside = {
             rule_id: aside for rule_id, aside in self._set_aside.items() if revisions.get(rule_id) == aside.revision
         }
-        made_of = (self._current.generation, tuple(sorted(self._set_aside)))
-        if made_of != self._made_of:
-            self._made_of = made_of
-            self._ruling = self._made()
+        built_from = (self._current.generation, tuple(sorted(self._set_aside)))
+        if built_from != self._built_from:
+            self._built_from = built_from
+            self._rule_set = self._build()
         self._reporter.report(self._current, self._failing(), self._scopes)
-        return self._ruling
+        return self._rule_set
 
-    def _learnt(self, reports: Sequence[Any]) -> None:
-        dear: set[str] = set()
+    def _apply(self, reports: Sequence[Any]) -> None:
+        over_budget: set[str] = set()
         for report in reports:
             for rule_id, why in report["failed"].items():
-                self._put_aside(rule_id, "failed", f"it fails when it is evaluated: {why}")
-            budget = self._budget_seconds + _SECONDS_A_ROW * report["rows"]
+                self._set_rule_aside(rule_id, "failed", f"it fails when it is evaluated: {why}")
+            budget = self._budget_seconds + _SECONDS_PER_ROW * report["rows"]
             for rule_id, seconds in report["seconds"].items():
                 if seconds > budget:
-                    dear.add(rule_id)
+                    over_budget.add(rule_id)
                     self._strikes[rule_id] += 1
-                    if self._strikes[rule_id] >= _PATIENCE:
+                    if self._strikes[rule_id] >= _MAX_STRIKES:
                         sentence = (
                             f"it costs too much: its measures took {seconds:.1f} s for {report['rows']:,} "
                             f"transactions, {budget:.1f} s are allowed; a shorter window or a narrower `where` "
                             "would help"
                         )
-                        self._put_aside(rule_id, "cost", sentence)
-        for rule_id in set(self._strikes) - dear:
+                        self._set_rule_aside(rule_id, "cost", sentence)
+        for rule_id in set(self._strikes) - over_budget:
             del self._strikes[rule_id]
 
-    def _made(self) -> RuleSet:
-        mine = [rule for rule in self._current.rules if rule.scope in self._scopes]
-        active = tuple(r for r in mine if r.mode is not Mode.PAUSED and r.rule_id not in self._set_aside)
+    def _build(self) -> RuleSet:
+        own_rules = [rule for rule in self._current.rules if rule.scope in self._scopes]
+        active = tuple(r for r in own_rules if r.mode is not Mode.PAUSED and r.rule_id not in self._set_aside)
         broken = self._current.broken
         for rule_id, sentence in broken.items():
             if self._known_broken.get(rule_id) != sentence:
@@ -165,13 +165,13 @@ class ActiveRules:
                 _log.error("rule set aside", rule=rule_id, reason="broken", error=sentence)
         self._known_broken = broken
         for mode in Mode:
-            number = sum(r.mode is mode and r.rule_id not in self._set_aside for r in mine)
+            number = sum(r.mode is mode and r.rule_id not in self._set_aside for r in own_rules)
             self._metrics.rules.labels(mode.value).set(number)
         self._metrics.rules.labels("set_aside").set(len(self._set_aside) + len(broken))
         _log.info("rules taken", evaluated=len(active), set_aside=len(self._set_aside) + len(broken))
         return RuleSet(active, self._current.lists)
 
-    def _put_aside(self, rule_id: str, reason: str, sentence: str) -> None:
+    def _set_rule_aside(self, rule_id: str, reason: str, sentence: str) -> None:
         if rule_id in self._set_aside or rule_id not in self._current.revisions:
             return
         self._set_aside[rule_id] = _SetAside(self._current.revisions[rule_id], sentence)
@@ -180,4 +180,4 @@ class ActiveRules:
         _log.error("rule set aside", rule=rule_id, reason=reason, error=sentence)
 
     def _failing(self) -> Mapping[str, str]:
-        return {rule_id: aside.sentence for rule_id, aside in self._set_aside.items()}
+        return {rule_id: aside.reason for rule_id, aside in self._set_aside.items()}

@@ -1,14 +1,14 @@
 """The rules of a micro-batch, and how they reach the workers that evaluate it.
 
-The plan of a streaming query is fixed when it starts, and so is the function in it that evaluates. What changes with
-each micro-batch goes as a local property of Spark's: set by the driver before the micro-batch runs, handed to each of
-its tasks.
+The plan of a streaming query is fixed when it starts, and so is the evaluating function in it. What changes from
+micro-batch to micro-batch travels as a Spark local property, which the driver sets before the job and every task of the
+job can read.
 """
 
 import base64
 import pickle
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Final, Protocol
@@ -21,7 +21,7 @@ _PROPERTY: Final = "cardwatch.rule_set"
 
 @dataclass(frozen=True)
 class RuleSet:
-    """What is evaluated in a micro-batch.
+    """The rules that a micro-batch is evaluated with.
 
     Attributes:
         rules: none of them paused.
@@ -37,12 +37,12 @@ class RuleSet:
 
     @cached_property
     def text(self) -> str:
-        """All of it as a text: a property holds nothing else."""
+        """The rule set as text, which is all that a local property holds."""
         return base64.b85encode(zlib.compress(pickle.dumps((self.rules, dict(self.lists))), 1)).decode()
 
 
 class RuleSetSource(Protocol):
-    """Where a worker gets the rule set of its task from; it is pickled to the workers."""
+    """Gives a worker the rule set of its task; it is pickled to the workers."""
 
     def current(self) -> RuleSet:
         """The rule set."""
@@ -50,7 +50,7 @@ class RuleSetSource(Protocol):
 
 @dataclass(frozen=True)
 class FixedRuleSet:
-    """The same rule set always."""
+    """Always the same rule set."""
 
     rule_set: RuleSet
 
@@ -58,25 +58,27 @@ class FixedRuleSet:
         return self.rule_set
 
 
+@dataclass(frozen=True)
 class TaskRuleSet:
-    """The rule set that the driver gave with the micro-batch (``attach_rules``)."""
+    """The rule set that the driver attached to the job (``attach_rules``)."""
 
-    def current(self, task: TaskContext | None = None) -> RuleSet:
-        """The rule set of a task, of the one that runs in this thread unless another is given."""
-        context = task or TaskContext.get()
+    task_context: Callable[[], TaskContext | None] = TaskContext.get
+
+    def current(self) -> RuleSet:
+        context = self.task_context()
         text = context.getLocalProperty(_PROPERTY) if context is not None else None
         if not text:
             raise RuntimeError("the micro-batch came without its rules")
-        return _decoded(text)
+        return _decode(text)
 
 
 def attach_rules(context: SparkContext, rule_set: RuleSet) -> None:
-    """Attach a rule set to all tasks that this thread starts from now on."""
+    """Attach a rule set to all jobs that this thread starts from now on."""
     context.setLocalProperty(_PROPERTY, rule_set.text)
 
 
 # A worker lives for many micro-batches; rules change rarely.
 @lru_cache(maxsize=2)
-def _decoded(text: str) -> RuleSet:
+def _decode(text: str) -> RuleSet:
     rules, lists = pickle.loads(zlib.decompress(base64.b85decode(text)))  # noqa: S301 - from our own driver
     return RuleSet(rules, lists)

@@ -4,7 +4,7 @@ import sys
 import zipimport
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,7 @@ from cardwatch_units.timestamps import now_microseconds
 from cardwatch_detector.velocity.publishing.alert_records import alert_records
 from cardwatch_detector.velocity.rules.active_rules import worker_report
 from cardwatch_detector.velocity.rules.rule_set import RuleSet, RuleSetSource
+from cardwatch_detector.velocity.state.result import RESULT
 from cardwatch_detector.velocity.state.state import (
     BATCH,
     EVALUATE_FROM,
@@ -32,29 +33,6 @@ from cardwatch_detector.velocity.state.state import (
     TRANSACTION,
 )
 from cardwatch_detector.velocity.state.stored_event import KEY_NOT_STORED, times
-
-# What comes back from the workers: the message to publish, and what the metrics need to know of it. A row with nothing
-# but a report tells the driver of the rules themselves (``rule_keeper.worker_report``).
-RESULT_SCHEMA: Final = (
-    "key string, value binary, rule_id string, status string, mode string, event_time long, raw_broker_time long, "
-    "detected_at long, report string"
-)
-_RESULT: Final = pa.schema(
-    cast(
-        Any,
-        [
-            pa.field("key", pa.string()),
-            pa.field("value", pa.binary()),
-            pa.field("rule_id", pa.string()),
-            pa.field("status", pa.string()),
-            pa.field("mode", pa.string()),
-            pa.field("event_time", pa.int64()),
-            pa.field("raw_broker_time", pa.int64()),
-            pa.field("detected_at", pa.int64()),
-            pa.field("report", pa.string()),
-        ],
-    )
-)
 
 # Rows to gather before one vectorised evaluation: enough to drown its fixed cost, few enough to bound memory.
 _ROWS_AT_ONCE: Final = 200_000
@@ -93,7 +71,7 @@ class Evaluation:
             ]
             report = worker_report(ledger, int(pc.sum(pc.list_value_length(table[EVENTS])).as_py() or 0))
             if report is not None:
-                yield pa.RecordBatch.from_pylist([{"report": report}], schema=_RESULT)
+                yield pa.RecordBatch.from_pylist([{"report": report}], schema=RESULT)
             if found:
                 yield pa.RecordBatch.from_pylist(
                     [
@@ -109,7 +87,7 @@ class Evaluation:
                         }
                         for record in found
                     ],
-                    schema=_RESULT,
+                    schema=RESULT,
                 )
 
 

@@ -19,7 +19,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.avro.functions import from_avro, to_avro
 
-from cardwatch_detector.runtime.kafka_source import projection
+from cardwatch_detector.runtime.confluent_avro import projection
 
 # What a stored event holds beside its times: the fields of the silver schema that rules can name or alerts show.
 # Only this program reads it, but a state outlives the program that wrote it: another choice is another layout, and

@@ -1,0 +1,130 @@
+"""The streaming plan from messages to alerts, and the rules that it has room for."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER
+from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE, SCOPE_KEYS
+from cardwatch_service.settings import ServiceSettings
+from cardwatch_units.durations import parse_duration
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+
+from cardwatch_detector.runtime.confluent_avro import UnknownSchemaIds, decode_avro, projection, writer_schemas
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules
+from cardwatch_detector.velocity.rules.rule_set import TaskRuleSet, attach_rules
+from cardwatch_detector.velocity.settings import VelocitySettings
+from cardwatch_detector.velocity.state.evaluation import Evaluation
+from cardwatch_detector.velocity.state.plan_shape import PlanShape, shape_for
+from cardwatch_detector.velocity.state.result import RESULT_TYPE
+from cardwatch_detector.velocity.state.state import EVENT_TIME, PROFILE, TRANSACTION, keep_events, relevant
+from cardwatch_detector.velocity.state.stored_event import fields_to_read, profile_fields_to_read
+
+
+@dataclass(frozen=True)
+class VelocityPlan:
+    """A streaming plan, fixed while its query runs.
+
+    Attributes:
+        alerts: the streaming frame of alerts and rule reports, with RESULT_TYPE's columns.
+        shape: what the plan passes on to the evaluation; rules that need more have to wait for another plan.
+        rules: the rules of this process, as they are now.
+    """
+
+    alerts: DataFrame
+    shape: PlanShape
+    rules: ActiveRules
+
+    def evaluate(self, batch: DataFrame) -> Any:
+        """Run a micro-batch of ``alerts`` with the current rules; returns its alerts as an Arrow table."""
+        attach_rules(batch.sparkSession.sparkContext, self.shape.part_of(self.rules.rule_set()))
+        results = batch.toArrow()
+        is_report = pc.is_valid(results["report"])
+        self.rules.apply_reports(str(report) for report in results["report"].filter(is_report).to_pylist())
+        return results.filter(pc.invert(is_report))
+
+    def has_room(self) -> bool:
+        """Whether all current rules fit into the plan."""
+        rule_set = self.rules.rule_set()
+        return self.shape.part_of(rule_set) is rule_set
+
+
+@dataclass
+class VelocityPlanner:
+    """Makes plans for the scopes of this process."""
+
+    scopes: tuple[str, ...]
+    rules: ActiveRules
+    service: ServiceSettings
+    settings: VelocitySettings
+    _unknown_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("enriched_transaction"), init=False)
+    _unknown_profile_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("card_profile"), init=False)
+
+    @property
+    def has_profiles(self) -> bool:
+        """Whether the state holds the profiles of cards beside their transactions."""
+        return self.settings.profiles and PROFILE_SCOPE in self.scopes
+
+    @property
+    def topics(self) -> list[str]:
+        """Full names of the topics to read: silver, and the profiles' where they are wanted."""
+        topics = (TRANSACTIONS_SILVER, CARD_PROFILES) if self.has_profiles else (TRANSACTIONS_SILVER,)
+        return [topic.name(self.service.topic_prefix) for topic in topics]
+
+    def plan(self, messages: DataFrame) -> VelocityPlan:
+        """The plan over messages (columns ``topic`` and ``value``, the framed Avro) for the current rules.
+
+        All of it is one streaming plan: with the part behind the state planned for each micro-batch by itself, Spark's
+        analyser took longer than the tasks.
+
+        Raises:
+            CardwatchError: the registry does not answer, or a schema is not registered.
+        """
+        horizons_us = {scope: self.settings.horizon_us(scope) for scope in self.scopes}
+        shape = shape_for(self.rules.rule_set(), horizons_us, roomy=self.settings.tuned_for == "latency")
+        alert_schema_id = self.service.registry().id_of(ALERTS.subject(self.service.topic_prefix), "alert")
+        evaluation = Evaluation(TaskRuleSet(), alert_schema_id, self.settings.evidence_limit)
+        groups = keep_events(
+            self._records(messages),
+            keys={scope: SCOPE_KEYS[scope] for scope in self.scopes},
+            horizons_us=horizons_us,
+            lateness_us=parse_duration(self.settings.lateness),
+            profiled=self.has_profiles,
+        )
+        needed = relevant(groups, shape.reach_us, shape.fields, profiled=self.has_profiles)
+        return VelocityPlan(needed.mapInArrow(evaluation.function(), RESULT_TYPE), shape, self.rules)
+
+    def learn_unknown_ids(self, failure: str) -> None:
+        """Find out whether a query failed on messages with a schema id that nobody has registered.
+
+        Raises:
+            RegistryUnavailableError: the registry does not answer.
+        """
+        for unknown in (self._unknown_ids, self._unknown_profile_ids):
+            unknown.learn(failure, self.service.registry())
+
+    def _records(self, messages: DataFrame) -> DataFrame:
+        """EVENT_TIME, TRANSACTION and, where they are wanted, PROFILE."""
+        registry, prefix = self.service.registry(), self.service.topic_prefix
+        transaction = decode_avro(
+            F.col("value"),
+            writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix)),
+            projection("enriched_transaction", fields_to_read(self.scopes)),
+            self._unknown_ids,
+        )
+        if not self.has_profiles:
+            records = messages.select(transaction.alias(TRANSACTION))
+            return records.select(f"{TRANSACTION}.{EVENT_TIME}", TRANSACTION)
+        profile = decode_avro(
+            F.col("value"),
+            writer_schemas(registry, CARD_PROFILES.subject(prefix)),
+            projection("card_profile", profile_fields_to_read()),
+            self._unknown_profile_ids,
+        )
+        is_profile = F.col("topic") == CARD_PROFILES.name(prefix)
+        records = messages.select(
+            F.when(~is_profile, transaction).alias(TRANSACTION), F.when(is_profile, profile).alias(PROFILE)
+        )
+        event_time = F.coalesce(F.col(f"{TRANSACTION}.{EVENT_TIME}"), F.col(f"{PROFILE}.{PROFILE_DAY}"))
+        return records.select(event_time.alias(EVENT_TIME), TRANSACTION, PROFILE)

@@ -1,0 +1,76 @@
+"""Publishes the alerts of a micro-batch and counts them once the broker has acknowledged them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, Final
+
+from cardwatch_service.metrics import Metrics
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
+from prometheus_client import Counter
+
+from cardwatch_detector.runtime.offsets import OffsetRange
+from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces, Headers
+from cardwatch_detector.velocity.publishing.publisher import Outgoing, Publisher
+
+ALERTS_TOTAL: Final = "cardwatch_alerts_total"
+
+
+class AlertMetrics:
+    """What the detector counts of its alerts."""
+
+    def __init__(self, metrics: Metrics, topic: str) -> None:
+        self._common = metrics
+        self._topic = topic
+        self.alerts: Final = Counter(
+            ALERTS_TOTAL,
+            "Alert events published, by rule, status (raised, suppressed, retracted) and mode (live, shadow).",
+            ["rule", "status", "mode"],
+            registry=metrics.registry,
+        )
+
+    def count(self, alerts: Any, now_us: int) -> None:
+        """Count the alerts of a micro-batch (an Arrow table with RESULT_TYPE's columns)."""
+        self._common.published.labels(self._topic).inc(alerts.num_rows)
+        for start in ("event_time", "raw_broker_time"):
+            latency = self._common.latency.labels(start, "alert_published")
+            for at in alerts[start].to_pylist():
+                latency.observe(max(0.0, (now_us - at) / MICROSECONDS_PER_SECOND))
+        for found in alerts.group_by(["rule_id", "status", "mode"]).aggregate([([], "count_all")]).to_pylist():
+            self.alerts.labels(found["rule_id"], found["status"], found["mode"]).inc(found["count_all"])
+
+
+@dataclass(frozen=True)
+class AlertPublisher:
+    """Publishes alerts, with the traces of their transactions where tracing is on.
+
+    Attributes:
+        clock_us: microseconds since 1970-01-01 UTC.
+        traces: None where tracing is off.
+    """
+
+    publisher: Publisher
+    metrics: AlertMetrics
+    clock_us: Callable[[], int]
+    traces: AlertTraces | None = None
+
+    def publish(self, alerts: Any, offsets: Callable[[], OffsetRange], began_us: int) -> None:
+        """Publish the alerts of a micro-batch and wait until the broker has acknowledged all.
+
+        Args:
+            alerts: an Arrow table with RESULT_TYPE's columns.
+            offsets: the micro-batch's; called only where tracing is on.
+            began_us: when work on the micro-batch began, microseconds since 1970-01-01 UTC.
+
+        Raises:
+            CardwatchError: not all were acknowledged; the micro-batch has to be repeated.
+        """
+        if self.traces is None:
+            self._publish(alerts, repeat(()))
+        else:
+            with self.traces.headers_of(alerts["value"].to_pylist(), offsets(), began_us) as headers:
+                self._publish(alerts, headers)
+        self.metrics.count(alerts, self.clock_us())
+
+    def _publish(self, alerts: Any, headers: Iterable[Headers]) -> None:
+        self.publisher.publish(map(Outgoing, alerts["key"].to_pylist(), alerts["value"].to_pylist(), headers))
