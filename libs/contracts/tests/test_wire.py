@@ -9,33 +9,17 @@ from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import SCHEMA_NAMES, parsed_schema, schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
+from support.registry import InMemoryRegistry
 
 LABEL = {"transaction_id": "t1", "is_fraud": True, "scenario": "velocity_burst#1", "expected_refusal": None}
 
 
-class FakeRegistry:
-    """Schemas by id; an id that is not there is unknown, and id 500 finds the registry down."""
-
-    def __init__(self, **schemas: str) -> None:
-        self.schemas = {int(number.removeprefix("id")): text for number, text in schemas.items()}
-        self.asked: list[int] = []
-
-    def schema_by_id(self, schema_id: int) -> str | None:
-        self.asked.append(schema_id)
-        if schema_id == 500:
-            raise RegistryUnavailableError("down")
-        return self.schemas.get(schema_id)
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        raise NotImplementedError
-
-
 @pytest.fixture
-def registry() -> FakeRegistry:
-    return FakeRegistry(id7=schema_text("transaction_label"), id8=schema_text("alert"))
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry({"transaction_label": 7, "alert": 8})
 
 
-def test_frame_and_round_trip(registry: FakeRegistry) -> None:
+def test_frame_and_round_trip(registry: InMemoryRegistry) -> None:
     value = Encoder("transaction_label", 7)(LABEL)
     assert value[:5] == b"\x00\x00\x00\x00\x07"
     decode = Decoder("transaction_label", registry)
@@ -47,7 +31,8 @@ def test_frame_and_round_trip(registry: FakeRegistry) -> None:
 def test_an_older_writer_is_read_with_the_defaults_of_the_newer_schema() -> None:
     older = json.loads(schema_text("transaction_label"))
     older["fields"] = [field for field in older["fields"] if field["name"] != "expected_refusal"]
-    registry = FakeRegistry(id3=json.dumps(older))
+    registry = InMemoryRegistry({})
+    registry.texts[3] = json.dumps(older)
     out = io.BytesIO()
     fastavro.schemaless_writer(out, fastavro.parse_schema(older), LABEL)
     assert Decoder("transaction_label", registry)(b"\x00\x00\x00\x00\x03" + out.getvalue()) == LABEL
@@ -67,13 +52,14 @@ def test_an_older_writer_is_read_with_the_defaults_of_the_newer_schema() -> None
         (Encoder("transaction_label", 7)(LABEL) + b"x", Reason.UNDECODABLE_AVRO),
     ],
 )
-def test_each_bad_message_has_its_reason(registry: FakeRegistry, value: bytes | None, reason: Reason) -> None:
+def test_each_bad_message_has_its_reason(registry: InMemoryRegistry, value: bytes | None, reason: Reason) -> None:
     with pytest.raises(RefusedError) as caught:
         Decoder("transaction_label", registry)(value)
     assert caught.value.reason is reason
 
 
-def test_a_registry_that_is_down_refuses_nothing(registry: FakeRegistry) -> None:
+def test_a_registry_that_is_down_refuses_nothing(registry: InMemoryRegistry) -> None:
+    registry.failures.append(RegistryUnavailableError("down"))
     with pytest.raises(RegistryUnavailableError):
         Decoder("transaction_label", registry)(b"\x00\x00\x00\x01\xf4abc")
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import pytest
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_rulebook.changes import Change
@@ -11,23 +10,9 @@ from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rulebook.lists import ListEntry
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.stores import ListStore, RuleStore
+from support.registry import InMemoryRegistry
 
 SCHEMA_IDS = {"rule": 1, "list_entry": 2, "rule_status": 3}
-
-
-class FakeRegistry:
-    """Knows the schemas of the rulebook, and those that a test adds."""
-
-    def __init__(self) -> None:
-        self.more: dict[int, str] = {}
-
-    def schema_by_id(self, schema_id: int) -> str | None:
-        if schema_id in self.more:
-            return self.more[schema_id]
-        return next((schema_text(name) for name, number in SCHEMA_IDS.items() if number == schema_id), None)
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        return SCHEMA_IDS[schema_name]
 
 
 class FakeTopic:
@@ -91,7 +76,7 @@ class Kit:
     def __init__(self) -> None:
         self.rules = FakeTopic("rules.v1")
         self.lists = FakeTopic("lists.v1")
-        self.registry = FakeRegistry()
+        self.registry = InMemoryRegistry(SCHEMA_IDS)
 
     def definition(self, rule_id: str = "spree", threshold: int = 5, **more: object) -> Definition:
         return read_definitions(rule_yaml(rule_id, threshold, **more), "test.yaml")[0]

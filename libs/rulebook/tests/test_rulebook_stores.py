@@ -135,7 +135,7 @@ def test_a_rule_from_before_revisions_is_its_first_change(kit: Any) -> None:
     }
     out = io.BytesIO()
     fastavro.schemaless_writer(out, parse(json.dumps(older)), record)
-    kit.registry.more[9] = json.dumps(older)
+    kit.registry.texts[9] = json.dumps(older)
     kit.rules.put("old", HEADER.pack(0, 9) + out.getvalue())
     (outcome,) = kit.rule_store().carry_out([planning.pause("old", BEN)])
     assert (outcome.before.revision, outcome.change.revision, outcome.change.version) == (1, 2, 3)

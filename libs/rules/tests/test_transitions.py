@@ -82,7 +82,7 @@ def frame(arrivals: Iterable[tuple[Event, bool]]) -> pl.DataFrame:
     )
 
 
-class Line:
+class BatchedEvaluation:
     """Feeds batches as the detector does, and keeps the alerts as a receiver would."""
 
     def __init__(self, rules: tuple[Rule, ...] = RULES) -> None:
@@ -162,51 +162,54 @@ def suppressed(hits: list[Event], length: int) -> Iterable[tuple[Event, str | No
 
 
 def test_in_order() -> None:
-    line = Line()
-    assert line.batch(event(1, 0), event(2, 1)) == []
-    assert line.batch(event(3, 2)) == [(RAISED, "three", "t3")]
-    assert line.batch(event(4, 11)) == []  # (1, 11] holds t3 and t4 only
+    evaluation = BatchedEvaluation()
+    assert evaluation.batch(event(1, 0), event(2, 1)) == []
+    assert evaluation.batch(event(3, 2)) == [(RAISED, "three", "t3")]
+    assert evaluation.batch(event(4, 11)) == []  # (1, 11] holds t3 and t4 only
 
 
 def test_a_late_transaction_raises_what_it_should_have_raised() -> None:
-    line = Line()
-    line.batch(event(1, 0), event(3, 2))
-    assert line.batch(event(2, 1)) == [(RAISED, "three", "t3")]
+    evaluation = BatchedEvaluation()
+    evaluation.batch(event(1, 0), event(3, 2))
+    assert evaluation.batch(event(2, 1)) == [(RAISED, "three", "t3")]
 
 
 def test_a_late_transaction_retracts_what_it_disproves() -> None:
-    line = Line()
-    assert line.batch(event(1, 5, base_amount_minor=30), event(2, 6, base_amount_minor=40)) == [
+    evaluation = BatchedEvaluation()
+    assert evaluation.batch(event(1, 5, base_amount_minor=30), event(2, 6, base_amount_minor=40)) == [
         (RAISED, "low-mean", "t2")
     ]
-    assert line.batch(event(3, 4, base_amount_minor=90)) == [(RAISED, "three", "t2"), (RETRACTED, "low-mean", "t2")]
-    assert line.alerts == by_definition(line.seen)
+    assert evaluation.batch(event(3, 4, base_amount_minor=90)) == [
+        (RAISED, "three", "t2"),
+        (RETRACTED, "low-mean", "t2"),
+    ]
+    assert evaluation.alerts == by_definition(evaluation.seen)
 
 
 def test_a_late_transaction_opens_what_suppresses_a_later_one() -> None:
-    line = Line()
-    line.batch(event(1, 1, channel="ecom"))
-    assert line.batch(event(3, 3, channel="ecom", country="FR")) == [(RAISED, "hop", "t3")]
-    assert line.batch(event(2, 2, channel="ecom", country="US")) == [
+    evaluation = BatchedEvaluation()
+    evaluation.batch(event(1, 1, channel="ecom"))
+    assert evaluation.batch(event(3, 3, channel="ecom", country="FR")) == [(RAISED, "hop", "t3")]
+    assert evaluation.batch(event(2, 2, channel="ecom", country="US")) == [
         (RAISED, "three", "t3"),
         (RAISED, "hop", "t2"),
         (SUPPRESSED, "hop", "t3"),
     ]
-    assert line.alerts["hop", "t3"] == "t2"
+    assert evaluation.alerts["hop", "t3"] == "t2"
 
 
 def test_a_duplicate_changes_nothing() -> None:
-    line = Line()
-    line.batch(event(1, 0), event(2, 1))
-    assert line.batch(event(2, 1), event(1, 0)) == []
-    assert line.batch(event(3, 2), event(3, 2)) == [(RAISED, "three", "t3")]
-    assert line.batch(event(3, 2)) == []
+    evaluation = BatchedEvaluation()
+    evaluation.batch(event(1, 0), event(2, 1))
+    assert evaluation.batch(event(2, 1), event(1, 0)) == []
+    assert evaluation.batch(event(3, 2), event(3, 2)) == [(RAISED, "three", "t3")]
+    assert evaluation.batch(event(3, 2)) == []
 
 
 def test_a_tie_counts_for_the_one_that_came_first() -> None:
-    line = Line()
-    line.batch(event(1, 0), event(2, 1))
-    assert sorted(line.batch(event(3, 1))) == [(RAISED, "three", "t2"), (RAISED, "three", "t3")]
+    evaluation = BatchedEvaluation()
+    evaluation.batch(event(1, 0), event(2, 1))
+    assert sorted(evaluation.batch(event(3, 1))) == [(RAISED, "three", "t2"), (RAISED, "three", "t3")]
 
 
 def test_history_alone_is_not_evaluated() -> None:
@@ -221,8 +224,8 @@ def test_nothing_new_is_nothing_to_do() -> None:
 
 
 def test_a_paused_rule_is_silent() -> None:
-    line = Line(RULES[5:])
-    assert line.batch(event(1, 0), event(2, 0), event(3, 0)) == []
+    evaluation = BatchedEvaluation(RULES[5:])
+    assert evaluation.batch(event(1, 0), event(2, 0), event(3, 0)) == []
 
 
 EVENT = st.tuples(
@@ -248,16 +251,16 @@ def test_any_order_any_cuts_any_duplicates(rows: list[Any], seed: int, cuts: int
     arrivals = [*events, *chance.choices(events, k=len(events) // 4)]
     chance.shuffle(arrivals)
     borders = sorted(chance.choices(range(len(arrivals) + 1), k=cuts))
-    line = Line()
+    evaluation = BatchedEvaluation()
     for begin, end in zip([0, *borders], [*borders, len(arrivals)], strict=True):
         if begin < end:
-            line.batch(*arrivals[begin:end])
-    assert line.alerts == by_definition(events)
+            evaluation.batch(*arrivals[begin:end])
+    assert evaluation.alerts == by_definition(events)
 
 
 @pytest.mark.parametrize("order", [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3]])
 def test_the_same_alerts_in_any_order(order: list[int]) -> None:
-    line = Line()
+    evaluation = BatchedEvaluation()
     for number in order:
-        line.batch(event(number, number, base_amount_minor=30))
-    assert line.alerts == by_definition(line.seen) != {}
+        evaluation.batch(event(number, number, base_amount_minor=30))
+    assert evaluation.alerts == by_definition(evaluation.seen) != {}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_producer.defects import DEFECTS, Defect, defects_of
 from cardwatch_producer.messages import SPOILT_HEADER, MessageEncoder
 from cardwatch_producer.simulation import Message, SimulationConfig, make_population, simulate
+from support.registry import InMemoryRegistry
 
 KEY = b"a key of the test suite"
 ENCODE = MessageEncoder(Encoder("transaction", 11), Encoder("transaction_label", 12))
@@ -29,16 +29,8 @@ FOUND_BY_DECODING = {
 }
 
 
-class FakeRegistry:
-    def schema_by_id(self, schema_id: int) -> str | None:
-        name = {11: "transaction", 12: "transaction_label"}.get(schema_id)
-        return None if name is None else schema_text(name)
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        return 11
-
-
-DECODE = Decoder("transaction", FakeRegistry())
+REGISTRY = InMemoryRegistry({"transaction": 11, "transaction_label": 12})
+DECODE = Decoder("transaction", REGISTRY)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +52,7 @@ def test_the_label_comes_first_and_is_keyed_by_the_transaction(messages: list[Me
     label = {"transaction_id": "t-1", "is_fraud": True, "scenario": "velocity_burst#1", "expected_refusal": None}
     first, second = ENCODE(replace(messages[0], label=label))
     assert (first.topic, first.key) == (TRANSACTIONS_LABELS.name(), b"t-1")
-    assert Decoder("transaction_label", FakeRegistry())(first.value) == label
+    assert Decoder("transaction_label", REGISTRY)(first.value) == label
     assert second.topic == TRANSACTIONS_RAW.name()
 
 

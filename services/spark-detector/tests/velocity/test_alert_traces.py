@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.runtime.offsets import OffsetRange
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
@@ -14,20 +13,13 @@ from cardwatch_service.trace_context import extract_context
 from structlog.testing import capture_logs
 from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
 from support.records import alert_record, enriched_record
+from support.registry import InMemoryRegistry
 
 SILVER_ID, ALERT_ID = 3, 4
 START = {"silver": {"0": 10, "1": 20}, "profiles": {"0": 1}}
 END = {"silver": {"0": 12, "1": 25}, "profiles": {"0": 9}}
 BEGAN_US = 1_795_564_800_000_000
 TRACE = "4bf92f3577b34da6a3ce929d0e0e473"
-
-
-class Registry:
-    def schema_by_id(self, schema_id: int) -> str | None:
-        return schema_text({SILVER_ID: "enriched_transaction", ALERT_ID: "alert"}[schema_id])
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        raise NotImplementedError
 
 
 class Topic:
@@ -66,7 +58,7 @@ def alert(number: int, broker_us: int, **fields: Any) -> bytes:
 
 
 def traces(recorded: Recorded, topic: Topic) -> AlertTraces:
-    registry = Registry()
+    registry = InMemoryRegistry({"enriched_transaction": SILVER_ID, "alert": ALERT_ID})
     decoders = Decoder("enriched_transaction", registry), Decoder("alert", registry)
     return AlertTraces(recorded.tracer, "silver", topic, *decoders)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.runtime.offsets import OffsetRange
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
@@ -18,6 +17,7 @@ from cardwatch_detector.velocity.state.groups import group_ends
 from cardwatch_service.metrics import PUBLISHED_TOTAL, Metrics
 from structlog.testing import capture_logs
 from support.records import enriched_record
+from support.registry import InMemoryRegistry
 
 HOUR = 3_600_000_000
 NOON = 1_795_478_400_000_000 + 12 * HOUR
@@ -28,17 +28,12 @@ SCHEMA_ID = 7
 encode = Encoder("enriched_transaction", SCHEMA_ID)
 
 
-class OneSchema:
-    def schema_by_id(self, schema_id: int) -> str | None:
-        return schema_text("enriched_transaction") if schema_id == SCHEMA_ID else None
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        raise NotImplementedError
+REGISTRY = InMemoryRegistry({"enriched_transaction": SCHEMA_ID})
 
 
 @pytest.fixture
 def search() -> LateSearch:
-    return LateSearch(EventTimeReader(OneSchema()).read, Decoder("enriched_transaction", OneSchema()), KEYS, HORIZONS)
+    return LateSearch(EventTimeReader(REGISTRY).read, Decoder("enriched_transaction", REGISTRY), KEYS, HORIZONS)
 
 
 def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> SilverMessage:
@@ -91,7 +86,7 @@ def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
 
 
 def test_the_event_time_is_read_without_the_rest() -> None:
-    event_time = EventTimeReader(OneSchema()).read
+    event_time = EventTimeReader(REGISTRY).read
     value = message(0, NOON).value
     assert value is not None
     assert event_time(value) == NOON
@@ -104,10 +99,10 @@ def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
 
     def decode(value: bytes | None) -> dict[str, Any]:
         decoded.append(value)
-        return Decoder("enriched_transaction", OneSchema())(value)
+        return Decoder("enriched_transaction", REGISTRY)(value)
 
     early, late = message(0, NOON - 1), message(1, NOON)
-    search = LateSearch(EventTimeReader(OneSchema()).read, decode, KEYS, HORIZONS)
+    search = LateSearch(EventTimeReader(REGISTRY).read, decode, KEYS, HORIZONS)
     assert [found.event_us for found in search.find([early, late], NOON).transactions] == [NOON - 1]
     assert decoded == [early.value]
 

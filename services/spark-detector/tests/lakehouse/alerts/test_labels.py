@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Encoder
 from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
@@ -25,6 +24,7 @@ from cardwatch_service.metrics import Metrics
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from support.records import alert_record, dead_letter_record, enriched_record, feedback_record
+from support.registry import InMemoryRegistry
 
 COLUMNS = (
     "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, "
@@ -34,11 +34,7 @@ NAMES = ("alert", "alert_feedback", "dead_letter")
 CARD_NUMBER = b"4111111111111111"  # published test number
 
 
-class Registry:
-    """Knows the schemas by their place in NAMES."""
-
-    def schema_by_id(self, schema_id: int) -> str:
-        return schema_text(NAMES[schema_id])
+REGISTRY = InMemoryRegistry({name: number for number, name in enumerate(NAMES)})
 
 
 class Lake:
@@ -52,7 +48,7 @@ class Lake:
         create_tables(spark, self._dir, [GOLD_ALERTS, GOLD_ALERT_LABELS, BRONZE_ALERT_EVENTS, BRONZE_QUARANTINE])
 
         def arguments(schema: str, identity: str) -> tuple[Any, ...]:
-            return self._dir, TopicSchemas(schema, identity, Registry()), LakehouseMetrics(Metrics())  # type: ignore[arg-type]
+            return self._dir, TopicSchemas(schema, identity, REGISTRY), LakehouseMetrics(Metrics())  # type: ignore[arg-type]
 
         self._alerts = AlertAndFeedbackWriter(
             "feedback",

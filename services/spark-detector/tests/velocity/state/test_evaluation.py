@@ -4,11 +4,11 @@ from typing import Any
 
 import pyarrow as pa
 from cardwatch_contracts.identity import alert_id
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder
 from cardwatch_detector.velocity.rules.rule_set import FixedRuleSet, RuleSet
 from cardwatch_detector.velocity.state.evaluation import Evaluation, flatten
 from cardwatch_rules.parse import parse_rules
+from support.registry import InMemoryRegistry
 
 RULES = parse_rules("""
 rules:
@@ -23,14 +23,6 @@ rules:
 """)
 SECOND = 1_000_000
 BATCH = 1_800_000_000_000_000
-
-
-class Registry:
-    def schema_by_id(self, schema_id: int) -> str | None:
-        return schema_text("alert") if schema_id == 4 else None
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        raise NotImplementedError
 
 
 def event(number: int, second: int, *, new: bool = True, amount: int = 100) -> dict[str, Any]:
@@ -70,7 +62,7 @@ def batch(*groups: tuple[str, int, list[dict[str, Any]]]) -> pa.RecordBatch:
 
 
 def run(evaluation: Evaluation, *batches: pa.RecordBatch) -> list[dict[str, Any]]:
-    decode = Decoder("alert", Registry())
+    decode = Decoder("alert", InMemoryRegistry({"alert": 4}))
     return [
         decode(row["value"]) | {"_row": row}
         for result in evaluation.function()(iter(batches))
