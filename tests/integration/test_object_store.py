@@ -105,7 +105,7 @@ def test_tables_are_read_without_spark(store: Store, monkeypatch: pytest.MonkeyP
     asked = ("query", "SELECT count(*) AS n FROM gold.alerts", "--format", "json")
     assert command(*asked).output.strip() == '{"n": 3}'
     assert command(*asked, "--version", "gold.alerts=0").output.strip() == '{"n": 2}'
-    assert "there is no table gold.nothing; there are gold.alerts" in command("describe", "gold.nothing").stderr
+    assert "there is no table gold.nothing; the tables are gold.alerts" in command("describe", "gold.nothing").stderr
     tables = "s3a://nowhere/small"
     assert command("list").stderr.strip().endswith("The specified bucket does not exist")
 

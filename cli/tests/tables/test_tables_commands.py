@@ -67,7 +67,7 @@ def test_the_past(lake: Path) -> None:
     assert rows(lake, sql, "--version", "gold.alerts=0") == [{"n": 2}]
     assert rows(lake, "SELECT count(*) AS n FROM silver.transactions", "--version", "gold.alerts=0") == [{"n": 2}]
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    assert "was not there yet at 2020" in run(lake, "query", sql, "--at", "2020-01-01T00:00:00").stderr
+    assert "did not exist yet at 2020" in run(lake, "query", sql, "--at", "2020-01-01T00:00:00").stderr
     assert rows(lake, sql, "--at", now.replace(now[:4], "2099")) == [{"n": 3}]
 
 
@@ -93,7 +93,7 @@ def test_formats(lake: Path, tmp_path: Path) -> None:
         ),
         (("query", "SELECT 1", "--output", "x"), "--output needs --format"),
         (("query", "SELECT 1 FROM gold.alerts", "--version", "gold.alerts=99"), "`cardwatch tables history` lists"),
-        (("describe", "gold.nothing"), "there are silver.transactions, gold.alerts"),
+        (("describe", "gold.nothing"), "the tables are silver.transactions, gold.alerts"),
     ],
 )
 def test_mistakes_are_one_sentence(lake: Path, arguments: tuple[str, ...], sentence: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import erasure
-from cardwatch_lakehouse.maintenance.log_redaction import without
+from cardwatch_lakehouse.maintenance.log_redaction import redact_action
 from cardwatch_lakehouse.tables import (
     BRONZE_LATE,
     BRONZE_QUARANTINE,
@@ -75,8 +75,8 @@ def rows(lake: Path, name: str) -> int:
     return DeltaTable(str(lake / name.replace(".", "/"))).count()
 
 
-def erase(lake: Path) -> erasure.Forgotten:
-    done, catalog = erasure.Forgotten(), Catalog(str(lake))
+def erase(lake: Path) -> erasure.Erasure:
+    done, catalog = erasure.Erasure(), Catalog(str(lake))
     erasure.delete_rows(catalog, CARD, done)
     erasure.purge(catalog, CARD, done)
     return done
@@ -117,15 +117,15 @@ def test_no_file_holds_the_card_afterwards(lake: Path) -> None:
 
 def test_interrupted_after_the_rows_it_goes_on_with_the_files(lake: Path) -> None:
     catalog = Catalog(str(lake))
-    erasure.delete_rows(catalog, CARD, erasure.Forgotten())
+    erasure.delete_rows(catalog, CARD, erasure.Erasure())
     # Live silver does not know any more which JSON messages were the card's; its old files do.
-    assert erasure.known(catalog, CARD).messages == {("raw", 0, 1), ("raw", 0, 3), ("json", 0, 4)}
+    assert erasure.find_card(catalog, CARD).messages == {("raw", 0, 1), ("raw", 0, 3), ("json", 0, 4)}
     assert erase(lake).rows == {}
     assert holding(lake, [TOKEN, b'"tx-0004", "card_number"']) == []
 
 
 def test_a_dry_run_deletes_nothing(lake: Path) -> None:
-    done = erasure.Forgotten()
+    done = erasure.Erasure()
     erasure.delete_rows(Catalog(str(lake)), CARD, done, dry_run=True)
     assert done.rows["bronze.transactions"] == 4
     assert rows(lake, "bronze.transactions") == 6
@@ -144,6 +144,6 @@ def test_a_file_that_is_being_written_is_left_and_named(lake: Path) -> None:
 def test_bounds_that_name_the_card_are_left_out_of_the_log() -> None:
     stats = {"numRecords": 2, "minValues": {"card_token": CARD, "n": 1}, "maxValues": {"card_token": "f", "n": 2}}
     line = json.dumps({"add": {"path": "p", "partitionValues": {}, "stats": json.dumps(stats)}})
-    cleaned = json.loads(json.loads(without(line, CARD))["add"]["stats"])
+    cleaned = json.loads(json.loads(redact_action(line, CARD))["add"]["stats"])
     assert cleaned == {"numRecords": 2, "minValues": {"n": 1}, "maxValues": {"card_token": "f", "n": 2}}
-    assert without(line, OTHER) == line
+    assert redact_action(line, OTHER) == line

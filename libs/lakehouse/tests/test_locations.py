@@ -42,7 +42,7 @@ def test_spark_is_told_no_relative_path() -> None:
         ("", "is empty"),
         ("hdfs://name/t", "can be read by Spark only"),
         ("dbfs:/t".replace(":/", "://"), "can be read by Spark only"),
-        ("s3a://", "names no bucket; s3a://bucket/directory would be right"),
+        ("s3a://", "expected a bucket in the tables.* directory, s3a://bucket/directory, got s3a://"),
     ],
 )
 def test_a_mistake_is_a_sentence(setting: str, sentence: str) -> None:

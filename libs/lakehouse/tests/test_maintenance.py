@@ -14,10 +14,10 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
 from cardwatch_lakehouse.layout import Layout, layout_of
 from cardwatch_lakehouse.maintenance import retention
-from cardwatch_lakehouse.maintenance.commit_retry import retried
+from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
 from cardwatch_lakehouse.maintenance.files import LiveFile, Partition, measure, partitions
 from cardwatch_lakehouse.maintenance.optimize import optimize
-from cardwatch_lakehouse.maintenance.planning import MOST_FILES, Action, Task, plan, target_size
+from cardwatch_lakehouse.maintenance.planning import MAX_FILES_PER_PARTITION, Action, Task, plan, target_size
 from cardwatch_lakehouse.maintenance.vacuum import vacuum
 from cardwatch_lakehouse.tables import ALL_TABLES, BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACTIONS
 from deltalake import DeltaTable
@@ -40,7 +40,7 @@ def file(size: int, low: str = "0", high: str = "f", age: timedelta = timedelta(
 
 def planned(files: Sequence[LiveFile], layout: Layout = BY_CARD, day: str = "2026-11-20", in_order: bool = True) -> Any:
     partition = Partition({"event_date": date.fromisoformat(day)}, files)
-    found: list[Task] = list(plan([partition], layout, NOW, SETTLED, lambda _: in_order))
+    found: list[Task] = list(plan([partition], layout, now=NOW, settled_after=SETTLED, in_order=lambda _: in_order))
     return found[0].action if found else None
 
 
@@ -79,7 +79,7 @@ def test_small_files_of_a_day_that_is_written_are_joined_when_there_are_many() -
 @pytest.mark.parametrize("size", [MB, GB, 50 * GB, 500 * GB])
 def test_however_large_a_day_its_full_files_are_few(size: int) -> None:
     # Joining leaves files at least half full, but for those that are not worth joining yet.
-    assert 2 * size / target_size(size) + 10 <= MOST_FILES
+    assert 2 * size / target_size(size) + 10 <= MAX_FILES_PER_PARTITION
 
 
 def joined(files: Sequence[LiveFile], target: int) -> list[LiveFile]:
@@ -108,10 +108,10 @@ def test_over_a_whole_day_of_micro_batches_files_are_few_after_each_upkeep(a_sec
             files.append(LiveFile("p", size, now + number * trigger, "0", "f"))
         now += every
         partition = Partition({"event_date": start.date()}, files)
-        for task in plan([partition], BY_CARD, now, SETTLED, lambda _: False):
+        for task in plan([partition], BY_CARD, now=now, settled_after=SETTLED, in_order=lambda _: False):
             assert task.action is Action.JOIN
             files = joined(files, task.target_size)
-        assert len(files) <= MOST_FILES
+        assert len(files) <= MAX_FILES_PER_PARTITION
 
 
 def test_every_layout_is_of_columns() -> None:
@@ -190,7 +190,7 @@ def test_who_appends_meanwhile_loses_nothing_and_is_not_in_the_way(lake: Path) -
                 (SILVER_TRANSACTIONS, payment(100_000 + appended, CARD)),
                 (BRONZE_LATE, message(100_000 + appended, b"late")),
             ):
-                retried(lambda table=table, row=row: write(lake, table, row))
+                retry_on_conflict(lambda table=table, row=row: write(lake, table, row))
             appended += 1
 
     writer = threading.Thread(target=append)
@@ -215,7 +215,7 @@ def test_vacuum_keeps_what_earlier_versions_need(lake: Path) -> None:
     list(optimize(catalog, SILVER, AT_ONCE))
     assert vacuum(catalog, SILVER) == []
     assert catalog.open(SILVER, Moment(version=5)).count() == 120
-    with pytest.raises(ConfigurationError, match="kept 1 day at least: a query that is running"):
+    with pytest.raises(ConfigurationError, match="kept for at least 1 day: running queries"):
         vacuum(catalog, SILVER, AT_ONCE)
     assert len(vacuum(catalog, SILVER, AT_ONCE, dry_run=True, force=True)) == 60
     vacuum(catalog, SILVER, AT_ONCE, force=True)

@@ -126,7 +126,7 @@ def forget_command(
     catalog, pause = Catalog(tables_dir), _duration("--grace", grace)
     if not dry_run and not yes:
         typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
-    done = erasure.Forgotten()
+    done = erasure.Erasure()
     erasure.delete_rows(catalog, card_token, done, dry_run=dry_run)
     _print_deleted_rows(done, dry_run)
     if dry_run:
@@ -147,7 +147,7 @@ def forget_command(
         )
 
 
-def _print_deleted_rows(done: erasure.Forgotten, dry_run: bool) -> None:
+def _print_deleted_rows(done: erasure.Erasure, dry_run: bool) -> None:
     if not done.rows:
         typer.echo("no table has a row of this card; old versions may have")
     for name, rows in done.rows.items():

@@ -1,5 +1,9 @@
-"""The lakehouse's Delta tables, for whoever writes, reads or keeps them.
+"""The lakehouse's Delta tables, for whatever writes, reads or maintains them.
 
-tables   which there are: names, columns, partitions
-catalog  what is in them, now and at an earlier time, without Spark
+tables       names, columns and partitions, a file per layer
+layout       how rows are sorted in files, and by which column they age
+locations    directories of tables, for Spark and for delta-rs
+catalog      summaries, history and old versions of the tables, without Spark
+maintenance  optimize, vacuum, retention, and erasure of a card
+internals    private parts of delta-rs
 """

@@ -1,4 +1,4 @@
-"""The Delta tables of a lakehouse: which there are, what they hold, how they were at some time."""
+"""The Delta tables of a lakehouse, read without Spark: names, summaries, history and old versions."""
 
 import re
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from cardwatch_lakehouse.locations import Location, locate
 LAYERS: Final = ("bronze", "silver", "gold")
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _MESSAGE: Final = re.compile(r"<Message>(.*?)</Message>", re.DOTALL)
-_LONGEST_MESSAGE: Final = 500
+_MAX_MESSAGE_CHARACTERS: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A state of the tables: as they are now, at a version of theirs, or at a time."""
+    """A state of the tables: now, at a version, or at a time."""
 
     version: int | None = None
     at: datetime | None = None
@@ -37,9 +37,9 @@ class Summary:
     """A table in numbers.
 
     Attributes:
-        rows: None where a file does not say how many it holds.
+        rows: number of rows; None if the log does not have it for every file.
         size: of the live files, bytes.
-        changed_at: of the last commit, UTC.
+        changed_at: time of the last commit, UTC.
     """
 
     name: str
@@ -51,16 +51,15 @@ class Summary:
 
 
 class Catalog:
-    """The tables under a directory, ``<layer>/<table>``; reading them does not disturb who writes."""
+    """The tables under a directory, ``<layer>/<table>``. Reading them does not block writers."""
 
     def __init__(self, tables_dir: str) -> None:
-        """Reads nothing yet.
-
+        """
         Args:
-            tables_dir: see ``locate``.
+            tables_dir: see ``locate``; it is not read yet.
 
         Raises:
-            ConfigurationError: it is at a place that only Spark can read.
+            ConfigurationError: only Spark can read this location.
         """
         self._dir: Final = locate(tables_dir)
 
@@ -70,10 +69,10 @@ class Catalog:
         return self._dir
 
     def names(self) -> list[str]:
-        """``bronze.transactions``, ... in the order of the layers.
+        """The names of the tables, ``bronze.transactions`` and so on, in the order of the layers.
 
         Raises:
-            ConfigurationError: there is none, or the place cannot be read.
+            ConfigurationError: there are no tables, or the location cannot be read.
         """
         try:
             found = [f"{layer}.{table}" for layer in LAYERS for table in self._tables_of(layer)]
@@ -81,13 +80,12 @@ class Catalog:
             raise ConfigurationError(f"{self._dir.uri} cannot be read: {one_line(error)}") from error
         if not found:
             raise ConfigurationError(
-                f"there are no Delta tables under {self._dir.uri}; --tables-dir names the directory with bronze, "
-                "silver and gold in it"
+                f"there are no Delta tables under {self._dir.uri}; expected bronze, silver and gold in it"
             )
         return found
 
     def _tables_of(self, layer: str) -> list[str]:
-        # delta-rs makes a local directory that it is asked about and that is not there; a reader must make none.
+        # delta-rs creates a local directory if it does not exist; a reader must not.
         if self._dir.is_local and not Path(self._dir.uri, layer).is_dir():
             return []
         files = pafs.PyFileSystem(DeltaStorageHandler(self._dir.uri, self._dir.options()))
@@ -97,19 +95,19 @@ class Catalog:
         return [table for table, log in zip(tables, logs, strict=True) if log.type is pafs.FileType.Directory]
 
     def open(self, name: str, moment: Moment = NOW) -> DeltaTable:
-        """A table as it was at some moment.
+        """A table at a moment.
 
         Raises:
-            ConfigurationError: there is no such table, it was not there then, or it cannot be read.
+            ConfigurationError: there is no such table, it did not exist then, or it cannot be read.
         """
         place = self._dir.of(name)
         try:
             table = DeltaTable(place.uri, version=moment.version, storage_options=place.options())
             if moment.at is not None:
-                # Asked for a time before there was a table, the library would give its first version.
+                # For a time before the first version, the library would return the first version.
                 first = min(entry["timestamp"] for entry in table.history())
                 if moment.at.timestamp() * 1000 < first:
-                    raise ConfigurationError(f"the table {name} was not there yet at {moment.at.isoformat()}")
+                    raise ConfigurationError(f"the table {name} did not exist yet at {moment.at.isoformat()}")
                 table.load_as_version(moment.at)
         except TableNotFoundError as error:
             raise ConfigurationError(self._absent(name)) from error
@@ -129,10 +127,10 @@ class Catalog:
         names = self.names()
         if name in names:
             return f"the table {name} is not complete yet; try again"
-        return f"there is no table {name}; there are {', '.join(names)}"
+        return f"there is no table {name}; the tables are {', '.join(names)}"
 
     def summary(self, name: str) -> Summary:
-        """A table in numbers, from its log alone."""
+        """A table in numbers, from its log only."""
         table = self.open(name)
         actions: Any = table.get_add_actions(flatten=True)
         sizes = actions.column("size_bytes").to_pylist()
@@ -148,7 +146,7 @@ class Catalog:
         )
 
     def history(self, name: str, limit: int) -> Iterator[dict[str, Any]]:
-        """The last commits of a table, newest first: version, time, operation and what it did."""
+        """The last commits of a table, newest first: version, time, operation, and numbers of rows and files."""
         for entry in self.open(name).history(limit):
             metrics = entry.get("operationMetrics") or {}
             yield {
@@ -162,9 +160,9 @@ class Catalog:
 
 
 def one_line(error: Exception) -> str:
-    """What an error of delta-rs says: its causes stand on lines of their own, with colours, a store's answer as XML."""
+    """An error of delta-rs as one line: without colours, with its causes, and with the message of a store's XML."""
     text = _COLOUR.sub("", str(error))
-    said, _, answer = text.partition("<?xml")
-    message = _MESSAGE.search(answer)
-    lines = [line.strip(" ↳:") for line in said.splitlines()] + ([message[1]] if message else [])
-    return ": ".join(line for line in lines if line)[:_LONGEST_MESSAGE]
+    causes, _, xml = text.partition("<?xml")
+    message = _MESSAGE.search(xml)
+    lines = [line.strip(" ↳:") for line in causes.splitlines()] + ([message[1]] if message else [])
+    return ": ".join(line for line in lines if line)[:_MAX_MESSAGE_CHARACTERS]

@@ -1,4 +1,4 @@
-"""How the rows of each table lie in its files, for the questions asked of it, and by which column rows grow old."""
+"""How the rows of each table are sorted in its files for typical queries, and the column that says how old they are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,21 +24,21 @@ class Layout:
     """The layout of one table.
 
     Attributes:
-        order: the column by which the rows of a partition are put in order once nobody writes to it any more; empty
-            leaves them in the order in which they came, in fewer files.
-        time: the column that says how old a row is, a DATE or TIMESTAMP; empty where rows do not grow old.
+        order: the column by which the rows of a partition are sorted when it is no longer written to; if empty, small
+            files are merged without sorting.
+        time: the column that says how old a row is, a DATE or TIMESTAMP; empty if rows are kept forever.
     """
 
     order: tuple[str, ...] = ()
     time: str = ""
 
 
-# What is asked of silver is a card. While a day is being written, its files stay in the order of time: the writer looks
-# for repeated transactions in those of the last hours alone.
+# Queries of silver are for a card. While a day is being written, its files stay in order of time: the writer looks for
+# repeated transactions in the files of the last hours only.
 _LAYOUTS: Final[Mapping[str, Layout]] = {
     BRONZE_TRANSACTIONS.name: Layout(time="ingest_date"),
     BRONZE_LATE.name: Layout(time="broker_time"),
-    # By when it came here: the broker's time of a message that another service refused may be unknown.
+    # The time of arrival here: the broker's time of a message that another service refused may be unknown.
     BRONZE_QUARANTINE.name: Layout(time="quarantined_at"),
     BRONZE_ALERT_EVENTS.name: Layout(time="broker_time"),
     SILVER_TRANSACTIONS.name: Layout(order=("card_token",), time="event_date"),
@@ -53,5 +53,5 @@ _PLAIN: Final = Layout()
 
 
 def layout_of(name: str) -> Layout:
-    """The layout of a table; of one that is not known here: joined files, and rows that stay."""
+    """The layout of a table; for an unknown table: no sorting, and rows that are kept forever."""
     return _LAYOUTS.get(name, _PLAIN)

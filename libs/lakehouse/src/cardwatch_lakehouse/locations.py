@@ -1,8 +1,8 @@
-"""Where the tables are, said so that readers and writers other than Spark find them.
+"""The location of the tables, for Spark and for delta-rs.
 
-One setting, ``CARDWATCH_LAKEHOUSE_TABLES_DIR``, serves both: Spark is given it as it is (any Hadoop file system; a path
-of this machine from the root), and what is here says it in delta-rs's words. Credentials and endpoints come from the
-environment (docs/object-stores.md).
+Both use the setting ``CARDWATCH_LAKEHOUSE_TABLES_DIR``. Spark takes any URI of a Hadoop file system, or an absolute
+path; this module translates it into delta-rs's URIs and options. Credentials and endpoints come from the environment
+(docs/object-stores.md).
 """
 
 import os
@@ -17,9 +17,9 @@ from cardwatch_contracts.errors import ConfigurationError
 # Hadoop's scheme → delta-rs's.
 _SCHEMES: Final = {"s3a": "s3", "s3": "s3", "abfss": "abfss", "gs": "gs"}
 _FILE: Final = "file:"
-# Paths from the root, and whatever has a scheme.
+# Absolute paths, and URIs with a scheme.
 _ABSOLUTE: Final = re.compile(r"/|[A-Za-z][A-Za-z0-9+.-]*:")
-# The library's own 3 minutes are long for who has mistyped an address, and short for nobody.
+# The library's default of 3 minutes is long to wait after a typing mistake in an address.
 _RETRY_TIMEOUT: Final = "30s"
 
 
@@ -28,8 +28,8 @@ class Location:
     """A directory of tables, or a table, for delta-rs.
 
     Attributes:
-        uri: a path of this machine, or ``s3://``, ``abfss://`` or ``gs://``; without a slash at its end.
-        storage_options: what delta-rs needs beside what it finds in the environment by itself. No secrets.
+        uri: a local path, or ``s3://``, ``abfss://`` or ``gs://``; without a trailing slash.
+        storage_options: options that delta-rs does not take from the environment by itself. No secrets.
     """
 
     uri: str
@@ -37,7 +37,7 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a path of this machine."""
+        """Whether it is a local path."""
         return "://" not in self.uri
 
     def of(self, name: str) -> "Location":
@@ -45,22 +45,22 @@ class Location:
         return Location(f"{self.uri}/{name.replace('.', '/')}", self.storage_options)
 
     def options(self) -> dict[str, str] | None:
-        """``storage_options`` as delta-rs's functions take them."""
+        """``storage_options`` as delta-rs's functions expect them: None if there are none."""
         return dict(self.storage_options) or None
 
 
 def for_spark(directory: str) -> str:
-    """A directory as Spark has to be told it: Delta makes no table at a path that is relative or goes up again."""
+    """A directory for Spark: absolute, because Delta creates no table at a relative path or one with ``..``."""
     text = directory.strip()
     return text if not text or _ABSOLUTE.match(text) else os.path.abspath(text)  # noqa: PTH100 - links stay links
 
 
 def locate(tables_dir: str, environment: Mapping[str, str] = os.environ) -> Location:
-    """The directory of tables that a setting names.
+    """The location of the directory that a setting names.
 
     Args:
         tables_dir: a path, ``file://…``, ``s3a://…`` (or ``s3://…``), ``abfss://…`` or ``gs://…``.
-        environment: where the object stores' usual variables are: ``AWS_*``, ``AZURE_*``, ``GOOGLE_*``.
+        environment: the object stores' usual variables: ``AWS_*``, ``AZURE_*``, ``GOOGLE_*``.
 
     Raises:
         ConfigurationError: it is none of these.
@@ -72,14 +72,14 @@ def locate(tables_dir: str, environment: Mapping[str, str] = os.environ) -> Loca
     scheme, separator, rest = text.partition("://")
     if not separator:
         if not text:
-            raise ConfigurationError("the tables' directory is empty; a path, s3a://, abfss:// or gs:// would be right")
+            raise ConfigurationError("the tables' directory is empty, expected a path, s3a://, abfss:// or gs://")
         return Location(text.rstrip("/") or "/")
     if scheme not in _SCHEMES:
         raise ConfigurationError(
-            f"{text} can be read by Spark only; without it the tables can be at a path, file://, s3a://, abfss:// or gs://"
+            f"{text} can be read by Spark only; without Spark, expected a path, file://, s3a://, abfss:// or gs://"
         )
     if not rest.strip("/"):
-        raise ConfigurationError(f"{text} names no bucket; {scheme}://bucket/directory would be right")
+        raise ConfigurationError(f"expected a bucket in the tables' directory, {scheme}://bucket/directory, got {text}")
     return Location(f"{_SCHEMES[scheme]}://{rest.rstrip('/')}", _options(_SCHEMES[scheme], environment))
 
 
@@ -90,6 +90,6 @@ def _options(scheme: str, environment: Mapping[str, str]) -> dict[str, str]:
         if endpoint:
             options["aws_endpoint_url"] = endpoint
             if endpoint.startswith("http://"):
-                # Who writes http:// has decided; asked twice, one forgets the second.
+                # An endpoint with http:// is a decision; a second setting for it would be forgotten.
                 options["aws_allow_http"] = "true"
     return options

@@ -1,4 +1,4 @@
-"""Where a card leaves traces in the tables, and how its rows are told there."""
+"""How the rows of a card are found in each table, directly by its token or through its transactions and alerts."""
 
 import re
 from abc import ABC, abstractmethod
@@ -19,15 +19,14 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
 )
 
-# Its types know no scalars beside arrays.
+# The library's type stubs do not allow scalars next to arrays.
 pc: Any = pyarrow.compute
 
 CARD_COLUMN: Final = "card_token"
 ALERT_ID: Final = "alert_id"
-RAW: Final = ("raw_topic", "raw_partition", "raw_offset")
+RAW_POSITION: Final = ("raw_topic", "raw_partition", "raw_offset")
 _TRANSACTION_ID: Final = "transaction_id"
-# Ids in one regular expression.
-_IDS_AT_ONCE: Final = 200
+_IDS_PER_PATTERN: Final = 200
 
 
 @dataclass(slots=True)
@@ -36,7 +35,7 @@ class Card:
 
     Attributes:
         transactions: ids of its transactions.
-        messages: raw messages that its transactions came from: topic, partition and offset.
+        messages: positions of the raw messages of its transactions: topic, partition and offset.
         alerts: ids of its alerts.
     """
 
@@ -45,18 +44,18 @@ class Card:
     messages: set[tuple[str, int, int]] = field(default_factory=set)
     alerts: set[str] = field(default_factory=set)
 
-    def learn(self, name: str, rows: pa.Table | pa.RecordBatch) -> None:
-        """Take note of what rows of this card say, those of silver and of gold.alerts."""
-        held: Any = rows
+    def add_rows(self, name: str, rows: pa.Table | pa.RecordBatch) -> None:
+        """Add what rows of this card in silver or gold.alerts refer to."""
+        frame: Any = rows
         if name == SILVER_TRANSACTIONS.name:
-            self.transactions.update(held.column(_TRANSACTION_ID).to_pylist())
-            self.messages.update(zip(*(held.column(column).to_pylist() for column in RAW), strict=True))
+            self.transactions.update(frame.column(_TRANSACTION_ID).to_pylist())
+            self.messages.update(zip(*(frame.column(column).to_pylist() for column in RAW_POSITION), strict=True))
         elif name == GOLD_ALERTS.name:
-            self.alerts.update(held.column(ALERT_ID).to_pylist())
+            self.alerts.update(frame.column(ALERT_ID).to_pylist())
 
 
-class Trace(ABC):
-    """How a card's rows are told in one table."""
+class CardRowMatcher(ABC):
+    """Finds the rows of a card in one table."""
 
     columns: Sequence[str]
 
@@ -66,20 +65,20 @@ class Trace(ABC):
 
     @abstractmethod
     def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
-        """SQL that is true of the card's rows; `rows` are those that ``mask`` has found."""
+        """SQL that is true for the card's rows; `rows` are those that ``mask`` has found."""
 
 
 @dataclass(frozen=True)
-class TokenTrace(Trace):
-    """A column that holds the token.
+class TokenMatcher(CardRowMatcher):
+    """Matches a column that contains the token.
 
     Attributes:
-        kind: column and value that a row must have besides, so that what `column` holds is a card; empty: always.
+        kind: column and value that tell that `column` contains a card; None if it always does.
     """
 
     column: str = CARD_COLUMN
     kind: tuple[str, str] | None = None
-    also: tuple[str, ...] = ()  # columns that are read beside
+    also: tuple[str, ...] = ()  # further columns to read
 
     @property
     def columns(self) -> Sequence[str]:  # type: ignore[override]
@@ -97,29 +96,29 @@ class TokenTrace(Trace):
 
 
 @dataclass(frozen=True)
-class EitherTrace(Trace):
-    """Any of several."""
+class AnyMatcher(CardRowMatcher):
+    """Matches rows that any of several matchers matches."""
 
-    traces: tuple[Trace, ...]
+    matchers: tuple[CardRowMatcher, ...]
 
     @property
     def columns(self) -> Sequence[str]:  # type: ignore[override]
-        return tuple(dict.fromkeys(column for trace in self.traces for column in trace.columns))
+        return tuple(dict.fromkeys(column for matcher in self.matchers for column in matcher.columns))
 
     def mask(self, rows: pa.RecordBatch, card: Card) -> Any:
-        first, *others = (trace.mask(rows, card) for trace in self.traces)
+        first, *others = (matcher.mask(rows, card) for matcher in self.matchers)
         for other in others:
             first = pc.or_(first, other)
         return first
 
     def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
-        held = list(rows)
-        return " OR ".join(trace.where(held, card) for trace in self.traces)
+        found = list(rows)
+        return " OR ".join(matcher.where(found, card) for matcher in self.matchers)
 
 
 @dataclass(frozen=True)
-class AlertTrace(Trace):
-    """The id of one of the card's alerts."""
+class AlertIdMatcher(CardRowMatcher):
+    """Matches the ids of the card's alerts."""
 
     columns: Sequence[str] = (ALERT_ID,)
 
@@ -131,13 +130,13 @@ class AlertTrace(Trace):
 
 
 @dataclass(frozen=True)
-class MessageTrace(Trace):
-    """A message as it came: the token, or the id of one of the transactions, is somewhere in its bytes, or silver says
-    that one of the transactions came from it.
+class MessageMatcher(CardRowMatcher):
+    """Matches messages as received: the token or the id of one of the transactions is somewhere in the bytes, or the
+    message is one that a transaction of silver came from.
 
     Attributes:
-        place: the columns that say which message it is, partition and offset last.
-        raw: whether it is one that silver tells the place of.
+        place: the columns with the message's position, partition and offset last.
+        raw: whether the messages are those that silver has the positions of.
     """
 
     place: tuple[str, ...] = ("topic", "partition", "offset")
@@ -152,8 +151,8 @@ class MessageTrace(Trace):
         found: Any = pa.array([False] * rows.num_rows)
         for column in self.content:
             for pattern in _patterns(card):
-                held = pc.match_substring_regex(rows.column(column).cast(pa.binary()), pattern)
-                found = pc.or_(found, pc.fill_null(held, False))
+                matches = pc.match_substring_regex(rows.column(column).cast(pa.binary()), pattern)
+                found = pc.or_(found, pc.fill_null(matches, False))
         if self.raw and card.messages:
             offsets = pa.array({offset for *_, offset in card.messages}, pa.int64())
             near = pc.fill_null(pc.is_in(rows.column("offset"), offsets), False)
@@ -181,34 +180,34 @@ class MessageTrace(Trace):
 def _patterns(card: Card) -> list[str]:
     wanted = [card.token, *sorted(card.transactions)]
     return [
-        "|".join(re.escape(text) for text in wanted[first : first + _IDS_AT_ONCE])
-        for first in range(0, len(wanted), _IDS_AT_ONCE)
+        "|".join(re.escape(text) for text in wanted[first : first + _IDS_PER_PATTERN])
+        for first in range(0, len(wanted), _IDS_PER_PATTERN)
     ]
 
 
 def quoted(value: Any) -> str:
-    """A value as a constant of SQL."""
+    """A value as an SQL literal."""
     return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
 
 
-TRACES: Final[Mapping[str, Trace]] = {
-    BRONZE_TRANSACTIONS.name: MessageTrace(raw=True),
-    BRONZE_LATE.name: EitherTrace((TokenTrace(), MessageTrace(("partition", "offset"), ("value",)))),
-    BRONZE_QUARANTINE.name: MessageTrace(),
-    GOLD_ALERTS.name: EitherTrace((TokenTrace(also=(ALERT_ID,)), TokenTrace("key", ("scope", "card")))),
-    SILVER_TRANSACTIONS.name: TokenTrace(also=(_TRANSACTION_ID, *RAW)),
-    GOLD_VELOCITY_5M.name: TokenTrace("key", ("dimension", "card")),
+MATCHERS: Final[Mapping[str, CardRowMatcher]] = {
+    BRONZE_TRANSACTIONS.name: MessageMatcher(raw=True),
+    BRONZE_LATE.name: AnyMatcher((TokenMatcher(), MessageMatcher(("partition", "offset"), ("value",)))),
+    BRONZE_QUARANTINE.name: MessageMatcher(),
+    GOLD_ALERTS.name: AnyMatcher((TokenMatcher(also=(ALERT_ID,)), TokenMatcher("key", ("scope", "card")))),
+    SILVER_TRANSACTIONS.name: TokenMatcher(also=(_TRANSACTION_ID, *RAW_POSITION)),
+    GOLD_VELOCITY_5M.name: TokenMatcher("key", ("dimension", "card")),
 }
 
 
-def trace_in(name: str, columns: Sequence[str]) -> Trace | None:
-    """How a card's rows are told in a table; None if it holds nothing of a card.
+def matcher_for(name: str, columns: Sequence[str]) -> CardRowMatcher | None:
+    """The matcher for a table; None if its rows do not refer to cards.
 
     Args:
-        columns: the table's.
+        columns: the columns of the table.
     """
-    if name in TRACES:
-        return TRACES[name]
+    if name in MATCHERS:
+        return MATCHERS[name]
     if CARD_COLUMN in columns:
-        return TokenTrace()
-    return AlertTrace() if ALERT_ID in columns else None
+        return TokenMatcher()
+    return AlertIdMatcher() if ALERT_ID in columns else None

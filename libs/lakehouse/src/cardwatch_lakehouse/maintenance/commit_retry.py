@@ -1,4 +1,4 @@
-"""Trying again what somebody else's commit came before."""
+"""Retries commits that conflict with another writer's."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -9,21 +9,21 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 Result = TypeVar("Result")
 
 _ATTEMPTS: Final = 8
-_LONGEST_PAUSE_SECONDS: Final = 20
+_MAX_PAUSE_SECONDS: Final = 20
 
 
-def retried(attempt: Callable[[], Result]) -> Result:
-    """Do something that commits; where a writer came in between, do it again on the table as it is by then.
+def retry_on_conflict(commit: Callable[[], Result]) -> Result:
+    """Make a commit; if another writer's commit conflicts with it, make it again on the table's new version.
 
     Args:
-        attempt: opens the table itself, so that the next attempt sees what was committed.
+        commit: opens the table itself, so that each attempt sees the newest version.
 
     Raises:
-        deltalake.exceptions.CommitFailedError: somebody came in between every time.
+        deltalake.exceptions.CommitFailedError: every attempt conflicted.
     """
     return Retrying(
         retry=retry_if_exception_type(CommitFailedError),
         stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE_SECONDS),
+        wait=wait_random_exponential(multiplier=0.2, max=_MAX_PAUSE_SECONDS),
         reraise=True,
-    )(attempt)
+    )(commit)

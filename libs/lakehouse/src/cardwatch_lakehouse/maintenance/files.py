@@ -1,4 +1,4 @@
-"""A table's live files, by partition, from its log alone."""
+"""The live files of a table, by partition, from its log only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Final
 from deltalake import DeltaTable
 
 SMALL_BYTES: Final = 32 << 20
-"""A file of less is a small one: opening it costs about as much as reading it."""
+"""A file below this size is small: opening it costs about as much as reading it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class LiveFile:
     """A file of the current version.
 
     Attributes:
-        path: under the table's directory, as the log has it.
+        path: relative to the table's directory, as in the log.
         size: bytes.
-        written: when, UTC.
-        low, high: smallest and largest value of the column that was asked for; None where the log does not say.
+        written: time of writing, UTC.
+        low, high: smallest and largest value of the requested column; None if the log does not have them.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Partition:
     """The files of one partition.
 
     Attributes:
-        values: partition column → value; empty for a table without partitions, which is one partition.
+        values: partition column → value; empty for a table without partition columns, which is one partition.
     """
 
     values: Mapping[str, Any]
@@ -42,12 +42,12 @@ class Partition:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size of all files, bytes."""
         return sum(file.size for file in self.files)
 
     @property
     def written(self) -> datetime:
-        """When the newest of its files was written."""
+        """The time of writing of the newest file, UTC."""
         return max(file.written for file in self.files)
 
     def __str__(self) -> str:
@@ -58,37 +58,37 @@ def partitions(table: DeltaTable, column: str = "") -> list[Partition]:
     """The partitions that have files, in the order of their values.
 
     Args:
-        column: whose smallest and largest values the files shall say.
+        column: the column whose smallest and largest values the files have.
     """
     actions: Any = table.get_add_actions(flatten=True)
     names = table.metadata().partition_columns
     known = set(actions.schema.names)
 
-    def of(name: str) -> list[Any]:
+    def values(name: str) -> list[Any]:
         found: list[Any] = actions.column(name).to_pylist() if name in known else [None] * actions.num_rows
         return found
 
     files: dict[tuple[Any, ...], list[LiveFile]] = {}
-    keys = list(zip(*(of(f"partition.{name}") for name in names), strict=True)) or [()] * actions.num_rows
-    sizes, times = of("size_bytes"), of("modification_time")
+    keys = list(zip(*(values(f"partition.{name}") for name in names), strict=True)) or [()] * actions.num_rows
+    sizes, times = values("size_bytes"), values("modification_time")
     for key, path, size, ms, low, high in zip(
-        keys, of("path"), sizes, times, of(f"min.{column}"), of(f"max.{column}"), strict=True
+        keys, values("path"), sizes, times, values(f"min.{column}"), values(f"max.{column}"), strict=True
     ):
         written = datetime.fromtimestamp(ms / 1000, UTC)
         files.setdefault(key, []).append(LiveFile(path, size, written, low, high))
-    found = [Partition(dict(zip(names, key, strict=True)), held) for key, held in files.items()]
+    found = [Partition(dict(zip(names, key, strict=True)), inside) for key, inside in files.items()]
     return sorted(found, key=str)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A table's files in numbers.
+class FileFigures:
+    """The live files of a table in numbers.
 
     Attributes:
-        files: live ones.
-        size: of them all, bytes.
-        small: those below SMALL_BYTES.
-        most: live files of the partition that has the most.
+        files: number of files.
+        size: of all files, bytes.
+        small: number of files below SMALL_BYTES.
+        most: number of files of the partition that has the most.
     """
 
     files: int
@@ -97,11 +97,11 @@ class Measured:
     most: int
 
 
-def measure(table: DeltaTable) -> Measured:
-    """A table's files in numbers."""
+def measure(table: DeltaTable) -> FileFigures:
+    """The live files of a table in numbers."""
     found = partitions(table)
     files = [file for partition in found for file in partition.files]
-    return Measured(
+    return FileFigures(
         len(files),
         sum(file.size for file in files),
         sum(file.size < SMALL_BYTES for file in files),

@@ -1,8 +1,8 @@
-"""The files of a table's log, and taking a word out of them.
+"""Removes a card's token from the log of a table.
 
-The log tells the smallest and largest values of each file, and what rows were deleted by: it can name a card. Entries
-of the log are written once and never changed, with this one exception: what is taken out of them is said of files that
-are no longer part of the table, or only for people to read.
+The log has the smallest and largest values of each file and the predicates of deletions, so it can contain a token.
+Entries of a log are never changed, with this one exception: what is removed describes files that are no longer part of
+the table, or is information for people only.
 """
 
 import json
@@ -14,20 +14,22 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-LOG: Final = "_delta_log"
+from cardwatch_lakehouse.internals import overwrite_file
+
+LOG_DIR: Final = "_delta_log"
 MASK: Final = "***"
 _ENTRY: Final = re.compile(r"\d{20}(?:\.\d{20}\.compacted)?\.json")
 _CHECKSUM: Final = re.compile(r"\d{20}\.crc")
 
 
 @dataclass(slots=True)
-class Cleaned:
-    """What was done to a log.
+class RedactedLog:
+    """What was changed in a log.
 
     Attributes:
-        rewritten: entries without the word now.
-        deleted: checkpoints and checksums that named it; there is a newer checkpoint without.
-        left: files that still name it.
+        rewritten: number of entries from which the word was removed.
+        deleted: number of deleted checkpoints and checksums with the word; there is a newer checkpoint without it.
+        left: files that still contain the word.
     """
 
     rewritten: int = 0
@@ -36,47 +38,48 @@ class Cleaned:
 
 
 def log_paths(files: pafs.FileSystem) -> list[str]:
-    """All files of the log, those of checkpoints among them."""
-    found = files.get_file_info(pafs.FileSelector(LOG, recursive=True))
+    """The paths of all files of the log, checkpoints included."""
+    found = files.get_file_info(pafs.FileSelector(LOG_DIR, recursive=True))
     return sorted(entry.path for entry in found if entry.type is pafs.FileType.File)
 
 
-def take_out(files: pafs.FileSystem, word: str) -> Cleaned:
-    """Take a word out of the log of a table; a checkpoint of the current version must not hold it.
+def redact_log(files: pafs.FileSystem, word: str) -> RedactedLog:
+    """Remove a word from the log of a table. The checkpoint of the current version must not contain it.
 
-    Doing it again does the rest of what was interrupted. Readers see a log that is complete at each moment.
+    If it is interrupted, it can be run again. The log is complete for readers at any time.
     """
-    cleaned, left, needle = Cleaned(), [], word.encode()
+    redacted, left, needle = RedactedLog(), [], word.encode()
     for path in log_paths(files):
         name = path.rsplit("/", 1)[-1]
         if _ENTRY.fullmatch(name):
             content = read(files, path)
             if needle in content:
-                # Hadoop's checksum of the file as it was would make the new one unreadable; without, none is checked.
-                _delete_if_there(files, f"{path[: -len(name)]}.{name}.crc")
-                _write(files, path, "\n".join(without(line, word) for line in content.decode().splitlines()).encode())
-                cleaned.rewritten += 1
+                # Hadoop's checksum of the old file would make the new one unreadable; without one, it is not checked.
+                _delete_if_exists(files, f"{path[: -len(name)]}.{name}.crc")
+                lines = [redact_action(line, word) for line in content.decode().splitlines()]
+                overwrite_file(files, path, "\n".join(lines).encode())
+                redacted.rewritten += 1
         elif _CHECKSUM.fullmatch(name):
             if needle in read(files, path):
-                _delete_if_there(files, path)
-                _delete_if_there(files, f"{path[: -len(name)]}.{name}.crc")
-                cleaned.deleted += 1
+                _delete_if_exists(files, path)
+                _delete_if_exists(files, f"{path[: -len(name)]}.{name}.crc")
+                redacted.deleted += 1
         elif name.endswith(".parquet") and needle in _decoded(files, path):
             if "/_sidecars/" in path:
                 left.append(path)
             else:
-                _delete_if_there(files, path)
-                _delete_if_there(files, f"{path[: -len(name)]}.{name}.crc")
-                cleaned.deleted += 1
-    cleaned.left = tuple(left)
-    return cleaned
+                _delete_if_exists(files, path)
+                _delete_if_exists(files, f"{path[: -len(name)]}.{name}.crc")
+                redacted.deleted += 1
+    redacted.left = tuple(left)
+    return redacted
 
 
-def without(line: str, word: str) -> str:
+def redact_action(line: str, word: str) -> str:
     """One action of a log entry without a word.
 
-    A smallest or largest value that holds it is left out: a reader then knows nothing of the column in that file and
-    looks into it. Everywhere else it becomes MASK.
+    A smallest or largest value with the word is left out, so that readers must open the file to know its values.
+    Everywhere else the word is replaced by MASK.
     """
     return (
         json.dumps(_masked(json.loads(line), word), separators=(",", ":"), ensure_ascii=False) if word in line else line
@@ -87,13 +90,13 @@ def _masked(value: Any, word: str) -> Any:
     match value:
         case dict():
             return {
-                name: json.dumps(_without_bounds(json.loads(held), word), separators=(",", ":"), ensure_ascii=False)
-                if name == "stats" and isinstance(held, str) and word in held
-                else _masked(held, word)
-                for name, held in value.items()
+                name: json.dumps(_without_bounds(json.loads(inner), word), separators=(",", ":"), ensure_ascii=False)
+                if name == "stats" and isinstance(inner, str) and word in inner
+                else _masked(inner, word)
+                for name, inner in value.items()
             }
         case list():
-            return [_masked(held, word) for held in value]
+            return [_masked(inner, word) for inner in value]
         case str():
             return value.replace(word, MASK)
         case _:
@@ -102,15 +105,15 @@ def _masked(value: Any, word: str) -> Any:
 
 def _without_bounds(stats: dict[str, Any], word: str) -> dict[str, Any]:
     return {
-        name: {column: bound for column, bound in held.items() if word not in json.dumps(bound, ensure_ascii=False)}
-        if name in ("minValues", "maxValues") and isinstance(held, dict)
-        else held
-        for name, held in stats.items()
+        name: {column: bound for column, bound in bounds.items() if word not in json.dumps(bound, ensure_ascii=False)}
+        if name in ("minValues", "maxValues") and isinstance(bounds, dict)
+        else bounds
+        for name, bounds in stats.items()
     }
 
 
-def paths_in(files: pafs.FileSystem) -> set[str]:
-    """The data files that the log names, live or not."""
+def named_data_files(files: pafs.FileSystem) -> set[str]:
+    """The paths of the data files that the log names, live or not."""
     found: set[str] = set()
     for path in log_paths(files):
         name = path.rsplit("/", 1)[-1]
@@ -121,40 +124,31 @@ def paths_in(files: pafs.FileSystem) -> set[str]:
         elif name.endswith(".parquet"):
             with files.open_input_file(path) as source:
                 for kind in ("add", "remove"):
-                    held = pq.ParquetFile(source)
-                    if kind in held.schema_arrow.names:
-                        named = held.read([f"{kind}.path"]).flatten().column(0).to_pylist()
+                    checkpoint = pq.ParquetFile(source)
+                    if kind in checkpoint.schema_arrow.names:
+                        named = checkpoint.read([f"{kind}.path"]).flatten().column(0).to_pylist()
                         found |= {one for one in named if one is not None}
     return found
 
 
 def read(files: pafs.FileSystem, path: str) -> bytes:
-    """All of a file."""
+    """The content of a file."""
     with files.open_input_stream(path) as source:
         content: bytes = source.read()
     return content
 
 
 def _decoded(files: pafs.FileSystem, path: str) -> bytes:
-    """What a Parquet file holds, footer's statistics included, with nothing compressed."""
+    """The content of a Parquet file uncompressed, with the statistics of its footer."""
     with files.open_input_file(path) as source:
-        held = pq.read_table(source)
+        table = pq.read_table(source)
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, held.schema) as stream:
-        stream.write_table(held)
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
     return bytes(sink.getvalue()) + read(files, path)
 
 
-def _write(files: pafs.FileSystem, path: str, content: bytes) -> None:
-    # Object stores put it whole; on a file system the library renames a complete file. Of the library's own stream,
-    # for Arrow hands it something that it does not take.
-    store: Any = files
-    sink = store.handler._handler.open_output_stream(path, None)
-    sink.write(content)
-    sink.close()
-
-
-def _delete_if_there(files: pafs.FileSystem, path: str) -> None:
-    (there,) = files.get_file_info([path])
-    if there.type is pafs.FileType.File:
+def _delete_if_exists(files: pafs.FileSystem, path: str) -> None:
+    (entry,) = files.get_file_info([path])
+    if entry.type is pafs.FileType.File:
         files.delete_file(path)

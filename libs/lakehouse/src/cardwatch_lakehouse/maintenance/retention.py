@@ -1,4 +1,4 @@
-"""Deleting the rows of a table that are older than they may get."""
+"""Deletes rows that are older than the retention of their layer."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -6,25 +6,25 @@ from typing import Final
 
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.layout import layout_of
-from cardwatch_lakehouse.maintenance.commit_retry import retried
+from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
 
-# The library compares with its own kind of literal in some places only.
+# In predicates on timestamps, the library accepts this kind of literal only.
 _TIMESTAMP: Final = 'Timestamp(Microsecond, Some("UTC"))'
 
 Ages = Mapping[str, timedelta]
-"""Layer → how old its rows may get. A layer that is not in it keeps its rows for ever."""
+"""Layer → its retention. A layer without one keeps its rows forever."""
 
 
 def age_of(name: str, ages: Ages) -> timedelta | None:
-    """How old the rows of a table may get; None: as old as they like."""
+    """The retention of a table; None if it keeps its rows forever."""
     return ages.get(name.partition(".")[0]) if layout_of(name).time else None
 
 
 def older_than(catalog: Catalog, name: str, age: timedelta, now: datetime) -> tuple[int, str]:
-    """What is too old in a table.
+    """The rows of a table that are older than its retention.
 
     Returns:
-        How many rows, and SQL that is true of them.
+        Their number, and SQL that is true for them.
     """
     column, limit = layout_of(name).time, now - age
     table = catalog.open(name)
@@ -37,13 +37,15 @@ def older_than(catalog: Catalog, name: str, age: timedelta, now: datetime) -> tu
 
 
 def retain(catalog: Catalog, name: str, age: timedelta, now: datetime) -> int:
-    """Delete the rows of a table that are older; returns how many. Their files go with the next vacuum.
+    """Delete the rows of a table that are older than its retention; returns their number.
+
+    The next vacuum deletes their files.
 
     Raises:
         ConfigurationError: there is no such table.
-        deltalake.exceptions.DeltaError: it cannot be written.
+        deltalake.exceptions.DeltaError: the table cannot be written.
     """
     rows, where = older_than(catalog, name, age, now)
     if rows:
-        retried(lambda: catalog.open(name).delete(where))
+        retry_on_conflict(lambda: catalog.open(name).delete(where))
     return rows

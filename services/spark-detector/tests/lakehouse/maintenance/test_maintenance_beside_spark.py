@@ -98,7 +98,7 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
     )
     try:
         query.processAllAvailable()
-        catalog, done = Catalog(str(tmp_path)), erasure.Forgotten()
+        catalog, done = Catalog(str(tmp_path)), erasure.Erasure()
         erasure.delete_rows(catalog, CARD, done)
         query.processAllAvailable()
         list(optimize(catalog, SILVER_TRANSACTIONS.name))
