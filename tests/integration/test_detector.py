@@ -14,8 +14,8 @@ pytestmark = pytest.mark.integration
 
 RULES = """
 rules:
-  - id: dear
-    title: Three dear payments within an hour
+  - id: large
+    title: Three large payments within an hour
     scope: card
     measures:
       payments: {window: 1h, is: count(*)}
@@ -53,12 +53,12 @@ def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     )
     for number, minute in ((1, 10), (2, 20), (3, 30)):
         detector.pay(number, minute, card="a", merchant=f"m{number}")
-    detector.wait_for(lambda: states(detector) == [("dear", "t3", "raised")], "alert")
+    detector.wait_for(lambda: states(detector) == [("large", "t3", "raised")], "alert")
     assert f'"schema_id": {NOBODYS_SCHEMA_ID}' in detector.log(), "it is said that such messages are not evaluated"
 
-    # Cheap and late: t3's window has it too, and its mean is not dear any more.
+    # Cheap and late: t3's window has it too, and its mean is not large any more.
     detector.pay(4, 15, card="a", merchant="m4", amount=1)
-    retracted = [("dear", "t3", "raised"), ("dear", "t3", "retracted")]
+    retracted = [("large", "t3", "raised"), ("large", "t3", "retracted")]
     detector.wait_for(lambda: states(detector) == retracted, "retraction")
 
     # The same again, and a second card at a merchant, which the other scope sees.
@@ -68,7 +68,7 @@ def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     alerts = {alert["rule_id"]: alert for alert in detector.alerts()}
     assert alerts["cards"]["transaction_id"] == "t5"
     assert (alerts["cards"]["key"], alerts["cards"]["merchant_id"], alerts["cards"]["card_token"]) == ("m3", "m3", "b")
-    assert (alerts["dear"]["key"], alerts["dear"]["card_token"]) == ("a", "a"), "the key of a group is a field too"
+    assert (alerts["large"]["key"], alerts["large"]["card_token"]) == ("a", "a"), "the key of a group is a field too"
     assert sorted(alerts["cards"]["evidence_transaction_ids"]) == ["t3", "t5"]
     assert alerts["cards"]["alert_id"] == alert_id("cards", 1, "t5")
 

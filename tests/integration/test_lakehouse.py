@@ -29,12 +29,12 @@ from cardwatch_contracts.topics import (
 from cardwatch_contracts.wire import HEADER, Decoder, Record
 from deltalake import DeltaTable
 from support import killable_lakehouse
-from support.background import meanwhile
+from support.background import run_in_background
 from support.kafka import KafkaTopics
 from support.platforms import Platform
 from support.processes import ServiceProcess, service_environment
-from support.recomputed.pipeline_minutes import defined_minutes, kept_minutes
-from support.recomputed.velocity_windows import grouped_windows, kept_windows
+from support.recomputed.pipeline_minutes import read_minutes, recompute_minutes
+from support.recomputed.velocity_windows import read_windows, recompute_windows
 from support.records import CARD_NUMBER, MINUTE_US, alert_record, dead_letter_record, enriched_record, feedback_record
 from support.records import EVENT_TIME_US as NOW_US
 from support.waiting import wait_until
@@ -273,7 +273,7 @@ def traffic(lakehouse: Lakehouse) -> Iterator[None]:
             for number in (1, 1, 7):
                 send_late(lakehouse, number)
 
-    with meanwhile(go_on):
+    with run_in_background(go_on):
         yield
 
 
@@ -356,7 +356,7 @@ def test_tables_equal_topics_after_kills_and_a_clean_stop(lakehouse: Lakehouse) 
     wave(lakehouse, rng, 400)
     for value in undecodable(lakehouse):
         lakehouse.send(TRANSACTIONS_SILVER, value)
-    # A retry that was stamped anew, here with another day: still one transaction.
+    # A retry with a new timestamp, here of another day: still one transaction.
     lakehouse.send(
         TRANSACTIONS_SILVER,
         lakehouse.encode_silver(transaction(3, NOW_US - 40 * MINUTE_US)),
@@ -399,9 +399,9 @@ def test_tables_equal_topics_after_kills_and_a_clean_stop(lakehouse: Lakehouse) 
     assert len(struck) >= KILLS, "queries were killed in the middle of micro-batches"
     lakehouse.wait_for_position_of_every_partition("end of the topics")
     tables_dir = str(lakehouse.directory / "tables")
-    lakehouse.wait_for(lambda: kept_windows(tables_dir) == grouped_windows(tables_dir), "windows of all transactions")
+    lakehouse.wait_for(lambda: read_windows(tables_dir) == recompute_windows(tables_dir), "windows of all transactions")
     lakehouse.wait_for(
-        lambda: kept_minutes(lakehouse.directory / "tables") == defined_minutes(lakehouse.directory / "tables"),
+        lambda: read_minutes(lakehouse.directory / "tables") == recompute_minutes(lakehouse.directory / "tables"),
         "minutes of all",
     )
 
@@ -457,7 +457,7 @@ def test_silver_is_every_transaction_once(lakehouse: Lakehouse) -> None:
 
 def test_windows_are_those_of_silver(lakehouse: Lakehouse) -> None:
     tables_dir = str(lakehouse.directory / "tables")
-    assert kept_windows(tables_dir) == grouped_windows(tables_dir)
+    assert read_windows(tables_dir) == recompute_windows(tables_dir)
     by_card = [row for row in lakehouse.table("gold/velocity_5m") if row["dimension"] == "card"]
     assert sum(row["transactions"] for row in by_card) == lakehouse.transactions
 
@@ -514,8 +514,8 @@ def test_an_alerts_events_are_kept_once(lakehouse: Lakehouse) -> None:
 
 
 def test_minutes_are_those_of_the_tables(lakehouse: Lakehouse) -> None:
-    kept = kept_minutes(lakehouse.directory / "tables")
-    assert kept == defined_minutes(lakehouse.directory / "tables")
+    kept = read_minutes(lakehouse.directory / "tables")
+    assert kept == recompute_minutes(lakehouse.directory / "tables")
     assert sum(row["rows"] for row in kept if row["service"] == "enricher") == lakehouse.transactions
     assert sum(row["refused"] for row in kept if row["service"] == "enricher") == 2
 

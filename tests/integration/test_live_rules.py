@@ -148,15 +148,15 @@ def test_a_change_acts_at_once(detector: Any, stores: Stores) -> None:
 def test_profiles_are_data_like_any_other(detector: Any, stores: Stores) -> None:
     apply(stores, HABIT)
     detector.wait_for(lambda: state(stores, "habit") == "active", "state of the rule")
-    dear = {"country": "FR", "hour_of_day": 3, "amount": 9000}
+    large = {"country": "FR", "hour_of_day": 3, "amount": 9000}
 
     # First the profile, then the transaction; then the other way round.
     detector.send_profile("f", mean=1000)
-    detector.pay(21, 181, card="f", **dear | {"amount": 4000})
-    detector.pay(22, 182, card="f", **dear | {"country": "DE"})
-    detector.pay(23, 183, card="f", **dear | {"hour_of_day": 9})
-    seconds_until(detector, lambda: detector.pay(24, 184, card="f", **dear), ("habit", "t24", "raised"))
-    detector.pay(25, 185, card="g", **dear)
+    detector.pay(21, 181, card="f", **large | {"amount": 4000})
+    detector.pay(22, 182, card="f", **large | {"country": "DE"})
+    detector.pay(23, 183, card="f", **large | {"hour_of_day": 9})
+    seconds_until(detector, lambda: detector.pay(24, 184, card="f", **large), ("habit", "t24", "raised"))
+    detector.pay(25, 185, card="g", **large)
     detector.wait_for(lambda: detector.metric(ROWS) >= detector.sent, "transactions")
     assert of_habit(detector) == [("habit", "t24", "raised")]
     seconds_until(detector, lambda: detector.send_profile("g", mean=1000), ("habit", "t25", "raised"))

@@ -1,4 +1,4 @@
-"""What base/kafka/users.yaml allows is enough for the whole line, and no more: on a real broker, by SCRAM over TLS.
+"""What base/kafka/users.yaml allows is enough for the whole pipeline, and no more: on a real broker, by SCRAM over TLS.
 
 Services and registry run as processes, with the settings of the manifests but for addresses and paths.
 """

@@ -1,4 +1,4 @@
-"""A process that hardly gets the processor, as on a machine that others have overloaded."""
+"""A process that hardly gets any processor time, as on an overloaded machine."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Event
 from typing import Final
 
-from support.background import meanwhile
+from support.background import run_in_background
 
 _RUNS_SECONDS: Final = 0.05
 _STANDS_SECONDS: Final = 0.45
@@ -25,7 +25,7 @@ def starved(pids: Sequence[int]) -> Iterator[None]:
             finally:
                 _signal(pids, signal.SIGCONT)
 
-    with meanwhile(starve):
+    with run_in_background(starve):
         yield
 
 

@@ -39,7 +39,7 @@ SETTINGS: Final = {
     # Transactions of two hours ago have to find their merchant's group gone.
     "CARDWATCH_DETECTOR_LATENESS": "1m",
     "CARDWATCH_DETECTOR_HORIZON_MERCHANT": "10m",
-    # A busy machine makes no rule too dear.
+    # No rule is over its time budget because the machine is busy.
     "CARDWATCH_DETECTOR_RULE_BUDGET_SECONDS": "60",
     # One refusal, and a message is parked.
     "CARDWATCH_NOTIFIER_REJECTED_ATTEMPTS": "1",
@@ -88,7 +88,7 @@ CHANGES: Final = {
     "CardwatchFailuresPersist": {"[5m]": "[30s]"},
     "CardwatchNoTransactions": {"[10m]": "[15s]"},
     "CardwatchLakehouseLag": {"> 600": "> 20"},
-    # Upkeep joins a day's files when there are sixteen; until it looks, there may be four more.
+    # Maintenance joins a day's files when there are sixteen; until it looks, there may be four more.
     "CardwatchManyFiles": {"> 200": "> 20"},
     "CardwatchSnowflakeBehind": {"> 900": "> 20"},
 }
@@ -96,7 +96,7 @@ CHANGES: Final = {
 
 @dataclass
 class Watched:
-    """The line, what watches it, and a second enricher.
+    """The pipeline, what watches it, and a second enricher.
 
     Attributes:
         settled_at: when all of it should have done some work, by time.monotonic.
@@ -202,7 +202,7 @@ def label_alerts(watched: Watched, platform: Any) -> None:
 
 @pytest.mark.parametrize("question", questions(), ids=str)
 def test_every_panel_has_data(watched: Watched, question: Question) -> None:
-    # The first ones wait until the line has got going, and what they wait for is there for the others too.
+    # The first ones wait until the pipeline runs, and what they wait for is there for the others too.
     watched.watch.until(
         lambda: watched.watch.ask(question.expression),
         lambda: f"{question} has no data: {question.expression}",
@@ -243,7 +243,7 @@ def test_nothing_fires_without_a_cause(watched: Watched) -> None:
 def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     line, watch, fire = watched.line, watched.watch, watched.fire
     watched.wait_until_over("CardwatchAlertFlood")
-    # Files of a table are gone, so that upkeep cannot join any of that day; and there is six times as much fraud.
+    # Files of a table are gone, so that maintenance cannot join any of that day; and there is six times as much fraud.
     lose_files(line.tables_dir / "bronze/transactions")
     watched.simulate("--seed", "4", "--rate", "300")
     fire(("CardwatchAlertFlood", "card-velocity"))

@@ -1,4 +1,4 @@
-"""Something that goes on in a thread while a test does something else."""
+"""Work in a background thread while a test does something else."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,8 +7,11 @@ from threading import Event
 
 
 @contextmanager
-def meanwhile(work: Callable[[Event], None]) -> Iterator[None]:
-    """For the length of a ``with``: the event tells the work to end, and what it raised comes out then."""
+def run_in_background(work: Callable[[Event], None]) -> Iterator[None]:
+    """Run ``work`` in a thread for the length of a ``with``.
+
+    At the end the event that it was given is set, and its exception, if it raised one, is raised here.
+    """
     ended = Event()
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work, ended)

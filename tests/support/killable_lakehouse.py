@@ -1,12 +1,12 @@
-"""The lakehouse with sudden deaths that are quick to come back from: SIGUSR1 ends its queries wherever they are.
+"""The lakehouse as a process whose queries a test can kill without killing Spark, which takes long to start.
 
-Jobs are cancelled and query threads interrupted, no micro-batch is waited for. The process then stops itself (SIGSTOP),
-for what is left behind to be looked at. When it is told to go on, its queries start anew from their checkpoints in the
-same Spark, which has its classes loaded and compiled already, and whose Delta knows the tables as they were. Only a
-process that is killed as a whole forgets that too.
+SIGUSR1 cancels all jobs and interrupts the threads of all queries; no micro-batch is waited for. The process then stops
+itself (SIGSTOP), so that the test can look at what is left behind. On SIGCONT the queries start again from their
+checkpoints in the same Spark session, which has its classes loaded and compiled, and whose Delta has cached the tables'
+state. Only SIGKILL for the whole process loses that cache too.
 
-Queries are started one after the other, in each life another one first: with the processor to itself that one is soon
-where a kill is to strike it. All at once they would take turns, and be struck half way, all of them.
+Queries are started one after the other, another one first each time: with the processor to itself that one soon gets
+to where a kill is to hit it. Started all at once they would share the processor and all be hit half way.
 """
 
 import os
@@ -34,7 +34,7 @@ _HEAD_START_SECONDS: Final = 1.5
 
 
 class Life:
-    """From one start of the queries to the next.
+    """The time from one start of the queries to the next.
 
     Attributes:
         number: which query is started first; the others follow in their order.
@@ -49,7 +49,7 @@ class Life:
     def run_queries(
         self, application: SparkApplication, queries: Sequence[Any], prepare: Callable[[SparkSession], None]
     ) -> None:
-        """In place of the service's own."""
+        """Run the queries, with a head start for one of them; takes the place of the runtime's function."""
         at = self._number % len(queries)
         first, *others = [*queries[at:], *queries[:at]]
         later = [replace(query, source=partial(self._later, query)) for query in others]
@@ -65,7 +65,7 @@ class Life:
         self._killer.start()
 
     def killed(self) -> bool:
-        """Whether it ended by ``kill``, which is over."""
+        """Whether ``kill`` ended it; waits until the kill is done."""
         if self._killer is not None:
             self._killer.join()
         return self._killer is not None
@@ -84,7 +84,7 @@ class Life:
 
 def main() -> int:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("life", type=int, help="number of its first life: which query is started first")
+    parser.add_argument("life", type=int, help="which query is started first, by its number")
     first_life: int = parser.parse_args().life
     config = bootstrap.spark_config(load(LakehouseSettings))
     session = build_session("cardwatch-lakehouse", load(SparkSettings), config)

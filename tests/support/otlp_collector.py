@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector for tests: takes spans over OTLP/HTTP (protobuf) and remembers them."""
+"""An OpenTelemetry collector for tests: receives spans over OTLP/HTTP (protobuf) and keeps them."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """A span as it came. Times are nanoseconds since 1970-01-01 UTC."""
+    """A span as it was received. Times are nanoseconds since 1970-01-01 UTC."""
 
     service: str
     name: str
@@ -30,12 +30,12 @@ class ReceivedSpan:
 
 @dataclass
 class Collector:
-    """What has come so far, and what to answer.
+    """What was received so far, and how requests are answered.
 
     Attributes:
-        endpoint: for OTEL_EXPORTER_OTLP_ENDPOINT.
-        status: of each answer.
-        answer: cleared, requests are left without an answer until it is set again.
+        endpoint: value for OTEL_EXPORTER_OTLP_ENDPOINT.
+        status: HTTP status of each answer.
+        answer: while it is cleared, requests get no answer.
     """
 
     endpoint: str
@@ -73,7 +73,7 @@ def attributes(pairs: Any) -> dict[str, Any]:
 
 @contextmanager
 def collector() -> Iterator[Collector]:
-    """A collector on a free port."""
+    """Run a collector on a free port for the length of a ``with``."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

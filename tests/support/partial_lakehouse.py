@@ -1,7 +1,7 @@
-"""The lakehouse service with the queries of some tables only, run as a process: the tables, then further ones to make.
+"""The lakehouse as a process with the queries of some tables only: their names, then those of further tables to create.
 
-Everything else is as `cardwatch-detector lakehouse` has it. Making a dozen tables and starting as many queries takes
-most of the time of a test that looks at one or two of them, all the more so on an object store.
+Everything else is as in `cardwatch-detector lakehouse`. Creating a dozen tables and starting as many queries would take
+most of the time of a test that looks at one or two of them, even more so on an object store.
 """
 
 from argparse import ArgumentParser

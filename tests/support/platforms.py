@@ -41,10 +41,10 @@ class Platform(Protocol):
         """The settings with which a service finds it."""
 
     def pause_broker(self) -> None:
-        """Freeze the broker."""
+        """Freeze the broker: connections stay open, nothing answers."""
 
     def resume_broker(self) -> None:
-        """Let it go on."""
+        """Continue it after ``pause_broker``."""
 
     def restart_broker(self, kill: bool = False) -> None:
         """Stop or kill the broker and start it again at the same address."""
@@ -123,11 +123,11 @@ class ContainerPlatform:
         return environment(self._state, self._settings, load_lock())
 
     def pause_broker(self) -> None:
-        """Freeze the broker."""
+        """Freeze the broker: connections stay open, nothing answers."""
         self._broker.get_wrapped_container().pause()
 
     def resume_broker(self) -> None:
-        """Let it go on."""
+        """Continue it after ``pause_broker``."""
         self._broker.get_wrapped_container().unpause()
 
     def restart_broker(self, kill: bool = False) -> None:

@@ -1,6 +1,6 @@
-"""A PostgreSQL server for tests: the binaries of the ``pgserver`` wheel, a data directory that is thrown away.
+"""A PostgreSQL server for tests, with the binaries of the ``pgserver`` wheel and a temporary data directory.
 
-It listens on a Unix socket in that directory and on nothing else. PostgreSQL refuses to run as root: there it runs as
+It listens only on a Unix socket in that directory. PostgreSQL refuses to run as root; a root user starts it as
 ``nobody``.
 """
 
@@ -24,7 +24,7 @@ import pytest
 
 _START_SECONDS: Final = 30.0
 _OWNER: Final = "postgres"
-# Everything is thrown away, so a crash of the machine is no concern; a crash of the server is, and needs none of these.
+# The data is temporary and need not survive a crash of the machine; a crash of the server it survives without these.
 _OPTIONS: Final = (
     "fsync=off",
     "full_page_writes=off",
@@ -35,11 +35,11 @@ _OPTIONS: Final = (
 
 
 class UnavailableError(Exception):
-    """PostgreSQL cannot run here; one sentence that says why."""
+    """PostgreSQL cannot run here; the message says why, in one sentence."""
 
 
 class PostgresServer:
-    """A running server; a context manager. ``stop``, ``kill`` and ``start`` play a server that goes and comes back."""
+    """A running server, as a context manager; ``stop``, ``kill`` and ``start`` simulate an outage."""
 
     def __init__(self) -> None:
         self._user: Final = "nobody" if os.geteuid() == 0 else None
@@ -87,21 +87,21 @@ class PostgresServer:
         self._signal(signal.SIGINT)
 
     def kill(self) -> None:
-        """Stop it as a crash does: nothing is written any more, the next start recovers (``immediate``)."""
+        """Stop it without writing anything more (``immediate``), like a crash: the next start recovers."""
         self._signal(signal.SIGQUIT)
 
     def pause(self) -> None:
-        """Freeze it: connections stay, nothing answers."""
+        """Freeze it (SIGSTOP): connections stay open, nothing answers."""
         for pid in self._pids():
             os.kill(pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue it after ``pause``."""
         for pid in self._pids():
             os.kill(pid, signal.SIGCONT)
 
     def url(self, database: str, user: str = _OWNER) -> str:
-        """Where a database is."""
+        """The connection URL of a database."""
         return f"postgresql://{user}@/{database}?host={self._directory}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
@@ -117,13 +117,13 @@ class PostgresServer:
         return name
 
     def ask_for_password(self, role: str) -> None:
-        """Let a role in with its password only; the others need none."""
+        """Require a password of a role; the others need none."""
         rules = self._data / "pg_hba.conf"
         rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
         self.execute("SELECT pg_reload_conf()")
 
     def log(self) -> str:
-        """What the server said."""
+        """The server's log."""
         path = self._directory / "log"
         return path.read_text(errors="replace") if path.is_file() else ""
 

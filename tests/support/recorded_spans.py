@@ -10,33 +10,33 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 ALWAYS = "always_on"
 
 
-class Recorded:
-    """A tracer, and what came of it."""
+class RecordingTracer:
+    """A tracer that keeps its finished spans."""
 
     def __init__(self, **settings: Any) -> None:
-        """``settings`` are of TracingSettings; everything is recorded unless they say otherwise."""
+        """``settings`` are fields of TracingSettings; without any, every span is recorded."""
         self._exporter = InMemorySpanExporter()
         self._metrics = Metrics()
         chosen = TracingSettings(**(settings or {"traces_sampler": ALWAYS}))
         self.tracer = OpenTelemetry("cardwatch-service", chosen, self._metrics, self._exporter)
 
     def spans(self) -> tuple[Any, ...]:
-        """All that have ended, in this order. No more after it."""
+        """The spans in the order in which they ended. Closes the tracer."""
         self.tracer.close()
         return self._exporter.get_finished_spans()
 
     def count(self, outcome: str) -> float | None:
-        """Of the metric."""
+        """The value of the spans metric for an outcome."""
         return self._metrics.registry.get_sample_value(SPANS_TOTAL, {"outcome": outcome})
 
 
 def parent_of(context: str) -> str:
-    """The id of the step that a trace context names."""
+    """The span id in a ``traceparent``."""
     return context.split("-")[2]
 
 
 def id_of(span: Any) -> str:
-    """A span's id, as it stands in headers."""
+    """A span's id in hexadecimal, as in headers."""
     return f"{span.context.span_id:016x}"
 
 

@@ -1,4 +1,4 @@
-"""A lake of a few rows for tests of its upkeep: the tables' real columns, written without Spark."""
+"""Delta tables of a few rows, with the real columns, written without Spark: for tests of table maintenance."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -26,18 +26,18 @@ _TYPES: Mapping[str, Any] = {
 CARD, OTHER = "0badc0de" * 4, "600dca4d" * 4
 
 
-def write(lake: Path, table: Table, *rows: Mapping[str, Any]) -> None:
-    """Append rows in one file a partition; columns that they do not give are null."""
+def write_rows(lake: Path, table: Table, *rows: Mapping[str, Any]) -> None:
+    """Append rows to a table in the directory ``lake``, one file per partition; columns without a value are null."""
     fields = [(name, _TYPES[kind]) for name, kind in table.columns.items() if kind in _TYPES]
     filled = [{name: row.get(name) for name, _ in fields} for row in rows]
-    held = pa.Table.from_pylist(filled, pa.schema(fields))
-    write_deltalake(table.path(str(lake)), held, mode="append", partition_by=list(table.partitioned_by) or None)
+    table_rows = pa.Table.from_pylist(filled, pa.schema(fields))
+    write_deltalake(table.path(str(lake)), table_rows, mode="append", partition_by=list(table.partitioned_by) or None)
 
 
-def payment(number: int, card: str, **more: Any) -> dict[str, Any]:
-    """A row of silver."""
+def silver_row(number: int, card: str, **more: Any) -> dict[str, Any]:
+    """A row of silver.transactions; its event time is ``number`` seconds after noon."""
     at = NOON + timedelta(seconds=number)
-    told = {
+    known = {
         "transaction_id": f"tx-{number:04d}",
         "card_token": card,
         "event_time": at,
@@ -46,19 +46,19 @@ def payment(number: int, card: str, **more: Any) -> dict[str, Any]:
         "raw_partition": 0,
         "raw_offset": number,
     }
-    return {**told, **more}
+    return {**known, **more}
 
 
-def message(
+def bronze_row(
     offset: int, value: bytes, key: bytes = b"k", day: date = date(2024, 11, 20), topic: str = "raw"
 ) -> dict[str, Any]:
-    """A row of bronze."""
+    """A row of bronze.transactions."""
     at = {"broker_time": NOON, "ingest_date": day}
     return {"topic": topic, "partition": 0, "offset": offset, "key": key, "value": value, **at}
 
 
-def holding(directory: Path, words: Sequence[bytes]) -> list[Path]:
-    """The files under a directory that hold one of the words, as they are or decoded."""
+def files_containing(directory: Path, words: Sequence[bytes]) -> list[Path]:
+    """The files under a directory that contain one of the words, in their bytes or (Parquet) in their rows."""
     import pyarrow.parquet as pq
 
     found = []

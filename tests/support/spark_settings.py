@@ -1,4 +1,4 @@
-"""Settings for processes that live no longer than a test, in which nobody measures how long anything takes."""
+"""Settings for Spark services that run for the length of one test, where nobody measures their speed."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,14 +6,13 @@ from typing import Final
 from cardwatch_detector.runtime.session import QUICK_JVM
 
 QUICK: Final[Mapping[str, str]] = {
-    # What the optimising compiler makes is thrown away before it pays: in the first half minute it takes the time of
-    # what it compiles for. Only Spark's Java looks at this. Not for a detector tuned for throughput, which has another
-    # collector: Java takes no two.
+    # Within a test the optimising compiler costs more time than it saves. Only Spark's JVM reads this variable. Not for
+    # a detector tuned for throughput: that one sets another garbage collector, and a JVM refuses two.
     "JAVA_TOOL_OPTIONS": QUICK_JVM,
     "CARDWATCH_DETECTOR_WARM_UP": "false",
 }
 
-# Tables that take as long as all the others, for lines on which nobody looks at them.
+# Switches off the tables that take as long as all the others, for pipelines whose tests do not look at them.
 WITHOUT_SLOW_TABLES: Final[Mapping[str, str]] = {
     f"CARDWATCH_LAKEHOUSE_{name}": "false" for name in ("PROFILES", "VELOCITY", "MINUTES")
 }

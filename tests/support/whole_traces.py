@@ -16,7 +16,7 @@ TRACE_EVERYTHING: Final = {
 
 @dataclass(frozen=True)
 class WholeTrace:
-    """A transaction's way to a webhook: each step the parent of the next one."""
+    """The spans of a transaction on its way to a webhook, each the parent of the next one."""
 
     sent: ReceivedSpan
     enriched: ReceivedSpan
@@ -25,14 +25,14 @@ class WholeTrace:
 
     @property
     def steps(self) -> tuple[ReceivedSpan, ...]:
-        """In order."""
+        """The four spans in the order of the pipeline."""
         return self.sent, self.enriched, self.raised, self.delivered
 
 
 def whole_traces(traceparents: Iterable[str], spans: Iterable[ReceivedSpan]) -> dict[str, WholeTrace]:
-    """For the ``traceparent`` of each request to the webhook the trace that ends there.
+    """The trace that ends in each request to the webhook, by the request's ``traceparent``.
 
-    Left out are traces of which a step is missing: a service that was killed took it along.
+    Traces with a missing span are left out: a service that is killed loses the spans that it has not exported yet.
     """
     by_id = {span.span_id: span for span in spans}
     found = {}

@@ -9,7 +9,7 @@ from cardwatch_cli.main import app
 from cardwatch_cli.tables.query import TableView, open_lake, run_query
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
-from support.small_delta_tables import CARD, NOON, OTHER, holding, message, payment, write
+from support.small_delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
 from typer.testing import CliRunner, Result
 
 
@@ -19,9 +19,9 @@ def lake(tmp_path: Path) -> Path:
     for days in range(3):
         at = NOON - timedelta(days=days)
         for number, card in enumerate((CARD, OTHER, "a" * 32, "b" * 32)):
-            row = payment(10 * days + number, card, event_time=at, event_date=at.date())
-            write(tmp_path, SILVER_TRANSACTIONS, row)
-    write(tmp_path, BRONZE_TRANSACTIONS, message(0, b"avro" + CARD.encode()))
+            row = silver_row(10 * days + number, card, event_time=at, event_date=at.date())
+            write_rows(tmp_path, SILVER_TRANSACTIONS, row)
+    write_rows(tmp_path, BRONZE_TRANSACTIONS, bronze_row(0, b"avro" + CARD.encode()))
     return tmp_path
 
 
@@ -58,12 +58,12 @@ def test_forget_asks_first_and_says_what_it_does_not_reach(lake: Path) -> None:
     command = ("forget", "--card-token", CARD, "--grace", "0s")
     assert run(lake, *command, answers="n\n").exit_code == 1
     assert "silver.transactions: 3 rows would be deleted" in run(lake, *command, "--dry-run").output
-    assert holding(lake, [CARD.encode()])
+    assert files_containing(lake, [CARD.encode()])
     done = run(lake, *command, "--yes")
     assert done.exit_code == 0, done.output
     assert "bronze.transactions: 1 row deleted" in done.output
     assert "Not erased: messages in Kafka's topics" in done.output
-    assert holding(lake, [CARD.encode()]) == []
+    assert files_containing(lake, [CARD.encode()]) == []
     assert "no table has a row of this card" in run(lake, *command, "--yes").output
 
 

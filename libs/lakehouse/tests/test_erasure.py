@@ -20,7 +20,7 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
 )
 from deltalake import DeltaTable
-from support.small_delta_tables import CARD, NOON, OTHER, holding, message, payment, write
+from support.small_delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
 
 TOKEN = CARD.encode()
 
@@ -29,25 +29,29 @@ TOKEN = CARD.encode()
 def lake(tmp_path: Path) -> Path:
     """Two cards in every table; of CARD 14 rows and of OTHER 8."""
     yesterday = date(2024, 11, 19)
-    write(tmp_path, SILVER_TRANSACTIONS, payment(1, CARD), payment(2, OTHER))
-    write(tmp_path, SILVER_TRANSACTIONS, payment(3, CARD, event_date=yesterday), payment(4, CARD, raw_topic="json"))
-    write(
+    write_rows(tmp_path, SILVER_TRANSACTIONS, silver_row(1, CARD), silver_row(2, OTHER))
+    write_rows(
+        tmp_path, SILVER_TRANSACTIONS, silver_row(3, CARD, event_date=yesterday), silver_row(4, CARD, raw_topic="json")
+    )
+    write_rows(
         tmp_path,
         BRONZE_TRANSACTIONS,
-        message(1, b"\0avro" + TOKEN, key=TOKEN),
-        message(2, b"\0avro" + OTHER.encode(), key=OTHER.encode()),
-        message(3, b"found by its key", key=TOKEN),
+        bronze_row(1, b"\0avro" + TOKEN, key=TOKEN),
+        bronze_row(2, b"\0avro" + OTHER.encode(), key=OTHER.encode()),
+        bronze_row(3, b"found by its key", key=TOKEN),
     )
-    write(
+    write_rows(
         tmp_path,
         BRONZE_TRANSACTIONS,
-        message(4, b'{"card_number": "****"}', topic="json"),  # found by its place, as silver says
-        message(5, b'{"transaction_id": "tx-0004", "card_number": "****"}', topic="json"),  # sent twice
-        message(4, b"another partition's", day=yesterday, topic="raw"),
+        bronze_row(4, b'{"card_number": "****"}', topic="json"),  # found by its place, as silver says
+        bronze_row(5, b'{"transaction_id": "tx-0004", "card_number": "****"}', topic="json"),  # sent twice
+        bronze_row(4, b"another partition's", day=yesterday, topic="raw"),
     )
-    write(tmp_path, BRONZE_LATE, {**message(7, b"late" + TOKEN), "card_token": CARD}, message(8, b"late, another"))
-    write(tmp_path, BRONZE_QUARANTINE, message(9, b"broken" + TOKEN[:32]), message(10, b"broken"))
-    write(
+    write_rows(
+        tmp_path, BRONZE_LATE, {**bronze_row(7, b"late" + TOKEN), "card_token": CARD}, bronze_row(8, b"late, another")
+    )
+    write_rows(tmp_path, BRONZE_QUARANTINE, bronze_row(9, b"broken" + TOKEN[:32]), bronze_row(10, b"broken"))
+    write_rows(
         tmp_path,
         GOLD_ALERTS,
         {"alert_id": "a1", "scope": "card", "key": CARD, "card_token": CARD},
@@ -60,10 +64,10 @@ def lake(tmp_path: Path) -> Path:
             "evidence_transaction_ids": ["tx-0001", "tx-0002"],
         },
     )
-    write(tmp_path, GOLD_ALERT_LABELS, {"alert_id": "a2"}, {"alert_id": "a3"})
-    write(tmp_path, GOLD_CARD_DAYS, *({"card_token": card, "day": yesterday} for card in (CARD, OTHER)))
-    write(tmp_path, GOLD_CARD_PROFILE, *({"card_token": card, "valid_on": yesterday} for card in (CARD, OTHER)))
-    write(
+    write_rows(tmp_path, GOLD_ALERT_LABELS, {"alert_id": "a2"}, {"alert_id": "a3"})
+    write_rows(tmp_path, GOLD_CARD_DAYS, *({"card_token": card, "day": yesterday} for card in (CARD, OTHER)))
+    write_rows(tmp_path, GOLD_CARD_PROFILE, *({"card_token": card, "valid_on": yesterday} for card in (CARD, OTHER)))
+    write_rows(
         tmp_path,
         GOLD_VELOCITY_5M,
         *({"dimension": "card", "key": card, "window_date": NOON.date()} for card in (CARD, OTHER)),
@@ -106,9 +110,9 @@ def test_no_file_holds_the_card_afterwards(lake: Path) -> None:
     DeltaTable(str(lake / "silver/transactions")).create_checkpoint()
     DeltaTable(str(lake / "silver/transactions")).optimize.compact()
     words = [TOKEN, b'"tx-0004", "card_number"']
-    assert len(holding(lake, words)) > 15
+    assert len(files_containing(lake, words)) > 15
     done = erase(lake)
-    assert holding(lake, words) == []
+    assert files_containing(lake, words) == []
     assert done.left == []
     assert done.unfinished == []
     history = DeltaTable(str(lake / "silver/transactions")).history()
@@ -121,7 +125,7 @@ def test_interrupted_after_the_rows_it_goes_on_with_the_files(lake: Path) -> Non
     # Live silver does not know any more which JSON messages were the card's; its old files do.
     assert erasure.find_card(catalog, CARD).messages == {("raw", 0, 1), ("raw", 0, 3), ("json", 0, 4)}
     assert erase(lake).rows == {}
-    assert holding(lake, [TOKEN, b'"tx-0004", "card_number"']) == []
+    assert files_containing(lake, [TOKEN, b'"tx-0004", "card_number"']) == []
 
 
 def test_a_dry_run_deletes_nothing(lake: Path) -> None:
@@ -133,7 +137,7 @@ def test_a_dry_run_deletes_nothing(lake: Path) -> None:
 
 def test_a_file_that_is_being_written_is_left_and_named(lake: Path) -> None:
     silver = lake / "silver/transactions"
-    (some, *_) = (path for path in holding(silver, [TOKEN]) if path.suffix == ".parquet")
+    (some, *_) = (path for path in files_containing(silver, [TOKEN]) if path.suffix == ".parquet")
     new = some.with_name("part-00009-being-written.parquet")
     new.write_bytes(some.read_bytes())
     done = erase(lake)

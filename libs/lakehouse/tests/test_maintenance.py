@@ -21,7 +21,7 @@ from cardwatch_lakehouse.maintenance.planning import MAX_FILES_PER_PARTITION, Ac
 from cardwatch_lakehouse.maintenance.vacuum import vacuum
 from cardwatch_lakehouse.tables import ALL_TABLES, BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACTIONS
 from deltalake import DeltaTable
-from support.small_delta_tables import CARD, NOON, message, payment, write
+from support.small_delta_tables import CARD, NOON, bronze_row, silver_row, write_rows
 
 SILVER = SILVER_TRANSACTIONS.name
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -126,9 +126,11 @@ def written_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 micro-batches of silver on a past day, each with 20 cards, and 30 of an unpartitioned table."""
     lake, rng = tmp_path_factory.mktemp("lake"), random.Random(1)
     for batch in range(60):
-        write(lake, SILVER_TRANSACTIONS, *(payment(100 * batch + n, rng.randbytes(16).hex()) for n in range(20)))
+        write_rows(
+            lake, SILVER_TRANSACTIONS, *(silver_row(100 * batch + n, rng.randbytes(16).hex()) for n in range(20))
+        )
     for batch in range(30):
-        write(lake, BRONZE_LATE, message(batch, b"late"))
+        write_rows(lake, BRONZE_LATE, bronze_row(batch, b"late"))
     return lake
 
 
@@ -187,10 +189,10 @@ def test_who_appends_meanwhile_loses_nothing_and_is_not_in_the_way(lake: Path) -
         while not stop.is_set():
             # delta-rs, other than Spark, takes an append for endangered by a deletion.
             for table, row in (
-                (SILVER_TRANSACTIONS, payment(100_000 + appended, CARD)),
-                (BRONZE_LATE, message(100_000 + appended, b"late")),
+                (SILVER_TRANSACTIONS, silver_row(100_000 + appended, CARD)),
+                (BRONZE_LATE, bronze_row(100_000 + appended, b"late")),
             ):
-                retry_on_conflict(lambda table=table, row=row: write(lake, table, row))
+                retry_on_conflict(lambda table=table, row=row: write_rows(lake, table, row))
             appended += 1
 
     writer = threading.Thread(target=append)
@@ -227,8 +229,8 @@ def test_rows_go_when_they_are_too_old(tmp_path: Path) -> None:
     catalog, year = Catalog(str(tmp_path)), timedelta(days=365)
     for days in (0, 31, 400):
         at = NOON - timedelta(days=days)
-        write(tmp_path, SILVER_TRANSACTIONS, payment(days, CARD, event_date=at.date(), event_time=at))
-        write(tmp_path, GOLD_ALERTS, {"alert_id": str(days), "event_time": at})
+        write_rows(tmp_path, SILVER_TRANSACTIONS, silver_row(days, CARD, event_date=at.date(), event_time=at))
+        write_rows(tmp_path, GOLD_ALERTS, {"alert_id": str(days), "event_time": at})
     ages = {"silver": year, "bronze": year}
     assert retention.age_of(GOLD_ALERTS.name, ages) is None, "gold stays for ever"
     assert retention.older_than(catalog, SILVER, year, NOON)[0] == 1

@@ -17,7 +17,7 @@ from cardwatch_service.trace_context import extract_context, is_sampled, to_head
 from cardwatch_service.tracing import OUTCOME, SPANS_TOTAL, Span, Tracer, TracingSettings, tracing
 from structlog.testing import capture_logs
 from support.otlp_collector import Collector, collector
-from support.recorded_spans import ALWAYS, Recorded
+from support.recorded_spans import ALWAYS, RecordingTracer
 
 TRACE, STEP = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{STEP}-01"
@@ -92,7 +92,7 @@ def test_no_headers_no_context() -> None:
 
 
 def test_spans_speak_of_messaging_as_others_do() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     first = recorded.tracer.start_send("raw")
     first.set_offset(2, 41)
     first.end()
@@ -132,7 +132,7 @@ def test_spans_speak_of_messaging_as_others_do() -> None:
 def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "edge")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
-    recorded = Recorded()
+    recorded = RecordingTracer()
     recorded.tracer.start_send("raw").end()
     (span,) = recorded.spans()
     assert span.resource.attributes["service.name"] == "edge"
@@ -140,7 +140,7 @@ def test_the_environment_names_the_service(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_sampler_decides_once_for_a_trace() -> None:
-    recorded = Recorded(traces_sampler_arg=0.0)
+    recorded = RecordingTracer(traces_sampler_arg=0.0)
     root = recorded.tracer.start_send("raw")
     assert not root.recording
     assert extract_context(to_headers(root.context)) == root.context, (
@@ -160,7 +160,7 @@ def test_the_sampler_decides_once_for_a_trace() -> None:
 
 
 def test_a_sampler_that_asks_no_parent_is_not_second_guessed() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     recorded.tracer.start_process("raw", 0, 0, context=f"00-{TRACE}-{STEP}-00").end()
     (span,) = recorded.spans()
     assert f"{span.context.trace_id:032x}" == TRACE

@@ -11,7 +11,7 @@ from cardwatch_enricher.publish import PublicationFailedError
 from cardwatch_enricher.traces import Traces
 from cardwatch_service.trace_context import extract_context, is_sampled
 from fastavro import schemaless_reader
-from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
+from support.recorded_spans import RecordingTracer, id_of, parent_id_of, parent_of
 
 SILVER = Target("silver", Encoder("enriched_transaction", 1))
 LETTERS = Target("letters", Encoder("dead_letter", 2))
@@ -20,13 +20,13 @@ PARENT = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{STEP}-01"
 CARRIED = (("other", b"x"), ("traceparent", PARENT.encode()), ("tracestate", b"v=1"))
 
 
-def processor(recorded: Recorded | None, pipeline: Any, publisher: Any, metrics: Any) -> BatchProcessor:
+def processor(recorded: RecordingTracer | None, pipeline: Any, publisher: Any, metrics: Any) -> BatchProcessor:
     traces = None if recorded is None else Traces(recorded.tracer, "cardwatch-enricher")
     return BatchProcessor(pipeline, publisher, SILVER, LETTERS, metrics, traces=traces)
 
 
 def test_silver_and_letter_carry_the_trace_on(make: Any, pipeline: Any, metrics: Any) -> None:
-    recorded, publisher = Recorded(), make.publisher()
+    recorded, publisher = RecordingTracer(), make.publisher()
     good = make.avro(make.transaction(), headers=CARRIED)
     bad = make.avro(value=b"poison", offset=43, headers=CARRIED)
     processor(recorded, pipeline, publisher, metrics)([good, bad])
@@ -55,7 +55,7 @@ def test_silver_and_letter_carry_the_trace_on(make: Any, pipeline: Any, metrics:
 
 
 def test_a_message_without_a_trace_begins_one(make: Any, pipeline: Any, metrics: Any) -> None:
-    recorded, publisher = Recorded(), make.publisher()
+    recorded, publisher = RecordingTracer(), make.publisher()
     malformed = (("traceparent", b"00-4111111111111111"),)
     messages = [make.json(make.document()), make.avro(make.transaction(), headers=malformed)]
     processor(recorded, pipeline, publisher, metrics)(messages)
@@ -67,7 +67,7 @@ def test_a_message_without_a_trace_begins_one(make: Any, pipeline: Any, metrics:
 
 
 def test_nothing_of_a_card_or_an_amount_is_told(make: Any, pipeline: Any, metrics: Any) -> None:
-    recorded, publisher = Recorded(), make.publisher()
+    recorded, publisher = RecordingTracer(), make.publisher()
     record = make.transaction(amount_minor=987_654_321)
     messages = [
         make.json(make.document(amount_minor=987_654_321)),
@@ -84,7 +84,7 @@ def test_nothing_of_a_card_or_an_amount_is_told(make: Any, pipeline: Any, metric
 
 
 def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, metrics: Any) -> None:
-    recorded, publisher = Recorded(), make.publisher(largest=400_000)
+    recorded, publisher = RecordingTracer(), make.publisher(largest=400_000)
     processor(recorded, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000, headers=CARRIED)])
     (letter,) = publisher.published
     (span,) = recorded.spans()
@@ -93,7 +93,7 @@ def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, m
 
 
 def test_a_batch_that_cannot_be_published_is_a_failure(make: Any, pipeline: Any, metrics: Any) -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     with pytest.raises(PublicationFailedError):
         processor(recorded, pipeline, make.publisher(largest=10), metrics)([make.avro(value=b"x", headers=CARRIED)])
     (span,) = recorded.spans()
@@ -102,7 +102,7 @@ def test_a_batch_that_cannot_be_published_is_a_failure(make: Any, pipeline: Any,
 
 
 def test_what_is_not_recorded_is_carried_on_as_such(make: Any, pipeline: Any, metrics: Any) -> None:
-    recorded, publisher = Recorded(traces_sampler_arg=1.0), make.publisher()
+    recorded, publisher = RecordingTracer(traces_sampler_arg=1.0), make.publisher()
     unsampled = (("traceparent", (PARENT[:-1] + "0").encode()),)
     processor(recorded, pipeline, publisher, metrics)([make.avro(make.transaction(), headers=unsampled)])
     context = extract_context(publisher.published[0].headers)

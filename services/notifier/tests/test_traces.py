@@ -21,7 +21,7 @@ from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
-from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
+from support.recorded_spans import RecordingTracer, id_of, parent_id_of, parent_of
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 STEP = "00f067aa0ba902b7"
@@ -41,7 +41,7 @@ def webhook(*answers: int) -> tuple[WebhookSender, list[httpx.Request]]:
 
 
 def test_each_attempt_is_a_step_that_the_request_names() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     inner, requests = webhook(503)
     receiver = TracedReceiver(inner, recorded.tracer)
     assert isinstance(receiver.deliver(MESSAGE), TryAgain)
@@ -65,7 +65,7 @@ def test_each_attempt_is_a_step_that_the_request_names() -> None:
 
 @pytest.mark.parametrize(("outcome", "name"), [(Rejected("no"), "rejected"), (Gone("gone"), "gone")])
 def test_outcomes_have_names(kit: Any, outcome: Any, name: str) -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     assert TracedReceiver(kit.FakeReceiver(outcomes=[outcome]), recorded.tracer).deliver(MESSAGE) is outcome
     (span,) = recorded.spans()
     assert span.attributes["cardwatch.outcome"] == name
@@ -76,7 +76,7 @@ def test_a_receiver_that_breaks_has_failed() -> None:
         def deliver(self, message: Message) -> Any:
             raise KeyError(message.body)
 
-    recorded = Recorded()
+    recorded = RecordingTracer()
     with pytest.raises(KeyError):
         TracedReceiver(Broken(), recorded.tracer).deliver(MESSAGE)
     (span,) = recorded.spans()
@@ -85,7 +85,7 @@ def test_a_receiver_that_breaks_has_failed() -> None:
 
 
 def test_an_alert_without_a_trace_begins_none() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     inner, requests = webhook()
     assert TracedReceiver(inner, recorded.tracer).deliver(replace(MESSAGE, trace_context=None)) == Delivered()
     assert recorded.spans() == ()

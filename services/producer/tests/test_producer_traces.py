@@ -9,7 +9,7 @@ from cardwatch_producer.sink import KafkaSink
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.trace_context import extract_context, is_sampled
 from cardwatch_service.tracing import Tracer
-from support.recorded_spans import Recorded, id_of, parent_of
+from support.recorded_spans import RecordingTracer, id_of, parent_of
 
 
 class Sent:
@@ -59,7 +59,7 @@ def message(topic: Topic, *headers: tuple[str, bytes]) -> OutgoingMessage:
 
 
 def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     out, given = made(recorded.tracer)
     out.send(message(TRANSACTIONS_RAW, ("simulated-transaction-id", b"t-1")))
     out.send(message(TRANSACTIONS_JSON))
@@ -78,7 +78,7 @@ def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
 
 
 def test_a_label_goes_without() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     out, given = made(recorded.tracer)
     out.send(message(TRANSACTIONS_LABELS))
     assert given[0]["headers"] is None
@@ -87,7 +87,7 @@ def test_a_label_goes_without() -> None:
 
 
 def test_what_is_not_recorded_says_so() -> None:
-    recorded = Recorded(traces_sampler_arg=0.0)
+    recorded = RecordingTracer(traces_sampler_arg=0.0)
     out, given = made(recorded.tracer)
     out.send(message(TRANSACTIONS_RAW))
     context = extract_context(given[0]["headers"])

@@ -1,4 +1,4 @@
-"""``gold.pipeline_minutes`` as docs/pipeline-minutes.md defines it, in another engine and other words."""
+"""``gold.pipeline_minutes`` recomputed by DuckDB as docs/pipeline-minutes.md defines it, and its rows as they are."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -50,8 +50,8 @@ FROM every LEFT JOIN per_service USING (minute, service) ORDER BY minute, servic
 """
 
 
-def defined_minutes(tables_dir: Path) -> list[dict[str, Any]]:
-    """The rows of all minutes, in order."""
+def recompute_minutes(tables_dir: Path) -> list[dict[str, Any]]:
+    """The rows that follow from the other tables, by minute and service."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for name, path in _TABLES.items():
@@ -59,8 +59,8 @@ def defined_minutes(tables_dir: Path) -> list[dict[str, Any]]:
         return _rows(connection.sql(_DEFINED))
 
 
-def kept_minutes(tables_dir: Path) -> list[dict[str, Any]]:
-    """The rows that the table has, in order."""
+def read_minutes(tables_dir: Path) -> list[dict[str, Any]]:
+    """The rows of the table, by minute and service."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("minutes", DeltaTable(str(tables_dir / "gold/pipeline_minutes")).to_pyarrow_table())

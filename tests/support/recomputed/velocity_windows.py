@@ -1,4 +1,4 @@
-"""What ``gold.velocity_5m`` has to hold, as DuckDB groups silver, and what it holds: for tests of any kind."""
+"""``gold.velocity_5m`` recomputed from silver by DuckDB, and its rows as they are."""
 
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ KEYS: Final = {
 }
 _COUNTED: Final = "(status = 'approved' AND transaction_type <> 'refund')"
 
-# The definition, in another engine and words: what a reader of silver would ask.
+# The definition in docs, written independently of the Spark query.
 _GROUPED: Final = " UNION ALL ".join(
     f"""
     SELECT time_bucket(INTERVAL 5 MINUTES, event_time) AS window_start,
@@ -30,13 +30,13 @@ _GROUPED: Final = " UNION ALL ".join(
 )
 
 
-def grouped_windows(tables_dir: str) -> list[tuple[Any, ...]]:
-    """The rows that silver asks for, in order."""
+def recompute_windows(tables_dir: str) -> list[tuple[Any, ...]]:
+    """The rows that follow from silver, sorted."""
     return _rows(SILVER_TRANSACTIONS.path(tables_dir), "silver", _GROUPED)
 
 
-def kept_windows(tables_dir: str) -> list[tuple[Any, ...]]:
-    """The rows of the table, in order."""
+def read_windows(tables_dir: str) -> list[tuple[Any, ...]]:
+    """The rows of the table, sorted."""
     return _rows(GOLD_VELOCITY_5M.path(tables_dir), "gold", f"SELECT {', '.join(GOLD_VELOCITY_5M.columns)} FROM gold")
 
 

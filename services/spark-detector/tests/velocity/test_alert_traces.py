@@ -11,7 +11,7 @@ from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_detector.velocity.silver_range import SilverMessage
 from cardwatch_service.trace_context import extract_context
 from structlog.testing import capture_logs
-from support.recorded_spans import Recorded, id_of, parent_id_of, parent_of
+from support.recorded_spans import RecordingTracer, id_of, parent_id_of, parent_of
 from support.records import alert_record, enriched_record
 from support.registry import InMemoryRegistry
 
@@ -57,7 +57,7 @@ def alert(number: int, broker_us: int, **fields: Any) -> bytes:
     return Encoder("alert", ALERT_ID)(record)
 
 
-def traces(recorded: Recorded, topic: Topic) -> AlertTraces:
+def traces(recorded: RecordingTracer, topic: Topic) -> AlertTraces:
     registry = InMemoryRegistry({"enriched_transaction": SILVER_ID, "alert": ALERT_ID})
     decoders = Decoder("enriched_transaction", registry), Decoder("alert", registry)
     return AlertTraces(recorded.tracer, "silver", topic, *decoders)
@@ -69,7 +69,7 @@ def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str 
 
 
 def test_an_alert_goes_on_with_its_transactions_trace() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     topic = Topic(silver(1, 100), silver(2, 200, at=(0, 11)), silver(3, 300, flags="00"), SilverMessage(0, 10, b"x"))
     found = contexts(traces(recorded, topic), alert(2, 200), alert(3, 300), alert(4, 400))
     assert found[0] is not None
@@ -99,7 +99,7 @@ def test_an_alert_goes_on_with_its_transactions_trace() -> None:
 def test_a_late_transaction_is_the_cause_of_anothers_alert() -> None:
     """t9 was there before; t1, of the same card, came late and made the difference: its time is in the alert."""
     others = silver(2, 100, card_token="d"), silver(3, 101, card_token="c")
-    found = contexts(traces(Recorded(), Topic(*others, silver(1, 100, card_token="c"))), alert(9, 100, key="c"))
+    found = contexts(traces(RecordingTracer(), Topic(*others, silver(1, 100, card_token="c"))), alert(9, 100, key="c"))
     assert found[0] is not None
     assert found[0].startswith(f"00-{TRACE}1-")
 
@@ -109,14 +109,14 @@ def test_a_late_transaction_is_the_cause_of_anothers_alert() -> None:
 )
 def test_the_cause_is_of_the_same_key(scope: str, field: str) -> None:
     topic = Topic(silver(1, 100, **{field: "k1"}), silver(2, 100, **{field: "k2"}))
-    found = contexts(traces(Recorded(), topic), alert(9, 100, scope=scope, key="k2"))
+    found = contexts(traces(RecordingTracer(), topic), alert(9, 100, scope=scope, key="k2"))
     assert found[0] is not None
     assert found[0].startswith(f"00-{TRACE}2-")
 
 
 def test_a_transaction_that_came_twice_counts_as_the_one_that_the_alert_tells_of() -> None:
     topic = Topic(silver(1, 100), SilverMessage(0, 10, *silver_again(1, 90)))
-    made = traces(Recorded(), topic)
+    made = traces(RecordingTracer(), topic)
     assert [(found or "")[:35] for found in contexts(made, alert(1, 100), alert(1, 90))] == [
         f"00-{TRACE}1",
         f"00-{TRACE}7",
@@ -131,7 +131,7 @@ def silver_again(number: int, broker_us: int) -> tuple[bytes, Any]:
 def test_a_micro_batch_that_is_done_again_finds_the_same() -> None:
     first, second = silver(1, 100, at=(1, 20), card_token="c"), silver(2, 100, at=(0, 11), card_token="c")
     found = [
-        contexts(traces(Recorded(), Topic(*messages)), alert(9, 100, key="c"))[0] or ""
+        contexts(traces(RecordingTracer(), Topic(*messages)), alert(9, 100, key="c"))[0] or ""
         for messages in ((first, second), (second, first))
     ]
     assert found[0][:35] == found[1][:35] == f"00-{TRACE}2", "the first by its place, not by its arrival here"
@@ -139,11 +139,11 @@ def test_a_micro_batch_that_is_done_again_finds_the_same() -> None:
 
 def test_messages_that_are_none_are_passed_over() -> None:
     nonsense = SilverMessage(0, 10, b"nonsense", (("traceparent", context(3).encode()),))
-    assert contexts(traces(Recorded(), Topic(nonsense)), alert(3, 100)) == [None]
+    assert contexts(traces(RecordingTracer(), Topic(nonsense)), alert(3, 100)) == [None]
 
 
 def test_a_broker_that_is_away_costs_the_trace_only() -> None:
-    recorded, topic = Recorded(), Topic(silver(1, 100))
+    recorded, topic = RecordingTracer(), Topic(silver(1, 100))
     topic.away = True
     made = traces(recorded, topic)
     with capture_logs() as logs:
@@ -156,12 +156,12 @@ def test_a_broker_that_is_away_costs_the_trace_only() -> None:
 
 def test_a_micro_batch_that_catches_up_is_not_read_again() -> None:
     topic = Topic(silver(1, 100))
-    assert contexts(traces(Recorded(), topic), alert(1, 100), end={"silver": {"0": 11_000, "1": 25}}) == [None]
+    assert contexts(traces(RecordingTracer(), topic), alert(1, 100), end={"silver": {"0": 11_000, "1": 25}}) == [None]
     assert topic.asked == []
 
 
 def test_what_is_not_published_has_failed() -> None:
-    recorded = Recorded()
+    recorded = RecordingTracer()
     made = traces(recorded, Topic(silver(1, 100)))
     with pytest.raises(CardwatchError), made.headers_of([alert(1, 100)], OffsetRange(START, END), BEGAN_US):
         raise CardwatchError("the broker does not take it")

@@ -14,7 +14,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, SILVER_TRANSACTIONS
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import load
 from cardwatch_service.shutdown import Shutdown
-from support.small_delta_tables import CARD, message, payment, write
+from support.small_delta_tables import CARD, bronze_row, silver_row, write_rows
 
 LATE = {"table": "bronze.late"}
 
@@ -22,8 +22,8 @@ LATE = {"table": "bronze.late"}
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
     for number in range(20):
-        write(tmp_path, BRONZE_LATE, message(number, b"late"))
-    write(tmp_path, SILVER_TRANSACTIONS, payment(1, CARD))
+        write_rows(tmp_path, BRONZE_LATE, bronze_row(number, b"late"))
+    write_rows(tmp_path, SILVER_TRANSACTIONS, silver_row(1, CARD))
     return tmp_path
 
 

@@ -17,7 +17,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACT
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
-from support.small_delta_tables import CARD, OTHER, holding, payment, write
+from support.small_delta_tables import CARD, OTHER, files_containing, silver_row, write_rows
 
 
 def append(spark: SparkSession, lake: Path, table: Table, **row: Any) -> None:
@@ -86,7 +86,7 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
     path, seen = SILVER_TRANSACTIONS.path(str(tmp_path)), []
     # More than ten commits: Spark writes checkpoints, and checksums that hold the files' bounds.
     for number in range(12):
-        append(spark, tmp_path, SILVER_TRANSACTIONS, **payment(number, CARD if number % 3 == 0 else OTHER))
+        append(spark, tmp_path, SILVER_TRANSACTIONS, **silver_row(number, CARD if number % 3 == 0 else OTHER))
     query = (
         spark.readStream.format("delta")
         .option("skipChangeCommits", "true")
@@ -103,14 +103,14 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
         query.processAllAvailable()
         list(optimize(catalog, SILVER_TRANSACTIONS.name))
         erasure.purge(catalog, CARD, done)
-        append(spark, tmp_path, SILVER_TRANSACTIONS, **payment(12, OTHER))
+        append(spark, tmp_path, SILVER_TRANSACTIONS, **silver_row(12, OTHER))
         query.processAllAvailable()
         assert query.exception() is None
     finally:
         query.stop()
     assert sorted(seen) == sorted({f"tx-{number:04d}" for number in range(13)})
     assert done.rows == {SILVER_TRANSACTIONS.name: 4}
-    assert holding(Path(path), [CARD.encode()]) == []
+    assert files_containing(Path(path), [CARD.encode()]) == []
     assert measure(catalog.open(SILVER_TRANSACTIONS.name)).files <= 9
     # From its log alone, as another Spark would see it, and back to before the card was forgotten in the history.
     spark.sql("CLEAR CACHE")
@@ -124,7 +124,7 @@ def test_small_files_are_joined_once_there_are_many_also_by_a_process_that_found
 ) -> None:
     create_tables(spark, str(tmp_path), [BRONZE_LATE])
     for _ in range(3):  # by another process: Spark's Delta has not counted them
-        write(tmp_path, BRONZE_LATE, {"transaction_id": "found"})
+        write_rows(tmp_path, BRONZE_LATE, {"transaction_id": "found"})
     spark.conf.set("spark.databricks.delta.autoCompact.minNumFiles", "4")  # instead of 50
     try:
         live = []

@@ -27,7 +27,7 @@ from cardwatch_lakehouse.tables import (
 from cardwatch_service.metrics import Metrics
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
-from support.recomputed.pipeline_minutes import defined_minutes, kept_minutes
+from support.recomputed.pipeline_minutes import read_minutes, recompute_minutes
 
 START = datetime(2026, 6, 10, 23, 50, tzinfo=UTC)
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -120,24 +120,24 @@ def catch_up(spark: SparkSession, lake: Lake, tmp_path: Path) -> Callable[..., i
 @pytest.mark.faults
 def test_settings_for_many_rows_change_no_figure(lake: Lake, catch_up: Callable[..., int]) -> None:
     lake.fill(0, 2)
-    assert catch_up(many_rows=0) == len(kept_minutes(lake.directory)) > 8
-    assert kept_minutes(lake.directory) == defined_minutes(lake.directory)
+    assert catch_up(many_rows=0) == len(read_minutes(lake.directory)) > 8
+    assert read_minutes(lake.directory) == recompute_minutes(lake.directory)
 
 
 @pytest.mark.faults
 def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Callable[..., int], tmp_path: Path) -> None:
     lake.fill(0, 2)
     lake.fill(300, 301)
-    assert catch_up() == len(kept_minutes(lake.directory)) > 8
-    assert kept_minutes(lake.directory) == defined_minutes(lake.directory)
-    before = {row["minute"]: row for row in kept_minutes(lake.directory)}
+    assert catch_up() == len(read_minutes(lake.directory)) > 8
+    assert read_minutes(lake.directory) == recompute_minutes(lake.directory)
+    before = {row["minute"]: row for row in read_minutes(lake.directory)}
     # Old minutes and new ones, over midnight.
     lake.fill(1, 1.5, 20)
     lake.fill(8, 12)
     lake.add(BRONZE_LATE, {"broker_time": START + timedelta(minutes=7)})
     assert catch_up() > 0
-    after = kept_minutes(lake.directory)
-    assert after == defined_minutes(lake.directory)
+    after = read_minutes(lake.directory)
+    assert after == recompute_minutes(lake.directory)
     assert len({row["minute_date"] for row in after}) == 2
     assert before.keys() < {row["minute"] for row in after}
     assert {"notifier", "producer", "enricher", "detector", "lakehouse"} == {row["service"] for row in after}
@@ -164,7 +164,7 @@ def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     lake.table(SILVER_TRANSACTIONS).delete(f"silver_broker_time < '{early}'")
     lake.fill(4, 5)
     catch_up()
-    kept, defined = kept_minutes(lake.directory), defined_minutes(lake.directory)
+    kept, defined = read_minutes(lake.directory), recompute_minutes(lake.directory)
     assert kept != defined  # a deletion is no event
     moved = START.replace(minute=54)
     assert [row for row in kept if row["minute"] >= moved] == [row for row in defined if row["minute"] >= moved]
@@ -175,7 +175,7 @@ def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     refresh = partial(refresh_minutes, spark, str(lake.directory), settings={})
     # All days that the sources hold anything of, and no other.
     assert refresh() == len(defined)
-    first, *others = kept_minutes(lake.directory)
+    first, *others = read_minutes(lake.directory)
     assert (first["rows"], others) == (7, defined)
     assert refresh([START.date()]) == len(defined)
-    assert kept_minutes(lake.directory)[1:] == defined
+    assert read_minutes(lake.directory)[1:] == defined

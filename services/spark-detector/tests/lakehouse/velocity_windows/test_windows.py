@@ -23,7 +23,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-from support.recomputed.velocity_windows import KEYS, grouped_windows, kept_windows
+from support.recomputed.velocity_windows import KEYS, read_windows, recompute_windows
 
 START = datetime(2026, 6, 10, 23, 40, tzinfo=UTC)
 WAIT_SECONDS = 240.0
@@ -201,12 +201,12 @@ def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None
     every, ahead = lake.queries(counter)
     lake.add(silver_rows(rng, 800, (0, 12)))
     lake.follow(ahead)
-    assert kept_windows(lake.tables_dir) == grouped_windows(lake.tables_dir)
+    assert read_windows(lake.tables_dir) == recompute_windows(lake.tables_dir)
     for wave in (1, 2):
         lake.add(silver_rows(rng, 300, (10 * wave, 10 * wave + 10)))  # over midnight in the end
         lake.add(silver_rows(rng, 9, (-600, 10 * wave)))  # late, some of them of a window that nothing else is in
         lake.follow(every)
-        assert kept_windows(lake.tables_dir) == grouped_windows(lake.tables_dir)
+        assert read_windows(lake.tables_dir) == recompute_windows(lake.tables_dir)
     assert counter.commits == 5  # two of them failed after it and came again
     # All of it is done: nothing is written any more.
     before = DeltaTable(GOLD_VELOCITY_5M.path(lake.tables_dir)).version()
@@ -217,12 +217,12 @@ def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None
 @pytest.mark.faults
 def test_dates_are_made_anew_of_what_silver_holds(lake: Lake) -> None:
     lake.add(silver_rows(random.Random(6), 300, (0, 60)))
-    assert refresh_velocity(lake.spark, lake.tables_dir) == len(kept_windows(lake.tables_dir))
-    assert kept_windows(lake.tables_dir) == grouped_windows(lake.tables_dir)
+    assert refresh_velocity(lake.spark, lake.tables_dir) == len(read_windows(lake.tables_dir))
+    assert read_windows(lake.tables_dir) == recompute_windows(lake.tables_dir)
     # Erased: a card, and all of the first day.
     silver = DeltaTable(SILVER_TRANSACTIONS.path(lake.tables_dir))
     silver.delete(f"card_token = 'card-3' OR event_date = '{START.date()}'")
     dates = [START.date(), START.date() + timedelta(days=1)]
     refresh_velocity(lake.spark, lake.tables_dir, dates)
-    assert kept_windows(lake.tables_dir) == grouped_windows(lake.tables_dir)
-    assert {row[-1] for row in kept_windows(lake.tables_dir)} == {START.date() + timedelta(days=1)}
+    assert read_windows(lake.tables_dir) == recompute_windows(lake.tables_dir)
+    assert {row[-1] for row in read_windows(lake.tables_dir)} == {START.date() + timedelta(days=1)}
