@@ -20,12 +20,14 @@ from pathlib import Path
 
 import httpx
 import psutil
+import tests_on_path  # noqa: F401 - makes support importable
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
 from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import Consumer, Producer, TopicPartition
+from support.records import enriched_record
 
 RULES = Path(__file__).with_name("five_rules.yaml")
 SECONDS = 3600
@@ -66,37 +68,22 @@ def transactions(number: int, cards: int, seed: int, start_us: int):
     for at in range(number):
         event_time = start_us + at * step
         country = "DE" if draw.random() < 0.97 else "FR"
-        yield {
-            "transaction_id": f"{seed:04x}{at:028x}",
-            "event_time": event_time,
-            "card_token": f"{draw.randrange(cards):032x}",
-            "card_token_key_id": "bench",
-            "card_bin": "400000",
-            "card_last_four": "0000",
-            "amount_minor": (amount := draw.randrange(100, 20_000)),
-            "currency": "EUR",
-            "merchant_id": f"m{draw.randrange(5_000)}",
-            "merchant_category_code": "5411",
-            "country": country,
-            "channel": "pos" if draw.random() < 0.6 else "ecom",
-            "transaction_type": "purchase",
-            "status": "declined" if draw.random() < 0.05 else "approved",
-            "device_id": f"d{draw.randrange(50_000)}",
-            "ip_address": None,
-            "latitude": 52.5,
-            "longitude": 13.4,
-            "base_currency": "EUR",
-            "base_amount_minor": amount,
-            "merchant_category_group": "groceries",
-            "bin_country": "DE",
-            "hour_of_day": 12,
-            "day_of_week": 2,
-            "raw_topic": "transactions.raw.v1",
-            "raw_partition": 0,
-            "raw_offset": at,
-            "raw_broker_time": event_time,
-            "enriched_at": event_time,
-        }
+        yield enriched_record(
+            transaction_id=f"{seed:04x}{at:028x}",
+            event_time=event_time,
+            card_token=f"{draw.randrange(cards):032x}",
+            amount_minor=draw.randrange(100, 20_000),
+            merchant_id=f"m{draw.randrange(5_000)}",
+            country=country,
+            channel="pos" if draw.random() < 0.6 else "ecom",
+            status="declined" if draw.random() < 0.05 else "approved",
+            device_id=f"d{draw.randrange(50_000)}",
+            latitude=52.5,
+            longitude=13.4,
+            hour_of_day=12,
+            raw_topic="transactions.raw.v1",
+            raw_offset=at,
+        )
 
 
 def fill(bootstrap: str, registry_url: str, prefix: str, number: int, cards: int) -> None:

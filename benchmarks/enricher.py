@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
+import tests_on_path  # noqa: F401 - makes support importable
 import typer
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.topics import TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder, Record
 from cardwatch_enricher.batch import BatchProcessor, Target
@@ -32,16 +32,10 @@ from cardwatch_service.metrics import CONSUMER_POSITION, Metrics
 from cardwatch_service.settings import ServiceSettings, load
 from cardwatch_service.token_settings import TokenSettings
 from confluent_kafka import Producer
+from support.records import transaction_record
+from support.registry import InMemoryRegistry
 
 BATCH = 1000
-
-
-class _Registry:
-    def schema_by_id(self, schema_id: int) -> str | None:
-        return schema_text("transaction")
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        return 1
 
 
 class _Nowhere:
@@ -52,32 +46,26 @@ class _Nowhere:
 def transactions(count: int) -> Iterator[Record]:
     """Transactions of 100,000 cards."""
     for number in range(count):
-        yield {
-            "transaction_id": f"t-{number}",
-            "event_time": time.time_ns() // 1000,
-            "card_token": hashlib.sha256(str(number % 100_000).encode()).hexdigest()[:32],
-            "card_token_key_id": "dev-1",
-            "card_bin": f"{400000 + number % 38}",
-            "card_last_four": "1234",
-            "amount_minor": 100 + number % 10_000,
-            "currency": ("EUR", "USD", "JPY")[number % 3],
-            "merchant_id": f"merchant-{number % 500}",
-            "merchant_category_code": "5411",
-            "country": "DE",
-            "channel": "pos",
-            "transaction_type": "purchase",
-            "status": "approved",
-            "device_id": f"device-{number % 1000}",
-            "ip_address": None,
-            "latitude": 52.5,
-            "longitude": 13.4,
-        }
+        yield transaction_record(
+            transaction_id=f"t-{number}",
+            event_time=time.time_ns() // 1000,
+            card_token=hashlib.sha256(str(number % 100_000).encode()).hexdigest()[:32],
+            card_bin=f"{400000 + number % 38}",
+            amount_minor=100 + number % 10_000,
+            currency=("EUR", "USD", "JPY")[number % 3],
+            merchant_id=f"merchant-{number % 500}",
+            device_id=f"device-{number % 1000}",
+            latitude=52.5,
+            longitude=13.4,
+        )
 
 
 def pipeline_only(count: int) -> None:
     """The pipeline alone, on bytes in memory."""
     metrics = Metrics()
-    pipeline = build_pipeline(ServiceSettings(), EnricherSettings(), TokenSettings(), _Registry(), metrics)
+    pipeline = build_pipeline(
+        ServiceSettings(), EnricherSettings(), TokenSettings(), InMemoryRegistry({"transaction": 1}), metrics
+    )
     silver = Target("silver", Encoder("enriched_transaction", 2))
     process = BatchProcessor(pipeline, _Nowhere(), silver, Target("letters", Encoder("dead_letter", 3)), metrics)
     encode = Encoder("transaction", 1)

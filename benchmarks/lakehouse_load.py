@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cardwatch_contracts.identity import alert_id
+import tests_on_path  # noqa: F401 - makes support importable
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_LATE, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Decoder, Encoder
 from confluent_kafka import Producer
+from support.records import alert_record, enriched_record
 
 SECOND_US = 1_000_000
 HOUR_US = 3600 * SECOND_US
@@ -28,40 +29,29 @@ _TWICE, _DELAYED, _ALERTED, _RETRACTED, _LATE = 0.02, 0.01, 0.01, 0.05, 0.001
 _APART = 50_000
 
 
-def made_up(draw: random.Random, cards: int, now_us: int) -> dict[str, Any]:
-    """A silver transaction."""
-    amount = draw.randrange(100, 20_000)
-    return {
-        "transaction_id": "0" * _ID_LENGTH,
-        "event_time": now_us,
-        "card_token": f"{draw.randrange(cards) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}",
-        "card_token_key_id": "bench",
-        "card_bin": "400000",
-        "card_last_four": f"{draw.randrange(10_000):04}",
-        "amount_minor": amount,
-        "currency": "EUR",
-        "merchant_id": f"merchant-{draw.randrange(5_000)}",
-        "merchant_category_code": draw.choice(("5411", "5812", "5541", "5999")),
-        "country": draw.choices(("DE", "FR", "US"), (90, 7, 3))[0],
-        "channel": draw.choice(("pos", "ecom")),
-        "transaction_type": "purchase",
-        "status": "declined" if draw.random() < 0.05 else "approved",
-        "device_id": f"device-{draw.randrange(50_000)}",
-        "ip_address": None,
-        "latitude": 52.5,
-        "longitude": 13.4,
-        "base_currency": "EUR",
-        "base_amount_minor": amount,
-        "merchant_category_group": draw.choice(("groceries", "restaurants", "fuel", "other")),
-        "bin_country": "DE",
-        "hour_of_day": 12,
-        "day_of_week": 2,
-        "raw_topic": "transactions.raw.v1",
-        "raw_partition": draw.randrange(3),
-        "raw_offset": draw.randrange(10**7),
-        "raw_broker_time": now_us,
-        "enriched_at": now_us + 20_000,
-    }
+def silver_template(draw: random.Random, cards: int, now_us: int) -> dict[str, Any]:
+    """A silver transaction whose id and event time are replaced in each message."""
+    return enriched_record(
+        transaction_id="0" * _ID_LENGTH,
+        event_time=now_us,
+        card_token=f"{draw.randrange(cards) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}",
+        card_last_four=f"{draw.randrange(10_000):04}",
+        amount_minor=draw.randrange(100, 20_000),
+        merchant_id=f"merchant-{draw.randrange(5_000)}",
+        merchant_category_code=draw.choice(("5411", "5812", "5541", "5999")),
+        country=draw.choices(("DE", "FR", "US"), (90, 7, 3))[0],
+        channel=draw.choice(("pos", "ecom")),
+        status="declined" if draw.random() < 0.05 else "approved",
+        device_id=f"device-{draw.randrange(50_000)}",
+        latitude=52.5,
+        longitude=13.4,
+        merchant_category_group=draw.choice(("groceries", "restaurants", "fuel", "other")),
+        hour_of_day=12,
+        raw_topic="transactions.raw.v1",
+        raw_partition=draw.randrange(3),
+        raw_offset=draw.randrange(10**7),
+        enriched_at=now_us + 20_000,
+    )
 
 
 @dataclass
@@ -96,7 +86,7 @@ class Load:
         registry = ConfluentRegistry(self.registry_url)
         self._draw = random.Random(self.seed)
         now_us = time.time_ns() // 1000
-        records = [made_up(self._draw, self.cards, now_us) for _ in range(_TEMPLATES)]
+        records = [silver_template(self._draw, self.cards, now_us) for _ in range(_TEMPLATES)]
         self._records = records
         self._raw = self._templates(TRANSACTIONS_RAW, registry, records)
         self._silver = self._templates(TRANSACTIONS_SILVER, registry, records)
@@ -165,29 +155,13 @@ class Load:
 
     def _send_alert(self, number: int, identity: bytes, event_us: int) -> None:
         shown = self._records[number]
-        names = ("card_token", "card_bin", "card_last_four", "merchant_id", "country", "amount_minor", "currency",
-                 "base_amount_minor")  # fmt: skip
-        transaction_id = identity.decode()
-        record = {
-            **{name: shown[name] for name in names},
-            "transaction_id": transaction_id,
+        transaction = {
+            **shown,
+            "transaction_id": identity.decode(),
             "event_time": event_us,
             "raw_broker_time": event_us,
-            "alert_id": alert_id("velocity", 1, transaction_id),
-            "status": "raised",
-            "rule_id": "velocity",
-            "rule_version": 1,
-            "rule_title": "Many payments",
-            "severity": "high",
-            "mode": "live",
-            "scope": "card",
-            "key": shown["card_token"],
-            "measures": [{"name": "n", "expression": "count(*)", "window_us": 600 * SECOND_US, "value": 5}],
-            "window_start": event_us - 600 * SECOND_US,
-            "evidence_transaction_ids": [transaction_id],
-            "evidence_count": 5,
-            "detected_at": event_us + 300_000,
         }
+        record = alert_record(transaction, rule_id="velocity", detected_at=event_us + 300_000)
         key = shown["card_token"].encode()
         statuses = ("raised", "retracted") if self._draw.random() < _RETRACTED else ("raised",)
         for status in statuses:
