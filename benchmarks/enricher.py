@@ -22,14 +22,14 @@ import tests_on_path  # noqa: F401 - makes support importable
 import typer
 from cardwatch_contracts.topics import TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder, Record
-from cardwatch_enricher.batch import BatchProcessor, Target
 from cardwatch_enricher.bootstrap import build_pipeline
-from cardwatch_enricher.message import RawMessage
-from cardwatch_enricher.publish import Outgoing
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Targets
+from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION, Metrics
 from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
 from confluent_kafka import Producer
 from support.records import transaction_record
@@ -39,7 +39,7 @@ BATCH = 1000
 
 
 class _Nowhere:
-    def publish(self, batch: Sequence[Outgoing]) -> list[int]:
+    def publish(self, batch: Sequence[OutgoingMessage]) -> list[int]:
         return []
 
 
@@ -66,11 +66,13 @@ def pipeline_only(count: int) -> None:
     pipeline = build_pipeline(
         ServiceSettings(), EnricherSettings(), TokenSettings(), InMemoryRegistry({"transaction": 1}), metrics
     )
-    silver = Target("silver", Encoder("enriched_transaction", 2))
-    process = BatchProcessor(pipeline, _Nowhere(), silver, Target("letters", Encoder("dead_letter", 3)), metrics)
+    targets = Targets(
+        Target("silver", Encoder("enriched_transaction", 2)), Target("letters", Encoder("dead_letter", 3))
+    )
+    process = BatchProcessor(pipeline, _Nowhere(), targets, metrics, stop=Shutdown())
     encode = Encoder("transaction", 1)
     messages = [
-        RawMessage(TRANSACTIONS_RAW.name(), 0, offset, b"key", encode(record), (), record["event_time"])
+        ReceivedMessage(TRANSACTIONS_RAW.name(), 0, offset, b"key", encode(record), (), record["event_time"])
         for offset, record in enumerate(transactions(count))
     ]
     wall, cpu = time.perf_counter(), time.process_time()

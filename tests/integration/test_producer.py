@@ -14,8 +14,9 @@ from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
 from cardwatch_contracts.wire import Decoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
-from cardwatch_enricher.message import RawMessage, Refused
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_producer.countries import countries
 from cardwatch_producer.messages import SPOILT_HEADER
 from cardwatch_reference.tables import read_exchange_rates
@@ -95,7 +96,7 @@ def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_
         for message in everything(platform, topic, topic_prefix):
             headers = dict(message.headers() or [])
             outcome = pipeline(
-                RawMessage(
+                ReceivedMessage(
                     topic=topic.name(topic_prefix),
                     partition=message.partition() or 0,
                     offset=message.offset() or 0,
@@ -105,8 +106,8 @@ def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_
                 )
             )
             identity = headers.get(SPOILT_HEADER)
-            assert isinstance(outcome, Refused) == (identity is not None)
-            if isinstance(outcome, Refused) and isinstance(identity, bytes):
+            assert isinstance(outcome, DeadLetter) == (identity is not None)
+            if isinstance(outcome, DeadLetter) and isinstance(identity, bytes):
                 refused[identity.decode()] = str(outcome.reason)
     assert refused == expected
     # Labels of alerts are refused by the lakehouse.

@@ -271,7 +271,7 @@ def test_off_imports_nothing_of_opentelemetry() -> None:
     program = """
 import sys, threading
 import cardwatch_producer.bootstrap, cardwatch_notifier.bootstrap
-import cardwatch_enricher.batch, cardwatch_detector.velocity.publishing.alert_traces
+import cardwatch_enricher.stream.batch_processor, cardwatch_detector.velocity.publishing.alert_traces
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.tracing import tracing
 with tracing("cardwatch-producer", Metrics()) as tracer:

@@ -8,11 +8,10 @@ import pytest
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Encoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
-from cardwatch_enricher.decode import RememberingRegistry
-from cardwatch_enricher.message import RawMessage
-from cardwatch_enricher.pipeline import Pipeline
-from cardwatch_enricher.publish import Outgoing
+from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
+from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.token_settings import TokenSettings
@@ -48,12 +47,22 @@ class FakePublisher:
 
     def __init__(self, largest: int = 1_000_000) -> None:
         self.largest = largest
-        self.published: list[Outgoing] = []
+        self.published: list[OutgoingMessage] = []
 
-    def publish(self, batch: Sequence[Outgoing]) -> list[int]:
-        rejected = [index for index, message in enumerate(batch) if len(message.value) > self.largest]
+    def publish(self, batch: Sequence[OutgoingMessage]) -> list[int]:
+        rejected = [index for index, message in enumerate(batch) if len(message.value or b"") > self.largest]
         self.published += [message for index, message in enumerate(batch) if index not in rejected]
         return rejected
+
+
+class FakeStop:
+    """A stop that is requested or not, and waits for nothing."""
+
+    def __init__(self, requested: bool = False) -> None:
+        self.requested = requested
+
+    def wait(self, seconds: float) -> bool:
+        return self.requested
 
 
 class Make:
@@ -64,6 +73,7 @@ class Make:
     transaction_schema_id = TRANSACTION_SCHEMA_ID
     encode: Callable[[Record], bytes] = staticmethod(Encoder("transaction", TRANSACTION_SCHEMA_ID))
     publisher = FakePublisher
+    stop = FakeStop
 
     @staticmethod
     def transaction(**changes: Any) -> Record:
@@ -74,16 +84,16 @@ class Make:
         """The same as legacy producers send it: with a card number."""
         return transaction_document(**{"event_time": RECEIVED_AT - 1_000_000, **changes})
 
-    def avro(self, record: Record | None = None, **changes: Any) -> RawMessage:
+    def avro(self, record: Record | None = None, **changes: Any) -> ReceivedMessage:
         """A message on the raw topic; ``value=`` instead of a record for bytes of one's own."""
         value = None if record is None else self.encode(record)
-        return RawMessage(**{"topic": RAW, "partition": 1, "offset": 42, "key": b"k", "value": value,
+        return ReceivedMessage(**{"topic": RAW, "partition": 1, "offset": 42, "key": b"k", "value": value,
                              "headers": (), "broker_time": RECEIVED_AT, **changes})  # fmt: skip
 
-    def json(self, document: Any = None, **changes: Any) -> RawMessage:
+    def json(self, document: Any = None, **changes: Any) -> ReceivedMessage:
         """A message on the JSON topic; ``value=`` instead of a document for bytes of one's own."""
         value = json.dumps(document).encode()
-        return RawMessage(**{"topic": JSON, "partition": 0, "offset": 3, "key": None, "value": value,
+        return ReceivedMessage(**{"topic": JSON, "partition": 0, "offset": 3, "key": None, "value": value,
                              "headers": (), "broker_time": RECEIVED_AT, **changes})  # fmt: skip
 
 
@@ -114,6 +124,4 @@ def fresh_pipeline(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
 
 
 def wired(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
-    return build_pipeline(
-        ServiceSettings(), EnricherSettings(), TokenSettings(), RememberingRegistry(registry), metrics
-    )
+    return build_pipeline(ServiceSettings(), EnricherSettings(), TokenSettings(), CachedRegistry(registry), metrics)

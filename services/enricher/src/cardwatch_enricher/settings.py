@@ -1,6 +1,6 @@
 """The enricher's own settings: each field is the environment variable ``CARDWATCH_ENRICHER_<FIELD>``."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cardwatch_reference.settings import ReferenceSettings
 from pydantic import Field
@@ -17,7 +17,7 @@ class EnricherSettings(ReferenceSettings):
         float, Field(gt=0, le=10, description="how long a batch that is not full waits; adds to latency")
     ] = 0.02
     fetch_wait_seconds: Annotated[
-        float, Field(gt=0, le=10, description="how long the broker holds a fetch that finds little; adds to latency")
+        float, Field(gt=0, le=10, description="how long the broker keeps a fetch that finds little; adds to latency")
     ] = 0.1
     commit_interval_seconds: Annotated[
         float, Field(gt=0, le=60, description="time between offset commits: what a crash repeats at most")
@@ -36,5 +36,15 @@ class EnricherSettings(ReferenceSettings):
         float, Field(ge=1, le=3600, description="after which an unanswered publication is repeated")
     ] = 60.0
     stop_grace_seconds: Annotated[
-        float, Field(ge=0, le=600, description="how long a stop waits for the batch in hand")
+        float, Field(ge=0, le=600, description="how long a stop waits for the current batch")
     ] = 10.0
+
+    def producer_options(self) -> dict[str, Any]:
+        """Settings of librdkafka for publishing."""
+        return {
+            "client.id": "cardwatch-enricher",
+            "compression.type": "lz4",
+            "linger.ms": 2,
+            "delivery.timeout.ms": round(self.delivery_timeout_seconds * 1000),
+            "queue.buffering.max.messages": 200_000,
+        }

@@ -1,28 +1,32 @@
-"""Faust's Kafka transport with three changes, each of which Faust has no setting for.
+"""All use of private parts of Faust and aiokafka, for what neither has a setting for.
 
 - Messages of transactions that were aborted, or are still open, are not read.
+- A fetch that finds little waits at the broker for ``fetch_wait_seconds`` instead of 1.5 s, and is not answered with
+  every single message: at a few hundred messages per second that kept both sides busy with fetches. aiokafka has one
+  fetch per broker on its way, without the partitions whose messages are not consumed yet; what arrives in those
+  meanwhile waits for that fetch to return.
+- Offsets are committed by us (see ``stream/positions.py``), and a commit that fails is survived instead of a crash.
 
-- A fetch that finds little is held by the broker for ``fetch_wait_seconds``, and not for 1.5 s; nor is it answered with
-  every single message, which at a few hundred a second kept both sides busy with fetches. aiokafka has one fetch
-  a broker on its way, without the partitions whose messages are not consumed yet; what arrives in those meanwhile waits
-  for that fetch to return.
-- Offsets are committed by us (see ``positions.py``), and a commit that fails is an error to survive, not a crash.
+``tests/test_internals.py`` fails when the versions that this was written for change.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
+import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import TopicPartition as ClientTopicPartition
 from cardwatch_kafka.configuration import ISOLATION_LEVEL
+from cardwatch_kafka.messages import TopicPartition
+from faust.app.base import BootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
-from cardwatch_enricher.positions import Partition
+WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 
 # Faust names a service's logger after its class's module; these are Faust's all the same.
-_log = logging.getLogger("faust.transport")
-
+_transport_log: Final = logging.getLogger("faust.transport")
 
 _FETCH_MIN_BYTES: Final = 64 * 1024
 
@@ -35,7 +39,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # Of each partition, as of its last fetch: the offset after the last message, and the next one to fetch.
-        self._fetched: dict[TopicPartition, tuple[int, int]] = {}
+        self._fetched: dict[ClientTopicPartition, tuple[int, int]] = {}
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -53,16 +57,16 @@ class ConsumerThread(AIOKafkaConsumerThread):
                 self._fetched[place] = end, state.position
         return records
 
-    def reached(self, partition: Partition, position: int) -> int:
+    def reached(self, partition: TopicPartition, position: int) -> int:
         """The offset up to which there is nothing left to process, for a partition processed up to ``position``.
 
         Behind the last message there may be offsets without one (of an aborted transaction, a transaction's marker):
-        the consumer has passed them where every message that it fetched is processed.
+        the consumer has passed them once every message that it fetched is processed.
         """
-        (end, passed) = self._fetched.get(TopicPartition(*partition), (0, 0))
+        (end, passed) = self._fetched.get(ClientTopicPartition(*partition), (0, 0))
         return max(position, passed) if position >= end else position
 
-    async def commit_positions(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit_positions(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit offsets.
 
         Raises:
@@ -70,16 +74,16 @@ class ConsumerThread(AIOKafkaConsumerThread):
         """
         await self.call_thread(
             self._ensure_consumer().commit,
-            {TopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()},
+            {ClientTopicPartition(*partition): OffsetAndMetadata(offset, "") for partition, offset in offsets.items()},
         )
 
-    async def committed_or_first(self, partition: Partition) -> int:
+    async def committed_or_first(self, partition: TopicPartition) -> int:
         """Where reading a partition starts: its committed offset, or its first where none is committed.
 
         Raises:
             aiokafka.errors.KafkaError: the broker does not say.
         """
-        place = TopicPartition(*partition)
+        place = ClientTopicPartition(*partition)
         consumer = self._ensure_consumer()
         committed = await self.call_thread(consumer.committed, place)
         if committed is not None:
@@ -87,26 +91,55 @@ class ConsumerThread(AIOKafkaConsumerThread):
         first = await self.call_thread(consumer.beginning_offsets, [place])
         return int(first[place])
 
-    def partitions(self) -> set[Partition]:
+    def partitions(self) -> set[TopicPartition]:
         """The partitions that this member has now."""
-        return {Partition(place.topic, place.partition) for place in self._ensure_consumer().assignment()}
+        return {TopicPartition(place.topic, place.partition) for place in self._ensure_consumer().assignment()}
 
-    def end_offset(self, partition: Partition) -> int | None:
+    def end_offset(self, partition: TopicPartition) -> int | None:
         """The partition's end as of the last fetch, or None before the first."""
-        offset = self._ensure_consumer().highwater(TopicPartition(*partition))
+        offset = self._ensure_consumer().highwater(ClientTopicPartition(*partition))
         return None if offset is None else int(offset)
 
 
-def transport_type(fetch_wait_seconds: float) -> type[Transport]:
-    """The transport for one setting of ``fetch_wait_seconds``."""
+class FaustApplication(faust.App):
+    """A Faust application that only consumes: publishing is librdkafka's, the health endpoint our own."""
 
+    logger = logging.getLogger("faust.app")
+
+    class BootStrategy(BootStrategy):
+        """Neither a producer nor a web server is started."""
+
+        enable_kafka_producer = False
+        enable_web = False
+
+    def __init__(self, *arguments: Any, fetch_wait_seconds: float, **options: Any) -> None:
+        """As ``faust.App``.
+
+        Args:
+            fetch_wait_seconds: how long the broker keeps a fetch that finds little.
+        """
+        self._transport_type = _transport_type(fetch_wait_seconds)
+        super().__init__(*arguments, **options)
+
+    def _new_transport(self) -> Any:
+        return self._transport_type(self.conf.broker_consumer, self)
+
+    @property
+    def consumer_thread(self) -> ConsumerThread:
+        """The thread of the running consumer."""
+        consumer: Any = self.consumer
+        thread: ConsumerThread = consumer._thread
+        return thread
+
+
+def _transport_type(fetch_wait_seconds: float) -> type[Transport]:
     class _Thread(ConsumerThread):
-        logger = _log
+        logger = _transport_log
 
     _Thread.fetch_wait_seconds = fetch_wait_seconds
 
     class _Consumer(Consumer):
-        logger = _log
+        logger = _transport_log
 
         def _new_consumer_thread(self) -> ConsumerThread:
             return _Thread(self, loop=self.loop, beacon=self.beacon)
@@ -115,9 +148,3 @@ def transport_type(fetch_wait_seconds: float) -> type[Transport]:
         Consumer: ClassVar[type[Any]] = _Consumer
 
     return _Transport
-
-
-def broker_urls(bootstrap_servers: str) -> list[str]:
-    """``host:port,host:port`` as Faust wants it."""
-    servers: Iterable[str] = (server.strip() for server in bootstrap_servers.split(","))
-    return [f"kafka://{server}" for server in servers if server]

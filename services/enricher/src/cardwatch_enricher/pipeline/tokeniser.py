@@ -1,6 +1,6 @@
-"""Tokenising at the edge: a card number in a JSON message becomes its token, BIN and last four digits at once.
+"""A card number in a JSON message becomes its token, BIN and last four digits before anything else reads it.
 
-Nothing is tokenised twice: Avro messages come with tokens, and pass as they are.
+Avro messages arrive with tokens and are left as they are.
 """
 
 from typing import Any, Final
@@ -12,10 +12,14 @@ from cardwatch_contracts.wire import Record
 
 
 class Tokeniser:
-    """Tokenises with one key."""
+    """Tokenises card numbers with one key."""
 
     def __init__(self, key: bytes, key_id: str) -> None:
-        """``key`` has at least 16 bytes; ``key_id`` is stored beside each token."""
+        """
+        Args:
+            key: 16 bytes or more.
+            key_id: the key's name, stored beside each token.
+        """
         self._key: Final = key
         self._key_id: Final = key_id
 
@@ -23,16 +27,16 @@ class Tokeniser:
         """The four card fields of a transaction.
 
         Raises:
-            RefusedError: it is not text (WRONG_TYPE) or no card number; the text quotes nothing of it.
+            RefusedError: the value is not text (WRONG_TYPE) or not a card number; the message quotes nothing of it.
         """
         if not isinstance(card_number, str):
-            raise RefusedError(Reason.WRONG_TYPE, "card_number is not text; 13 to 19 digits as text would be right")
+            raise RefusedError(Reason.WRONG_TYPE, "card_number: expected 13 to 19 digits as text, got another type")
         try:
             identity = tokenise_with(card_number, self._key)
         except ValueError as error:
             raise RefusedError(
                 Reason.INVALID_CARD_NUMBER,
-                f"card_number has {len(card_number)} characters and is no card number; "
-                "13 to 19 digits with a valid check digit would be right",
+                "card_number: expected 13 to 19 digits with a valid check digit, "
+                f"got {len(card_number)} characters that are not",
             ) from error
         return {**identity._asdict(), "card_token_key_id": self._key_id}

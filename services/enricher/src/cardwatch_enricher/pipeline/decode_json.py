@@ -1,8 +1,8 @@
-"""Decoding ``transactions.json.v1``: one JSON object a message, checked field by field against ``transaction.avsc``.
+"""Decoding ``transactions.json.v1``: one JSON object per message, checked field by field against ``transaction.avsc``.
 
 Two things differ from the Avro record: ``event_time`` may be ISO 8601 text with an offset instead of microseconds, and
-``card_number`` may stand in place of ``card_token``, ``card_token_key_id``, ``card_bin`` and ``card_last_four``; it is
-tokenised at once and goes no further.
+``card_number`` may replace ``card_token``, ``card_token_key_id``, ``card_bin`` and ``card_last_four``; it is tokenised
+at once and goes no further.
 """
 
 import json
@@ -20,6 +20,7 @@ from cardwatch_units.timestamps import to_microseconds
 CARD_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
 
 _LONGS: Final = range(-(2**63), 2**63)
+_TIME: Final = "an ISO 8601 time with an offset, or microseconds since 1970"
 _TYPE_NAMES: Final = {
     str: "text", bool: "a truth value", int: "a whole number", float: "a number with a fraction",
     dict: "an object", list: "a list", type(None): "null",
@@ -27,14 +28,14 @@ _TYPE_NAMES: Final = {
 
 
 class MalformedJsonError(ValueError):
-    """The bytes are not one JSON value in UTF-8; the text says why and quotes nothing of them."""
+    """The bytes are not one JSON value in UTF-8; the message says why and quotes nothing of them."""
 
 
 def parse(value: bytes) -> Any:
-    """Parse one JSON value (RFC 8259: UTF-8, no NaN), a name in an object at most once.
+    """Parse one JSON value (RFC 8259: UTF-8, no NaN) in whose objects no name occurs twice.
 
     Raises:
-        MalformedJsonError: it is none.
+        MalformedJsonError: the bytes are not such a value.
     """
     try:
         return json.loads(value.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
@@ -58,7 +59,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise MalformedJsonError(f"{name} is no JSON number")
+    raise MalformedJsonError(f"{name} is not a JSON number")
 
 
 class JsonTransactions:
@@ -80,20 +81,18 @@ class JsonTransactions:
         """Decode one message's value.
 
         Raises:
-            RefusedError: the message is bad, with its reason code; the text never quotes a value.
+            RefusedError: the message is invalid, with its reason code; the detail quotes no value.
         """
         if not value:
-            raise RefusedError(Reason.EMPTY_MESSAGE, "the message has no value; a JSON object would be right")
+            raise RefusedError(Reason.EMPTY_MESSAGE, "expected a JSON object, got a message without a value")
         try:
             document = parse(value)
         except MalformedJsonError as error:
             raise RefusedError(
-                Reason.MALFORMED_JSON, f"the value is not JSON: {error}; one object a message would be right"
+                Reason.MALFORMED_JSON, f"expected one JSON object per message, got a value that is not JSON: {error}"
             ) from error
         if not isinstance(document, dict):
-            raise RefusedError(
-                Reason.MALFORMED_JSON, f"the value is {_TYPE_NAMES[type(document)]}; a JSON object would be right"
-            )
+            raise RefusedError(Reason.MALFORMED_JSON, f"expected a JSON object, got {_TYPE_NAMES[type(document)]}")
         return self._record(document)
 
     def _record(self, document: dict[str, Any]) -> Record:
@@ -101,10 +100,10 @@ class JsonTransactions:
         for name in document:
             if name not in self._fields and name != CARD_NUMBER_FIELD:
                 raise RefusedError(
-                    Reason.UNKNOWN_FIELD, f"there is no field {_shown(name)}; those of transaction.avsc would be right"
+                    Reason.UNKNOWN_FIELD, f"expected fields of transaction.avsc only, got {_shown(name)}"
                 )
             if has_card_number and name in CARD_FIELDS:
-                raise RefusedError(Reason.UNKNOWN_FIELD, f"{name} beside card_number; one or the other would be right")
+                raise RefusedError(Reason.UNKNOWN_FIELD, f"expected card_number or {name}, got both")
         record = self._tokenise(document[CARD_NUMBER_FIELD]) if has_card_number else {}
         for name, field in self._fields.items():
             if name in document:
@@ -112,7 +111,7 @@ class JsonTransactions:
             elif name not in record:
                 if "default" not in field:
                     raise RefusedError(
-                        Reason.MISSING_FIELD, f"{name} is missing; {_wanted(name, field['type'])} would be right"
+                        Reason.MISSING_FIELD, f"{name}: expected {_expected(name, field['type'])}, got no such field"
                     )
                 record[name] = field["default"]
         return record
@@ -135,7 +134,7 @@ def _checked(name: str, avro_type: Any, value: Any) -> Any:
     if name == "event_time" and isinstance(value, str):
         return _microseconds(value)
     raise RefusedError(
-        Reason.WRONG_TYPE, f"{name} is {_TYPE_NAMES[type(value)]}; {_wanted(name, avro_type)} would be right"
+        Reason.WRONG_TYPE, f"{name}: expected {_expected(name, avro_type)}, got {_TYPE_NAMES[type(value)]}"
     )
 
 
@@ -143,7 +142,7 @@ def _double(name: str, value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise RefusedError(Reason.WRONG_TYPE, f"{name} is too large; a number would be right") from None
+        raise RefusedError(Reason.WRONG_TYPE, f"{name}: expected a number of 64 bits, got a larger one") from None
 
 
 def _encodable(text: str) -> bool:
@@ -162,19 +161,20 @@ def _microseconds(text: str) -> int:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise RefusedError(
-                Reason.WRONG_TYPE, "event_time has no offset from UTC; 2026-01-31T12:00:00Z or +01:00 would be right"
+                Reason.WRONG_TYPE,
+                "event_time: expected a time with an offset from UTC, such as 2026-01-31T12:00:00Z, got none",
             )
         return to_microseconds(moment)
     except (ValueError, OverflowError):
         raise RefusedError(
             Reason.WRONG_TYPE,
-            "event_time is text that is no time; ISO 8601 with an offset, or microseconds since 1970 would be right",
+            f"event_time: expected {_TIME}, got text that is neither",
         ) from None
 
 
-def _wanted(name: str, avro_type: Any) -> str:
+def _expected(name: str, avro_type: Any) -> str:
     if name == "event_time":
-        return "ISO 8601 with an offset, or microseconds since 1970"
+        return _TIME
     if isinstance(avro_type, list):
         (avro_type,) = (branch for branch in avro_type if branch != "null")
     return {"string": "text", "long": "a whole number of 64 bits", "double": "a number"}.get(str(avro_type), "a value")

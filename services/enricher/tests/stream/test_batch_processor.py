@@ -7,27 +7,30 @@ import pytest
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Encoder
-from cardwatch_enricher.batch import BatchProcessor, Target
-from cardwatch_enricher.bootstrap import GiveUp
-from cardwatch_enricher.positions import Partition, Positions
-from cardwatch_enricher.publish import Outgoing, PublicationFailedError, StoppedError
+from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Targets
+from cardwatch_enricher.stream.positions import Positions
+from cardwatch_enricher.stream.restarts import GracePeriod
+from cardwatch_kafka.errors import DeliveryError, StoppedError
+from cardwatch_kafka.messages import OutgoingMessage, TopicPartition
 from cardwatch_service.shutdown import Shutdown
 from fastavro import schemaless_reader
 
-SILVER = Target("silver", Encoder("enriched_transaction", 1))
-LETTERS = Target("letters", Encoder("dead_letter", 2))
+TARGETS = Targets(
+    silver=Target("silver", Encoder("enriched_transaction", 1)),
+    dead_letters=Target("letters", Encoder("dead_letter", 2)),
+)
 
 
-def decoded(message: Outgoing) -> dict[str, Any]:
+def decoded(message: OutgoingMessage) -> dict[str, Any]:
     import io
 
     name = "enriched_transaction" if message.topic == "silver" else "dead_letter"
-    record: dict[str, Any] = schemaless_reader(io.BytesIO(message.value[5:]), parsed_schema(name), None)  # type: ignore[assignment]
+    record: dict[str, Any] = schemaless_reader(io.BytesIO((message.value or b"")[5:]), parsed_schema(name), None)  # type: ignore[assignment]
     return record
 
 
-def processor(pipeline: Any, publisher: Any, metrics: Any, **options: Any) -> BatchProcessor:
-    return BatchProcessor(pipeline, publisher, SILVER, LETTERS, metrics, sleep=lambda _: None, **options)
+def processor(make: Any, pipeline: Any, publisher: Any, metrics: Any, stopped: bool = False) -> BatchProcessor:
+    return BatchProcessor(pipeline, publisher, TARGETS, metrics, stop=make.stop(stopped))
 
 
 def test_each_message_goes_to_one_place(make: Any, pipeline: Any, metrics: Any) -> None:
@@ -35,7 +38,7 @@ def test_each_message_goes_to_one_place(make: Any, pipeline: Any, metrics: Any) 
     good = make.avro(make.transaction())
     bad = make.avro(value=b"poison", offset=43)
     also_good = make.json(make.document())
-    processor(pipeline, publisher, metrics)([good, bad, also_good])
+    processor(make, pipeline, publisher, metrics)([good, bad, also_good])
     assert [message.topic for message in publisher.published] == ["silver", "letters", "silver"]
     assert publisher.published[1].key == b"k"
     assert decoded(publisher.published[1])["value"] == b"poison"
@@ -51,14 +54,14 @@ def test_each_message_goes_to_one_place(make: Any, pipeline: Any, metrics: Any) 
 def test_a_silver_record_that_the_broker_rejects_becomes_a_letter(make: Any, pipeline: Any, metrics: Any) -> None:
     class NoSilver:
         def __init__(self) -> None:
-            self.published: list[Outgoing] = []
+            self.published: list[OutgoingMessage] = []
 
-        def publish(self, batch: Sequence[Outgoing]) -> list[int]:
+        def publish(self, batch: Sequence[OutgoingMessage]) -> list[int]:
             self.published += [message for message in batch if message.topic != "silver"]
             return [index for index, message in enumerate(batch) if message.topic == "silver"]
 
     publisher = NoSilver()
-    processor(pipeline, publisher, metrics)([make.avro(make.transaction())])
+    processor(make, pipeline, publisher, metrics)([make.avro(make.transaction())])
     (letter,) = publisher.published
     assert decoded(letter)["reason"] == "internal_error"
     assert metrics.registry.get_sample_value("cardwatch_messages_published_total", {"topic": "silver"}) == 0
@@ -66,21 +69,21 @@ def test_a_silver_record_that_the_broker_rejects_becomes_a_letter(make: Any, pip
 
 def test_a_letter_that_is_too_large_is_kept_in_part(make: Any, pipeline: Any, metrics: Any) -> None:
     publisher = make.publisher(largest=400_000)
-    processor(pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000)])
+    processor(make, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000)])
     (letter,) = publisher.published
     assert decoded(letter)["value"] == b"x" * 256 * 1024
     assert "too large" in decoded(letter)["detail"]
 
 
-def test_a_broker_that_takes_not_even_that_stops_the_line(make: Any, pipeline: Any, metrics: Any) -> None:
-    with pytest.raises(PublicationFailedError):
-        processor(pipeline, make.publisher(largest=10), metrics)([make.avro(value=b"x")])
+def test_a_broker_that_takes_not_even_that_stops_the_service(make: Any, pipeline: Any, metrics: Any) -> None:
+    with pytest.raises(DeliveryError):
+        processor(make, pipeline, make.publisher(largest=10), metrics)([make.avro(value=b"x")])
 
 
 def test_it_waits_for_a_registry_that_is_away(make: Any, fresh_pipeline: Any, registry: Any, metrics: Any) -> None:
     registry.failures += [RegistryUnavailableError("away"), OSError("reset"), RegistryUnavailableError("away")]
     publisher = make.publisher()
-    processor(fresh_pipeline, publisher, metrics)([make.avro(make.transaction())])
+    processor(make, fresh_pipeline, publisher, metrics)([make.avro(make.transaction())])
     assert [message.topic for message in publisher.published] == ["silver"]
     assert metrics.registry.get_sample_value("cardwatch_errors_total", {"kind": "registry_unavailable"}) == 3
 
@@ -89,12 +92,12 @@ def test_it_waits_no_longer_than_the_service_lives(make: Any, fresh_pipeline: An
     registry.failures += [RegistryUnavailableError("away")] * 3
     publisher = make.publisher()
     with pytest.raises(StoppedError):
-        processor(fresh_pipeline, publisher, metrics, stopped=lambda: True)([make.avro(make.transaction())])
+        processor(make, fresh_pipeline, publisher, metrics, stopped=True)([make.avro(make.transaction())])
     assert publisher.published == []
 
 
 def test_positions_move_only_over_what_was_processed(make: Any) -> None:
-    positions, place = Positions(), Partition("transactions.raw.v1", 1)
+    positions, place = Positions(), TopicPartition("transactions.raw.v1", 1)
     positions.start(place, 40)
     assert positions.to_commit() == {}
     positions.advance([make.avro(offset=40), make.avro(offset=41)])
@@ -104,9 +107,9 @@ def test_positions_move_only_over_what_was_processed(make: Any) -> None:
 
 
 def test_positions_of_a_partition_that_was_taken_away_are_forgotten(make: Any) -> None:
-    positions, place = Positions(), Partition("transactions.raw.v1", 1)
+    positions, place = Positions(), TopicPartition("transactions.raw.v1", 1)
     positions.advance([make.avro(offset=40)])
-    assert positions.keep_only([Partition("transactions.raw.v1", 0)]) == [place]
+    assert positions.keep_only([TopicPartition("transactions.raw.v1", 0)]) == [place]
     assert positions.all() == {}
     positions.start(place, 7)
     assert positions.all() == {place: 7}
@@ -115,11 +118,11 @@ def test_positions_of_a_partition_that_was_taken_away_are_forgotten(make: Any) -
 def test_giving_up_comes_after_the_grace_period() -> None:
     now = [100.0]
     shutdown = Shutdown()
-    give_up = GiveUp(shutdown, 10, clock=lambda: now[0])
-    assert not give_up()
+    grace_period = GracePeriod(shutdown, 10, clock=lambda: now[0])
+    assert not grace_period.requested
     shutdown.request()
-    assert not give_up()
+    assert not grace_period.requested
     now[0] = 109.9
-    assert not give_up()
+    assert not grace_period.requested
     now[0] = 110.0
-    assert give_up()
+    assert grace_period.requested

@@ -4,13 +4,15 @@ import json
 import re
 import struct
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from cardwatch_card_numbers.testing import JSON_CASES, TEXT_CASES, UNDECODABLE_CASES, MaskingCase
 from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.reasons import Reason
-from cardwatch_enricher.message import Enriched, Refused
+from cardwatch_enricher.pipeline.outcomes import Enriched
+from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_service.token_settings import TokenSettings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,7 @@ FRAME = struct.Struct(">bI")
 DIGITS = re.compile(rb"[^0-9]+")
 
 
-def everything(outcome: Enriched | Refused) -> bytes:
+def everything(outcome: Enriched | DeadLetter) -> bytes:
     """All bytes and text of an outcome in one piece, JSON escapes and all."""
     parts: list[bytes] = [outcome.key or b""]
 
@@ -39,7 +41,7 @@ def everything(outcome: Enriched | Refused) -> bytes:
     return b"\n".join(parts)
 
 
-def assert_gone(outcome: Enriched | Refused, card_number: str = PAN) -> None:
+def assert_gone(outcome: Enriched | DeadLetter, card_number: str = PAN) -> None:
     text = everything(outcome)
     assert card_number.encode() not in text
     assert card_number.encode() not in DIGITS.sub(b"", text)
@@ -73,7 +75,7 @@ def assert_gone(outcome: Enriched | Refused, card_number: str = PAN) -> None:
 )
 def test_json_that_is_refused(make: Any, pipeline: Any, value: bytes) -> None:
     outcome = pipeline(make.json(value=value))
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, DeadLetter)
     assert outcome.record["redacted"]
     assert_gone(outcome)
 
@@ -90,7 +92,7 @@ def test_json_that_is_refused(make: Any, pipeline: Any, value: bytes) -> None:
 )
 def test_avro_that_cannot_be_decoded(make: Any, pipeline: Any, value: bytes) -> None:
     outcome = pipeline(make.avro(value=value))
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, DeadLetter)
     assert outcome.record["redacted"]
     assert len(outcome.record["value"]) == len(value)
     assert_gone(outcome)
@@ -101,7 +103,7 @@ def test_avro_that_cannot_be_decoded(make: Any, pipeline: Any, value: bytes) -> 
 def test_avro_with_a_card_number_in_a_field(make: Any, pipeline: Any, field: str, written: str) -> None:
     message = make.avro(make.transaction(**{field: written}))
     outcome = pipeline(message)
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, DeadLetter)
     assert outcome.reason == Reason.CARD_NUMBER_PRESENT
     assert outcome.record["redacted"]
     assert field in outcome.record["detail"]
@@ -197,20 +199,19 @@ def test_whatever_becomes_of_json_the_card_number_is_gone(
     make: Any, pipeline: Any, card_number: str, around: tuple[str, str], spoil: bool
 ) -> None:
     outcome = pipeline(make.json(make.document(card_number=card_number, **({"country": "?"} if spoil else {}))))
-    assert isinstance(outcome, Refused if spoil else Enriched)
+    assert isinstance(outcome, DeadLetter if spoil else Enriched)
     assert card_number.encode() not in everything(outcome)
     document = make.document(card_number=card_number, note=f"{around[0]}{card_number}{around[1]}")
     outcome = pipeline(make.json(document))
-    assert isinstance(outcome, Refused)
+    assert isinstance(outcome, DeadLetter)
     assert card_number not in str(json.loads(outcome.record["value"]))
 
 
-def test_logs_hold_no_card_number(make: Any, pipeline: Any, monkeypatch: Any, capfd: Any, caplog: Any) -> None:
+def test_logs_hold_no_card_number(make: Any, pipeline: Any, capfd: Any, caplog: Any) -> None:
     def broken(*_: Any) -> None:
         raise ValueError(PAN)
 
-    monkeypatch.setattr(pipeline, "_validate", broken)
-    outcome = pipeline(make.json(make.document(device_id=PAN)))
+    outcome = replace(pipeline, validate=broken)(make.json(make.document(device_id=PAN)))
     assert outcome.reason == Reason.INTERNAL_ERROR
     assert_gone(outcome)
     captured = capfd.readouterr()

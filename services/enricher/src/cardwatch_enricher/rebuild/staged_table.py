@@ -1,4 +1,4 @@
-"""Enriched transactions into a Delta table of their own, from which silver is made."""
+"""Enriched transactions in a Delta table of their own, from which silver is rebuilt."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,9 +13,9 @@ from cardwatch_lakehouse.locations import locate
 from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
-# What only the run knew: a rebuilt row takes it from the row that it replaces.
+# Known to the original run only: a rebuilt row takes it from the row that it replaces.
 _NOT_STAGED: Final = "enriched_at"
-_ROWS_A_COMMIT: Final = 200_000
+_ROWS_PER_COMMIT: Final = 200_000
 _MOMENT: Final = pa.timestamp("us", "UTC")
 _TYPES: Final[dict[str, pa.DataType]] = {
     "string": pa.string(),
@@ -26,7 +26,7 @@ _TYPES: Final[dict[str, pa.DataType]] = {
 
 
 def staged_schema() -> pa.Schema:
-    """The fields of ``enriched_transaction.avsc`` but the time of enriching."""
+    """The fields of ``enriched_transaction.avsc`` except ``enriched_at``."""
     fields = json.loads(schema_text("enriched_transaction"))["fields"]
     return pa.schema([(field["name"], _arrow(field["type"])) for field in fields if field["name"] != _NOT_STAGED])
 
@@ -47,12 +47,12 @@ def write_staged(to: str, batches: Iterable[list[Record]]) -> None:
             raise ConfigurationError(f"{to} cannot be written: {one_line(error)}") from error
 
     write(schema.empty_table(), "error")
-    # Not a stream of batches in one commit: while it writes, the library lets nothing be read, and batches come from
-    # tables that it reads.
+    # Not a stream of batches in one commit: while deltalake writes, it blocks all reads, and the batches come from
+    # tables that are read with it.
     waiting: list[pa.RecordBatch] = []
     for batch in _arrow_batches(batches, schema):
         waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= _ROWS_A_COMMIT:
+        if sum(one.num_rows for one in waiting) >= _ROWS_PER_COMMIT:
             write(pa.Table.from_batches(waiting, schema), "append")
             waiting = []
     if waiting:

@@ -1,12 +1,16 @@
 """Every reason code that the enricher can give, fired by one message that is good but for it."""
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
-from cardwatch_enricher.message import Enriched, RawMessage, Refused
+from cardwatch_enricher.pipeline.outcomes import Enriched
+from cardwatch_enricher.pipeline.pipeline import Pipeline
+from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.messages import ReceivedMessage
 
 FRAME = struct.Struct(">bI")
 
@@ -102,9 +106,9 @@ BAD_FRAMES: list[tuple[bytes | None, Reason]] = [
 ]
 
 
-def refused(pipeline: Any, message: RawMessage) -> Refused:
+def refused(pipeline: Any, message: ReceivedMessage) -> DeadLetter:
     outcome = pipeline(message)
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, DeadLetter), outcome
     assert outcome.record["reason"] == outcome.reason
     assert outcome.record["detail"]
     return outcome
@@ -149,17 +153,15 @@ def test_a_field_without_default_that_is_missing(make: Any, pipeline: Any, field
     assert refused(pipeline, make.json(document)).reason == Reason.MISSING_FIELD
 
 
-def test_a_defect_of_ours_costs_one_message(make: Any, fresh_pipeline: Any, metrics: Any, monkeypatch: Any) -> None:
-    def broken(*_: Any) -> None:
+def test_a_defect_of_ours_costs_one_message(make: Any, fresh_pipeline: Pipeline, metrics: Any) -> None:
+    def broken(*_: Any) -> Any:
         raise ZeroDivisionError(f"while handling {make.card_number}")
 
-    monkeypatch.setattr(fresh_pipeline, "_enrich", broken)
-    letter = refused(fresh_pipeline, make.avro(make.transaction()))
+    letter = refused(replace(fresh_pipeline, enrich=broken), make.avro(make.transaction()))
     assert letter.reason == Reason.INTERNAL_ERROR
     assert "ZeroDivisionError" in letter.record["detail"]
     assert make.card_number not in letter.record["detail"]
     assert metrics.registry.get_sample_value("cardwatch_errors_total", {"kind": "internal_error"}) == 1
-    monkeypatch.undo()
     assert isinstance(fresh_pipeline(make.avro(make.transaction())), Enriched)
 
 

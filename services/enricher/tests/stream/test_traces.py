@@ -6,30 +6,34 @@ from typing import Any
 import pytest
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Encoder
-from cardwatch_enricher.batch import BatchProcessor, Target
-from cardwatch_enricher.publish import PublicationFailedError
-from cardwatch_enricher.traces import Traces
+from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Targets
+from cardwatch_enricher.stream.traces import BatchTraces
+from cardwatch_kafka.errors import DeliveryError
 from cardwatch_service.trace_context import extract_context, is_sampled
 from fastavro import schemaless_reader
 from support.recorded_spans import RecordingTracer, id_of, parent_id_of, parent_of
 
-SILVER = Target("silver", Encoder("enriched_transaction", 1))
-LETTERS = Target("letters", Encoder("dead_letter", 2))
+TARGETS = Targets(
+    silver=Target("silver", Encoder("enriched_transaction", 1)),
+    dead_letters=Target("letters", Encoder("dead_letter", 2)),
+)
 STEP = "00f067aa0ba902b7"
 PARENT = f"00-4bf92f3577b34da6a3ce929d0e0e4736-{STEP}-01"
 CARRIED = (("other", b"x"), ("traceparent", PARENT.encode()), ("tracestate", b"v=1"))
 
 
-def processor(recorded: RecordingTracer | None, pipeline: Any, publisher: Any, metrics: Any) -> BatchProcessor:
-    traces = None if recorded is None else Traces(recorded.tracer, "cardwatch-enricher")
-    return BatchProcessor(pipeline, publisher, SILVER, LETTERS, metrics, traces=traces)
+def processor(
+    recorded: RecordingTracer | None, make: Any, pipeline: Any, publisher: Any, metrics: Any
+) -> BatchProcessor:
+    traces = None if recorded is None else BatchTraces(recorded.tracer, "cardwatch-enricher")
+    return BatchProcessor(pipeline, publisher, TARGETS, metrics, traces=traces, stop=make.stop())
 
 
 def test_silver_and_letter_carry_the_trace_on(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(), make.publisher()
     good = make.avro(make.transaction(), headers=CARRIED)
     bad = make.avro(value=b"poison", offset=43, headers=CARRIED)
-    processor(recorded, pipeline, publisher, metrics)([good, bad])
+    processor(recorded, make, pipeline, publisher, metrics)([good, bad])
     silver, letter = publisher.published
     contexts = [extract_context(message.headers) or "" for message in (silver, letter)]
     one, two = recorded.spans()
@@ -58,7 +62,7 @@ def test_a_message_without_a_trace_begins_one(make: Any, pipeline: Any, metrics:
     recorded, publisher = RecordingTracer(), make.publisher()
     malformed = (("traceparent", b"00-4111111111111111"),)
     messages = [make.json(make.document()), make.avro(make.transaction(), headers=malformed)]
-    processor(recorded, pipeline, publisher, metrics)(messages)
+    processor(recorded, make, pipeline, publisher, metrics)(messages)
     spans = recorded.spans()
     assert [parent_id_of(span) for span in spans] == [None, None]
     assert [id_of(span) for span in spans] == [
@@ -75,7 +79,7 @@ def test_nothing_of_a_card_or_an_amount_is_told(make: Any, pipeline: Any, metric
         make.avro(make.transaction(merchant_id=make.card_number), offset=9),
         make.avro(value=make.card_number.encode(), key=make.card_number.encode(), offset=10),
     ]
-    processor(recorded, pipeline, publisher, metrics)(messages)
+    processor(recorded, make, pipeline, publisher, metrics)(messages)
     spans = recorded.spans()
     assert len(spans) == 4
     told = "".join(span.to_json() for span in spans)
@@ -85,7 +89,7 @@ def test_nothing_of_a_card_or_an_amount_is_told(make: Any, pipeline: Any, metric
 
 def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(), make.publisher(largest=400_000)
-    processor(recorded, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000, headers=CARRIED)])
+    processor(recorded, make, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000, headers=CARRIED)])
     (letter,) = publisher.published
     (span,) = recorded.spans()
     assert parent_of(extract_context(letter.headers) or "") == id_of(span)
@@ -94,17 +98,19 @@ def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, m
 
 def test_a_batch_that_cannot_be_published_is_a_failure(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded = RecordingTracer()
-    with pytest.raises(PublicationFailedError):
-        processor(recorded, pipeline, make.publisher(largest=10), metrics)([make.avro(value=b"x", headers=CARRIED)])
+    with pytest.raises(DeliveryError):
+        processor(recorded, make, pipeline, make.publisher(largest=10), metrics)(
+            [make.avro(value=b"x", headers=CARRIED)]
+        )
     (span,) = recorded.spans()
-    assert span.attributes["error.type"] == "PublicationFailedError"
+    assert span.attributes["error.type"] == "DeliveryError"
     assert "cardwatch.outcome" not in span.attributes
 
 
 def test_what_is_not_recorded_is_carried_on_as_such(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(traces_sampler_arg=1.0), make.publisher()
     unsampled = (("traceparent", (PARENT[:-1] + "0").encode()),)
-    processor(recorded, pipeline, publisher, metrics)([make.avro(make.transaction(), headers=unsampled)])
+    processor(recorded, make, pipeline, publisher, metrics)([make.avro(make.transaction(), headers=unsampled)])
     context = extract_context(publisher.published[0].headers)
     assert context is not None
     assert context.startswith(PARENT[:35])
@@ -115,5 +121,5 @@ def test_what_is_not_recorded_is_carried_on_as_such(make: Any, pipeline: Any, me
 def test_without_a_tracer_nothing_is_carried(make: Any, pipeline: Any, metrics: Any) -> None:
     publisher = make.publisher()
     messages = [make.avro(make.transaction(), headers=CARRIED), make.avro(value=b"poison", headers=CARRIED)]
-    processor(None, pipeline, publisher, metrics)(messages)
+    processor(None, make, pipeline, publisher, metrics)(messages)
     assert [message.headers for message in publisher.published] == [(), ()]

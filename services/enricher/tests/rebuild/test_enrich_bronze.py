@@ -1,7 +1,6 @@
 """Messages that bronze keeps become the records that they became at the time."""
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,12 @@ import pyarrow as pa
 import pytest
 from cardwatch_contracts.errors import ConfigurationError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
-from cardwatch_enricher.bronze_source import BronzeMessages
-from cardwatch_enricher.from_bronze import BronzeMessage, Counts, FromBronze
-from cardwatch_enricher.message import Enriched, RawMessage
-from cardwatch_enricher.pipeline import Pipeline
-from cardwatch_enricher.staging import staged_schema, write_staged
+from cardwatch_enricher.pipeline.outcomes import Enriched
+from cardwatch_enricher.pipeline.pipeline import Pipeline
+from cardwatch_enricher.rebuild.bronze_messages import BronzeMessages
+from cardwatch_enricher.rebuild.enrich_bronze import BronzeEnrichment, BronzeMessage, Counts
+from cardwatch_enricher.rebuild.staged_table import staged_schema, write_staged
+from cardwatch_kafka.messages import ReceivedMessage
 from deltalake import DeltaTable, write_deltalake
 
 TOPICS = ("transactions.raw.v1", "transactions.json.v1")
@@ -38,7 +38,7 @@ def moment(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
-def enriched(pipeline: Pipeline, message: RawMessage) -> dict[str, Any]:
+def enriched(pipeline: Pipeline, message: ReceivedMessage) -> dict[str, Any]:
     outcome = pipeline(message)
     assert isinstance(outcome, Enriched)
     return {name: value for name, value in outcome.record.items() if name != "enriched_at"}
@@ -48,12 +48,14 @@ def in_silver(record: dict[str, Any]) -> dict[str, Any]:
     return record | {name: moment(record[name]) for name in ("event_time", "raw_broker_time")}
 
 
-def masked(message: RawMessage, card_number: str) -> RawMessage:
+def masked(message: ReceivedMessage, card_number: str) -> ReceivedMessage:
     value = (message.value or b"").replace(card_number.encode(), b"*" * len(card_number))
-    return RawMessage(**{**asdict(message), "value": value})
+    return message._replace(value=value)
 
 
-def put(tables: Path, pipeline: Pipeline, messages: list[tuple[RawMessage, bool]], accepted: list[RawMessage]) -> None:
+def put(
+    tables: Path, pipeline: Pipeline, messages: list[tuple[ReceivedMessage, bool]], accepted: list[ReceivedMessage]
+) -> None:
     """Bronze with messages and whether they are redacted, and silver with some of them as they were."""
     rows = [
         {
@@ -89,8 +91,8 @@ def test_what_is_good_is_enriched_as_before_and_the_rest_is_counted(
     )
     bronze = BronzeMessages(str(tmp_path), TOPICS)
     told: list[int] = []
-    work = FromBronze(pipeline, bronze.recorded, lambda counts: told.append(counts.messages))
-    write_staged(str(tmp_path / "staged"), work.rows(bronze.batches()))
+    work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: told.append(counts.messages))
+    write_staged(str(tmp_path / "staged"), work.enrich(bronze.batches()))
 
     assert work.counts == Counts(5, enriched=3, restored=1, masked=1, refused={Reason.INVALID_AMOUNT.value: 1})
     assert told[-1] == 5
@@ -106,8 +108,8 @@ def test_without_silver_what_is_masked_is_lost_and_said_so(make: Any, pipeline: 
     put(tmp_path, pipeline, [(masked(make.json(make.document()), make.card_number), True)], [])
     (tmp_path / "silver/transactions").rename(tmp_path / "gone")
     bronze = BronzeMessages(str(tmp_path), TOPICS)
-    work = FromBronze(pipeline, bronze.recorded, lambda counts: None)
-    assert list(work.rows(bronze.batches())) == [[]]
+    work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: None)
+    assert list(work.enrich(bronze.batches())) == [[]]
     assert (work.counts.masked, work.counts.enriched) == (1, 0)
 
 
@@ -122,10 +124,10 @@ def test_a_registry_that_does_not_answer_refuses_nothing(
     make: Any, registry: Any, fresh_pipeline: Pipeline, tmp_path: Path
 ) -> None:
     registry.failures.append(RegistryUnavailableError("it does not answer"))
-    work = FromBronze(fresh_pipeline, lambda places: {}, lambda counts: None)
+    work = BronzeEnrichment(fresh_pipeline, lambda places: {}, lambda counts: None)
     message = BronzeMessage(make.avro(make.transaction()), masked=False)
     with pytest.raises(RegistryUnavailableError, match="does not answer"):
-        write_staged(str(tmp_path / "staged"), work.rows([[message]]))
+        write_staged(str(tmp_path / "staged"), work.enrich([[message]]))
     assert not work.counts.refused
 
 

@@ -1,9 +1,8 @@
-"""Enriching a valid transaction: what the rules want to know and its producer does not."""
+"""The fields that the rules need and a transaction's producer does not send."""
 
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_reference.derived import Derivation
-
-from cardwatch_enricher.message import RawMessage
 
 
 class Enricher:
@@ -12,14 +11,14 @@ class Enricher:
     def __init__(self, derive: Derivation) -> None:
         self._derive = derive
 
-    def __call__(self, record: Record, source: RawMessage, received_at: int, now: int) -> Record:
+    def __call__(self, record: Record, source: ReceivedMessage, received_at: int, now: int) -> Record:
         """The silver record of a valid raw one.
 
         Args:
             record: of ``transaction.avsc``, validated.
             source: the message that it came in.
-            received_at: when the broker appended that message, microseconds since epoch UTC.
-            now: the time of enriching, microseconds since epoch UTC.
+            received_at: when the broker appended that message, in microseconds since 1970 UTC.
+            now: the time of enriching, in microseconds since 1970 UTC.
         """
         return {
             **record,

@@ -1,7 +1,7 @@
-"""The pipeline over messages that bronze keeps, for a rebuild of silver. No I/O of its own.
+"""The pipeline over the messages in bronze, for a rebuild of silver. No I/O of its own.
 
-Bronze masks the digits of card numbers, so a message that held one no longer says all that it said. What it said is in
-silver, if it was accepted at the time: silver's row names the message that it came from.
+Bronze masks the digits of card numbers, so a message that held one is no longer complete. Its content is in silver, if
+it was accepted at the time: silver's row names the message that it came from.
 """
 
 import json
@@ -11,34 +11,35 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import ReceivedMessage
 
-from cardwatch_enricher.message import Enriched, RawMessage
-from cardwatch_enricher.pipeline import Pipeline
+from cardwatch_enricher.pipeline.outcomes import Enriched
+from cardwatch_enricher.pipeline.pipeline import Pipeline
 
 Place = tuple[str, int, int]
 """Topic, partition and offset of a message."""
 
-Recorded = Callable[[Collection[Place]], Mapping[Place, Record]]
-"""What silver says that messages said, records of ``transaction.avsc``; without those that it has no row of."""
+SilverRecords = Callable[[Collection[Place]], Mapping[Place, Record]]
+"""The content of messages by silver, records of ``transaction.avsc``; without those that it has no row of."""
 
 
 @dataclass(frozen=True, slots=True)
 class BronzeMessage:
     """A row of bronze: a message, and whether digits of it are masked."""
 
-    message: RawMessage
+    message: ReceivedMessage
     masked: bool
 
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the messages.
+    """How many messages had which outcome.
 
     Attributes:
-        messages: how many were looked at: the sum of the others.
+        messages: how many were read: the sum of enriched, masked and refused.
         enriched: duplicates included.
-        restored: of these, those whose card number is masked and whose content is therefore that of silver.
-        masked: those with a masked card number that silver has no row of: refused at the time, or repeating a
+        restored: of the enriched, those whose card number is masked and whose content was taken from silver.
+        masked: those with a masked card number that silver has no row of: refused at the time, or a duplicate of a
             transaction; or silver has lost it.
         refused: by reason code.
     """
@@ -50,7 +51,7 @@ class Counts:
     refused: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> str:
-        """One line."""
+        """One line of JSON."""
         return json.dumps(
             {
                 "messages": self.messages,
@@ -62,20 +63,20 @@ class Counts:
         )
 
 
-class FromBronze:
-    """Enriches the messages of bronze."""
+class BronzeEnrichment:
+    """Enriches the messages in bronze."""
 
-    def __init__(self, pipeline: Pipeline, recorded: Recorded, progress: Callable[[Counts], None]) -> None:
+    def __init__(self, pipeline: Pipeline, silver_records: SilverRecords, progress: Callable[[Counts], None]) -> None:
         """
         Args:
-            progress: told the counts so far after each batch.
+            progress: called with the counts so far after each batch.
         """
         self._pipeline: Final = pipeline
-        self._recorded: Final = recorded
+        self._silver_records: Final = silver_records
         self._progress: Final = progress
         self.counts: Final = Counts()
 
-    def rows(self, batches: Iterable[list[BronzeMessage]]) -> Iterator[list[Record]]:
+    def enrich(self, batches: Iterable[list[BronzeMessage]]) -> Iterator[list[Record]]:
         """Records of ``enriched_transaction.avsc``, a list for each batch; what is refused is counted.
 
         Raises:
@@ -83,19 +84,19 @@ class FromBronze:
         """
         for batch in batches:
             masked = {_place(row.message) for row in batch if row.masked}
-            recorded = self._recorded(masked) if masked else {}
-            yield [record for row in batch if (record := self._record(row, recorded)) is not None]
+            known = self._silver_records(masked) if masked else {}
+            yield [record for row in batch if (record := self._record(row, known)) is not None]
             self._progress(self.counts)
 
-    def _record(self, row: BronzeMessage, recorded: Mapping[Place, Record]) -> Record | None:
-        counts, known = self.counts, None
+    def _record(self, row: BronzeMessage, known: Mapping[Place, Record]) -> Record | None:
+        counts, content = self.counts, None
         counts.messages += 1
         if row.masked:
-            known = recorded.get(_place(row.message))
-            if known is None:
+            content = known.get(_place(row.message))
+            if content is None:
                 counts.masked += 1
                 return None
-        outcome = self._pipeline(row.message, known)
+        outcome = self._pipeline(row.message, content)
         if not isinstance(outcome, Enriched):
             counts.refused[outcome.reason.value] += 1
             return None
@@ -104,5 +105,5 @@ class FromBronze:
         return outcome.record
 
 
-def _place(message: RawMessage) -> Place:
+def _place(message: ReceivedMessage) -> Place:
     return message.topic, message.partition, message.offset

@@ -1,9 +1,8 @@
-"""Validating a transaction: the first rule that it breaks names the reason.
+"""Which transactions are refused: the first rule that one breaks is the reason.
 
-Card numbers are looked for in every text field, and a field that holds one makes the message refused, whatever else is
-right: one in ten numeric identifiers of 13 to 19 digits passes the Luhn check by chance, and such identifiers must be
-given a letter by their producer. That is the price of the promise that no topic behind the enricher holds a card
-number.
+Every text field is searched for card numbers first, and a message that holds one is refused. One in ten numeric
+identifiers of 13 to 19 digits passes the Luhn check by chance: producers have to give such identifiers a letter. In
+return no topic behind the enricher holds a card number.
 """
 
 import re
@@ -32,7 +31,7 @@ _FOUR_DIGITS: Final = re.compile(r"[0-9]{4}", re.ASCII)
 
 
 class Validator:
-    """Checks one transaction after another against the same rules."""
+    """Checks transactions."""
 
     def __init__(self, currencies: Container[str], future_tolerance_seconds: float) -> None:
         """
@@ -47,11 +46,11 @@ class Validator:
         """Check a record of ``transaction.avsc``.
 
         Args:
-            received_at: when the broker appended the message, microseconds since epoch UTC. The future is measured
-                from it, not from this machine's clock, so that a replay decides the same.
+            received_at: when the broker appended the message, in microseconds since 1970 UTC. The future begins
+                after it, not after this machine's clock, so that a replay decides the same.
 
         Raises:
-            RefusedError: a rule is broken; the reason and the text name which.
+            RefusedError: a rule is broken; the message names the field, what was expected and what was found.
         """
         check_card_numbers(record)
         if not _is_identifier(record["transaction_id"]):
@@ -68,7 +67,7 @@ class Validator:
             if record[field] is not None and len(record[field]) > MAX_TEXT_LENGTH:
                 raise RefusedError(
                     Reason.WRONG_TYPE,
-                    f"{field} has {len(record[field])} characters; {MAX_TEXT_LENGTH} at most would be right",
+                    f"{field}: expected at most {MAX_TEXT_LENGTH} characters, got {len(record[field])}",
                 )
         self._check_time(record["event_time"], received_at)
 
@@ -107,13 +106,13 @@ class Validator:
         if event_time < EARLIEST_EVENT_TIME:
             raise RefusedError(
                 Reason.EVENT_TIME_IMPLAUSIBLE,
-                f"event_time is {event_time}, before the year 2000; microseconds since 1970-01-01 UTC would be right",
+                f"event_time: expected microseconds since 1970-01-01 UTC, got {event_time}, which is before 2000",
             )
         if event_time > received_at + self._tolerance:
             raise RefusedError(
                 Reason.EVENT_TIME_IN_FUTURE,
-                f"event_time is {(event_time - received_at) / MICROSECONDS_PER_SECOND:.0f} s after the broker received "
-                f"it; {self._tolerance / MICROSECONDS_PER_SECOND:g} s at most would be right",
+                f"event_time: expected at most {self._tolerance / MICROSECONDS_PER_SECOND:g} s after the broker "
+                f"received the message, got {(event_time - received_at) / MICROSECONDS_PER_SECOND:.0f} s",
             )
 
 
@@ -125,12 +124,12 @@ def _is_identifier(text: str) -> bool:
 
 
 def check_card_numbers(record: Record) -> None:
-    """Look for card numbers in every text field.
+    """Search every text field for card numbers.
 
     Raises:
-        RefusedError: there is one; the text names the field and never quotes it.
+        RefusedError: there is one; the message names the field and quotes nothing of it.
     """
-    # One search for all fields is the fast way; no card number spans a line's end.
+    # One search through all fields is the fastest; no card number spans the end of a line.
     texts = [text for text in record.values() if isinstance(text, str)]
     if not find_card_numbers("\n".join(texts)):
         return
@@ -138,8 +137,8 @@ def check_card_numbers(record: Record) -> None:
         if isinstance(text, str) and find_card_numbers(text):
             raise RefusedError(
                 Reason.CARD_NUMBER_PRESENT,
-                f"{field} holds a card number (13 to 19 digits with a valid check digit); "
-                "a token, or an identifier with a letter in it, would be right",
+                f"{field}: expected a token, or an identifier with a letter in it, got what holds a card number "
+                "(13 to 19 digits with a valid check digit)",
             )
 
 
@@ -148,19 +147,18 @@ def _check_location(latitude: float | None, longitude: float | None) -> None:
         return
     if latitude is None or longitude is None:
         raise RefusedError(
-            Reason.INVALID_LOCATION, "only one of latitude and longitude is given; both or none would be right"
+            Reason.INVALID_LOCATION, "latitude, longitude: expected both or neither, got only one of them"
         )
     # Written so that NaN, which compares as false, is refused.
     if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         raise RefusedError(
             Reason.INVALID_LOCATION,
-            f"latitude {latitude:g} and longitude {longitude:g} are no place; "
-            "-90 to 90 and -180 to 180 degrees would be right",
+            f"latitude, longitude: expected -90 to 90 and -180 to 180 degrees, got {latitude:g} and {longitude:g}",
         )
 
 
-def _wrong(record: Record, field: str, reason: Reason, right: str) -> RefusedError:
-    return RefusedError(reason, f"{field} is {_shown(record[field])}; {right} would be right")
+def _wrong(record: Record, field: str, reason: Reason, expected: str) -> RefusedError:
+    return RefusedError(reason, f"{field}: expected {expected}, got {_shown(record[field])}")
 
 
 def _shown(value: Any) -> str:

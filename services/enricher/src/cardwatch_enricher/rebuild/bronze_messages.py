@@ -1,8 +1,7 @@
-"""Messages out of ``bronze.transactions``; and what ``silver.transactions`` says of those with masked card numbers."""
+"""The messages in ``bronze.transactions``, and silver's records of those whose card numbers are masked."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
@@ -10,25 +9,25 @@ import pyarrow.dataset as ds
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
 from cardwatch_units.timestamps import to_microseconds
 
-from cardwatch_enricher.from_bronze import BronzeMessage, Place
-from cardwatch_enricher.message import RawMessage
+from cardwatch_enricher.rebuild.enrich_bronze import BronzeMessage, Place
 
-_ROWS_A_BATCH: Final = 10_000
+_ROWS_PER_BATCH: Final = 10_000
 _COLUMNS: Final = ("topic", "partition", "offset", "broker_time", "key", "value", "headers", "redacted")
 _PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
 
 
 class BronzeMessages:
-    """The tables of one moment; who writes them is not disturbed."""
+    """The tables as they are when this is made; those who write them are not disturbed."""
 
     def __init__(self, tables_dir: str, topics: Collection[str]) -> None:
         """
         Args:
-            topics: full names of those whose messages bronze may hold.
+            topics: full names of the topics whose messages bronze may hold.
 
         Raises:
             ConfigurationError: there is no bronze table.
@@ -44,12 +43,12 @@ class BronzeMessages:
         Raises:
             ConfigurationError: one is of another topic.
         """
-        for batch in self._bronze.to_batches(columns=list(_COLUMNS), batch_size=_ROWS_A_BATCH):
+        for batch in self._bronze.to_batches(columns=list(_COLUMNS), batch_size=_ROWS_PER_BATCH):
             if batch.num_rows:
                 yield [self._message(row) for row in batch.to_pylist()]
 
-    def recorded(self, places: Collection[Place]) -> Mapping[Place, Record]:
-        """What silver says that messages said, as far as it has rows of them."""
+    def silver_records(self, places: Collection[Place]) -> Mapping[Place, Record]:
+        """The content of messages by silver, as far as it has rows of them: records of ``transaction.avsc``."""
         if self._silver is None:
             return {}
         offsets: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
@@ -72,22 +71,18 @@ class BronzeMessages:
 
     def _record(self, row: Mapping[str, Any]) -> Record:
         record = {name: row[name] for name in self._fields}
-        return record | {"event_time": _microseconds(record["event_time"])}
+        return record | {"event_time": to_microseconds(record["event_time"])}
 
     def _message(self, row: Mapping[str, Any]) -> BronzeMessage:
         if row["topic"] not in self._topics:
             raise ConfigurationError(
-                f"bronze holds messages of {row['topic']}, CARDWATCH_TOPIC_PREFIX stands for "
-                f"{' and '.join(sorted(self._topics))}; the prefix that they came under would be right"
+                f"bronze holds messages of {row['topic']}: expected {' or '.join(sorted(self._topics))}; "
+                "set CARDWATCH_TOPIC_PREFIX to the prefix that they were sent with"
             )
         headers = tuple((header["key"], header["value"]) for header in row["headers"] or ())
-        broker_time = None if row["broker_time"] is None else _microseconds(row["broker_time"])
-        message = RawMessage(
+        broker_time = None if row["broker_time"] is None else to_microseconds(row["broker_time"])
+        message = ReceivedMessage(
             row["topic"], row["partition"], row["offset"], row["key"], row["value"], headers, broker_time
         )
-        # Where only key or headers are masked, the value says all that it said.
+        # Where only key or headers are masked, the value is complete.
         return BronzeMessage(message, masked=row["redacted"] and b"*" in (row["value"] or b""))
-
-
-def _microseconds(moment: datetime) -> int:
-    return to_microseconds(moment)

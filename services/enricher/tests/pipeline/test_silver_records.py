@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from cardwatch_card_numbers.tokens import tokenise
+from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
 from cardwatch_contracts.wire import Encoder
-from cardwatch_enricher.message import Enriched
-from cardwatch_enricher.validate import CHANNELS, STATUSES, TRANSACTION_TYPES
+from cardwatch_enricher.pipeline.outcomes import Enriched
 from cardwatch_reference.countries import COUNTRY_CODES
 from cardwatch_reference.tables import read_exchange_rates
 from cardwatch_service.token_settings import TokenSettings

@@ -1,19 +1,19 @@
-"""Traces of the enricher: a step for each message, from taking up its batch until the broker has what became of it."""
+"""A message's trace continues with a span from taking its batch until the broker has what is published for it."""
 
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from cardwatch_kafka.messages import Headers, ReceivedMessage
 from cardwatch_service.trace_context import extract_context, to_headers
 from cardwatch_service.tracing import OUTCOME, REASON, TRANSACTION_ID, Span, Tracer
 
-from cardwatch_enricher.message import Enriched, Outcome, RawMessage
-from cardwatch_enricher.publish import Headers
+from cardwatch_enricher.pipeline.outcomes import Enriched, Outcome
 
 
-class Traces:
-    """Begins and ends the steps of a batch. A message without a trace begins one: not every producer is ours."""
+class BatchTraces:
+    """Starts and ends the spans of a batch. A message without a trace starts one: not every producer is ours."""
 
     def __init__(self, tracer: Tracer, group: str) -> None:
         """``group`` is the consumer group."""
@@ -21,8 +21,8 @@ class Traces:
         self._group: Final = group
 
     @contextmanager
-    def of(self, messages: Sequence[RawMessage]) -> Iterator["Steps"]:
-        """The steps of a batch, which is done, or has failed, at the end of the ``with``."""
+    def trace(self, messages: Sequence[ReceivedMessage]) -> Iterator["BatchSpans"]:
+        """The spans of a batch, which is done, or has failed, at the end of the ``with`` block."""
         now_ns = time.time_ns()
         spans = [
             self._tracer.start_process(
@@ -37,7 +37,7 @@ class Traces:
         ]
         error = ""
         try:
-            yield Steps(spans)
+            yield BatchSpans(spans)
         except BaseException as raised:
             error = type(raised).__name__
             raise
@@ -47,20 +47,20 @@ class Traces:
                     span.end(error)
 
 
-class Steps:
-    """The steps of one batch, one a message."""
+class BatchSpans:
+    """The spans of one batch, one per message."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans: Final = spans
         self.headers: Final[list[Headers]] = [to_headers(span.context) for span in spans]
 
-    def tell(self, outcomes: Sequence[Outcome]) -> None:
-        """What became of each message."""
+    def set_outcomes(self, outcomes: Sequence[Outcome]) -> None:
+        """Add each message's outcome to its span."""
         for span, outcome in zip(self._spans, outcomes, strict=True):
             if not span.recording:
                 continue
             if isinstance(outcome, Enriched):
-                # Accepted, so it was searched: no card number is in it.
+                # Enriched, so it was searched: no card number is in it.
                 span.set_attributes({OUTCOME: "enriched", TRANSACTION_ID: outcome.record["transaction_id"]})
             else:
                 span.set_attributes({OUTCOME: "refused", REASON: outcome.reason.value})

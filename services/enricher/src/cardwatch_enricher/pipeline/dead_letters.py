@@ -1,0 +1,87 @@
+"""The dead letter of a refused message: the reason, everything needed to send it again, and no card number."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from cardwatch_card_numbers.masking import (
+    CARD_NUMBER_FIELD,
+    mask_bytes,
+    mask_json,
+    mask_strings,
+    mask_suspicious_text,
+    mask_text,
+    mask_undecodable,
+)
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.wire import Record
+from cardwatch_kafka.dead_letters import DeadLetter, MaskedContent, build_dead_letter
+from cardwatch_kafka.messages import ReceivedMessage
+
+from cardwatch_enricher.pipeline.decode_json import MalformedJsonError, parse
+
+SERVICE: Final = "enricher"
+
+_MAX_DETAIL_LENGTH: Final = 500
+_DIGIT: Final = re.compile(r"[0-9]")
+
+
+class DeadLetterBuilder:
+    """Builds the dead letters of refused messages."""
+
+    def __init__(self, json_topic: str, known_fields: frozenset[str], tokenise: Callable[[Any], Record]) -> None:
+        """
+        Args:
+            json_topic: the topic whose messages are JSON; all others' are Avro.
+            known_fields: names of the fields of ``transaction.avsc``.
+            tokenise: turns a card number into the four card fields, or raises RefusedError.
+        """
+        self._json_topic: Final = json_topic
+        self._known_fields: Final = known_fields
+        self._tokenise: Final = tokenise
+
+    def __call__(self, message: ReceivedMessage, error: RefusedError, decoded: Record | None, now: int) -> DeadLetter:
+        """The dead letter of a message.
+
+        Args:
+            decoded: the record that its value was decoded into, None if it could not be.
+            now: the time of refusing, in microseconds since 1970 UTC.
+        """
+        content = MaskedContent(
+            key=None if message.key is None else mask_bytes(message.key),
+            value=None if message.value is None else self._masked_value(message.topic, message.value, decoded),
+            headers=[
+                (mask_text(name), None if content is None else mask_bytes(content)) for name, content in message.headers
+            ],
+            detail=mask_suspicious_text(str(error))[:_MAX_DETAIL_LENGTH],
+        )
+        return build_dead_letter(message, Reason(error.reason), content, service=SERVICE, refused_at=now)
+
+    def _masked_value(self, topic: str, value: bytes, decoded: Record | None) -> bytes:
+        if topic == self._json_topic:
+            return mask_json(self._with_token(value), self._known_fields)
+        if decoded is not None:
+            return mask_strings(value, (text for text in decoded.values() if isinstance(text, str)))
+        return mask_undecodable(value)
+
+    def _with_token(self, value: bytes) -> bytes:
+        """The JSON message with the fields that stand for its ``card_number``, so that it can be sent again."""
+        try:
+            document = parse(value)
+        except MalformedJsonError:
+            return value
+        if not isinstance(document, dict) or CARD_NUMBER_FIELD not in document:
+            return value
+        tokenised: dict[str, Any] = {}
+        for name, field in document.items():
+            tokenised.update(self._token_fields(field) if name == CARD_NUMBER_FIELD else {name: field})
+        return json.dumps(tokenised, ensure_ascii=False).encode("utf-8", "replace")
+
+    def _token_fields(self, card_number: Any) -> Record:
+        try:
+            return self._tokenise(card_number)
+        except RefusedError:
+            text = card_number if isinstance(card_number, str) else json.dumps(card_number)
+            return {CARD_NUMBER_FIELD: _DIGIT.sub("*", text)}

@@ -1,0 +1,83 @@
+"""The whole of the enricher's work on one message, without I/O of its own.
+
+decode ─▶ (tokenise) ─▶ validate ─▶ enrich ─▶ Enriched
+   └────────┴─────────────┴────────────┴─ RefusedError ─▶ dead letter
+"""
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
+from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.wire import Record
+from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.messages import ReceivedMessage
+
+from cardwatch_enricher.pipeline.outcomes import Enriched, Outcome
+
+Decode = Callable[[bytes | None], Record]
+Validate = Callable[[Record, int], None]
+Enrich = Callable[[Record, ReceivedMessage, int, int], Record]
+BuildDeadLetter = Callable[[ReceivedMessage, RefusedError, Record | None, int], DeadLetter]
+
+ReportDefect = Callable[[ReceivedMessage, str, str], None]
+"""Called with the message, the exception's type, and where it was raised (no values)."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Turns messages into outcomes.
+
+    Attributes:
+        decoders: by topic, how its values become records of ``transaction.avsc``.
+        validate: as ``Validator``.
+        enrich: as ``Enricher``.
+        build_dead_letter: as ``DeadLetterBuilder``.
+        now: the time, in microseconds since 1970 UTC.
+        report_defect: called with each message that the enricher fails on.
+    """
+
+    decoders: Mapping[str, Decode]
+    validate: Validate
+    enrich: Enrich
+    build_dead_letter: BuildDeadLetter
+    now: Callable[[], int]
+    report_defect: ReportDefect
+
+    def __call__(self, message: ReceivedMessage, decoded: Record | None = None) -> Outcome:
+        """The outcome of a message; an invalid message is an outcome, not an exception.
+
+        Args:
+            decoded: the message's content, a record of ``transaction.avsc``, where its bytes no longer hold all of it.
+
+        Raises:
+            RegistryUnavailableError: nothing can be known about the message now: try again.
+        """
+        record: Record | None = None
+        now = self.now()
+        # A broker that keeps no times leaves only our own clock to measure from.
+        received_at = now if message.broker_time is None else message.broker_time
+        try:
+            record = self.decoders[message.topic](message.value) if decoded is None else decoded
+            self.validate(record, received_at)
+            silver = self.enrich(record, message, received_at, now)
+            return Enriched(message, silver["card_token"].encode("ascii"), silver)
+        except RegistryUnavailableError:
+            raise
+        except RefusedError as error:
+            return self.build_dead_letter(message, error, record, now)
+        except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most, never the stream
+            return self.defect(message, error, record)
+
+    def defect(self, message: ReceivedMessage, error: Exception, record: Record | None = None) -> DeadLetter:
+        """The dead letter of a message that the enricher failed on.
+
+        The exception's text is left out, since it may quote the message.
+        """
+        self.report_defect(message, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        refused = RefusedError(
+            Reason.INTERNAL_ERROR,
+            f"the enricher failed with {type(error).__name__}, a defect of its own; redrive once it is fixed",
+        )
+        return self.build_dead_letter(message, refused, record, self.now())

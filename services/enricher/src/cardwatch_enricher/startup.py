@@ -1,0 +1,82 @@
+"""What the enricher does before it works: settings, logs, the ids of the schemas that it writes."""
+
+import logging
+from typing import NamedTuple
+
+from cardwatch_contracts.errors import RegistryUnavailableError
+from cardwatch_contracts.registry import Registry
+from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
+from cardwatch_contracts.wire import Encoder
+from cardwatch_kafka.errors import StoppedError
+from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_service import logs, retry
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.shutdown import Shutdown
+from cardwatch_service.token_settings import TokenSettings
+
+from cardwatch_enricher.pipeline.pipeline import ReportDefect
+from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.stream.batch_processor import Target
+
+log = logs.get(__name__)
+
+
+class RawTopics(NamedTuple):
+    """Full names of the topics that the enricher reads."""
+
+    avro: str
+    json: str
+
+
+def raw_topics(service: ServiceSettings) -> RawTopics:
+    """The topics that the enricher reads, with the deployment's prefix."""
+    return RawTopics(TRANSACTIONS_RAW.name(service.topic_prefix), TRANSACTIONS_JSON.name(service.topic_prefix))
+
+
+def load_settings() -> tuple[ServiceSettings, EnricherSettings, TokenSettings]:
+    """The settings from the environment. Configures the logs: of Faust and aiokafka warnings only, unless debugging.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    service, settings, tokens = load(ServiceSettings), load(EnricherSettings), load(TokenSettings)
+    logs.configure("enricher", service.log_level, service.log_format)
+    if service.log_level != "DEBUG":
+        for name in ("faust", "mode", "aiokafka", "httpx", "httpx2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+    return service, settings, tokens
+
+
+def wait_for_target(topic: Topic, prefix: str, registry: Registry, shutdown: Shutdown) -> Target:
+    """A topic to write to and the encoder of its records; waits for a registry that does not answer.
+
+    Raises:
+        IncompatibleSchemaError: the topic's schema is not registered.
+        StoppedError: the service was asked to stop while waiting.
+    """
+    schema = topic.schema
+    assert schema is not None, f"{topic.base_name} has no schema"
+    try:
+        schema_id = retry.retry_until_stopped(
+            lambda: registry.id_of(topic.subject(prefix), schema),
+            errors=(RegistryUnavailableError,),
+            stop=shutdown,
+            before_pause=lambda error, _: log.warning("waiting for the schema registry", error=str(error)),
+        )
+    except retry.StoppedError as error:
+        raise StoppedError("stopped while waiting for the schema registry") from error
+    return Target(topic.name(prefix), Encoder(schema, schema_id))
+
+
+def defect_report(metrics: Metrics) -> ReportDefect:
+    """Counts and logs each message that the enricher fails on."""
+
+    def report(message: ReceivedMessage, error_type: str, where: str) -> None:
+        metrics.errors.labels("internal_error").inc()
+        log.error(
+            "a defect of the enricher cost a message; it is kept as a dead letter",
+            topic=message.topic, partition=message.partition, offset=message.offset, error=error_type, where=where,
+        )  # fmt: skip
+
+    return report

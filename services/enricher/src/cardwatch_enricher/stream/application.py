@@ -1,0 +1,198 @@
+"""The Faust application: takes batches of messages, passes each to the processor, and commits what is published."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from cardwatch_kafka.errors import StoppedError
+from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
+from cardwatch_service import logs
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.settings import ServiceSettings
+from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND
+
+from cardwatch_enricher.internals import ConsumerThread, FaustApplication
+from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.stream.faust_settings import faust_options
+from cardwatch_enricher.stream.positions import Positions
+
+log = logs.get(__name__)
+
+ProcessBatch = Callable[[Sequence[ReceivedMessage]], None]
+
+# sysexits.h EX_TEMPFAIL: whoever watches the process starts it again, from the last commit.
+EXIT_UNSAFE: Final = 75
+
+_STOP_CHECK_SECONDS: Final = 0.05
+
+
+class StreamApplication:
+    """One run of the Faust application, from joining the consumer group to leaving it."""
+
+    def __init__(
+        self,
+        service: ServiceSettings,
+        settings: EnricherSettings,
+        topics: Sequence[str],
+        process: ProcessBatch,
+        metrics: Metrics,
+        data_dir: Path,
+    ) -> None:
+        """Must be made inside the running event loop.
+
+        Args:
+            process: blocks until a batch is safe; raises StoppedError to leave it unacknowledged.
+            data_dir: a directory that Faust may write to; nothing in it is needed again.
+        """
+        self._settings: Final = settings
+        self._process: Final = process
+        self._metrics: Final = metrics
+        self._positions: Final = Positions()
+        self._assigned = False
+        self.was_ready = False
+        self._stopping = False
+        self._idle: Final = asyncio.Event()
+        self._idle.set()
+        self._pool: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
+        self._app: Final = FaustApplication(
+            service.consumer_group("enricher"), **faust_options(service, settings, data_dir)
+        )
+        channel = self._app.topic(
+            *topics, key_serializer="raw", value_serializer="raw", key_type=bytes, value_type=bytes, acks=False
+        )
+        self._app.agent(channel, name="enrich", concurrency=1)(self._take_batches)
+        self._app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the consumer group has been joined and partitions were assigned."""
+        return self._assigned
+
+    async def run(self, is_stop_requested: Callable[[], bool]) -> None:
+        """Consume until asked to stop.
+
+        Raises:
+            Exception: whatever broke Faust, mostly that the broker is away for longer than its client endures.
+        """
+        await self._app.start()
+        commits = asyncio.create_task(self._commit_regularly())
+        try:
+            while not is_stop_requested():
+                await asyncio.sleep(_STOP_CHECK_SECONDS)
+                crash = self._app.crash_reason
+                if crash is not None:
+                    raise crash
+                if self._app.should_stop:
+                    raise ConnectionError("the consumer ended by itself")
+            await self._finish_batch()
+        finally:
+            commits.cancel()
+            self._assigned = False
+            await self._app.stop()
+            self._pool.shutdown(wait=False)
+            self._remove_gauges(list(self._positions.all()))
+
+    async def _finish_batch(self) -> None:
+        """Wait for the current batch and commit it, so that a clean stop leaves nothing to repeat."""
+        self._stopping = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), self._settings.stop_grace_seconds)
+        except TimeoutError:
+            log.warning("stopped during a batch; it is repeated after a restart")
+        await self._commit()
+
+    async def _take_batches(self, stream: Any) -> None:
+        async for events in stream.take_events(self._settings.batch_size, within=self._settings.batch_wait_seconds):
+            if self._stopping:
+                # Unpublished and uncommitted: read again after the restart.
+                await asyncio.Event().wait()
+            await self._process_batch([_received_message(event.message) for event in events])
+
+    async def _process_batch(self, messages: list[ReceivedMessage]) -> None:
+        """Nothing may escape from here but a cancellation: Faust would take the next batch."""
+        self._idle.clear()
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self._process, messages)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            raise
+        except StoppedError as error:
+            log.warning(str(error))
+            await asyncio.Event().wait()
+        except BaseException as error:  # noqa: BLE001
+            log.critical(
+                "a batch could be neither published nor kept as dead letters: exiting before it is acknowledged",
+                error=str(error) if isinstance(error, Exception) else type(error).__name__,
+            )
+            # Not sys.exit: no handler on the way may commit anything.
+            os._exit(EXIT_UNSAFE)
+        self._positions.advance(messages)
+        self._idle.set()
+
+    async def _on_assigned(self, *arguments: Any, **_: Any) -> None:
+        assigned = arguments[-1]
+        self._remove_gauges(self._positions.keep_only({TopicPartition(one.topic, one.partition) for one in assigned}))
+        self._assigned = self.was_ready = True
+        log.info("partitions assigned", partitions=sorted(f"{one.topic}-{one.partition}" for one in assigned))
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.commit_interval_seconds)
+            await self._commit()
+
+    async def _commit(self) -> None:
+        """Commit the positions that moved. A failure is survived: the next commit makes up for it."""
+        try:
+            thread = self._app.consumer_thread
+            assigned = thread.partitions()
+            for partition in assigned:
+                if partition not in self._positions:
+                    self._positions.start(partition, await thread.committed_or_first(partition))
+            offsets = {
+                partition: offset for partition, offset in self._positions.to_commit().items() if partition in assigned
+            }
+            if offsets:
+                await thread.commit_positions(offsets)
+                self._positions.committed(offsets)
+            self._set_gauges(thread, assigned)
+        except Exception as error:  # noqa: BLE001  # a rebalance, or a broker that is away
+            self._metrics.errors.labels("commit_failed").inc()
+            log.warning("offsets could not be committed; trying again", error=str(error) or type(error).__name__)
+
+    def _set_gauges(self, thread: ConsumerThread, assigned: set[TopicPartition]) -> None:
+        for partition, position in self._positions.all().items():
+            if partition not in assigned:
+                continue
+            labels = (partition.topic, str(partition.partition))
+            self._metrics.position.labels(*labels).set(position)
+            end = thread.end_offset(partition)
+            if end is not None:
+                self._metrics.lag.labels(*labels).set(max(0, end - thread.reached(partition, position)))
+
+    def _remove_gauges(self, partitions: list[TopicPartition]) -> None:
+        """Another member reports these partitions from now on."""
+        for partition in partitions:
+            for gauge in (self._metrics.position, self._metrics.lag):
+                try:
+                    gauge.remove(partition.topic, str(partition.partition))
+                except KeyError:
+                    continue
+
+
+def _received_message(message: Any) -> ReceivedMessage:
+    headers = message.headers
+    return ReceivedMessage(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        headers=tuple(headers.items() if isinstance(headers, dict) else headers or ()),
+        # Faust has seconds as a float, the broker milliseconds: exact again after rounding.
+        broker_time=None
+        if message.timestamp is None
+        else round(message.timestamp * 1000) * MICROSECONDS_PER_MILLISECOND,
+    )

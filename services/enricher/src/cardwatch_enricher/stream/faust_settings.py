@@ -1,0 +1,63 @@
+"""How Faust is configured: connection, consumer group, and as little of the rest as possible."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import faust
+from cardwatch_service.settings import ServiceSettings
+
+from cardwatch_enricher.settings import EnricherSettings
+
+_MIN_REQUEST_TIMEOUT_SECONDS = 30.0
+
+
+def faust_options(service: ServiceSettings, settings: EnricherSettings, data_dir: Path) -> dict[str, Any]:
+    """Options of ``FaustApplication``.
+
+    Args:
+        data_dir: a directory that Faust may write to; nothing in it is needed again.
+    """
+    return {
+        "fetch_wait_seconds": settings.fetch_wait_seconds,
+        "broker": broker_urls(service.kafka_bootstrap_servers),
+        "broker_credentials": credentials(service),
+        "broker_client_id": "cardwatch-enricher",
+        "broker_session_timeout": settings.session_timeout_seconds,
+        "broker_heartbeat_interval": settings.session_timeout_seconds / 3,
+        "broker_request_timeout": max(_MIN_REQUEST_TIMEOUT_SECONDS, settings.session_timeout_seconds),
+        "broker_max_poll_records": settings.batch_size,
+        "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": settings.instance_id or None,
+        "stream_wait_empty": False,
+        "stream_buffer_maxsize": 4 * settings.batch_size,
+        "stream_recovery_delay": 0.0,
+        "topic_allow_declare": False,
+        "topic_disable_leader": True,
+        "web_enabled": False,
+        "datadir": str(data_dir),
+        "autodiscover": False,
+    }
+
+
+def broker_urls(bootstrap_servers: str) -> list[str]:
+    """``host:port,host:port`` as Faust wants it."""
+    servers = (server.strip() for server in bootstrap_servers.split(","))
+    return [f"kafka://{server}" for server in servers if server]
+
+
+def credentials(service: ServiceSettings) -> Any:
+    """Faust's credentials for the connection settings, None for a plain connection."""
+    context = (
+        ssl.create_default_context(cafile=service.kafka_ssl_ca_location or None)
+        if service.kafka_security_protocol in ("SSL", "SASL_SSL")
+        else None
+    )
+    if service.kafka_security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=service.kafka_sasl_username,
+            password=service.kafka_sasl_password.get_secret_value(),
+            mechanism=service.kafka_sasl_mechanism or "PLAIN",
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
