@@ -89,3 +89,15 @@ def test_a_wrong_table_is_one_sentence(tmp_path: Any, read: Any, text: str, says
 def test_a_table_that_is_not_there_is_one_sentence(tmp_path: Any) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_bin_countries(tmp_path / "none.csv")
+
+
+def test_all_mistakes_of_a_table_are_named_at_once(tmp_path: Any) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("bin,country\n400000,XX\n400001,DE\n4000,DE\n400002\n")
+    with pytest.raises(ConfigurationError) as raised:
+        read_bin_countries(path)
+    assert str(raised.value) == (
+        f"{path}, line 2: expected a BIN of 6 to 8 digits and an ISO 3166-1 country code, got '400000' and 'XX'; "
+        "line 4: expected a BIN of 6 to 8 digits and an ISO 3166-1 country code, got '4000' and 'DE'; "
+        "line 5: expected 2 cells (bin,country), got another number of them"
+    )

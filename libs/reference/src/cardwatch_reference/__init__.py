@@ -1,7 +1,7 @@
-"""What a transaction's fields mean beyond themselves: the same for the enricher and for a backtest of a file.
+"""Reference data, and the fields that are derived from it: the same for the enricher and for a backtest of a file.
 
 countries  the country codes of ISO 3166-1
 tables     exchange rates, merchant category groups, BIN countries
-derived    the fields that follow from a transaction and these tables
-settings   files of one's own in place of the tables
+derived    the fields that are derived from a transaction and these tables
+settings   other files in place of the tables
 """

@@ -1,4 +1,4 @@
-"""The fields of ``enriched_transaction.avsc`` that follow from a transaction and the reference tables."""
+"""The fields of ``enriched_transaction.avsc`` that are derived from a transaction and the reference tables."""
 
 from typing import Any, Final, TypeVar
 
@@ -8,12 +8,12 @@ from cardwatch_reference.tables import RATE_SCALE_DIGITS, BinCountries, Exchange
 
 _EPOCH_WEEKDAY: Final = 4  # 1970-01-01 was a Thursday; Monday is 1
 
-# Anything with // and %: one time, or a column of them.
+# One time, or a column of times: anything with // and %.
 _Times = TypeVar("_Times")
 
 
 class Derivation:
-    """Derives fields by one set of tables."""
+    """Derives fields from one set of tables."""
 
     def __init__(self, rates: ExchangeRates, groups: MerchantCategoryGroups, bins: BinCountries) -> None:
         self._base_currency = rates.base_currency
@@ -42,7 +42,7 @@ class Derivation:
 
     @property
     def currencies(self) -> frozenset[str]:
-        """Those that can be converted."""
+        """The ISO 4217 codes that can be converted."""
         return frozenset(self._factors)
 
     def conversion(self, currency: str) -> tuple[int, int]:
@@ -66,7 +66,7 @@ class Derivation:
         """The group of a four-digit merchant category code.
 
         Raises:
-            KeyError: it has not four digits.
+            KeyError: the code does not have four digits.
         """
         return self._groups[code]
 
@@ -76,14 +76,14 @@ class Derivation:
 
 
 def hour_of_day(event_time_us: _Times) -> _Times:
-    """The hour, UTC, 0 to 23, of microseconds since epoch."""
+    """The hour, UTC, 0 to 23, of microseconds since 1970 UTC."""
     times: Any = event_time_us
     hours: _Times = times // MICROSECONDS_PER_HOUR % 24
     return hours
 
 
 def day_of_week(event_time_us: _Times) -> _Times:
-    """The ISO 8601 weekday, UTC, 1 = Monday to 7 = Sunday, of microseconds since epoch."""
+    """The ISO 8601 weekday, UTC, 1 = Monday to 7 = Sunday, of microseconds since 1970 UTC."""
     times: Any = event_time_us
     days: _Times = (times // MICROSECONDS_PER_DAY + _EPOCH_WEEKDAY - 1) % 7 + 1
     return days

@@ -1,7 +1,7 @@
 """The reference tables beside the code (``data/*.csv``): exchange rates, merchant category groups, BIN countries.
 
-Each can be replaced by a file of one's own, see ``settings.py``. A table is read whole at start and
-checked, so that a wrong file stops the service with one sentence and never refuses transactions.
+Each can be replaced by another file, see ``settings.py``. A table is read and checked at start, so that a wrong file
+stops the service with one sentence that lists its mistakes, and no transaction is refused because of it.
 """
 
 import csv
@@ -23,6 +23,7 @@ OTHER_GROUP: Final = "other"
 _CODES: Final = 10_000
 _MAX_EXPONENT: Final = 4
 _BIN_LENGTHS: Final = (8, 7, 6)
+_MAX_MISTAKES_SHOWN: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +74,58 @@ def read_exchange_rates(base_currency: str = "EUR", path: Path | None = None) ->
         ConfigurationError: the file is not such a table, or the base currency is not in it at 1.
     """
     rates: dict[str, Rate] = {}
-    for where, row in _rows("exchange_rates.csv", path, ("currency", "exponent", "rate_e8")):
+    table = _Table("exchange_rates.csv", path, ("currency", "exponent", "rate_e8"))
+    for where, row in table.rows():
         currency = row["currency"]
-        if not (len(currency) == 3 and currency.isascii() and currency.isupper()):
-            raise ConfigurationError(f"{where}: currency is {currency!r}; three capital letters (ISO 4217) are right")
         exponent, rate = _number(row["exponent"]), _number(row["rate_e8"])
-        if exponent is None or exponent > _MAX_EXPONENT or not rate:
-            raise ConfigurationError(
-                f"{where}: exponent is {row['exponent']!r} and rate_e8 {row['rate_e8']!r}; "
-                f"whole numbers from 0 to {_MAX_EXPONENT} and above 0 are right"
+        if not (len(currency) == 3 and currency.isascii() and currency.isupper()):
+            table.wrong(where, "a currency of three capital letters (ISO 4217)", repr(currency))
+        elif exponent is None or exponent > _MAX_EXPONENT or not rate:
+            table.wrong(
+                where,
+                f"an exponent from 0 to {_MAX_EXPONENT} and a whole rate_e8 above 0",
+                f"{row['exponent']!r} and {row['rate_e8']!r}",
             )
-        if currency in rates:
-            raise ConfigurationError(f"{where}: {currency} is listed twice; one line a currency is right")
-        rates[currency] = Rate(exponent, rate)
+        elif currency in rates:
+            table.wrong(where, "one line per currency", f"a second line of {currency}")
+        else:
+            rates[currency] = Rate(exponent, rate)
+    table.check()
     base = rates.get(base_currency)
     if base is None or base.rate_e8 != 10**RATE_SCALE_DIGITS:
         raise ConfigurationError(
-            f"the exchange rates do not list the base currency {base_currency} at 1; "
-            f"a line `{base_currency},<exponent>,{10**RATE_SCALE_DIGITS}` and all rates relative to it are right"
+            f"{table.shown}: expected the base currency {base_currency} with rate_e8 {10**RATE_SCALE_DIGITS} and all "
+            f"other rates relative to it, got {'no such line' if base is None else f'rate_e8 {base.rate_e8}'}"
         )
     return ExchangeRates(base_currency, base.exponent, rates)
 
 
 def read_merchant_category_groups(path: Path | None = None) -> MerchantCategoryGroups:
-    """Read ``first,last,group``, ranges of codes with both ends in; a code in no range is in the group ``other``.
+    """Read ``first,last,group``, ranges of codes that include both ends; a code in no range has the group ``other``.
 
     Raises:
         ConfigurationError: the file is not such a table, or two ranges overlap.
     """
     groups = {f"{code:04d}": OTHER_GROUP for code in range(_CODES)}
     taken: set[str] = set()
-    for where, row in _rows("merchant_category_groups.csv", path, ("first", "last", "group")):
+    table = _Table("merchant_category_groups.csv", path, ("first", "last", "group"))
+    for where, row in table.rows():
         first, last = _number(row["first"]), _number(row["last"])
         if first is None or last is None or not first <= last < _CODES or not row["group"]:
-            raise ConfigurationError(
-                f"{where}: {row['first']!r} to {row['last']!r} is {row['group']!r}; "
-                "two four-digit codes in ascending order and a name are right"
+            table.wrong(
+                where,
+                "two four-digit codes in ascending order and the name of a group",
+                f"{row['first']!r}, {row['last']!r} and {row['group']!r}",
             )
+            continue
         codes = [f"{code:04d}" for code in range(first, last + 1)]
         if not taken.isdisjoint(codes):
-            raise ConfigurationError(
-                f"{where}: {row['first']} to {row['last']} overlaps an earlier range; one group a code is right"
+            table.wrong(
+                where, "one group per code", f"{row['first']} to {row['last']}, which overlaps an earlier range"
             )
         taken.update(codes)
         groups.update(dict.fromkeys(codes, row["group"]))
+    table.check()
     return groups
 
 
@@ -127,31 +136,63 @@ def read_bin_countries(path: Path | None = None) -> BinCountries:
         ConfigurationError: the file is not such a table.
     """
     countries: dict[str, str] = {}
-    for where, row in _rows("bin_countries.csv", path, ("bin", "country")):
+    table = _Table("bin_countries.csv", path, ("bin", "country"))
+    for where, row in table.rows():
         if _number(row["bin"]) is None or len(row["bin"]) not in _BIN_LENGTHS or row["country"] not in COUNTRY_CODES:
-            raise ConfigurationError(
-                f"{where}: BIN {row['bin']!r} is of {row['country']!r}; 6 to 8 digits and an ISO 3166-1 code are right"
+            table.wrong(
+                where,
+                "a BIN of 6 to 8 digits and an ISO 3166-1 country code",
+                f"{row['bin']!r} and {row['country']!r}",
             )
         countries[row["bin"]] = row["country"]
+    table.check()
     return BinCountries(countries)
 
 
-def _rows(name: str, path: Path | None, columns: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row with where it is; every cell is a stripped string."""
-    shown = name if path is None else str(path)
-    try:
-        source = files("cardwatch_reference") / "data" / name if path is None else path
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{shown} cannot be read as UTF-8 text: {error}") from error
-    reader = csv.DictReader(text.splitlines())
-    if tuple(reader.fieldnames or ()) != columns:
-        raise ConfigurationError(f"{shown} starts with {reader.fieldnames}; the line `{','.join(columns)}` is right")
-    for row in reader:
-        where = f"{shown}, line {reader.line_num}"
-        if None in row or None in row.values():
-            raise ConfigurationError(f"{where}: not {len(columns)} cells; `{','.join(columns)}` is right")
-        yield where, {column: row[column].strip() for column in columns}
+class _Table:
+    """A CSV file whose mistakes are collected, so that a person sees all of them at once."""
+
+    def __init__(self, name: str, path: Path | None, columns: tuple[str, ...]) -> None:
+        self.shown: Final = name if path is None else str(path)
+        self._source: Final = files("cardwatch_reference") / "data" / name if path is None else path
+        self._columns: Final = columns
+        self._mistakes: Final[list[str]] = []
+
+    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Each complete row and its line; every cell is a stripped string.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or has other columns.
+        """
+        try:
+            text = self._source.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{self.shown} cannot be read as UTF-8 text: {error}") from error
+        header = ",".join(self._columns)
+        reader = csv.DictReader(text.splitlines())
+        if tuple(reader.fieldnames or ()) != self._columns:
+            found = ",".join(reader.fieldnames or ())
+            raise ConfigurationError(f"{self.shown}, line 1: expected the header `{header}`, got `{found}`")
+        for row in reader:
+            if None in row or None in row.values():
+                self.wrong(reader.line_num, f"{len(self._columns)} cells ({header})", "another number of them")
+            else:
+                yield reader.line_num, {column: row[column].strip() for column in self._columns}
+
+    def wrong(self, line: int, expected: str, found: str) -> None:
+        """Remember a mistake for ``check``."""
+        self._mistakes.append(f"line {line}: expected {expected}, got {found}")
+
+    def check(self) -> None:
+        """Fail if there were mistakes.
+
+        Raises:
+            ConfigurationError: there were; names the first of them with their lines.
+        """
+        if self._mistakes:
+            more = len(self._mistakes) - _MAX_MISTAKES_SHOWN
+            shown = self._mistakes[:_MAX_MISTAKES_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+            raise ConfigurationError(f"{self.shown}, {'; '.join(shown)}")
 
 
 def _number(text: str) -> int | None:
