@@ -24,6 +24,7 @@ from cardwatch_contracts.topics import TRANSACTIONS_RAW
 from cardwatch_contracts.wire import Encoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.startup import Settings
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Targets
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_kafka.setup import apply_all
@@ -63,9 +64,8 @@ def transactions(count: int) -> Iterator[Record]:
 def pipeline_only(count: int) -> None:
     """The pipeline alone, on bytes in memory."""
     metrics = Metrics()
-    pipeline = build_pipeline(
-        ServiceSettings(), EnricherSettings(), TokenSettings(), InMemoryRegistry({"transaction": 1}), metrics
-    )
+    settings = Settings(ServiceSettings(), EnricherSettings(), TokenSettings())
+    pipeline = build_pipeline(settings, InMemoryRegistry({"transaction": 1}), metrics)
     targets = Targets(
         Target("silver", Encoder("enriched_transaction", 2)), Target("letters", Encoder("dead_letter", 3))
     )

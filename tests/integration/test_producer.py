@@ -15,6 +15,7 @@ from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, T
 from cardwatch_contracts.wire import Decoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.startup import Settings
 from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_producer.countries import countries
@@ -89,7 +90,7 @@ def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_
     labels: list[Record] = [decode(m.value()) for m in everything(platform, TRANSACTIONS_LABELS, topic_prefix)]
     expected = {label["transaction_id"]: label["expected_refusal"] for label in labels if label["expected_refusal"]}
     pipeline = build_pipeline(
-        ServiceSettings(topic_prefix=topic_prefix), EnricherSettings(), TokenSettings(), registry, Metrics()
+        Settings(ServiceSettings(topic_prefix=topic_prefix), EnricherSettings(), TokenSettings()), registry, Metrics()
     )
     refused: dict[str, str] = {}
     for topic in (TRANSACTIONS_RAW, TRANSACTIONS_JSON):

@@ -11,6 +11,7 @@ from cardwatch_enricher.bootstrap import build_pipeline
 from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.startup import Settings
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
@@ -124,4 +125,5 @@ def fresh_pipeline(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
 
 
 def wired(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
-    return build_pipeline(ServiceSettings(), EnricherSettings(), TokenSettings(), CachedRegistry(registry), metrics)
+    settings = Settings(ServiceSettings(), EnricherSettings(), TokenSettings())
+    return build_pipeline(settings, CachedRegistry(registry), metrics)

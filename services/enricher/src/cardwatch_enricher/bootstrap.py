@@ -15,9 +15,7 @@ from cardwatch_service import logs
 from cardwatch_service.commands import needs
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_service.token_settings import TokenSettings
 from cardwatch_service.tracing import tracing
 from cardwatch_units.timestamps import now_microseconds
 
@@ -28,8 +26,7 @@ from cardwatch_enricher.pipeline.enricher import Enricher
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.pipeline.tokeniser import Tokeniser
 from cardwatch_enricher.pipeline.validator import Validator
-from cardwatch_enricher.settings import EnricherSettings
-from cardwatch_enricher.startup import defect_report, load_settings, raw_topics, wait_for_target
+from cardwatch_enricher.startup import Settings, defect_report, load_settings, raw_topics, wait_for_target
 from cardwatch_enricher.stream.application import StreamApplication
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Targets
 from cardwatch_enricher.stream.restarts import GracePeriod, Readiness, run_until_stopped
@@ -38,21 +35,20 @@ from cardwatch_enricher.stream.traces import BatchTraces
 log = logs.get(__name__)
 
 
-def build_pipeline(
-    service: ServiceSettings, settings: EnricherSettings, tokens: TokenSettings, registry: Registry, metrics: Metrics
-) -> Pipeline:
+def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> Pipeline:
     """The pipeline for these settings.
 
     Raises:
         ConfigurationError: a reference table is wrong.
     """
-    derivation = settings.derivation()
+    service, own, tokens = settings
+    derivation = own.derivation()
     tokenise = Tokeniser(tokens.key_bytes(), tokens.key_id)
     json_transactions = JsonTransactions(tokenise)
     raw_topic, json_topic = raw_topics(service)
     return Pipeline(
         decoders={raw_topic: Decoder("transaction", registry), json_topic: json_transactions},
-        validate=Validator(derivation.currencies, settings.future_tolerance_seconds),
+        validate=Validator(derivation.currencies, own.future_tolerance_seconds),
         enrich=Enricher(derivation),
         build_dead_letter=DeadLetterBuilder(json_topic, json_transactions.known_fields, tokenise),
         now=now_microseconds,
@@ -66,21 +62,22 @@ def run() -> None:
     Raises:
         CardwatchError: it cannot start: a setting, a table, or the registry's schemas are wrong.
     """
-    service, settings, tokens = load_settings()
+    settings = load_settings()
+    service, own, _ = settings
     shutdown, metrics, readiness = Shutdown().install(), Metrics(), Readiness()
     registry = CachedRegistry(service.registry())
-    pipeline = build_pipeline(service, settings, tokens, registry, metrics)
+    pipeline = build_pipeline(settings, registry, metrics)
     probe = readiness.not_ready
     health = HealthEndpoint(metrics.registry, ready=probe, host=service.metrics_host, port=service.metrics_port)
     health.start()
     log.info("metrics and health", address=f"{service.metrics_host}:{health.port}")
     try:
-        grace_period = GracePeriod(shutdown, settings.stop_grace_seconds)
+        grace_period = GracePeriod(shutdown, own.stop_grace_seconds)
         targets = Targets(
             silver=wait_for_target(TRANSACTIONS_SILVER, service.topic_prefix, registry, shutdown),
             dead_letters=wait_for_target(DEAD_LETTERS, service.topic_prefix, registry, shutdown),
         )
-        config = producer_config(service.kafka_config(), settings.producer_options())
+        config = producer_config(service.kafka_config(), own.producer_options())
         producer = KafkaProducer(config, stopped=lambda: grace_period.requested)
         publisher = BatchPublisher(producer, count_retry=lambda: metrics.errors.labels("publish_retried").inc())
         with (
@@ -91,7 +88,7 @@ def run() -> None:
             process = BatchProcessor(pipeline, publisher, targets, metrics, traces=traces, stop=grace_period)
 
             def make_application() -> StreamApplication:
-                return StreamApplication(service, settings, raw_topics(service), process, metrics, Path(data_dir))
+                return StreamApplication(service, own, raw_topics(service), process, metrics, Path(data_dir))
 
             uvloop.run(run_until_stopped(make_application, shutdown, readiness, metrics))
         log.info("stopped")
@@ -112,9 +109,9 @@ def run_from_bronze(tables_dir: str, to: str) -> None:
         from cardwatch_enricher.rebuild.enrich_bronze import BronzeEnrichment
         from cardwatch_enricher.rebuild.staged_table import write_staged
 
-    service, settings, tokens = load_settings()
-    pipeline = build_pipeline(service, settings, tokens, CachedRegistry(service.registry()), Metrics())
-    bronze = BronzeMessages(tables_dir, raw_topics(service))
+    settings = load_settings()
+    pipeline = build_pipeline(settings, CachedRegistry(settings.service.registry()), Metrics())
+    bronze = BronzeMessages(tables_dir, raw_topics(settings.service))
     work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: print(counts.as_json(), flush=True))
     write_staged(to, work.enrich(bronze.batches()))
     print(work.counts.as_json(), flush=True)

@@ -22,6 +22,14 @@ from cardwatch_enricher.stream.batch_processor import Target
 log = logs.get(__name__)
 
 
+class Settings(NamedTuple):
+    """All settings of the enricher."""
+
+    service: ServiceSettings
+    enricher: EnricherSettings
+    tokens: TokenSettings
+
+
 class RawTopics(NamedTuple):
     """Full names of the topics that the enricher reads."""
 
@@ -34,18 +42,19 @@ def raw_topics(service: ServiceSettings) -> RawTopics:
     return RawTopics(TRANSACTIONS_RAW.name(service.topic_prefix), TRANSACTIONS_JSON.name(service.topic_prefix))
 
 
-def load_settings() -> tuple[ServiceSettings, EnricherSettings, TokenSettings]:
+def load_settings() -> Settings:
     """The settings from the environment. Configures the logs: of Faust and aiokafka warnings only, unless debugging.
 
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    service, settings, tokens = load(ServiceSettings), load(EnricherSettings), load(TokenSettings)
+    settings = Settings(load(ServiceSettings), load(EnricherSettings), load(TokenSettings))
+    service = settings.service
     logs.configure("enricher", service.log_level, service.log_format)
     if service.log_level != "DEBUG":
         for name in ("faust", "mode", "aiokafka", "httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)
-    return service, settings, tokens
+    return settings
 
 
 def wait_for_target(topic: Topic, prefix: str, registry: Registry, shutdown: Shutdown) -> Target:
