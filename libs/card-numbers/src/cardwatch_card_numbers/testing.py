@@ -29,7 +29,7 @@ class Structure(StrEnum):
 
 @dataclass(frozen=True)
 class MaskingCase:
-    """What becomes of some bytes; ``masked`` equals ``original`` where nothing in them is a card number."""
+    """How some bytes are masked; ``masked`` equals ``original`` where nothing in them is a card number."""
 
     structure: Structure
     original: bytes

@@ -52,7 +52,7 @@ def from_bronze(
 ) -> None:
     """Do the same with all messages of the table bronze.transactions, once, into a table instead of a topic.
 
-    A step of `cardwatch tables rebuild`, which tells what it can do and what it cannot. Prints a line of JSON with
+    A step of `cardwatch tables rebuild`, which says what it can restore and what it cannot. Prints a line of JSON with
     counts for every ten thousand messages and at the end. It needs the registry that the messages' schema ids are of,
     the topic prefix that they came under, and the same reference tables and settings as the enricher had.
     """
