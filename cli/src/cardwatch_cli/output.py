@@ -6,10 +6,10 @@ A table is as wide as the terminal, and as wide as it needs to be where a progra
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Final
 
 import typer
+from cardwatch_units.timestamps import from_microseconds
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -46,12 +46,12 @@ def print_json(document: object) -> None:
 
 def local_time(at_us: int) -> str:
     """Microseconds since 1970-01-01 UTC as text in this machine's time zone, to the second."""
-    return f"{datetime.fromtimestamp(at_us / 1e6, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"{from_microseconds(at_us).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def iso_time(at_us: int) -> str:
     """Microseconds since 1970-01-01 UTC as ISO 8601 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return from_microseconds(at_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def counted(number: int, noun: str) -> str:

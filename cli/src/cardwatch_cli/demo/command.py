@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_platform import EmbeddedPlatform, RichReporter
-from cardwatch_units.timestamps import now_microseconds
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 
 from cardwatch_cli.context import current_context
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
@@ -149,7 +149,7 @@ def run(options: DemoOptions, screen: Screen, interruption: Interruption) -> int
             )
     if received:
         first_us = min(delivery.received_us for delivery in received)
-        report.first_alert_seconds = round((first_us - command_us) / 1_000_000, 1)
+        report.first_alert_seconds = round((first_us - command_us) / MICROSECONDS_PER_SECOND, 1)
     done("finished")
     report.seconds = seconds
     return _conclude(report, options, screen, run_dir)

@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Final
 
 from cardwatch_card_numbers.tokens import tokenise
@@ -24,6 +23,7 @@ from cardwatch_contracts.topics import (
 )
 from cardwatch_contracts.wire import Decoder
 from cardwatch_kafka.range_reader import RangeReader
+from cardwatch_units.timestamps import parse_time
 
 from cardwatch_cli.demo.results import AlertEvent, Label
 from cardwatch_cli.demo.topics import count_messages
@@ -143,6 +143,5 @@ def _from_json(value: bytes, token_key: bytes, token_key_id: str) -> Transaction
         card = tokenise(str(message.pop("card_number")), token_key)
         message |= card._asdict() | {"card_token_key_id": token_key_id}
     if isinstance(message["event_time"], str):
-        moment = datetime.fromisoformat(message["event_time"])
-        message["event_time"] = int(moment.timestamp()) * 1_000_000 + moment.microsecond
+        message["event_time"] = parse_time(message["event_time"])
     return message

@@ -62,7 +62,7 @@ def mask_strings(value: bytes, strings: Iterable[str]) -> bytes:
 def mask_json(value: bytes, known_fields: frozenset[str] | None = frozenset()) -> bytes:
     """A JSON message with card numbers masked in place; the same bytes where there are none.
 
-    In the text of known fields whole groups of digits are searched; elsewhere, and in bytes that are not JSON, any digits.
+    In the text of known fields whole groups of digits are searched, elsewhere and in what is not JSON any digits.
     Where something is masked, characters that were written as escapes (``\\u0034``) are written out.
 
     Args:

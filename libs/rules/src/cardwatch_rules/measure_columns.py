@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import polars as pl
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_rules.compiler import Lists, evaluate_condition, polars_type
 from cardwatch_rules.fields import FIELD_KINDS
@@ -139,7 +140,7 @@ class MeasureColumns:
         present = previous >= 0
         others = np.where(present, previous, self._rows)
         at = self._transactions["event_time"].to_numpy()
-        seconds = (at[self._rows] - at[others]) / 1e6
+        seconds = (at[self._rows] - at[others]) / MICROSECONDS_PER_SECOND
         if measure.aggregate is Aggregate.SECONDS_SINCE_PREVIOUS:
             return _null_unless(seconds, present, pl.Float64())
         latitude, longitude = self._floats("latitude"), self._floats("longitude")
