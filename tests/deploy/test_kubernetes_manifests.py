@@ -198,16 +198,23 @@ SETTINGS: Mapping[str, tuple[type[BaseSettings], ...]] = {
 OF_THE_MANIFESTS = {"CARDWATCH_STORAGE"}
 
 
+# Secrets whose values have a form that settings check; the others are keys in hexadecimal.
+MADE_UP_SECRETS = {
+    "CARDWATCH_NOTIFIER_OUTBOX_URL": "postgresql://user@host/database",
+    "CARDWATCH_NOTIFIER_WEBHOOK_URL": "https://host/path",
+    "CARDWATCH_NOTIFIER_WEBHOOK_SECRET": "whsec_" + "A" * 32,
+}
+
+
 def environment(manifests: Manifests, container: Manifest) -> dict[str, str]:
-    """The variables that a container gets, as the kubelet makes them; in place of secrets a key in hexadecimal or a URL."""
+    """The variables that a container gets, as the kubelet makes them; secrets have made-up values."""
     maps = {m["metadata"]["name"]: m.get("data", {}) for m in manifests.of("ConfigMap")}
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):
         if "configMapRef" in source:
             found |= maps[source["configMapRef"]["name"]]
     for variable in container.get("env", []):
-        secret = "postgresql://user@host/database" if variable["name"].endswith("_URL") else "00" * 16
-        text = variable.get("value", secret)
+        text = variable.get("value", MADE_UP_SECRETS.get(variable["name"], "00" * 16))
         found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], text)
     return found
 
