@@ -1,6 +1,6 @@
-"""Every metric of every service, as the services themselves register them.
+"""Every metric of every service, as registered by the services themselves.
 
-Prometheus calls what a series comes from its ``job``; ours are the names of the services in compose and Kubernetes.
+A series has the label ``job``: the name of the service in compose and Kubernetes.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +22,8 @@ from cardwatch_service.tracing import TracingSettings
 from cardwatch_snowflake.metrics import LoaderMetrics
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from cardwatch_observability.internals import registered_families
+
 PRODUCER: Final = "producer"
 ENRICHER: Final = "enricher"
 DETECTOR: Final = "detector"
@@ -30,7 +32,7 @@ NOTIFIER: Final = "notifier"
 LOADER: Final = "snowflake-loader"
 
 OURS: Final = "cardwatch_"
-"""What the names of Cardwatch's own metrics begin with; the others are the Python client's."""
+"""The prefix of Cardwatch's own metrics; the others are the Python client's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Metric:
 
 
 class _EmptyOutbox:
-    """Describing the outbox's metrics takes none of its rows."""
+    """An outbox without rows: the metrics are described, not read."""
 
     def problem(self) -> str:
         return ""
@@ -96,7 +98,7 @@ _REGISTER: Final[Mapping[str, tuple[Callable[[Metrics], object], ...]]] = {
     NOTIFIER: (_notifier, _traces),
     LOADER: (LoaderMetrics,),
 }
-"""What a service registers beside the metrics that all services have. A service that comes later adds its line."""
+"""What a service registers besides the metrics that all services have. A new service adds its line."""
 
 JOBS: Final = tuple(_REGISTER)
 
@@ -107,7 +109,7 @@ def metrics_of(job: str) -> tuple[Metric, ...]:
 
 
 def shared_metrics() -> tuple[Metric, ...]:
-    """Those that every service registers."""
+    """The metrics that every service registers."""
     return _registered()
 
 
@@ -125,10 +127,7 @@ def _registered(*register: Callable[[Metrics], object]) -> tuple[Metric, ...]:
 
 def _described(metrics: Metrics) -> list[Metric]:
     found = []
-    # The client has no public way to the label names of a metric that has no series yet.
-    for collector in metrics.registry._collector_to_names:
-        for family in collector.collect():
-            labels: tuple[str, ...] = getattr(collector, "_labelnames", ()) or getattr(family, "_labelnames", ())
-            name = f"{family.name}_total" if family.type == "counter" else family.name
-            found.append(Metric(name, family.type, tuple(labels), family.documentation))
+    for family, labels in registered_families(metrics.registry):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found.append(Metric(name, family.type, labels, family.documentation))
     return found

@@ -8,10 +8,15 @@ import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from cardwatch_observability.dashboards.detection import detection
+from cardwatch_observability.dashboards.detector import detector
+from cardwatch_observability.dashboards.enricher import enricher
+from cardwatch_observability.dashboards.kafka_and_spark import kafka_and_spark
+from cardwatch_observability.dashboards.lakehouse import lakehouse
+from cardwatch_observability.dashboards.notifier import notifier
 from cardwatch_observability.dashboards.overview import overview
-from cardwatch_observability.dashboards.python_services import enricher, notifier, producer, snowflake_loader
+from cardwatch_observability.dashboards.producer import producer
 from cardwatch_observability.dashboards.slos import slos
-from cardwatch_observability.dashboards.spark_services import detector, kafka_and_spark, lakehouse
+from cardwatch_observability.dashboards.snowflake_loader import snowflake_loader
 from cardwatch_observability.slo import recording_rules
 
 DASHBOARDS: Final[tuple[Callable[[], Any], ...]] = (

@@ -1,4 +1,4 @@
-"""Panels in one style: a title, a sentence that explains it, a unit, and what it asks Prometheus."""
+"""Panels in one style: a title, a sentence that explains it, a unit, and queries to Prometheus."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,14 +20,16 @@ SECONDS: Final = "s"
 BYTES: Final = "bytes"
 SHARE: Final = "percentunit"
 NUMBER: Final = "short"
-A_SECOND: Final = "suffix:/s"
+PER_SECOND: Final = "suffix:/s"
+
+AnyPanel = timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel
 
 _REFS: Final = "ABCDEFGH"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a panel asks.
+    """A query of a panel.
 
     Attributes:
         expression: PromQL.
@@ -40,10 +42,10 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From which value on a panel turns yellow and red; in the panel's unit.
+    """The values from which a panel turns yellow and red, in the panel's unit.
 
     Attributes:
-        falling: low values are the bad ones: it is green from ``warning`` on, red below ``bad``.
+        falling: low values are bad: green from ``warning`` on, red below ``bad``.
     """
 
     warning: float
@@ -97,7 +99,7 @@ def graph(
 
 
 def figure(title: str, description: str, unit: str, query: Query, *, limits: Limits | None = None) -> stat.Panel:
-    """One large number, with its way there behind it."""
+    """One large number, with its history behind it."""
     panel = (
         stat.Panel()
         .title(title)
@@ -114,7 +116,7 @@ def figure(title: str, description: str, unit: str, query: Query, *, limits: Lim
 
 
 def bars(title: str, description: str, unit: str, *queries: Query) -> bargauge.Panel:
-    """A bar for each series, for figures over the whole time shown."""
+    """One bar per series, for figures over the whole time shown."""
     panel = (
         bargauge.Panel()
         .title(title)
@@ -132,7 +134,7 @@ def bars(title: str, description: str, unit: str, *queries: Query) -> bargauge.P
 
 
 def rows(title: str, description: str, unit: str, *queries: Query) -> table.Panel:
-    """A table: a row for each set of labels, a column for each query (its legend)."""
+    """A table: one row per set of labels, one column per query, named by its legend."""
     panel = (
         table.Panel()
         .title(title)

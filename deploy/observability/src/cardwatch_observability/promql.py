@@ -1,4 +1,4 @@
-"""Small pieces of PromQL. A window is a duration (``5m``) or one of Grafana's variables."""
+"""Building blocks of PromQL. A window is a duration (``5m``) or one of Grafana's variables."""
 
 from typing import Final
 
@@ -17,30 +17,30 @@ def select(metric: str, *matchers: str, job: str = "") -> str:
 
 
 def of_topic(*topics: Topic) -> str:
-    """Matches topics under any deployment's prefix."""
+    """A matcher for topics with any deployment's prefix."""
     names = "|".join(topic.base_name.replace(".", "[.]") for topic in topics)
     return f'topic=~"(.*[.])?({names})"'
 
 
 def rate(series: str, by: str = "", window: str = RATE_WINDOW) -> str:
-    """What a counter rises by a second, summed by labels."""
+    """The increase of a counter per second, summed by labels."""
     return f"sum{_by(by)}(rate({series}[{window}]))"
 
 
 def increase(series: str, by: str = "", window: str = SHOWN) -> str:
-    """What a counter rises by in a window, summed by labels."""
+    """The increase of a counter in a window, summed by labels."""
     return f"sum{_by(by)}(increase({series}[{window}]))"
 
 
 def quantile(share: float, histogram: str, *matchers: str, job: str = "", by: str = "") -> str:
-    """The value that so large a share of a histogram's observations does not exceed; nothing where there are none."""
+    """The value that this share of a histogram's observations does not exceed; empty if there are none."""
     labels = f"le, {by}" if by else "le"
     buckets = select(f"{histogram}_bucket", *matchers, job=job)
     return f"histogram_quantile({share}, sum by ({labels}) (rate({buckets}[{RATE_WINDOW}])))"
 
 
 def or_zero_while_up(expression: str, job: str, by: str = "") -> str:
-    """0 for a service that is up and has not counted anything of the kind: its counter begins with the first one."""
+    """The expression, or 0 while the service is up and has no such series: a counter begins with its first event."""
     return f'{expression} or 0 * max{_by(by)}(up{{job="{job}"}} == 1)'
 
 

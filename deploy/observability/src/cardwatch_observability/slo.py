@@ -1,4 +1,4 @@
-"""The service level objectives, and the recording rules that say how fast their error budgets burn.
+"""The service level objectives, and the recording rules for the burn rates of their error budgets.
 
 An objective's error ratio over several windows is recorded; the alert rules and the dashboard compare it with the
 budget: a ratio of the budget burns it in 30 days, 14.4 times as much in two.
@@ -15,8 +15,8 @@ from cardwatch_observability.catalogue import DETECTOR, ENRICHER, NOTIFIER
 from cardwatch_observability.promql import rate, select
 from cardwatch_observability.recorded import CONSUMER_LAG_SECONDS, LAG_IS_BAD, error_ratio
 
-LATENCY_SECONDS_AT_MOST: Final = 2.0
-LAG_SECONDS_AT_MOST: Final = 10.0
+MAX_LATENCY_SECONDS: Final = 2.0
+MAX_LAG_SECONDS: Final = 10.0
 
 WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
@@ -29,9 +29,9 @@ class Objective:
 
     Attributes:
         name: value of the label ``slo``.
-        title: what is promised.
-        target: share that has to be good.
-        errors: PromQL of the share that is bad; ``WINDOW`` stands for the window. Empty where nothing happened.
+        title: the promise in a sentence.
+        target: the share of good events that is promised.
+        errors: PromQL of the share of bad events; ``WINDOW`` stands for the window. Empty if there were no events.
     """
 
     name: str
@@ -41,21 +41,23 @@ class Objective:
 
     @property
     def budget(self) -> float:
-        """Share that may be bad."""
+        """The share of events that may be bad."""
         return round(1 - self.target, 6)
 
     def error_ratio(self, window: str) -> str:
-        """The share that was bad in a window."""
+        """PromQL of the share of bad events in a window."""
         return self.errors.replace("WINDOW", window)
 
 
-_DELIVERED: Final = ('start="raw_broker_time"', 'end="delivered"')
-assert LATENCY_SECONDS_AT_MOST in LATENCY_BUCKETS, "the share within a limit is read from a bucket that ends there"
+DELIVERED: Final = ('start="raw_broker_time"', 'end="delivered"')
+"""Matchers of the latency from the broker's time of the raw transaction to the delivery of its alert."""
+
+assert MAX_LATENCY_SECONDS in LATENCY_BUCKETS, "the share within a limit is read from a bucket that ends there"
 
 
 def _latency() -> str:
-    within = select(f"{LATENCY_SECONDS}_bucket", *_DELIVERED, f'le="{LATENCY_SECONDS_AT_MOST}"', job=NOTIFIER)
-    every = select(f"{LATENCY_SECONDS}_count", *_DELIVERED, job=NOTIFIER)
+    within = select(f"{LATENCY_SECONDS}_bucket", *DELIVERED, f'le="{MAX_LATENCY_SECONDS}"', job=NOTIFIER)
+    every = select(f"{LATENCY_SECONDS}_count", *DELIVERED, job=NOTIFIER)
     return f"1 - {rate(within, window='WINDOW')} / ({rate(every, window='WINDOW')} > 0)"
 
 
@@ -68,15 +70,14 @@ def _delivery() -> str:
 OBJECTIVES: Final = (
     Objective(
         "latency",
-        f"99 % of alerts are delivered within {LATENCY_SECONDS_AT_MOST:g} s of the broker's time of their transaction",
+        f"99 % of alerts are delivered within {MAX_LATENCY_SECONDS:g} s of the broker's time of their transaction",
         0.99,
         _latency(),
     ),
     Objective("delivery", "99.9 % of messages to receivers are delivered, none given up", 0.999, _delivery()),
     Objective(
         "lag",
-        f"99.5 % of the time nothing between a raw transaction and its alert is more than {LAG_SECONDS_AT_MOST:g} s "
-        "behind",
+        f"99.5 % of the time nothing between a raw transaction and its alert is more than {MAX_LAG_SECONDS:g} s behind",
         0.995,
         f"avg_over_time({LAG_IS_BAD}[WINDOW])",
     ),
@@ -84,10 +85,10 @@ OBJECTIVES: Final = (
 
 
 def recording_rules() -> Mapping[str, Any]:
-    """The content of Prometheus' rule file."""
+    """The content of the rule file for Prometheus."""
     jobs = "|".join((ENRICHER, DETECTOR, NOTIFIER))
     behind = f'max({CONSUMER_LAG_SECONDS}{{job=~"{jobs}"}})'
-    bad = {"record": LAG_IS_BAD, "expr": f"{behind} > bool {LAG_SECONDS_AT_MOST:g}"}
+    bad = {"record": LAG_IS_BAD, "expr": f"{behind} > bool {MAX_LAG_SECONDS:g}"}
     budgets = [
         {"record": ERROR_BUDGET, "labels": {"slo": one.name}, "expr": f"vector({one.budget:g})"} for one in OBJECTIVES
     ]

@@ -1,1 +1,6 @@
-"""One module a dashboard; each has a function that makes it."""
+"""One module per dashboard, with a function of the same name that makes it.
+
+frame         what all dashboards have in common, and rows that several have
+latency       queries for latencies
+spark_panels  panels about Spark queries
+"""

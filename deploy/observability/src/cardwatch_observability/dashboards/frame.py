@@ -1,4 +1,4 @@
-"""What all dashboards share: tags, links, time range, the choice of the data source; and rows that several have."""
+"""What all dashboards have in common: tags, links, time range, data source; and rows that several have."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,17 @@ from typing import Any, Final
 
 from cardwatch_service.metrics import ERRORS_TOTAL
 from cardwatch_service.tracing import SPANS_TOTAL
-from grafana_foundation_sdk.builders import bargauge, dashboard, stat, table, timeseries
+from grafana_foundation_sdk.builders import dashboard, stat
 from grafana_foundation_sdk.models import dashboard as models
 
 from cardwatch_observability.catalogue import metrics_of
 from cardwatch_observability.panels import (
-    A_SECOND,
     BYTES,
     NUMBER,
+    PER_SECOND,
     SECONDS,
     WIDTH,
+    AnyPanel,
     Limits,
     Query,
     figure,
@@ -26,8 +27,6 @@ from cardwatch_observability.promql import or_zero_while_up, rate, select
 from cardwatch_observability.recorded import CONSUMER_LAG, CONSUMER_LAG_SECONDS
 
 TAG: Final = "cardwatch"
-
-AnyPanel = timeseries.Panel | stat.Panel | bargauge.Panel | table.Panel
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def make(uid: str, title: str, description: str, rows: Iterable[Row], *, shows: 
 
 
 def _side_by_side(panels: Sequence[AnyPanel]) -> Sequence[AnyPanel]:
-    """The panels with their widths: figures next to each other share a line, others stand in twos."""
+    """The panels with their widths: adjacent figures share a line, other panels are two per line."""
     for are_figures, some in groupby(panels, lambda panel: isinstance(panel, stat.Panel)):
         run = [*some]
         columns = len(run) if are_figures else 2
@@ -88,14 +87,14 @@ def _side_by_side(panels: Sequence[AnyPanel]) -> Sequence[AnyPanel]:
 
 
 def process_row(job: str) -> Row:
-    """The processes of a service: how many, what they use, what failures they survived."""
+    """The processes of a service: their number, what they use, and which failures they survived."""
     up = select("up", job=job)
     spans = select(SPANS_TOTAL, job=job)
     traced = SPANS_TOTAL in {metric.name for metric in metrics_of(job)}
     traces = graph(
         "Spans of traces",
-        "By outcome; 0 while traces are off. Failed: the collector did not take them; dropped: no room.",
-        A_SECOND,
+        "By outcome; 0 while traces are off. Failed: the collector did not accept them; dropped: the queue was full.",
+        PER_SECOND,
         Query(or_zero_while_up(rate(spans, by="outcome"), job), "{{outcome}}"),
     )
     cpu = rate(select("process_cpu_seconds_total", job=job), by="instance")
@@ -125,7 +124,7 @@ def process_row(job: str) -> Row:
                 "Failures survived",
                 "By kind: retries, reconnects, restarted queries. A few at a deployment are normal, a steady rate "
                 "is not.",
-                A_SECOND,
+                PER_SECOND,
                 Query(or_zero_while_up(rate(select(ERRORS_TOTAL, job=job), by="kind"), job), "{{kind}}"),
             ),
             *([traces] if traced else []),
@@ -134,20 +133,20 @@ def process_row(job: str) -> Row:
 
 
 def lag_panels(job: str) -> list[AnyPanel]:
-    """How far a service is behind what it reads."""
+    """The lag of a service, in messages and in time."""
     return [
         graph(
-            "Behind, messages",
-            "Messages between what the service has safely processed and the end of what it reads. Goes on while the "
-            "service is dead, as long as another one reads the same topic.",
+            "Lag, messages",
+            "Messages between the service's safe position and the end of the topic. Known also while the service is "
+            "dead, as long as another one reads the same topic.",
             NUMBER,
             Query(select(CONSUMER_LAG, job=job), "{{topic}}"),
         ),
         graph(
-            "Behind, time",
-            "How long those messages took to come, at the rate of the last five minutes.",
+            "Lag, time",
+            "The time in which those messages arrived, at the rate of the last five minutes.",
             SECONDS,
-            Query(select(CONSUMER_LAG_SECONDS, job=job), "behind"),
+            Query(select(CONSUMER_LAG_SECONDS, job=job), "lag"),
             limits=Limits(10, 60),
         ),
     ]

@@ -1,4 +1,4 @@
-"""Service level objectives: what is promised, what is left of the budget, how fast it burns."""
+"""The dashboard of the service level objectives: error budgets and burn rates."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from cardwatch_service.metrics import LATENCY_SECONDS
 
 from cardwatch_observability.catalogue import LAKEHOUSE, NOTIFIER
 from cardwatch_observability.dashboards.frame import Row, make
-from cardwatch_observability.dashboards.overview import DELIVERED
 from cardwatch_observability.panels import NUMBER, SECONDS, SHARE, Limits, Query, figure, graph
 from cardwatch_observability.promql import quantile
 from cardwatch_observability.recorded import CONSUMER_LAG_SECONDS, error_ratio
 from cardwatch_observability.slo import (
+    DELIVERED,
     ERROR_BUDGET,
-    LAG_SECONDS_AT_MOST,
-    LATENCY_SECONDS_AT_MOST,
+    MAX_LAG_SECONDS,
+    MAX_LATENCY_SECONDS,
     OBJECTIVES,
     Objective,
 )
@@ -30,21 +30,21 @@ def slos() -> Any:
         [
             *(_row(objective) for objective in OBJECTIVES),
             Row(
-                "What they are made of",
+                "What they are computed from",
                 [
                     graph(
                         "Latency to delivery",
                         "From the broker's time of the raw transaction to the delivery of its alert.",
                         SECONDS,
                         Query(quantile(0.99, LATENCY_SECONDS, *DELIVERED, job=NOTIFIER), "p99"),
-                        limits=Limits(LATENCY_SECONDS_AT_MOST, 5),
+                        limits=Limits(MAX_LATENCY_SECONDS, 5),
                     ),
                     graph(
-                        "Behind, on an alert's way",
-                        "How long what a service has before it took to come.",
+                        "Lag between a transaction and its alert",
+                        "The time in which the messages arrived that a service has not processed yet.",
                         SECONDS,
                         Query(f'{CONSUMER_LAG_SECONDS}{{job!="{LAKEHOUSE}"}}', "{{job}}"),
-                        limits=Limits(LAG_SECONDS_AT_MOST, 60),
+                        limits=Limits(MAX_LAG_SECONDS, 60),
                     ),
                 ],
             ),
@@ -61,14 +61,14 @@ def _row(objective: Objective) -> Row:
         [
             figure(
                 "Good, 3 days",
-                f"Share that was good; {objective.target:.1%} is promised. Of all there is, where that is less.",
+                f"Share that was good; {objective.target:.1%} is promised. Over a shorter time if there is no more.",
                 SHARE,
                 Query(f"1 - {error_ratio('3d')}{slo}"),
                 limits=Limits(objective.target, objective.target, falling=True),
             ),
             figure(
                 "Burn rate, 1 hour",
-                "How many times as fast as allowed the budget is used.",
+                "How many times faster than allowed the budget is used.",
                 NUMBER,
                 Query(f"{error_ratio('1h')}{slo} / {budget}"),
                 limits=Limits(1, 14.4),
