@@ -8,7 +8,7 @@ from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.runtime.offsets import OffsetRange
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
-from cardwatch_detector.velocity.silver_range import SilverMessage
+from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.trace_context import extract_context
 from structlog.testing import capture_logs
 from support.recorded_spans import RecordingTracer, id_of, parent_id_of, parent_of
@@ -25,12 +25,13 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e473"
 class Topic:
     """The silver topic: gives what it holds, in an order of its own."""
 
-    def __init__(self, *messages: SilverMessage) -> None:
+    def __init__(self, *messages: ReceivedMessage) -> None:
         self.messages = messages
         self.asked: list[tuple[Mapping[int, int], Mapping[int, int]]] = []
         self.away = False
 
-    def read(self, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[SilverMessage]:
+    def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[ReceivedMessage]:
+        assert topic == "silver"
         self.asked.append((start, end))
         if self.away:
             raise CardwatchError("the broker is away")
@@ -47,7 +48,7 @@ def silver(number: int, broker_us: int, *, flags: str = "01", at: tuple[int, int
     record = enriched_record(**{"transaction_id": f"t{number}", "event_time": broker_us, **fields})
     value = Encoder("enriched_transaction", SILVER_ID)(record)
     headers = (("traceparent", context(number, flags).encode()),)
-    return SilverMessage(*at, value, headers)
+    return ReceivedMessage("silver", *at, None, value, headers)
 
 
 def alert(number: int, broker_us: int, **fields: Any) -> bytes:
@@ -70,7 +71,12 @@ def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str 
 
 def test_an_alert_goes_on_with_its_transactions_trace() -> None:
     recorded = RecordingTracer()
-    topic = Topic(silver(1, 100), silver(2, 200, at=(0, 11)), silver(3, 300, flags="00"), SilverMessage(0, 10, b"x"))
+    topic = Topic(
+        silver(1, 100),
+        silver(2, 200, at=(0, 11)),
+        silver(3, 300, flags="00"),
+        ReceivedMessage("silver", 0, 10, None, b"x"),
+    )
     found = contexts(traces(recorded, topic), alert(2, 200), alert(3, 300), alert(4, 400))
     assert found[0] is not None
     assert found[0].startswith(f"00-{TRACE}2-")
@@ -115,7 +121,7 @@ def test_the_cause_is_of_the_same_key(scope: str, field: str) -> None:
 
 
 def test_a_transaction_that_came_twice_counts_as_the_one_that_the_alert_tells_of() -> None:
-    topic = Topic(silver(1, 100), SilverMessage(0, 10, *silver_again(1, 90)))
+    topic = Topic(silver(1, 100), ReceivedMessage("silver", 0, 10, None, *silver_again(1, 90)))
     made = traces(RecordingTracer(), topic)
     assert [(found or "")[:35] for found in contexts(made, alert(1, 100), alert(1, 90))] == [
         f"00-{TRACE}1",
@@ -138,7 +144,7 @@ def test_a_micro_batch_that_is_done_again_finds_the_same() -> None:
 
 
 def test_messages_that_are_none_are_passed_over() -> None:
-    nonsense = SilverMessage(0, 10, b"nonsense", (("traceparent", context(3).encode()),))
+    nonsense = ReceivedMessage("silver", 0, 10, None, b"nonsense", (("traceparent", context(3).encode()),))
     assert contexts(traces(RecordingTracer(), Topic(nonsense)), alert(3, 100)) == [None]
 
 

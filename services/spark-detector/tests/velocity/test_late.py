@@ -9,11 +9,10 @@ from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.runtime.offsets import OffsetRange
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
-from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics, LatePublisher
+from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics, LatePublisher, LateTopics
 from cardwatch_detector.velocity.late.search import LateSearch
-from cardwatch_detector.velocity.publishing.publisher import Outgoing
-from cardwatch_detector.velocity.silver_range import SilverMessage
 from cardwatch_detector.velocity.state.groups import group_ends
+from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_service.metrics import PUBLISHED_TOTAL, Metrics
 from structlog.testing import capture_logs
 from support.records import enriched_record
@@ -21,6 +20,7 @@ from support.registry import InMemoryRegistry
 
 HOUR = 3_600_000_000
 NOON = 1_795_478_400_000_000 + 12 * HOUR
+TOPICS = LateTopics("p.silver", "p.transactions.late.v1")
 KEYS = {"card": "card_token", "device": "device_id"}
 HORIZONS = {"card": 6 * HOUR, "device": HOUR}
 SCHEMA_ID = 7
@@ -36,9 +36,9 @@ def search() -> LateSearch:
     return LateSearch(EventTimeReader(REGISTRY).read, Decoder("enriched_transaction", REGISTRY), KEYS, HORIZONS)
 
 
-def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> SilverMessage:
+def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> ReceivedMessage:
     record = enriched_record(transaction_id=f"t{offset}", event_time=event_us, card_token=card, device_id=device)
-    return SilverMessage(1, offset, encode(record))
+    return ReceivedMessage("p.silver", 1, offset, None, encode(record))
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,10 @@ def test_transactions_of_one_group_are_one_row_of_sparks(search: LateSearch) -> 
 
 def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
     nobodys_schema = b"\0\0\0\0\x09abc"
-    broken = [SilverMessage(0, offset, value) for offset, value in enumerate((None, b"{}", nobodys_schema))]
+    broken = [
+        ReceivedMessage("p.silver", 0, offset, None, value)
+        for offset, value in enumerate((None, b"{}", nobodys_schema))
+    ]
     assert search.find(broken, NOON + 24 * HOUR).groups == 0
 
 
@@ -110,17 +113,18 @@ def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
 class Topic:
     """Both ends: the silver messages that are read, and what is published."""
 
-    def __init__(self, *messages: SilverMessage) -> None:
+    def __init__(self, *messages: ReceivedMessage) -> None:
         self.messages = messages
         self.asked: list[tuple[Mapping[int, int], Mapping[int, int]]] = []
-        self.published: list[Outgoing] = []
+        self.published: list[OutgoingMessage] = []
         self.down = False
 
-    def read(self, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[SilverMessage]:
+    def read(self, topic: str, start: Mapping[int, int], end: Mapping[int, int]) -> Iterator[ReceivedMessage]:
+        assert topic == TOPICS.silver
         self.asked.append((start, end))
         yield from self.messages
 
-    def publish(self, messages: Iterable[Outgoing]) -> int:
+    def publish(self, messages: Iterable[OutgoingMessage]) -> int:
         if self.down:
             raise CardwatchError("down")
         self.published += messages
@@ -129,7 +133,7 @@ class Topic:
 
 def make_publisher(topic: Topic, search: LateSearch) -> tuple[LatePublisher, Metrics]:
     metrics = Metrics()
-    return LatePublisher("here", "p.silver", topic, search, topic, LateMetrics(metrics, "p.", ())), metrics
+    return LatePublisher("here", TOPICS, topic, search, topic, LateMetrics(metrics, "p.", ())), metrics
 
 
 def dropped(rows: int, watermark_us: int, **others: dict[str, int]) -> DroppedRows:
@@ -145,7 +149,7 @@ def test_they_are_published_as_they_came_and_counted(search: LateSearch) -> None
         late_publisher.publish("velocity-card-device", dropped(4, NOON + 12 * HOUR))
     assert topic.asked == [({1: 40}, {0: 0, 1: 50})]
     (published,) = topic.published
-    assert (published.key, published.value) == ("a", late.value)
+    assert (published.topic, published.key, published.value) == (TOPICS.late, b"a", late.value)
     assert dict(published.headers) == {
         "detector": b"here",
         "query": b"velocity-card-device",

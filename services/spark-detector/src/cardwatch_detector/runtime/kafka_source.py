@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from cardwatch_kafka.configuration import ISOLATION_LEVEL
 from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import DataFrame, SparkSession
 
@@ -48,6 +49,9 @@ def read_topic(
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", "true")
+        # Only committed messages, up to the last stable offset. Offsets without a message (of aborted transactions, and
+        # the markers that end one) are skipped and are no data loss.
+        .option("kafka.isolation.level", ISOLATION_LEVEL)
         .option("maxOffsetsPerTrigger", max_offsets_per_trigger)
         .option("kafka.fetch.max.wait.ms", _FETCH_WAIT_MS)
         .option("includeHeaders", str(headers).lower())

@@ -17,17 +17,16 @@ from cardwatch_service.tracing import Tracer, tracing
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
+from cardwatch_detector.velocity.kafka import BatchPublisher, silver_reader
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
-from cardwatch_detector.velocity.late.late_publisher import LateMetrics, LatePublisher
+from cardwatch_detector.velocity.late.late_publisher import LateMetrics, LatePublisher, LateTopics
 from cardwatch_detector.velocity.late.search import LateSearch
 from cardwatch_detector.velocity.plan import VelocityPlanner
 from cardwatch_detector.velocity.publishing.alert_publisher import AlertMetrics, AlertPublisher
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
-from cardwatch_detector.velocity.publishing.publisher import KafkaPublisher
 from cardwatch_detector.velocity.query import VelocityQuery
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReporter, RuleMetrics, fixed_snapshot
 from cardwatch_detector.velocity.settings import VelocitySettings
-from cardwatch_detector.velocity.silver_range import KafkaSilverReader
 from cardwatch_detector.velocity.spark_config import spark_config
 from cardwatch_detector.velocity.warm_up import warm_up
 
@@ -46,14 +45,14 @@ def run_velocity(shutdown: Shutdown) -> None:
     configure("spark-detector", service.log_level, service.log_format)
     metrics = Metrics()
     alerts_topic = ALERTS.name(service.topic_prefix)
-    publisher = KafkaPublisher(service.kafka_config(), alerts_topic)
+    publisher = BatchPublisher(service.kafka_config())
     alert_metrics = AlertMetrics(metrics, alerts_topic)
     late = _late_publisher(service, settings, metrics)
     with tracing("cardwatch-detector", metrics) as tracer, _active_rules(service, settings, metrics) as rules:
         traces = None if tracer is None else _alert_traces(tracer, service)
         query = VelocityQuery(
             VelocityPlanner(tuple(settings.scope_list()), rules, service, settings),
-            AlertPublisher(publisher, alert_metrics, now_microseconds, traces),
+            AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces),
             late,
         )
         run_queries(
@@ -65,7 +64,7 @@ def run_velocity(shutdown: Shutdown) -> None:
 
 def _late_publisher(service: ServiceSettings, settings: VelocitySettings, metrics: Metrics) -> LatePublisher:
     kafka, prefix, registry = service.kafka_config(), service.topic_prefix, service.registry()
-    silver, scopes = TRANSACTIONS_SILVER.name(prefix), settings.scope_list()
+    scopes = settings.scope_list()
     search = LateSearch(
         event_time=EventTimeReader(registry).read,
         decode=Decoder("enriched_transaction", registry),
@@ -74,20 +73,20 @@ def _late_publisher(service: ServiceSettings, settings: VelocitySettings, metric
     )
     return LatePublisher(
         detector=settings.name,
-        topic=silver,
-        reader=KafkaSilverReader(kafka, silver),
+        topics=LateTopics(TRANSACTIONS_SILVER.name(prefix), TRANSACTIONS_LATE.name(prefix)),
+        reader=silver_reader(kafka),
         search=search,
-        publisher=KafkaPublisher(kafka, TRANSACTIONS_LATE.name(prefix)),
+        publisher=BatchPublisher(kafka),
         metrics=LateMetrics(metrics, prefix, scopes),
     )
 
 
 def _alert_traces(tracer: Tracer, service: ServiceSettings) -> AlertTraces:
-    silver, registry = TRANSACTIONS_SILVER.name(service.topic_prefix), service.registry()
+    registry = service.registry()
     return AlertTraces(
         tracer,
-        silver,
-        KafkaSilverReader(service.kafka_config(), silver, headers=True, silence_seconds=_TRACES_WAIT_SECONDS),
+        TRANSACTIONS_SILVER.name(service.topic_prefix),
+        silver_reader(service.kafka_config(), silence_seconds=_TRACES_WAIT_SECONDS),
         decode_silver=Decoder("enriched_transaction", registry),
         decode_alert=Decoder("alert", registry),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cardwatch_contracts.topics import TRANSACTIONS_LATE
+from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_service.logs import get
 from cardwatch_service.metrics import Metrics
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
@@ -19,10 +20,9 @@ from cardwatch_detector.runtime.late_headers import (
     WATERMARK_US,
 )
 from cardwatch_detector.runtime.offsets import partition_offsets
+from cardwatch_detector.velocity.kafka import MessageReader, Publisher
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.search import LateSearch, LateTransaction, LateTransactions
-from cardwatch_detector.velocity.publishing.publisher import Outgoing, Publisher
-from cardwatch_detector.velocity.silver_range import SilverReader
 
 LATE_TOTAL: Final = "cardwatch_late_transactions_total"
 
@@ -48,17 +48,24 @@ class LateMetrics:
 
 
 @dataclass(frozen=True)
+class LateTopics:
+    """Full names of the topics that transactions are read from, and that the late ones go to."""
+
+    silver: str
+    late: str
+
+
+@dataclass(frozen=True)
 class LatePublisher:
     """Finds and publishes the transactions that a micro-batch dropped.
 
     Attributes:
         detector: this detector's name.
-        topic: full name of the silver topic.
     """
 
     detector: str
-    topic: str
-    reader: SilverReader
+    topics: LateTopics
+    reader: MessageReader
     search: LateSearch
     publisher: Publisher
     metrics: LateMetrics
@@ -72,13 +79,13 @@ class LatePublisher:
         Raises:
             CardwatchError: broker or registry do not answer; the micro-batch has to be done again.
         """
-        start, end = (partition_offsets(offsets, self.topic) for offsets in dropped.offsets)
-        found = self.search.find(self.reader.read(start, end), dropped.watermark_us)
+        start, end = (partition_offsets(offsets, self.topics.silver) for offsets in dropped.offsets)
+        found = self.search.find(self.reader.read(self.topics.silver, start, end), dropped.watermark_us)
         self.publisher.publish(self._outgoing(query, late, dropped.watermark_us) for late in found.transactions)
         self.metrics.count(found.transactions)
         self._log_result(query, found, dropped)
 
-    def _outgoing(self, query: str, late: LateTransaction, watermark_us: int) -> Outgoing:
+    def _outgoing(self, query: str, late: LateTransaction, watermark_us: int) -> OutgoingMessage:
         message = late.message
         headers = {
             DETECTOR: self.detector,
@@ -89,7 +96,7 @@ class LatePublisher:
             SILVER_OFFSET: str(message.offset),
         }
         encoded = tuple((name, text.encode()) for name, text in headers.items())
-        return Outgoing(late.card_token, message.value or b"", encoded)
+        return OutgoingMessage(self.topics.late, late.card_token.encode(), message.value or b"", encoded)
 
     def _log_result(self, query: str, found: LateTransactions, dropped: DroppedRows) -> None:
         if found.transactions:
@@ -103,7 +110,7 @@ class LatePublisher:
             )
         # Rows of another topic that the state holds beside the transactions may be among the dropped ones.
         start, end = dropped.offsets
-        others = {**end, self.topic: {}} != {**start, self.topic: {}}
+        others = {**end, self.topics.silver: {}} != {**start, self.topics.silver: {}}
         if found.groups > dropped.rows or (found.groups < dropped.rows and not others):
             _log.warning(
                 "Spark dropped another number of rows than late transactions have groups",

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import ReceivedMessage
 
-from cardwatch_detector.velocity.silver_range import SilverMessage
 from cardwatch_detector.velocity.state.groups import group_ends
 
 
@@ -20,7 +20,7 @@ class LateTransaction:
         scopes: those that did not evaluate it.
     """
 
-    message: SilverMessage
+    message: ReceivedMessage
     card_token: str
     event_us: int
     scopes: tuple[str, ...]
@@ -55,7 +55,7 @@ class LateSearch:
     keys: Mapping[str, str]
     horizons_us: Mapping[str, int]
 
-    def find(self, messages: Iterable[SilverMessage], watermark_us: int) -> LateTransactions:
+    def find(self, messages: Iterable[ReceivedMessage], watermark_us: int) -> LateTransactions:
         """The late transactions among the messages of one micro-batch.
 
         Args:

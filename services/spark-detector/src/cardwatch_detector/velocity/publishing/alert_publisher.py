@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final
 
+from cardwatch_kafka.messages import Headers, OutgoingMessage
 from cardwatch_service.metrics import Metrics
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from prometheus_client import Counter
 
 from cardwatch_detector.runtime.offsets import OffsetRange
-from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces, Headers
-from cardwatch_detector.velocity.publishing.publisher import Outgoing, Publisher
+from cardwatch_detector.velocity.kafka import Publisher
+from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 
 ALERTS_TOTAL: Final = "cardwatch_alerts_total"
 
@@ -45,10 +46,12 @@ class AlertPublisher:
     """Publishes alerts, with the traces of their transactions where tracing is on.
 
     Attributes:
+        topic: full name of the topic of alerts.
         clock_us: microseconds since 1970-01-01 UTC.
         traces: None where tracing is off.
     """
 
+    topic: str
     publisher: Publisher
     metrics: AlertMetrics
     clock_us: Callable[[], int]
@@ -73,4 +76,5 @@ class AlertPublisher:
         self.metrics.count(alerts, self.clock_us())
 
     def _publish(self, alerts: Any, headers: Iterable[Headers]) -> None:
-        self.publisher.publish(map(Outgoing, alerts["key"].to_pylist(), alerts["value"].to_pylist(), headers))
+        columns = zip(alerts["key"].to_pylist(), alerts["value"].to_pylist(), headers, strict=False)
+        self.publisher.publish(OutgoingMessage(self.topic, key.encode(), value, some) for key, value, some in columns)

@@ -13,13 +13,14 @@ from typing import Final
 
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import Headers, ReceivedMessage
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_service.logs import get
 from cardwatch_service.trace_context import extract_context, is_sampled, to_headers
 from cardwatch_service.tracing import ALERT_ID, OUTCOME, RULE_ID, Span, Tracer
 
 from cardwatch_detector.runtime.offsets import OffsetRange, partition_offsets
-from cardwatch_detector.velocity.silver_range import SilverMessage, SilverReader
+from cardwatch_detector.velocity.kafka import MessageReader
 
 _log = get(__name__)
 
@@ -28,14 +29,12 @@ _log = get(__name__)
 _MAX_TRACED_MESSAGES: Final = 10_000
 _WARN_EVERY_SECONDS: Final = 60.0
 
-Headers = tuple[tuple[str, bytes], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class TracedArrival:
     """A transaction of the micro-batch whose trace is recorded."""
 
-    message: SilverMessage
+    message: ReceivedMessage
     context: str
     record: Record
 
@@ -47,14 +46,14 @@ class AlertTraces:
         self,
         tracer: Tracer,
         topic: str,
-        reader: SilverReader,
+        reader: MessageReader,
         decode_silver: Callable[[bytes | None], Record],
         decode_alert: Callable[[bytes | None], Record],
     ) -> None:
         """
         Args:
             topic: full name of the silver topic.
-            reader: of that topic, headers included.
+            reader: reads that topic.
         """
         self._tracer: Final = tracer
         self._topic: Final = topic
@@ -102,7 +101,7 @@ class AlertTraces:
         if sum(until - start.get(partition, 0) for partition, until in end.items()) > _MAX_TRACED_MESSAGES:
             return []
         found = []
-        for message in self._reader.read(start, end):
+        for message in self._reader.read(self._topic, start, end):
             context = extract_context(message.headers)
             if context is None or not is_sampled(context):
                 continue
