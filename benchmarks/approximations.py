@@ -48,13 +48,13 @@ def closed_hops(card: np.ndarray, at: np.ndarray) -> np.ndarray:
     best = np.zeros(len(card), dtype=np.int64)
     for hop in range(24):
         begin = axis - at + at // HOUR_US * HOUR_US - hop * HOUR_US
-        held = np.searchsorted(axis, begin + DAY_US, side="left") - np.searchsorted(axis, begin, side="left")
-        best = np.maximum(best, held)
+        count = np.searchsorted(axis, begin + DAY_US, side="left") - np.searchsorted(axis, begin, side="left")
+        best = np.maximum(best, count)
     return best
 
 
 def expiring(card: np.ndarray, at: np.ndarray, *, renewed: bool) -> np.ndarray:
-    """A counter that is gone a day after its first event, or after its last where every event renews it."""
+    """A counter that expires a day after its first event, or after its last where every event renews it."""
     counts = np.empty(len(card), dtype=np.int64)
     whose, until, count = -1, 0, 0
     for row, (this, now) in enumerate(zip(card.tolist(), at.tolist(), strict=True)):
@@ -90,14 +90,14 @@ def main() -> None:
     truth = transactions["exact"].to_numpy()
     counts = {
         "exact, `(t − 24h, t]`": truth,
-        "hopping, 24 h every 1 h, told at once": since(card, at, at // HOUR_US * HOUR_US - 23 * HOUR_US),
-        "hopping, told when the window closes": closed_hops(card, at),
+        "hopping, 24 h every 1 h, reported at once": since(card, at, at // HOUR_US * HOUR_US - 23 * HOUR_US),
+        "hopping, reported when the window closes": closed_hops(card, at),
         "tumbling, calendar day": since(card, at, at // DAY_US * DAY_US),
-        "counter, gone 24 h after its first event": expiring(card, at, renewed=False),
-        "counter, gone 24 h after its last event": expiring(card, at, renewed=True),
+        "counter, expires 24 h after its first event": expiring(card, at, renewed=False),
+        "counter, expires 24 h after its last event": expiring(card, at, renewed=True),
     }
     print(f"{transactions.height:,} transactions of {len(np.unique(card)):,} cards\n")
-    print("| N | window | alerts | missed | false | wrong counts | cards missed altogether |")
+    print("| N | window | alerts | missed | false | wrong counts | cards missed entirely |")
     print("|---|---|---|---|---|---|---|")
     for threshold in THRESHOLDS:
         should = truth >= threshold

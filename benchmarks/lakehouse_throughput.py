@@ -435,7 +435,7 @@ def check(tables_dir: Path, sent: Sent) -> list[str]:
             query = f"SELECT count(*), (SELECT count(*) FROM (SELECT DISTINCT {identity} FROM rows)) FROM rows"
             found = connection.execute(query).fetchone()
         if found != (number, number):
-            wrong.append(f"{name} has {found[0]:,} rows, {found[1]:,} different ones; {number:,} would be right")
+            wrong.append(f"{name} has {found[0]:,} rows, {found[1]:,} distinct ones; expected {number:,}")
     return wrong
 
 
@@ -448,7 +448,7 @@ def check_windows(tables_dir: Path, sent: Sent) -> list[str]:
         ((found,),) = connection.execute(query).fetchall()
     if found == sent.transactions:
         return []
-    return [f"{GOLD_VELOCITY_5M.name} has {found:,} transactions of cards; {sent.transactions:,} would be right"]
+    return [f"{GOLD_VELOCITY_5M.name} has {found:,} transactions of cards; expected {sent.transactions:,}"]
 
 
 def table_files(tables_dir: Path) -> dict[str, dict[str, int]]:
@@ -514,7 +514,7 @@ def main() -> None:
     known = {"catch-up": catch_up, "sustained": sustained, "beside": beside}
     unknown = [part for part in args.parts if part not in known]
     if unknown:
-        parser.error(f"there is no part {unknown[0]}; there are {', '.join(known)}")
+        parser.error(f"unknown part {unknown[0]}; expected one of {', '.join(known)}")
     report: dict[str, Any] = {}
     for part in args.parts or known:
         # A platform of its own: what one part has left in the broker costs the next one nothing.

@@ -1,7 +1,7 @@
 """One card's last 24 hours in 50 million silver transactions: how long until they are there.
 
-Makes the table as service and upkeep leave it (closed days in order of cards, the day that is being written in order
-of time, in 50 files), then asks for one card after another, by what `cardwatch tables query` does and by the command
+Makes the table as the service and maintenance leave it (closed days ordered by card, the current day ordered
+by time, in 50 files), then asks for one card after another, by what `cardwatch tables query` does and by the command
 itself.
 
     python benchmarks/point_query.py --dir .cardwatch/silver50m   # keeps the table there for the next run
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--cards", type=int, default=1_200_000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--asked", type=int, default=20, help="cards that are asked for")
-    parser.add_argument("--dir", type=Path, help="where the table is made, or was; without, made anew and removed")
+    parser.add_argument("--dir", type=Path, help="of the table, made if missing and kept; by default a temporary one")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         tables_dir = args.dir or Path(scratch)

@@ -20,7 +20,7 @@ app = typer.Typer(
 
 @app.command()
 def velocity() -> None:
-    """Evaluate rules over exact sliding windows, one query a scope; alerts go to alerts.v1."""
+    """Evaluate rules over exact sliding windows of all scopes; alerts go to alerts.v1."""
     from cardwatch_detector.velocity.bootstrap import run_velocity
 
     with one_sentence_errors():
@@ -38,21 +38,23 @@ def lakehouse() -> None:
 
 @app.command()
 def rebuild(
-    to: Annotated[str, typer.Option(help="Directory for the rebuilt tables; none of them may be there.")],
+    to: Annotated[str, typer.Option(help="Directory for the rebuilt tables; none of them may exist there.")],
     tables_dir: Annotated[
-        str, typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory of the tables as they are.")
+        str, typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory of the existing tables.")
     ],
     staged: Annotated[
         str,
-        typer.Option(help="What `cardwatch-enricher from-bronze` wrote: make silver of it. Else gold alone is made."),
+        typer.Option(
+            help="Table written by `cardwatch-enricher from-bronze`, to make silver of; without it, only gold is made."
+        ),
     ] = "",
     gold: Annotated[bool, typer.Option(help="Make the gold tables that silver alone determines.")] = True,
     alerts: Annotated[bool, typer.Option(help="Make gold.alerts, empty.")] = True,
 ) -> None:
-    """Make silver of enriched transactions, and gold of silver, in another directory.
+    """Rebuild silver from enriched transactions, and gold from silver, in another directory.
 
-    A step of `cardwatch tables rebuild`, which tells what it can do and what it cannot. Prints a line of JSON for each
-    table. Settings are those of the lakehouse (CARDWATCH_SPARK_*, CARDWATCH_LAKEHOUSE_*).
+    A step of `cardwatch tables rebuild`, whose help describes what it covers. Prints a line of JSON for each table.
+    Settings are those of the lakehouse (CARDWATCH_SPARK_*, CARDWATCH_LAKEHOUSE_*).
     """
     from cardwatch_detector.lakehouse.rebuild import run
 

@@ -1,11 +1,12 @@
 """Groups of events in, encoded alerts out: the part of the velocity query that Spark's Python workers run."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.wire import Decoder
-from cardwatch_detector.velocity.rules.rule_set import FixedRuleSet, RuleSet
+from cardwatch_detector.velocity.rules.rule_set import RuleSet
 from cardwatch_detector.velocity.state.evaluation import Evaluation, flatten
 from cardwatch_rules.parse import parse_rules
 from support.registry import InMemoryRegistry
@@ -23,6 +24,16 @@ rules:
 """)
 SECOND = 1_000_000
 BATCH = 1_800_000_000_000_000
+
+
+@dataclass(frozen=True)
+class FixedRuleSet:
+    """Always the same rule set."""
+
+    rule_set: RuleSet
+
+    def current(self) -> RuleSet:
+        return self.rule_set
 
 
 def event(number: int, second: int, *, new: bool = True, amount: int = 100) -> dict[str, Any]:

@@ -3,6 +3,14 @@
 from typing import Final
 
 import polars as pl
+from cardwatch_contracts.late_headers import (
+    DETECTOR,
+    QUERY,
+    SCOPES,
+    SILVER_OFFSET,
+    SILVER_PARTITION,
+    WATERMARK_US,
+)
 from cardwatch_lakehouse.tables import BRONZE_LATE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -19,14 +27,6 @@ from cardwatch_detector.lakehouse.io.read import (
 )
 from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
-from cardwatch_detector.runtime.late_headers import (
-    DETECTOR,
-    QUERY,
-    SCOPES,
-    SILVER_OFFSET,
-    SILVER_PARTITION,
-    WATERMARK_US,
-)
 
 # The position of a message without the detector's headers, null for all others.
 _OWN_PARTITION: Final = "own_partition"

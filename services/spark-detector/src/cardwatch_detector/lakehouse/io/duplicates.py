@@ -1,11 +1,9 @@
-"""Which arrivals bring something that a table does not hold yet.
-
-``find_new`` compares whole identities; ``find_repeated`` knows that event times may differ a little.
+"""Finds arrivals that a table does not hold yet: ``find_new`` by their identity, ``find_repeated`` by id and time.
 
 A second message about a transaction (redelivery, a producer's retry, a redriven dead letter) repeats its id and its
 event time. Two messages are about one transaction if they have the same id and event times at most ``within`` apart:
-an event time that a retry stamped anew is still taken for the same, and a table need only be looked at around the event
-times that a micro-batch brings, however much it holds.
+so a retry may have a new event time, and a table need only be searched around the event times of a micro-batch,
+however much it holds.
 """
 
 from collections.abc import Sequence
@@ -15,37 +13,37 @@ import polars as pl
 
 from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION
 
-# Columns of arrivals, beside where they are.
+# Columns of arrivals, beside their position.
 ID: Final = "transaction_id"
 EVENT_US: Final = "event_us"
 
 
 def find_repeated(arrivals: pl.DataFrame, known: pl.DataFrame, within_us: int) -> pl.DataFrame:
-    """The arrivals whose transaction is known, or comes before them among the arrivals themselves.
+    """The arrivals whose transaction is known, or is in an earlier one of the arrivals.
 
-    Taken in the order of partition and offset. The messages of one card have one partition, so that all that counts is
-    their order, not how they were divided into micro-batches.
+    In the order of partition and offset. The messages of one card are in one partition, so that the result depends on
+    their order only, not on how they were divided into micro-batches.
 
     Args:
         arrivals: ID, EVENT_US, PARTITION, OFFSET.
-        known: ID and EVENT_US of transactions that are kept already; there may be others among them.
+        known: ID and EVENT_US of transactions in the table, others possibly included.
 
     Returns:
-        PARTITION and OFFSET of those to leave out.
+        PARTITION and OFFSET of the repeated ones.
     """
     suspect = pl.col(ID).is_duplicated() | pl.col(ID).is_in(known[ID].unique().implode())
     suspects = arrivals.filter(suspect).sort(PARTITION, OFFSET)
     kept: dict[str, list[int]] = {}
     for identity, event_us in known.select(ID, EVENT_US).iter_rows():
         kept.setdefault(identity, []).append(event_us)
-    again = []
+    flags = []
     for identity, event_us in suspects.select(ID, EVENT_US).iter_rows():
         times = kept.setdefault(identity, [])
         is_repeated = any(abs(event_us - time) <= within_us for time in times)
-        again.append(is_repeated)
+        flags.append(is_repeated)
         if not is_repeated:
             times.append(event_us)
-    return suspects.filter(pl.Series(again, dtype=pl.Boolean)).select(PARTITION, OFFSET)
+    return suspects.filter(pl.Series(flags, dtype=pl.Boolean)).select(PARTITION, OFFSET)
 
 
 def find_new(arrivals: pl.DataFrame, known: pl.DataFrame, identity: Sequence[str]) -> pl.DataFrame:
@@ -55,7 +53,7 @@ def find_new(arrivals: pl.DataFrame, known: pl.DataFrame, identity: Sequence[str
 
     Args:
         arrivals: the columns of ``identity``, PARTITION and OFFSET.
-        known: the columns of ``identity`` of the rows that there are; there may be others among them.
+        known: the columns of ``identity`` of the table's rows, others possibly included.
         identity: the columns that identify a row; null is a value like any other.
 
     Returns:

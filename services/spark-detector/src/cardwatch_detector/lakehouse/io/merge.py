@@ -56,7 +56,7 @@ def update_rows(
         The number of rows; 0 if the micro-batch was written before.
 
     Raises:
-        one of CONFLICTS: somebody else kept changing the table.
+        one of CONFLICTS: other writers kept changing the table.
     """
     session = rows.sparkSession
     known = DeltaTable.forPath(session, table.path(tables_dir)).alias("known")

@@ -50,7 +50,7 @@ def refresh_minutes(
         The number of rows.
 
     Raises:
-        one of CONFLICTS: somebody else kept changing the table.
+        one of CONFLICTS: other writers kept changing the table.
     """
     if dates is None:
         rows = (arrivals(read_table(session, tables_dir, table), table) for table in TABLES)
@@ -79,7 +79,7 @@ def refresh_touched(
         The number of rows; 0 if the micro-batch was written before.
 
     Raises:
-        one of CONFLICTS: somebody else kept changing the table.
+        one of CONFLICTS: other writers kept changing the table.
     """
     starts = time_ranges(pl.Series(list(minutes), dtype=pl.Int64), within_us=0)
     when = [TimeRange(first, last + MINUTE_US - 1) for first, last in starts]

@@ -56,7 +56,7 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
         The number of rows.
 
     Raises:
-        one of CONFLICTS: somebody else kept changing the table.
+        one of CONFLICTS: other writers kept changing the table.
     """
     silver = read_table(session, tables_dir, SILVER_TRANSACTIONS)
     if dates is None:
@@ -94,7 +94,7 @@ def refresh_windows(
         The number of rows; 0 if the micro-batch was written before.
 
     Raises:
-        one of CONFLICTS: somebody else kept changing the table.
+        one of CONFLICTS: other writers kept changing the table.
     """
     starts = sorted(windows)
     days = {from_microseconds(start).date() for start in starts}

@@ -4,14 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from cardwatch_contracts.topics import TRANSACTIONS_LATE
-from cardwatch_kafka.messages import OutgoingMessage
-from cardwatch_service.logs import get
-from cardwatch_service.metrics import Metrics
-from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
-from prometheus_client import Counter
-
-from cardwatch_detector.runtime.late_headers import (
+from cardwatch_contracts.late_headers import (
     DETECTOR,
     QUERY,
     SCOPES,
@@ -19,6 +12,13 @@ from cardwatch_detector.runtime.late_headers import (
     SILVER_PARTITION,
     WATERMARK_US,
 )
+from cardwatch_contracts.topics import TRANSACTIONS_LATE
+from cardwatch_kafka.messages import OutgoingMessage
+from cardwatch_service.logs import get
+from cardwatch_service.metrics import Metrics
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
+from prometheus_client import Counter
+
 from cardwatch_detector.runtime.offsets import partition_offsets
 from cardwatch_detector.velocity.kafka import MessageReader, Publisher
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows

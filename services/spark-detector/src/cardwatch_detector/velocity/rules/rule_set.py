@@ -49,16 +49,6 @@ class RuleSetSource(Protocol):
 
 
 @dataclass(frozen=True)
-class FixedRuleSet:
-    """Always the same rule set."""
-
-    rule_set: RuleSet
-
-    def current(self) -> RuleSet:
-        return self.rule_set
-
-
-@dataclass(frozen=True)
 class TaskRuleSet:
     """The rule set that the driver attached to the job (``attach_rules``)."""
 
