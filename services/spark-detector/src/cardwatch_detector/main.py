@@ -59,7 +59,7 @@ def rebuild(
     from cardwatch_detector.lakehouse.rebuild import run
 
     with one_sentence_errors():
-        run(tables_dir, to, staged=staged, gold=gold, alerts=alerts)
+        run(tables_dir=tables_dir, to=to, staged=staged, gold=gold, alerts=alerts)
 
 
 if __name__ == "__main__":

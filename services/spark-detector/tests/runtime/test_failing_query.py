@@ -30,6 +30,12 @@ def test_a_query_says_why_it_failed_however_much_java_has_to_say(spark: SparkSes
     def source(session: SparkSession) -> DataFrame:
         return session.readStream.format("rate").load()
 
-    query = LakehouseQuery("failing", str(tmp_path), Schedule("1s"), source, lambda: write).start(spark)
+    query = LakehouseQuery(
+        name="failing",
+        checkpoint_dir=str(tmp_path),
+        schedule=Schedule("1s"),
+        source=source,
+        make_writer=lambda: write,
+    ).start(spark)
     with pytest.raises(StreamingQueryException, match="No space left on device"):
         query.awaitTermination(60)

@@ -60,8 +60,13 @@ def alert(number: int, broker_us: int, **fields: Any) -> bytes:
 
 def traces(recorded: RecordingTracer, topic: Topic) -> AlertTraces:
     registry = InMemoryRegistry({"enriched_transaction": SILVER_ID, "alert": ALERT_ID})
-    decoders = Decoder("enriched_transaction", registry), Decoder("alert", registry)
-    return AlertTraces(recorded.tracer, "silver", topic, *decoders)
+    return AlertTraces(
+        recorded.tracer,
+        "silver",
+        topic,
+        decode_silver=Decoder("enriched_transaction", registry),
+        decode_alert=Decoder("alert", registry),
+    )
 
 
 def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str | None]:

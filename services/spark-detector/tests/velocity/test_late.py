@@ -1,6 +1,6 @@
 """Which transactions came too late, and that they are kept."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -31,9 +31,13 @@ encode = Encoder("enriched_transaction", SCHEMA_ID)
 REGISTRY = InMemoryRegistry({"enriched_transaction": SCHEMA_ID})
 
 
+def make_search(decode: Callable[[bytes | None], dict[str, Any]]) -> LateSearch:
+    return LateSearch(event_time=EventTimeReader(REGISTRY).read, decode=decode, keys=KEYS, horizons_us=HORIZONS)
+
+
 @pytest.fixture
 def search() -> LateSearch:
-    return LateSearch(EventTimeReader(REGISTRY).read, Decoder("enriched_transaction", REGISTRY), KEYS, HORIZONS)
+    return make_search(Decoder("enriched_transaction", REGISTRY))
 
 
 def message(offset: int, event_us: int, card: str = "a", device: str | None = None) -> ReceivedMessage:
@@ -105,7 +109,7 @@ def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
         return Decoder("enriched_transaction", REGISTRY)(value)
 
     early, late = message(0, NOON - 1), message(1, NOON)
-    search = LateSearch(EventTimeReader(REGISTRY).read, decode, KEYS, HORIZONS)
+    search = make_search(decode)
     assert [found.event_us for found in search.find([early, late], NOON).transactions] == [NOON - 1]
     assert decoded == [early.value]
 

@@ -28,7 +28,7 @@ class Schedule:
     pool: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LakehouseQuery:
     """Passes what is new at its source to its writer.
 

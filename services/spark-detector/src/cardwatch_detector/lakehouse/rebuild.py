@@ -57,7 +57,7 @@ _SPARK_CONFIG: Final = {
 }
 
 
-def run(tables_dir: str, to: str, *, staged: str = "", gold: bool = True, alerts: bool = True) -> None:
+def run(*, tables_dir: str, to: str, staged: str = "", gold: bool = True, alerts: bool = True) -> None:
     """Make the tables, and print a line of JSON for each.
 
     Args:
@@ -90,7 +90,7 @@ def run(tables_dir: str, to: str, *, staged: str = "", gold: bool = True, alerts
             write_silver(session, to, staged=staged, known=known_path, within_us=within_us)
             _print_row_count(session, SILVER_TRANSACTIONS, to)
         if gold:
-            _make_gold(session, tables_dir, to, settings)
+            _make_gold(session, settings, tables_dir=tables_dir, to=to)
         if alerts:
             create_tables(session, to, [GOLD_ALERTS])
     finally:
@@ -162,8 +162,8 @@ def _array_type(candidates: DataFrame) -> str:
     return f"array<{candidates.schema['candidate'].dataType.simpleString()}>"
 
 
-def _make_gold(session: SparkSession, tables_dir: str, to: str, settings: LakehouseSettings) -> None:
-    with _cloned_sources(session, tables_dir, to):
+def _make_gold(session: SparkSession, settings: LakehouseSettings, *, tables_dir: str, to: str) -> None:
+    with _cloned_sources(session, tables_dir=tables_dir, to=to):
         create_tables(session, to, DERIVED_TABLES)
         make_profiles(session, to, parse_duration(settings.profiles_lateness), settings.profiles_days_kept)
         refresh_velocity(session, to)
@@ -173,7 +173,7 @@ def _make_gold(session: SparkSession, tables_dir: str, to: str, settings: Lakeho
 
 
 @contextmanager
-def _cloned_sources(session: SparkSession, tables_dir: str, to: str) -> Iterator[None]:
+def _cloned_sources(session: SparkSession, *, tables_dir: str, to: str) -> Iterator[None]:
     """For the length of a ``with``: shallow clones of the tables that gold is computed from, under ``to``."""
     cloned = []
     try:

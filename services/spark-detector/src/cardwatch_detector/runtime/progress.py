@@ -65,7 +65,7 @@ class QueryMetrics:
                 slowest = min(at.get(partition, 0) for at in readers)
                 self.common.position.labels(topic, partition).set(slowest)
 
-    def set_lag(self, query: str, topic: str, partition: str, lag: int) -> None:
+    def set_lag(self, query: str, *, topic: str, partition: str, lag: int) -> None:
         """Set how many offsets a query was behind a partition's end when its last micro-batch ended."""
         lags = self._lags.setdefault((topic, partition), {})
         lags[query] = lag
@@ -98,7 +98,8 @@ def _record_source(query: str, source: dict[str, Any], metrics: QueryMetrics, ro
     starts = parse_offsets(source.get("startOffset"))
     for topic, partitions in ends.items():
         for partition, offset in partitions.items():
-            metrics.set_lag(query, topic, partition, max(0, latest.get(topic, {}).get(partition, offset) - offset))
+            lag = max(0, latest.get(topic, {}).get(partition, offset) - offset)
+            metrics.set_lag(query, topic=topic, partition=partition, lag=lag)
         if rows:
             before = starts.get(topic, {})
             metrics.common.consumed.labels(topic).inc(

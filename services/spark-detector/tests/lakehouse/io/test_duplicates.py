@@ -101,7 +101,7 @@ def test_every_event_time_lies_in_a_stretch_with_its_margin() -> None:
 def test_the_condition_holds_for_what_lies_in_the_stretches_and_for_nothing_else() -> None:
     found = time_ranges(pl.Series([NOON_US, NOON_US - 3 * DAY_US]), within_us=HOUR_US)
     times = [NOON_US + off for off in (-HOUR_US - 1, -HOUR_US, 0, HOUR_US, HOUR_US + 1, -3 * DAY_US, -2 * DAY_US)]
-    condition = time_filter(found, "event_time", "event_date")
+    condition = time_filter(found, "event_time", day="event_date")
     with duckdb.connect() as connection:
         rows = ", ".join(f"({at})" for at in times)
         held = connection.execute(

@@ -44,7 +44,7 @@ def time_ranges(event_us: pl.Series, *, within_us: int, at_most: int = MAX_TIME_
     return [TimeRange(int(a) - within_us, int(b) + within_us) for a, b in zip(firsts, lasts, strict=True)]
 
 
-def time_filter(ranges: Iterable[TimeRange], time: str, day: str | None = None) -> str:
+def time_filter(ranges: Iterable[TimeRange], time: str, *, day: str | None = None) -> str:
     """An SQL predicate: whether a row lies in one of the ranges. Delta can skip files, and whole partitions, by it.
 
     Args:

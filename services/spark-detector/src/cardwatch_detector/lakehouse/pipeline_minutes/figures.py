@@ -4,7 +4,7 @@ Building it column by column from Python would take longer than planning the que
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import reduce
 from typing import Final
 
@@ -50,6 +50,7 @@ class Source:
 
     table: Table
     service: str
+    _: KW_ONLY
     at: str
     act: str = "'row'"
     since: str = "NULL"
@@ -58,24 +59,24 @@ class Source:
 
 
 SOURCES: Final = (
-    Source(BRONZE_TRANSACTIONS, f"'{PRODUCER}'", "broker_time"),
-    Source(SILVER_TRANSACTIONS, f"'{ENRICHER}'", "silver_broker_time", since="raw_broker_time"),
+    Source(BRONZE_TRANSACTIONS, f"'{PRODUCER}'", at="broker_time"),
+    Source(SILVER_TRANSACTIONS, f"'{ENRICHER}'", at="silver_broker_time", since="raw_broker_time"),
     Source(
         BRONZE_ALERT_EVENTS,
         f"'{DETECTOR}'",
-        "broker_time",
-        "status",
+        at="broker_time",
+        act="status",
         since="raw_broker_time",
         timed="status = 'raised'",
     ),
-    Source(BRONZE_LATE, f"'{DETECTOR}'", "broker_time", "'late'"),
-    Source(BRONZE_TRANSACTIONS, f"'{LAKEHOUSE}'", "ingested_at", since="broker_time"),
-    Source(BRONZE_QUARANTINE, "service", "dead_letter_broker_time", "'refused'"),
+    Source(BRONZE_LATE, f"'{DETECTOR}'", at="broker_time", act="'late'"),
+    Source(BRONZE_TRANSACTIONS, f"'{LAKEHOUSE}'", at="ingested_at", since="broker_time"),
+    Source(BRONZE_QUARANTINE, "service", at="dead_letter_broker_time", act="'refused'"),
     Source(
         BRONZE_QUARANTINE,
         f"'{LAKEHOUSE}'",
-        "quarantined_at",
-        "'refused'",
+        at="quarantined_at",
+        act="'refused'",
         where="dead_letter_broker_time IS NULL",
     ),
 )

@@ -104,7 +104,7 @@ def _refresh(
 ) -> int:
     with temporary_settings(session, settings):
         rows = minute_figures(session, tables_dir, when).repartition("minute_date")
-        replaced = time_filter(when, "minute", "minute_date")
+        replaced = time_filter(when, "minute", day="minute_date")
         return replace_rows(rows, GOLD_PIPELINE_MINUTES, tables_dir, predicate=replaced, write_id=write_id)
 
 

@@ -70,7 +70,7 @@ class SilverWriter(TopicWriter):
         identity = F.col(RECORD)[ID].alias(ID)
         event_us = F.unix_micros(F.col(RECORD)["event_time"]).alias(EVENT_US)
         arrivals = collect_with_position(records, identity, event_us)
-        where = time_filter(time_ranges(arrivals[EVENT_US], within_us=self.within_us), "event_time", "event_date")
+        where = time_filter(time_ranges(arrivals[EVENT_US], within_us=self.within_us), "event_time", day="event_date")
         table = read_table(records.sparkSession, self.tables_dir, SILVER_TRANSACTIONS)
         if self._in_table.rows is None:
             self._in_table.rows = table.count()  # of the log alone

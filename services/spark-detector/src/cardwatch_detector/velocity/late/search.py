@@ -39,7 +39,7 @@ class LateTransactions:
     groups: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LateSearch:
     """Finds late transactions by the rule by which Spark's state operator drops them.
 

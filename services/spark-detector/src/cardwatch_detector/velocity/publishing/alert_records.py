@@ -10,7 +10,7 @@ from cardwatch_rules.transitions import Transitions
 
 
 def alert_records(
-    found: Transitions, keys: Sequence[str], evidence_limit: int, detected_at_us: int
+    found: Transitions, keys: Sequence[str], *, evidence_limit: int, detected_at_us: int
 ) -> Iterator[dict[str, Any]]:
     """Records of alert.avsc for one rule's transitions.
 

@@ -47,6 +47,7 @@ class AlertTraces:
         tracer: Tracer,
         topic: str,
         reader: MessageReader,
+        *,
         decode_silver: Callable[[bytes | None], Record],
         decode_alert: Callable[[bytes | None], Record],
     ) -> None:

@@ -55,7 +55,7 @@ class Evaluation:
     ) -> Iterator[dict[str, Any]]:
         keys, arrivals = flatten(table.filter(pc.equal(table[SCOPE], pa.scalar(scope))), SCOPE_KEYS[scope])
         for transition in transitions(arrivals, rule_set.of_scope(scope), rule_set.lists, ledger):
-            yield from alert_records(transition, keys, self.evidence_limit, detected_at)
+            yield from alert_records(transition, keys, evidence_limit=self.evidence_limit, detected_at_us=detected_at)
 
     def _evaluate(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         _forget_zips()
