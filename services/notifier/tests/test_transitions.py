@@ -1,18 +1,18 @@
-"""When an alert event is news, and under which id."""
+"""Which alert events receivers are notified of, and under which id."""
 
 from typing import Any
 
 import pytest
-from cardwatch_notifier.transitions import Known, Verdict, decide
+from cardwatch_notifier.transitions import Notified, Verdict, decide
 
 
-def told(kit: Any, events: list[tuple[str, str]]) -> list[str | None]:
+def message_ids(kit: Any, events: list[tuple[str, str]]) -> list[str | None]:
     """The message ids of a history of (status, mode), the alert's own id written A."""
-    known = Known()
+    notified = Notified()
     ids: list[str | None] = []
     for status, mode in events:
-        transition = decide(known, kit.alert("a", status, mode))
-        known = transition.known
+        transition = decide(notified, kit.alert("a", status, mode))
+        notified = transition.notified
         ids.append(transition.message_id and transition.message_id.replace(kit.alert_id("a"), "A"))
     return ids
 
@@ -33,26 +33,26 @@ def told(kit: Any, events: list[tuple[str, str]]) -> list[str | None]:
         (["retracted", "raised"], [None, "A"]),
     ],
 )
-def test_receivers_hear_of_changes_only(kit: Any, events: list[str], ids: list[str | None]) -> None:
-    assert told(kit, [(status, "live") for status in events]) == ids
+def test_receivers_are_notified_of_changes_only(kit: Any, events: list[str], ids: list[str | None]) -> None:
+    assert message_ids(kit, [(status, "live") for status in events]) == ids
 
 
-def test_a_shadow_alert_is_never_told(kit: Any) -> None:
-    assert told(kit, [("raised", "shadow"), ("retracted", "shadow")]) == [None, None]
+def test_nobody_is_notified_of_a_shadow_alert(kit: Any) -> None:
+    assert message_ids(kit, [("raised", "shadow"), ("retracted", "shadow")]) == [None, None]
 
 
-def test_an_alert_that_comes_again_after_its_rule_went_live_is_told_then(kit: Any) -> None:
-    assert told(kit, [("raised", "shadow"), ("raised", "live"), ("retracted", "live")]) == [None, "A", "A-2"]
+def test_of_an_alert_that_comes_again_after_its_rule_went_live_receivers_are_notified_then(kit: Any) -> None:
+    assert message_ids(kit, [("raised", "shadow"), ("raised", "live"), ("retracted", "live")]) == [None, "A", "A-2"]
 
 
-def test_a_shadow_event_does_not_change_what_receivers_know(kit: Any) -> None:
+def test_a_shadow_event_does_not_change_what_receivers_were_notified_of(kit: Any) -> None:
     events = [("raised", "live"), ("retracted", "shadow"), ("raised", "live"), ("retracted", "live")]
-    assert told(kit, events) == ["A", None, None, "A-2"]
+    assert message_ids(kit, events) == ["A", None, None, "A-2"]
 
 
 def test_verdicts_say_what_an_event_amounts_to(kit: Any) -> None:
-    first = decide(Known(), kit.alert("a"))
+    first = decide(Notified(), kit.alert("a"))
     assert first.verdict is Verdict.RAISED
-    assert decide(first.known, kit.alert("a")).verdict is Verdict.REPEATED
-    assert decide(first.known, kit.alert("a", "retracted")).verdict is Verdict.RETRACTED
-    assert decide(first.known, kit.alert("a", "raised", "shadow")).verdict is Verdict.SHADOW
+    assert decide(first.notified, kit.alert("a")).verdict is Verdict.REPEATED
+    assert decide(first.notified, kit.alert("a", "retracted")).verdict is Verdict.RETRACTED
+    assert decide(first.notified, kit.alert("a", "raised", "shadow")).verdict is Verdict.SHADOW

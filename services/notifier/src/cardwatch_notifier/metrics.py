@@ -41,13 +41,13 @@ class NotifierMetrics:
         self._clocked_receiver: Final = clocked_receiver
         self._transitions: Final = Counter(
             TRANSITIONS_TOTAL,
-            "Alert events by what they amount to: raised, suppressed, retracted, repeated or shadow.",
+            "Alert events by verdict: raised, suppressed, retracted, repeated or shadow.",
             ["verdict"],
             registry=shared.registry,
         )
         self._deliveries: Final = Counter(
             DELIVERIES_TOTAL,
-            "Attempts to deliver, by what came of them: delivered, retried, failed (given up), gone (410).",
+            "Attempts to deliver, by result: delivered, retried, failed (given up), gone (410).",
             ["receiver", "outcome"],
             registry=shared.registry,
         )

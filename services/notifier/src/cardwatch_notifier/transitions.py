@@ -1,18 +1,18 @@
-"""When an alert event is news to receivers, and under which id they get it.
+"""Which alert events receivers are notified of, and under which message id.
 
-Upstream delivers at least once, so the same event may come again. Receivers hear of changes only::
+Upstream delivers at least once, so the same event may come again. Receivers are notified of changes only::
 
     event        raised  raised  retracted  retracted  raised
-    told         raised  -       retracted  -          raised
+    notified     raised  -       retracted  -          raised
     message id   <id>            <id>-2                <id>-3
 
-A suppressed one is counted on an earlier alert of the same rule and key, and nobody is told of it; unless a late
-transaction suppresses what was raised and told before::
+A suppressed event is counted on an earlier alert of the same rule and key, and nobody is notified of it; unless a late
+transaction suppresses an alert that receivers were notified of before::
 
     event        suppressed  raised  suppressed    raised
-    told         -           raised  suppressed    raised
+    notified     -           raised  suppressed    raised
 
-Events of a rule in shadow mode are remembered but never told, and do not change what receivers know.
+Events of a rule in shadow mode are recorded, but nobody is ever notified of them.
 """
 
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ from cardwatch_notifier.alerts import Alert, Mode, Status
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What receivers have been told of one alert so far.
+class Notified:
+    """What receivers have been notified of one alert so far.
 
     Attributes:
-        told: the last status they were told, or None.
-        transitions: how many times they were told anything.
+        status: the last status that they were notified of, or None.
+        transitions: how many notifications there were.
     """
 
-    told: Status | None = None
+    status: Status | None = None
     transitions: int = 0
 
 
@@ -46,27 +46,32 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """The outcome of one event: the new state and, where it is news, the id of the message that tells it."""
+    """The outcome of one event.
 
-    known: Known
+    Attributes:
+        notified: what receivers have been notified of after it.
+        message_id: of the message that notifies them of this event; None where there is none.
+    """
+
+    notified: Notified
     verdict: Verdict
     message_id: str | None
 
 
-def decide(known: Known, alert: Alert) -> Transition:
-    """Apply one event to what receivers know. Pure; see the module's docstring."""
+def decide(notified: Notified, alert: Alert) -> Transition:
+    """Apply one event to what receivers have been notified of. Pure; see the module's docstring."""
     if alert.mode is Mode.SHADOW:
-        return Transition(known, Verdict.SHADOW, None)
-    stands = known.told is Status.RAISED
-    if (alert.status is Status.RAISED) is stands:
+        return Transition(notified, Verdict.SHADOW, None)
+    is_raised = notified.status is Status.RAISED
+    if (alert.status is Status.RAISED) is is_raised:
         verdict = Verdict.SUPPRESSED if alert.status is Status.SUPPRESSED else Verdict.REPEATED
-        return Transition(known, verdict, None)
-    number = known.transitions + 1
-    return Transition(Known(alert.status, number), Verdict(alert.status.value), message_id(alert.alert_id, number))
+        return Transition(notified, verdict, None)
+    number = notified.transitions + 1
+    return Transition(Notified(alert.status, number), Verdict(alert.status.value), message_id(alert.alert_id, number))
 
 
 def message_id(alert_id: str, transition: int) -> str:
-    """The id of the message that tells an alert's n-th transition (from 1); the same on every retry.
+    """The id of the message about an alert's n-th transition (from 1); the same on every retry.
 
     No full stop in it: Standard Webhooks signs ``id.timestamp.body``, and an id with one could be read two ways.
     """

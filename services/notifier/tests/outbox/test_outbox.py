@@ -189,27 +189,29 @@ def test_nothing_is_leased_for_a_disabled_receiver(outbox: Outbox, kit: Any) -> 
 def test_an_outbox_that_went_back_takes_nothing_but_what_it_misses(outbox: Outbox, kit: Any) -> None:
     """It was restored from a backup, or failed over without its last commits, under a reader that is further on."""
     outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
-    later = dataclasses.replace(kit.arrival(7, "c"), follows=5)
+    later = dataclasses.replace(kit.arrival(7, "c"), previous_end=5)
     with pytest.raises(OutboxBehindError, match=r"at offset 1 of alerts\.v1-0 and was at 5"):
         outbox.accept([later], ["webhook"], now=6)
     assert outbox.positions() == {kit.PARTITION: 1}
     assert due_ids(outbox, kit) == ["a"]
-    missed = dataclasses.replace(kit.arrival(3, "b"), follows=1)  # compacted, or a transaction's marker: no 1 and 2
-    linked = dataclasses.replace(later, follows=4)
+    missed = dataclasses.replace(
+        kit.arrival(3, "b"), previous_end=1
+    )  # compacted, or a transaction's marker: no 1 and 2
+    linked = dataclasses.replace(later, previous_end=4)
     assert outbox.accept([missed, linked], ["webhook"], now=7) == [Verdict.RAISED, Verdict.RAISED]
     assert outbox.positions() == {kit.PARTITION: 8}
 
 
 def test_offsets_without_a_message_are_not_taken_for_a_loss(outbox: Outbox, kit: Any) -> None:
     """The marker at the end of a transaction, and the messages of an aborted one, have offsets and never arrive."""
-    committed = [kit.arrival(0, "a"), dataclasses.replace(kit.arrival(1, "b"), follows=1)]  # 2 is their marker
+    committed = [kit.arrival(0, "a"), dataclasses.replace(kit.arrival(1, "b"), previous_end=1)]  # 2 is their marker
     outbox.accept(committed, ["webhook"], now=5)
-    after_marker = dataclasses.replace(kit.arrival(3, "c"), follows=2)
-    after_aborted = dataclasses.replace(kit.arrival(105, "d"), follows=4)  # 4 to 104
+    after_marker = dataclasses.replace(kit.arrival(3, "c"), previous_end=2)
+    after_aborted = dataclasses.replace(kit.arrival(105, "d"), previous_end=4)  # 4 to 104
     assert outbox.accept([after_marker, after_aborted], ["webhook"], now=6) == [Verdict.RAISED, Verdict.RAISED]
     # Started again, it reads on from the stored position, where a marker is.
     assert outbox.positions() == {kit.PARTITION: 106}
-    after_start = dataclasses.replace(kit.arrival(107, "e"), follows=106)
+    after_start = dataclasses.replace(kit.arrival(107, "e"), previous_end=106)
     assert outbox.accept([after_start], ["webhook"], now=7) == [Verdict.RAISED]
     assert outbox.positions() == {kit.PARTITION: 108}
 

@@ -142,12 +142,12 @@ class Courier:
         for delivery in self._outbox.lease(self._receiver.name, self._clock(), self._capacity - len(self._leases)):
             until = asked_at + self._outbox.lease_seconds
             message = delivery.message
-            held = self._leases.get(message.sequence)
-            if held is not None and held.message_id == message.message_id:
+            lease = self._leases.get(message.sequence)
+            if lease is not None and lease.message_id == message.message_id:
                 # It ran out while the outbox did not answer, and is ours again; the attempt is still running.
-                held.until = until
+                lease.until = until
                 continue
-            if held is not None:
+            if lease is not None:
                 # The outbox was restored and numbers on from there: what is running was another message.
                 self._outbox.release(self._receiver.name, [message.sequence])
                 continue
@@ -163,9 +163,9 @@ class Courier:
         now = time.monotonic()
         if not self._leases or now < self._renew_at:
             return
-        held = self._outbox.renew(self._receiver.name, list(self._leases))
+        still_ours = self._outbox.renew(self._receiver.name, list(self._leases))
         for sequence, lease in self._leases.items():
-            lease.until = now + self._outbox.lease_seconds if sequence in held else now
+            lease.until = now + self._outbox.lease_seconds if sequence in still_ours else now
         self._renew_at = now + _RENEW_INTERVAL * self._outbox.lease_seconds
 
     def record_outcomes(self, wait_seconds: float = 0.0) -> None:

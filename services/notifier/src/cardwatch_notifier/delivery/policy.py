@@ -13,7 +13,7 @@ from cardwatch_notifier.outbox.protocol import Attempt, Delivery, DeliveryState
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """How patient the notifier is with a receiver.
+    """How often, and after which pauses, a delivery is tried again.
 
     Attributes:
         transient: pauses after failures that pass by themselves (no answer, 5xx, 408, 425, 429).

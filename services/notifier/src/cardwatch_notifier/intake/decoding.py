@@ -88,7 +88,7 @@ def webhook_body(record: Record) -> str:
     """The JSON that receivers get: ``type`` (``alert.`` and the status), ``timestamp`` and ``data``.
 
     ``data`` holds every field of the alert; times are ISO 8601 in UTC with microseconds. ``timestamp`` is
-    ``detected_at``. A measure that is no number (NaN, infinite) becomes null: JSON has no such numbers.
+    ``detected_at``. A measure that is not a finite number (NaN, infinite) becomes null: JSON has no such numbers.
 
     Raises:
         RefusedError: a time lies outside the years 1 to 9999.

@@ -1,7 +1,7 @@
 """What a batch of arrivals does to an outbox: the part that every outbox has in common. Pure.
 
-An outbox reads the positions of the batch's partitions, asks ``fresh``; reads what is known of the alerts, asks
-``settle``; and writes what comes of it, all in one transaction.
+In one transaction an outbox reads the positions of the batch's partitions and calls ``select_new``, reads what
+receivers know of the alerts and calls ``find_changes``, and writes the result.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from cardwatch_notifier.alerts import Alert
 from cardwatch_notifier.outbox.protocol import Arrival, OutboxBehindError, SourcePartition
-from cardwatch_notifier.transitions import Known, Verdict, decide
+from cardwatch_notifier.transitions import Notified, Verdict, decide
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
-    """What of a batch was not accepted before.
+class NewAlerts:
+    """The part of a batch that was not accepted before.
 
     Attributes:
-        alerts: the alerts among it, in order.
+        alerts: its alerts, in order.
         positions: the next offset of each of the batch's partitions.
     """
 
@@ -25,11 +25,14 @@ class Fresh:
     positions: Mapping[SourcePartition, int]
 
 
-def fresh(arrivals: Sequence[Arrival], positions: Mapping[SourcePartition, int]) -> Fresh:
-    """What is new to an outbox that has reached ``positions``, those not named being 0.
+def select_new(arrivals: Sequence[Arrival], positions: Mapping[SourcePartition, int]) -> NewAlerts:
+    """The alerts that are new to an outbox that has reached ``positions``; a partition without one is at 0.
+
+    Offsets that hold no message, such as the marker of a transaction or the messages of an aborted one, are no gap: an
+    arrival says itself where the message before it ended.
 
     Raises:
-        OutboxBehindError: an arrival follows an offset beyond them: what lies between would be lost.
+        OutboxBehindError: the message before an arrival is beyond the position: what lies between would be lost.
     """
     reached = {arrival.partition: positions.get(arrival.partition, 0) for arrival in arrivals}
     alerts: list[Alert] = []
@@ -37,42 +40,42 @@ def fresh(arrivals: Sequence[Arrival], positions: Mapping[SourcePartition, int])
         partition, position = arrival.partition, reached[arrival.partition]
         if arrival.offset < position:
             continue
-        if arrival.follows > position:
+        if arrival.previous_end > position:
             raise OutboxBehindError(
                 f"the outbox is at offset {position} of {partition.topic}-{partition.number} and was at "
-                f"{arrival.follows} before: it was restored or failed over; what it misses is read again"
+                f"{arrival.previous_end} before: it was restored or failed over; what it misses is read again"
             )
         reached[partition] = arrival.offset + 1
         if arrival.alert is not None:
             alerts.append(arrival.alert)
-    return Fresh(alerts, reached)
+    return NewAlerts(alerts, reached)
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """What alerts come to.
+class AlertChanges:
+    """What a batch of alert events changes.
 
     Attributes:
-        states: the last event of each alert, and what receivers know of it after all of them.
-        messages: what receivers are to be told, in order: message id and event.
+        states: the last event of each alert, and what receivers were notified of after all of its events.
+        messages: the messages to receivers, in order: message id and event.
         verdicts: one for each event, in order.
     """
 
-    states: Sequence[tuple[Alert, Known]]
+    states: Sequence[tuple[Alert, Notified]]
     messages: Sequence[tuple[str, Alert]]
     verdicts: Sequence[Verdict]
 
 
-def settle(alerts: Sequence[Alert], known: Mapping[str, Known]) -> Settled:
-    """Apply events, in order, to what receivers know of each alert id; nothing of those not named."""
-    states: dict[str, tuple[Alert, Known]] = {}
+def find_changes(alerts: Sequence[Alert], notified: Mapping[str, Notified]) -> AlertChanges:
+    """Apply events, in order, to what receivers were notified of, by alert id; of an id without an entry, nothing."""
+    states: dict[str, tuple[Alert, Notified]] = {}
     messages: list[tuple[str, Alert]] = []
     verdicts: list[Verdict] = []
     for alert in alerts:
-        before = states[alert.alert_id][1] if alert.alert_id in states else known.get(alert.alert_id, Known())
+        before = states[alert.alert_id][1] if alert.alert_id in states else notified.get(alert.alert_id, Notified())
         transition = decide(before, alert)
-        states[alert.alert_id] = (alert, transition.known)
+        states[alert.alert_id] = (alert, transition.notified)
         verdicts.append(transition.verdict)
         if transition.message_id is not None:
             messages.append((transition.message_id, alert))
-    return Settled(list(states.values()), messages, verdicts)
+    return AlertChanges(list(states.values()), messages, verdicts)

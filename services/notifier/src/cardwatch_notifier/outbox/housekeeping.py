@@ -26,16 +26,16 @@ class Housekeeping:
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._stopping.set()
         self._thread.join()
 
-    def tidy(self) -> None:
-        """Remove what is old enough now."""
+    def prune(self) -> None:
+        """Remove the messages that are old enough now."""
         removed = self._outbox.prune(self._clock() - self._retention)
         if removed:
             log.info("old messages removed from the outbox", messages=removed)
@@ -43,8 +43,8 @@ class Housekeeping:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self.tidy()
+                self.prune()
             except CardwatchError as error:
                 # No reason to stop delivering; the next hour may do better.
-                log.warning("the outbox was not tidied", reason=str(error))
+                log.warning("old messages were not removed from the outbox", reason=str(error))
             self._stopping.wait(_INTERVAL_SECONDS)

@@ -1,4 +1,4 @@
-"""The outbox: where alerts are kept between Kafka and the receivers. What it promises, without how."""
+"""The contract of an outbox, which keeps alerts between Kafka and the receivers. Implementations are beside it."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from cardwatch_notifier.transitions import Verdict
 
 
 class OutboxUnavailableError(CardwatchError):
-    """The outbox does not answer at this moment. Nothing was lost: the same call is right again later.
+    """The outbox does not answer at this moment. Nothing was lost: repeat the same call later.
 
-    Whether the call took place is not known, and does not matter: repeating any of them changes nothing more.
+    Whether the call took effect is unknown, and does not matter: repeating any call changes nothing more.
     """
 
 
 class OutboxBehindError(CardwatchError):
-    """The outbox is behind what it had: it was restored, or its database failed over and lost its last commits.
+    """The outbox lost what it had accepted: it was restored, or its database failed over without its last commits.
 
-    Nothing of the batch was taken. What it misses is still in Kafka: read on from ``positions``.
+    Nothing of the batch was accepted. What the outbox lacks is still in Kafka: read on from ``positions``.
     """
 
 
@@ -30,7 +30,7 @@ class SourcePartition:
     """One partition of one topic.
 
     Attributes:
-        topic_id: the broker's identity of the topic: a topic that was deleted and made anew is another one, whose
+        topic_id: the broker's identity of the topic: a topic that was deleted and created again is another one, whose
             offsets start again.
     """
 
@@ -44,19 +44,19 @@ class Arrival:
     """One message from Kafka: an alert, or None where the message was refused and only its offset counts.
 
     Attributes:
-        follows: the offset up to which its reader had read before it, or 0 where it began without one. Up to there
-            the outbox must have everything; between there and ``offset`` the topic has no message.
+        previous_end: the offset up to which its reader had read before it, or 0 where it began without one. Up to
+            there the outbox must have everything; between there and ``offset`` the topic has no message.
     """
 
     partition: SourcePartition
     offset: int
     alert: Alert | None
-    follows: int = 0
+    previous_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What receivers are told.
+    """What receivers get.
 
     Attributes:
         sequence: grows with each message; the order in which an alert's messages are delivered.
@@ -104,7 +104,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of one attempt to deliver.
+    """The result of one attempt to deliver.
 
     Attributes:
         state: the delivery's new state.
@@ -145,9 +145,9 @@ class Backlog:
 class Outbox(Protocol):
     """What the notifier needs of an outbox. Every method is atomic and durable when it returns, and thread-safe.
 
-    Several notifiers may share one, if its implementation says so. Each takes in the alerts of its own partitions, and
-    any of them delivers. What one of them is delivering is *leased* to it: nobody else gets it until the outcome is
-    recorded, the lease is given back, or it has run out because its holder is gone.
+    Several notifiers may share one, if its implementation says so. Each accepts the alerts of its own partitions, and
+    any of them delivers. What one of them is delivering is *leased* to it: nobody else gets it until the result is
+    recorded, the lease is released, or it has run out because its holder is gone.
 
     Raises:
         OutboxUnavailableError: from any method but ``lease_seconds``, ``problem`` and ``close``, where the outbox is a
@@ -168,38 +168,38 @@ class Outbox(Protocol):
         """The next offset of each partition that has not been accepted yet."""
 
     def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
-        """Take alerts in: their state, a delivery to each receiver where they are news, and the next offsets.
+        """Record alerts, a delivery to each receiver that has to be notified of them, and the next offsets.
 
-        All of it or nothing. Arrivals whose offset was accepted before, by whomever, are left out.
+        All of it or nothing. Arrivals whose offset was accepted before, by any notifier, are left out.
 
         Returns:
             What each newly accepted alert amounts to.
 
         Raises:
-            OutboxBehindError: an arrival follows an offset that the outbox has not reached.
+            OutboxBehindError: the message before an arrival is beyond the offset that the outbox has reached.
         """
 
     def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
-        """Take deliveries whose time has come, earliest first, at most one an alert: its first undelivered message.
+        """Lease deliveries that are due, earliest first, at most one per alert: its first undelivered message.
 
         They are this outbox object's until ``record`` or ``release``, or until the lease runs out. None for a receiver
         that is disabled.
         """
 
     def renew(self, receiver: str, sequences: Collection[int]) -> set[int]:
-        """Let leases last ``lease_seconds`` from now. Returns those that are still held: others were taken over."""
+        """Extend leases to ``lease_seconds`` from now. Returns those that are still its own: others were taken over."""
 
     def release(self, receiver: str, sequences: Collection[int]) -> int:
-        """Give leases back without an attempt: the deliveries are due at once. Returns how many were still held."""
+        """End leases without an attempt: the deliveries are due at once. Returns how many leases were still its own."""
 
     def next_due_at(self, receiver: str, now: int) -> int | None:
         """The earliest time after ``now`` at which a delivery of the receiver is due, or None."""
 
     def record(self, receiver: str, attempts: Sequence[Attempt]) -> int:
-        """Keep what came of leased deliveries, and end their leases.
+        """Record the results of leased deliveries, and end their leases.
 
-        Attempts whose lease was taken over are left out: what comes of the delivery is its new holder's to say.
-        Returns how many were kept.
+        Attempts whose lease was taken over are left out: the new holder records the result of the delivery.
+        Returns how many were recorded.
         """
 
     def disable(self, receiver: str, reason: str, now: int) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from cardwatch_notifier.alerts import Status
 from cardwatch_notifier.outbox.protocol import SourcePartition
-from cardwatch_notifier.transitions import Known
+from cardwatch_notifier.transitions import Notified
 
 
 def positions_of(rows: Iterable[tuple[Any, ...]]) -> dict[SourcePartition, int]:
@@ -13,6 +13,6 @@ def positions_of(rows: Iterable[tuple[Any, ...]]) -> dict[SourcePartition, int]:
     return {SourcePartition(topic, topic_id, number): offset for topic, topic_id, number, offset in rows}
 
 
-def known_of(told: str | None, transitions: int) -> Known:
-    """What receivers know of an alert, of the two columns that record it."""
-    return Known(Status(told) if told else None, transitions)
+def notified_of(status: str | None, transitions: int) -> Notified:
+    """What receivers have been notified of, of the two columns that record it."""
+    return Notified(Status(status) if status else None, transitions)

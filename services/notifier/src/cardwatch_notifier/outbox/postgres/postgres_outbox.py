@@ -18,7 +18,7 @@ from uuid import uuid4
 from psycopg import Connection
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.outbox.acceptance import Settled, fresh, settle
+from cardwatch_notifier.outbox.acceptance import AlertChanges, find_changes, select_new
 from cardwatch_notifier.outbox.postgres import statements
 from cardwatch_notifier.outbox.postgres.connections import OutboxConnections, Timeouts
 from cardwatch_notifier.outbox.postgres.database import Database
@@ -32,8 +32,8 @@ from cardwatch_notifier.outbox.protocol import (
     Message,
     SourcePartition,
 )
-from cardwatch_notifier.outbox.rows import known_of, positions_of
-from cardwatch_notifier.transitions import Known, Verdict
+from cardwatch_notifier.outbox.rows import notified_of, positions_of
+from cardwatch_notifier.transitions import Notified, Verdict
 
 _PRUNE_BATCH: Final = 1000
 
@@ -79,16 +79,16 @@ class PostgresOutbox:
     def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
         receivers = list(receivers)
         with self._connections.transaction() as db:
-            new = fresh(arrivals, _lock_positions(db, {arrival.partition for arrival in arrivals}))
+            new = select_new(arrivals, _lock_positions(db, {arrival.partition for arrival in arrivals}))
             for one, offset in new.positions.items():
                 db.execute(statements.SET_POSITION, (offset, one.topic, one.topic_id, one.number))
             if not new.alerts:
                 return []
-            settled = settle(new.alerts, _lock_alerts(db, new.alerts, now))
-            if settled.messages:
-                _set_known(db, settled)
-                _add_messages(db, settled, receivers, now)
-        return list(settled.verdicts)
+            changes = find_changes(new.alerts, _lock_alerts(db, new.alerts, now))
+            if changes.messages:
+                _set_notified(db, changes)
+                _add_messages(db, changes, receivers, now)
+        return list(changes.verdicts)
 
     def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
         with self._connections.connection() as db:
@@ -196,8 +196,8 @@ def _lock_positions(db: Connection[Any], partitions: Collection[SourcePartition]
     return positions_of(rows.fetchall())
 
 
-def _lock_alerts(db: Connection[Any], alerts: Sequence[Alert], now: int) -> dict[str, Known]:
-    """Write the last event of each alert, and lock it until the end of the transaction; what receivers know of it."""
+def _lock_alerts(db: Connection[Any], alerts: Sequence[Alert], now: int) -> dict[str, Notified]:
+    """What receivers have been notified of each alert; writes its last event, and locks it for the transaction."""
     last = {alert.alert_id: alert for alert in alerts}
     rows = db.execute(
         statements.LOCK_ALERTS,
@@ -209,30 +209,30 @@ def _lock_alerts(db: Connection[Any], alerts: Sequence[Alert], now: int) -> dict
             "modes": [alert.mode.value for alert in last.values()],
         },
     )
-    return {str(alert_id): known_of(told, transitions) for alert_id, told, transitions in rows}
+    return {str(alert_id): notified_of(told, transitions) for alert_id, told, transitions in rows}
 
 
-def _set_known(db: Connection[Any], settled: Settled) -> None:
-    """Write what receivers know of each alert from now on."""
-    known = [known for _, known in settled.states]
+def _set_notified(db: Connection[Any], changes: AlertChanges) -> None:
+    """Write what receivers have been notified of from now on."""
+    notified = [notified for _, notified in changes.states]
     db.execute(
-        statements.SET_KNOWN,
+        statements.SET_NOTIFIED,
         (
-            [alert.alert_id for alert, _ in settled.states],
-            [one.told.value if one.told else None for one in known],
-            [one.transitions for one in known],
+            [alert.alert_id for alert, _ in changes.states],
+            [one.status.value if one.status else None for one in notified],
+            [one.transitions for one in notified],
         ),
     )
 
 
-def _add_messages(db: Connection[Any], settled: Settled, receivers: list[str], now: int) -> None:
+def _add_messages(db: Connection[Any], changes: AlertChanges, receivers: list[str], now: int) -> None:
     """Add the messages that receivers are to get, and a delivery of each to every receiver."""
-    alerts = [alert for _, alert in settled.messages]
+    alerts = [alert for _, alert in changes.messages]
     messages = db.execute(
         statements.ADD_MESSAGES,
         {
             "now": now,
-            "message_ids": [message_id for message_id, _ in settled.messages],
+            "message_ids": [message_id for message_id, _ in changes.messages],
             "alert_ids": [alert.alert_id for alert in alerts],
             "bodies": [alert.body for alert in alerts],
             "event_times": [alert.event_time for alert in alerts],

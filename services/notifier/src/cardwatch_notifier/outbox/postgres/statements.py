@@ -25,10 +25,10 @@ LOCK_ALERTS: Final = """
         SET status = excluded.status, mode = excluded.mode, last_seen_at = excluded.last_seen_at
     RETURNING alert_id, told, transitions
 """
-SET_KNOWN: Final = """
-    UPDATE alerts SET told = settled.told, transitions = settled.transitions
-    FROM unnest(%s::uuid[], %s::text[], %s::integer[]) AS settled (alert_id, told, transitions)
-    WHERE alerts.alert_id = settled.alert_id
+SET_NOTIFIED: Final = """
+    UPDATE alerts SET told = changes.told, transitions = changes.transitions
+    FROM unnest(%s::uuid[], %s::text[], %s::integer[]) AS changes (alert_id, told, transitions)
+    WHERE alerts.alert_id = changes.alert_id
 """
 # Numbered in the order of the events: the default is computed after the sort.
 ADD_MESSAGES: Final = """

@@ -16,7 +16,7 @@ from typing import Final
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.outbox.acceptance import Settled, fresh, settle
+from cardwatch_notifier.outbox.acceptance import AlertChanges, find_changes, select_new
 from cardwatch_notifier.outbox.protocol import (
     Arrival,
     Attempt,
@@ -26,9 +26,9 @@ from cardwatch_notifier.outbox.protocol import (
     Message,
     SourcePartition,
 )
-from cardwatch_notifier.outbox.rows import known_of, positions_of
+from cardwatch_notifier.outbox.rows import notified_of, positions_of
 from cardwatch_notifier.outbox.sqlite import schema, statements
-from cardwatch_notifier.transitions import Known, Verdict
+from cardwatch_notifier.transitions import Notified, Verdict
 
 _BUSY_TIMEOUT_SECONDS: Final = 10.0
 _PRUNE_BATCH: Final = 1000
@@ -89,8 +89,8 @@ class SqliteOutbox:
     def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
         receivers = tuple(receivers)
         with self._transaction() as db:
-            new = fresh(arrivals, self.positions())
-            settled = settle(new.alerts, _read_known(db, {alert.alert_id for alert in new.alerts}))
+            new = select_new(arrivals, self.positions())
+            changes = find_changes(new.alerts, _read_notified(db, {alert.alert_id for alert in new.alerts}))
             db.executemany(
                 statements.SET_POSITION,
                 [(one.topic, one.topic_id, one.number, offset) for one, offset in new.positions.items()],
@@ -98,12 +98,15 @@ class SqliteOutbox:
             db.executemany(
                 statements.SET_ALERT,
                 [
-                    (alert.alert_id, alert.rule_id, alert.status, alert.mode, known.told, known.transitions, now, now)
-                    for alert, known in settled.states
+                    (
+                        alert.alert_id, alert.rule_id, alert.status, alert.mode,
+                        notified.status, notified.transitions, now, now,
+                    )
+                    for alert, notified in changes.states
                 ],
-            )
-            _add_messages(db, settled, receivers, now)
-        return list(settled.verdicts)
+            )  # fmt: skip
+            _add_messages(db, changes, receivers, now)
+        return list(changes.verdicts)
 
     def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
         with self._lock:
@@ -202,14 +205,14 @@ class SqliteOutbox:
                 raise
 
 
-def _read_known(db: sqlite3.Connection, alert_ids: Iterable[str]) -> dict[str, Known]:
-    rows = {alert_id: db.execute(statements.READ_KNOWN, (alert_id,)).fetchone() for alert_id in alert_ids}
-    return {alert_id: known_of(*row) for alert_id, row in rows.items() if row is not None}
+def _read_notified(db: sqlite3.Connection, alert_ids: Iterable[str]) -> dict[str, Notified]:
+    rows = {alert_id: db.execute(statements.READ_NOTIFIED, (alert_id,)).fetchone() for alert_id in alert_ids}
+    return {alert_id: notified_of(*row) for alert_id, row in rows.items() if row is not None}
 
 
-def _add_messages(db: sqlite3.Connection, settled: Settled, receivers: Sequence[str], now: int) -> None:
+def _add_messages(db: sqlite3.Connection, changes: AlertChanges, receivers: Sequence[str], now: int) -> None:
     """Add the messages that receivers are to get, and a delivery of each to every receiver."""
-    for message_id, alert in settled.messages:
+    for message_id, alert in changes.messages:
         sequence = db.execute(statements.ADD_MESSAGE, _message_row(message_id, alert, now)).lastrowid
         db.executemany(statements.ADD_DELIVERY, [(sequence, receiver, alert.alert_id, now) for receiver in receivers])
 

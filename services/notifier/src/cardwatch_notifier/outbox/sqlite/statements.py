@@ -8,7 +8,7 @@ SET_POSITION: Final = """
     INSERT INTO positions VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset
 """
 
-READ_KNOWN: Final = "SELECT told, transitions FROM alerts WHERE alert_id = ?"
+READ_NOTIFIED: Final = "SELECT told, transitions FROM alerts WHERE alert_id = ?"
 SET_ALERT: Final = """
     INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     status = excluded.status, mode = excluded.mode, told = excluded.told,

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that ``schema.migrate`` hands over, all of them in one transaction."""
+"""Runs migrations on the connection that ``schema.migrate`` provides, all of them in one transaction."""
 
 from alembic import context
 

@@ -16,7 +16,13 @@ _PENDING = sa.text("state = 'pending'")
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables."""
+    _create_outbox_and_positions()
+    _create_alerts_and_messages()
+    _create_deliveries_and_receivers()
+
+
+def _create_outbox_and_positions() -> None:
     op.create_table(
         "outbox",
         sa.Column("instance_id", UUID, nullable=False),
@@ -30,6 +36,9 @@ def upgrade() -> None:
         sa.Column("partition", sa.Integer, primary_key=True),
         sa.Column("next_offset", sa.BigInteger, nullable=False),
     )
+
+
+def _create_alerts_and_messages() -> None:
     op.create_table(
         "alerts",
         sa.Column("alert_id", UUID, primary_key=True),
@@ -54,6 +63,9 @@ def upgrade() -> None:
         sa.Column("trace_context", sa.Text, comment="W3C traceparent"),
     )
     op.create_index("messages_by_age", "messages", ["created_at"])
+
+
+def _create_deliveries_and_receivers() -> None:
     op.create_table(
         "deliveries",
         sa.Column("sequence", sa.BigInteger, sa.ForeignKey("messages.sequence"), primary_key=True, autoincrement=False),
