@@ -303,7 +303,7 @@ def test_a_profile_without_a_column_or_with_another_type_is_refused(raised: Rais
         ({"when": "profile.transactions_90d > 1", "scope": "merchant"}, "only rules of the scope card"),
         (
             {"when": "n > 1", "measures": {"n": {"window": "1h", "is": "count(*)", "where": "profile.hours_90d = 1"}}},
-            "measure n: profiles are for when",
+            "measure n: profiles are for `when`",
         ),
     ],
 )

@@ -146,7 +146,7 @@ def test_a_suppressed_alert_names_the_alert_that_it_is_counted_on(rule_file: Rul
 
 @pytest.mark.parametrize("suppress", ["soon", 10, "0s"])
 def test_a_wrong_length_is_refused(rule_file: RuleFile, suppress: Any) -> None:
-    with pytest.raises(OracleError, match=f"rule r: suppress {suppress!r} is no length of time"):
+    with pytest.raises(OracleError, match=f"rule r: suppress {suppress!r}: expected a duration"):
         told([payment("a", NOON)], rule_file(suppress))
 
 

@@ -173,4 +173,4 @@ def test_command_refuses_wrong_input_with_a_sentence(rules: Path, tmp_path: Path
     text = tmp_path / "text.parquet"
     text.write_text("no parquet")
     code, said = run("--transactions", text, "--rules", rules)
-    assert (code, "text.parquet is no Parquet file" in said) == (2, True)
+    assert (code, "text.parquet is not a Parquet file" in said) == (2, True)

@@ -1,7 +1,8 @@
 """The expected alerts, computed a second time: DuckDB SQL written from the definition of a rule.
 
-Shares no code with the evaluator in `cardwatch_rules`, not even identifiers or the rule file's reader
-(docs/decisions/0002-independent-oracle.md says why), so that a mistake there cannot hide here.
+It shares no code with the evaluator in `cardwatch_rules` or with any other package, not even identifiers, the reader of
+rule files or lists of fields (docs/decisions/0002-independent-oracle.md says why), so that a mistake there cannot hide
+here. What is written twice is written twice on purpose: do not replace it with an import.
 """
 
 from cardwatch_oracle.errors import OracleError

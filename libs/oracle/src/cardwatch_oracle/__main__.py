@@ -1,4 +1,4 @@
-"""`python -m cardwatch_oracle`: which alerts had to be raised, and whether they were."""
+"""`python -m cardwatch_oracle`: computes the expected alerts, and compares them with the observed ones."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,31 +23,31 @@ def judge(
     ],
     rules: Annotated[Path, typer.Option(help="Rule file (YAML).")],
     rates: Annotated[
-        Path | None, typer.Option(help="CSV currency,exponent,rate_e8; needed where base_amount_minor is absent.")
+        Path | None, typer.Option(help="CSV currency,exponent,rate_e8; needed if base_amount_minor is missing.")
     ] = None,
     alerts: Annotated[
         Path | None,
         typer.Option(
-            help="Alerts that were published and not retracted, one a line: id, or id,status,suppressed_by; "
-            "without it, only expect."
+            help="Alerts that were published and not retracted, one per line: id, or id,status,suppressed_by; "
+            "without it, nothing is compared."
         ),
     ] = None,
     category_groups: Annotated[
         Path | None,
-        typer.Option(help="CSV first,last,group; needed where a rule uses the absent merchant_category_group."),
+        typer.Option(help="CSV first,last,group; needed if a rule uses merchant_category_group and it is missing."),
     ] = None,
     bin_countries: Annotated[
-        Path | None, typer.Option(help="CSV bin,country; needed where a rule uses the absent bin_country.")
+        Path | None, typer.Option(help="CSV bin,country; needed if a rule uses bin_country and it is missing.")
     ] = None,
     lists: Annotated[
-        Path | None, typer.Option(help="YAML or JSON, name: [value, …], for rules that say `in list('name')`.")
+        Path | None, typer.Option(help="YAML or JSON, name: [value, …], for rules with `in list('name')`.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write the expected alerts to this Parquet file.")] = None,
     show: Annotated[int, typer.Option(min=0, help="How many missing and extra alerts to print.")] = 10,
 ) -> None:
     """Compute the expected alerts in SQL, independently of the detector, and compare them with the observed ones.
 
-    Exits 0 where the sets are equal (or none was given to compare), 1 where they differ, 2 where the input is wrong.
+    Exit code 0 if the sets are equal (or nothing is compared), 1 if they differ, 2 if the input is wrong.
 
     Example: python -m cardwatch_oracle --transactions t.parquet --rules config/rules/demo.yaml --rates rates.csv
     --alerts observed.txt
@@ -80,7 +80,7 @@ def judge(
 
 
 def _counts(expected: pa.Table) -> Iterator[str]:
-    """A line for each rule: how many alerts it raises, and suppresses."""
+    """One line per rule: the number of alerts that it raises, and that it suppresses."""
     alerts = Counter(
         (str(alert["rule_id"]), alert["status"]) for alert in expected.select(["rule_id", "status"]).to_pylist()
     )
@@ -122,7 +122,7 @@ def _observed(path: Path) -> Iterator[str | ObservedAlert]:
             case [alert_id, "raised" | "suppressed" as status, suppressed_by]:
                 yield ObservedAlert(alert_id, status, suppressed_by or None)
             case _:
-                raise OracleError(f"{path}, line {number}: {line!r} is neither id nor id,status,suppressed_by")
+                raise OracleError(f"{path}, line {number}: expected id or id,status,suppressed_by, got {line!r}")
 
 
 def _write(expected: pa.Table, path: Path) -> None:

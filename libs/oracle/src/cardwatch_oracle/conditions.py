@@ -1,4 +1,4 @@
-"""The text of `where` and `when` as DuckDB is to read it."""
+"""The conditions of `where` and `when` translated for DuckDB."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _TOKEN: Final = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _BIGINT_DIGITS: Final = 18
-# `NULL IN ()` would be false, and the language wants null; no field's value is this.
+# `NULL IN ()` would be false, but it is null in the rule language; no field has this value.
 _NOBODY: Final = "b1f6a0de-nobody-has-this-value"
 
 

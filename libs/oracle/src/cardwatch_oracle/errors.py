@@ -1,4 +1,4 @@
-"""What can be wrong with the oracle's input."""
+"""The error of the oracle."""
 
 
 class OracleError(Exception):

@@ -1,4 +1,4 @@
-"""Which alerts a set of transactions must have raised, from the definition of a rule."""
+"""The alerts that a set of transactions must raise, from the definitions of the rules."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from cardwatch_oracle.transactions import (
     first_line,
 )
 
-# Stated again rather than imported: were the evaluator's namespace to change, its alerts would no longer be found.
+# Repeated instead of imported: if the evaluator's namespace changes, the comparison must fail.
 ALERT_NAMESPACE: Final = UUID("5a0f6c4e-7f0b-5b0e-9d5c-2f6d1d6a9c11")
 
 _COLUMNS: dict[str, pa.DataType] = {
@@ -68,7 +68,7 @@ def expected_alerts(
     and rule; `measures` is JSON, name to value; `status` is raised or suppressed, and `suppressed_by` the id of the
     alert that a suppressed one is counted on.
 
-    Raises OracleError with one sentence where the input does not say what to expect.
+    Raises OracleError with one sentence if the expected alerts cannot be computed.
     """
     rules = [rule for rule in read_rules(rules_file) if rule.mode != "paused"]
     known_lists = distinct(lists)
@@ -154,7 +154,7 @@ def _enrich(
     absent = needed - columns_of(connection)
     if absent & {"hour_of_day", "day_of_week"}:
         add_times(connection)
-    # Not only where a rule needs it: a currency without a rate means that this is not the set that was enriched.
+    # Also if no rule needs it: a currency without a rate means that these are not the enriched transactions.
     if rates_file is not None and "base_amount_minor" not in columns_of(connection):
         add_base_amount(connection, rates_file)
     if "merchant_category_group" in absent and category_groups_file is not None:

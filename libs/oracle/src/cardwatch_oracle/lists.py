@@ -1,4 +1,4 @@
-"""The lists that analysts keep: names, and the values that each holds."""
+"""The lists of analysts: their names and values."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from cardwatch_oracle.errors import OracleError
 def read_lists(path: Path) -> dict[str, list[str]]:
     """The lists of a YAML or JSON file that maps each name to its values.
 
-    Raises OracleError where the file cannot be read or holds anything else: a value without quotes that YAML takes for
+    Raises OracleError if the file cannot be read or holds anything else: a value without quotes that YAML takes for
     a number has lost its leading zeros, so it is refused.
     """
     try:
@@ -32,5 +32,5 @@ def read_lists(path: Path) -> dict[str, list[str]]:
 
 
 def distinct(lists: Mapping[str, Iterable[str]] | None) -> dict[str, list[str]]:
-    """Each list's values once, in order; the values may be iterators, which are used up here."""
+    """Each list's values once, in order; iterators among the values are consumed here."""
     return {name: sorted(set(values)) for name, values in (lists or {}).items()}

@@ -1,4 +1,4 @@
-"""What a card usually does, `profile.*` in the rule language: one row a card and UTC day, in SQL from its definition.
+"""Profiles, `profile.*` in the rule language: one row per card and UTC day, in SQL from their definition.
 
 A profile of day D is over the days that ended at D − 1 00:00, which are numbered here from 1970-01-01:
 
@@ -16,7 +16,8 @@ from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.rule_file import Rule
 from cardwatch_oracle.transactions import columns_of, first_line, with_integer_time
 
-# Fields of a profile, and their types in DuckDB; amounts are in minor units of the base currency.
+# Fields of a profile, and their types in DuckDB; amounts are in minor units of the base currency. The same list is in
+# cardwatch_lakehouse.tables and cardwatch_rules.fields; it is repeated here on purpose (see the package's docstring).
 FIELDS: Final = {
     "transactions_30d": "BIGINT",
     "mean_amount_minor_30d": "DOUBLE",
@@ -37,10 +38,10 @@ _PERIODS_DAYS: Final = (30, 90)
 
 
 def check_use(rule: Rule) -> None:
-    """Raises OracleError where a rule names a profile in a place, or a field of it, that there is none of."""
+    """Raises OracleError if a rule uses profiles where there are none, or a field that profiles do not have."""
     for measure in rule.measures:
         if measure.where and profile_fields(measure.where):
-            raise OracleError(f"rule {rule.rule_id}, measure {measure.name}: profiles are for when, not for where")
+            raise OracleError(f"rule {rule.rule_id}, measure {measure.name}: profiles are for `when`, not for `where`")
     used = profile_fields(rule.when)
     if used and rule.scope != "card":
         raise OracleError(f"rule {rule.rule_id} uses profiles, which only rules of the scope card have")
@@ -59,7 +60,7 @@ def join_sql(now: str) -> str:
 def compute_profiles(connection: duckdb.DuckDBPyConnection) -> None:
     """Adds the table `profiles`, computed from `transactions`, for each card and day on which there is a transaction.
 
-    Raises OracleError where the transactions lack one of SOURCES.
+    Raises OracleError if the transactions lack one of SOURCES.
     """
     if absent := [name for name in SOURCES if name not in columns_of(connection)]:
         raise OracleError(f"profiles are computed from {absent[0]}, which the transactions do not have")
@@ -70,11 +71,11 @@ def compute_profiles(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def take_profiles(connection: duckdb.DuckDBPyConnection, given: pa.Table) -> None:
-    """Adds the table `profiles` from one with the fields of card_profile.avsc, as somebody else has computed them.
+    """Adds the table `profiles` from one with the fields of card_profile.avsc, computed elsewhere.
 
     `valid_on` is the first moment of the UTC day, in microseconds since the epoch or as a timestamp. Raises OracleError
     where a column is missing or has another type, where it is another moment, or where two rows of one card and day
-    differ: which of them the detector saw nobody can say.
+    differ: which of them the detector used is unknown.
     """
     if absent := [name for name in (*_KEY, *FIELDS) if name not in given.column_names]:
         raise OracleError(f"the profiles have no column {absent[0]}, only {', '.join(given.column_names)}")
@@ -84,7 +85,7 @@ def take_profiles(connection: duckdb.DuckDBPyConnection, given: pa.Table) -> Non
     ]
     connection.register("given", with_integer_time(given, "valid_on"))
     try:
-        # Any other moment is refused: the join on days would hide that it was meant for something else.
+        # Another moment is an error: the join on days would hide it.
         wrong = connection.execute(
             f"SELECT 1 FROM given WHERE card_token IS NULL OR valid_on IS NULL OR valid_on % {_US_PER_DAY} <> 0"  # noqa: S608
         ).fetchall()
@@ -174,5 +175,5 @@ def _day_sql(time_us: str) -> str:
 
 
 def _listed(values: str) -> str:
-    """A list that is looked into: null in an empty one would be false to DuckDB, and the language wants null."""
+    """A list for `in`: null in an empty list is false in DuckDB, and null in the rule language."""
     return f"(CASE WHEN len({values}) = 0 THEN [NULL] ELSE {values} END)"

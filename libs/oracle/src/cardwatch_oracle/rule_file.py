@@ -1,4 +1,4 @@
-"""Reads a rule file just far enough to write its SQL; whether a rule is allowed is checked elsewhere."""
+"""Reads a rule file as far as its SQL needs it; whether a rule is allowed is checked elsewhere."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ MODES: Final = ("live", "shadow", "paused")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION: Final = re.compile(r"([1-9][0-9]*)\s*([smhd])")
 _MEASURE: Final = re.compile(r"([a-z_]+)\s*\(\s*(?:(distinct)\s+)?(\*|[a-z_][a-z0-9_]*)\s*\)", re.IGNORECASE)
-# Functions of the whole transaction, `f(*)`, with the fields that they look at all the same.
+# Functions of the whole transaction, `f(*)`, with the fields that they use nevertheless.
 _OF_TRANSACTION: Final = {
     "count": (),
     "declines": ("status",),
@@ -38,8 +38,8 @@ _SQL_WORD: Final = re.compile(r"'(?:[^']|'')*'|([a-z_][a-z0-9_]*)", re.IGNORECAS
 class Measure:
     """One number over the window `(t − window_us, t]` of the rule's key.
 
-    `function` is that of the rule, or count_distinct; `fields` are those that it looks at, none for `count(*)`, its
-    argument first; `where` is a condition on a transaction's fields, or None for every transaction. `window_us` is in
+    `function` is that of the rule, or count_distinct; `fields` are the fields that it uses, its argument first, none
+    for `count(*)`; `where` is a condition on a transaction's fields, or None for every transaction. `window_us` is in
     microseconds.
     """
 
@@ -55,7 +55,7 @@ class Rule:
     """A rule as the oracle needs it.
 
     `when` is a condition on a transaction's fields and the measures' names; `suppress_us`, in microseconds, is None
-    where every hit raises an alert.
+    if every hit raises an alert.
     """
 
     rule_id: str
@@ -81,7 +81,7 @@ class Rule:
 def read_rules(path: Path) -> list[Rule]:
     """The rules of a file, paused ones included.
 
-    Raises OracleError where the file cannot be read or says something that has no SQL.
+    Raises OracleError if the file cannot be read or contains something that has no SQL.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -91,12 +91,12 @@ def read_rules(path: Path) -> list[Rule]:
         raise OracleError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     entries = document.get("rules") if isinstance(document, dict) else document
     if not isinstance(entries, list):
-        raise OracleError(f"{path} must hold a list of rules, at its top level or named `rules`")
+        raise OracleError(f"{path}: expected a list of rules, at the top level or named `rules`")
     rules = [_rule(entry, f"{path.name}, rule {position}") for position, entry in enumerate(entries, start=1)]
     identities = [(rule.rule_id, rule.version) for rule in rules]
     for identity in identities:
         if identities.count(identity) > 1:
-            raise OracleError(f"{path.name} holds rule {identity[0]} version {identity[1]} more than once")
+            raise OracleError(f"{path.name} contains rule {identity[0]} version {identity[1]} more than once")
     return rules
 
 
@@ -104,13 +104,13 @@ def duration_us(text: object) -> int:
     """Microseconds in `90s`, `10m`, `24h` or `7d`; raises OracleError for anything else."""
     found = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
-        raise OracleError(f"{text!r} is no length of time: write a whole number and s, m, h or d, such as 10m")
+        raise OracleError(f"{text!r}: expected a duration, a whole number and s, m, h or d, such as 10m")
     return int(found[1]) * _UNIT_SECONDS[found[2]] * 1_000_000
 
 
 def _rule(entry: Any, where: str) -> Rule:
     if not isinstance(entry, dict):
-        raise OracleError(f"{where} must be a mapping with id, scope and when")
+        raise OracleError(f"{where}: expected a mapping with id, scope and when")
     rule_id = _text(entry, "id", where)
     where = f"rule {rule_id}"
     version = entry.get("version", 1)
@@ -138,10 +138,10 @@ def _rule(entry: Any, where: str) -> Rule:
 
 def _measure(name: Any, entry: Any, where: str) -> Measure:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise OracleError(f"{where}: {name!r} cannot name a measure, use letters, digits and _")
+        raise OracleError(f"{where}: expected a measure's name of letters, digits and _, got {name!r}")
     where = f"{where}, measure {name}"
     if not isinstance(entry, dict):
-        raise OracleError(f"{where}: must be a mapping with window and is")
+        raise OracleError(f"{where}: expected a mapping with window and is")
     expression = _text(entry, "is", where)
     function, fields = _call(expression.strip(), where)
     return Measure(
@@ -154,7 +154,7 @@ def _measure(name: Any, entry: Any, where: str) -> Measure:
 
 
 def _call(expression: str, where: str) -> tuple[str, tuple[str, ...]]:
-    """Function and fields of what a measure `is`."""
+    """Function and fields of a measure's `is`."""
     found = _MEASURE.fullmatch(expression)
     function, distinct, argument = (found[1].lower(), bool(found[2]), found[3]) if found else ("", False, "")
     if function == "count" and distinct and argument != "*":
@@ -164,8 +164,8 @@ def _call(expression: str, where: str) -> tuple[str, tuple[str, ...]]:
     if function in _OF_FIELD and not distinct and argument != "*":
         return function, (argument,)
     raise OracleError(
-        f"{where}: {expression!r} is not count(distinct f), nor one of {', '.join(_OF_TRANSACTION)} of *, "
-        f"nor one of {', '.join(_OF_FIELD)} of a field"
+        f"{where}: expected count(distinct FIELD), one of {', '.join(_OF_TRANSACTION)} with (*), or one of "
+        f"{', '.join(_OF_FIELD)} with (FIELD), got {expression!r}"
     )
 
 

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 
 from cardwatch_oracle.errors import OracleError
 
-# How the transaction travelled: differs between two messages of one transaction, and no rule may use it.
+# Columns about the message: they differ between two messages of one transaction, and no rule may use them.
 TRANSPORT: Final = frozenset({"raw_topic", "raw_partition", "raw_offset", "raw_broker_time", "enriched_at"})
 BASE_CURRENCY: Final = "EUR"
 
 _CONFIGURATION: Final[dict[str, str | bool | int | float | list[str]]] = {
-    # The text of rules runs in here: it gets no file, no network and no Python variable to look at.
+    # The conditions of rules run here: without access to files, network and Python variables.
     "enable_external_access": False,
     "python_enable_replacements": False,
     # Dividing by zero is null, of whole numbers and of doubles.
@@ -32,7 +32,7 @@ def quoted(name: str) -> str:
 
 
 def first_line(error: duckdb.Error) -> str:
-    """What DuckDB found wrong, without its drawing of the statement."""
+    """The first line of DuckDB's error, without the lines that show the statement."""
     return str(error).strip().splitlines()[0].rstrip(".")
 
 
@@ -41,8 +41,8 @@ def database(arrivals: pa.Table | Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database whose table `transactions` holds each transaction once.
 
     `arrivals` is a table or a Parquet file with at least transaction_id and event_time (microseconds since the epoch,
-    or an Arrow timestamp in UTC). Raises OracleError where two messages of one transaction_id say different things:
-    then which alerts are right depends on which came first.
+    or an Arrow timestamp in UTC). Raises OracleError if two messages of one transaction_id differ: which alerts are
+    right would then depend on which came first.
     """
     table = _read(arrivals) if isinstance(arrivals, Path) else arrivals
     for name in ("transaction_id", "event_time"):
@@ -69,7 +69,7 @@ def database(arrivals: pa.Table | Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def with_integer_time(table: pa.Table, name: str) -> pa.Table:
     """The table with its column `name`, int64 or a timestamp, in whole microseconds since the epoch.
 
-    Raises OracleError where the column is of another type.
+    Raises OracleError if the column is of another type.
     """
     kind = table.schema.field(name).type
     if pa.types.is_int64(kind):
@@ -86,7 +86,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def add_times(connection: duckdb.DuckDBPyConnection) -> None:
-    """Adds hour_of_day (0 to 23) and day_of_week (1 = Monday to 7 = Sunday), both UTC, where they are absent."""
+    """Adds hour_of_day (0 to 23) and day_of_week (1 = Monday to 7 = Sunday), both UTC, if they are missing."""
     for name, part in (("hour_of_day", "hour"), ("day_of_week", "isodow")):
         if name not in columns_of(connection):
             connection.execute(f"ALTER TABLE transactions ADD COLUMN {name} INTEGER")
@@ -98,7 +98,7 @@ def add_base_amount(connection: duckdb.DuckDBPyConnection, rates_file: Path, bas
 
     `rates_file` is a CSV with the columns currency, exponent (minor-unit exponent) and rate_e8 (units of `base` for
     one unit of currency, times 10^8). Raises OracleError for a currency without a rate: the enricher refuses such a
-    transaction, so it must not be among the expected ones.
+    transaction, so it must not be among the transactions.
     """
     if absent := {"amount_minor", "currency"} - columns_of(connection):
         raise OracleError(f"base_amount_minor cannot be computed, the transactions have no {' and no '.join(absent)}")
@@ -108,7 +108,7 @@ def add_base_amount(connection: duckdb.DuckDBPyConnection, rates_file: Path, bas
             rates[row["currency"]] = (int(row["exponent"]), int(row["rate_e8"]))
         except ValueError as error:
             raise OracleError(
-                f"{rates_file}: exponent and rate_e8 of {row['currency']} are no whole numbers"
+                f"{rates_file}: expected whole numbers as exponent and rate_e8 of {row['currency']}"
             ) from error
     if base not in rates:
         raise OracleError(f"{rates_file} has no line for the base currency {base}")
@@ -127,8 +127,8 @@ def add_base_amount(connection: duckdb.DuckDBPyConnection, rates_file: Path, bas
     if unknown:
         raise OracleError(f"{rates_file} has no rate for {', '.join(str(row[0]) for row in unknown)}")
     if _one(connection, "SELECT count(*) FROM transactions WHERE amount_minor IS NULL OR amount_minor < 0"):
-        raise OracleError("amount_minor must never be absent or negative, it is in some transactions")
-    # `//` cuts off the fraction, which is the floor since nothing is negative.
+        raise OracleError("amount_minor must never be missing or negative, it is in some transactions")
+    # `//` truncates, which is the floor since nothing is negative.
     _execute(
         connection,
         """CREATE OR REPLACE TABLE transactions AS
@@ -140,7 +140,7 @@ def add_base_amount(connection: duckdb.DuckDBPyConnection, rates_file: Path, bas
 
 
 def add_merchant_category_group(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Adds merchant_category_group from a CSV first, last, group: ranges of codes, both ends in, `other` elsewhere."""
+    """Adds merchant_category_group from a CSV first, last, group: ranges of codes, both ends included, else `other`."""
     ranges = [(row["first"], row["last"], row["group"]) for row in _csv_rows(file, ("first", "last", "group"))]
     connection.execute("CREATE TEMP TABLE ranges (first VARCHAR, last VARCHAR, name VARCHAR)")
     connection.executemany("INSERT INTO ranges VALUES (?, ?, ?)", ranges)
@@ -157,7 +157,7 @@ def add_merchant_category_group(connection: duckdb.DuckDBPyConnection, file: Pat
 
 
 def add_bin_country(connection: duckdb.DuckDBPyConnection, file: Path) -> None:
-    """Adds bin_country from a CSV bin, country: that of the longest prefix of card_bin, null where none is listed."""
+    """Adds bin_country from a CSV bin, country: that of the longest prefix of card_bin, null if none is listed."""
     bins = sorted({(row["bin"], row["country"]) for row in _csv_rows(file, ("bin", "country"))})
     connection.execute("CREATE TEMP TABLE bins (bin VARCHAR, country VARCHAR)")
     connection.executemany("INSERT INTO bins VALUES (?, ?)", bins)
@@ -181,7 +181,7 @@ def _read(path: Path) -> pa.Table:
     except OSError as error:
         raise OracleError(f"{path} cannot be read: {error.strerror or error}") from error
     except pa.ArrowInvalid as error:
-        raise OracleError(f"{path} is no Parquet file of transactions: {str(error).splitlines()[0]}") from error
+        raise OracleError(f"{path} is not a Parquet file of transactions: {str(error).splitlines()[0]}") from error
 
 
 def _csv_rows(path: Path, columns: Iterable[str]) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""Expected against observed."""
+"""Compares the expected alerts with the observed ones."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _OBSERVED_COLUMNS = ("alert_id", "status", "suppressed_by")
 
 
 class ObservedAlert(NamedTuple):
-    """An alert as its last event left it: raised, or suppressed by another; one that was retracted is none."""
+    """An alert after its last event: raised, or suppressed by another. A retracted alert is not one."""
 
     alert_id: str
     status: str
@@ -19,7 +19,7 @@ class ObservedAlert(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the oracle found: number of expected alerts, ids that were not observed, ids that should not have been.
+    """The comparison: number of expected alerts, ids that were not observed, ids that should not have been.
 
     An alert that was observed with another status or `suppressed_by` than the expected one is in both lists.
     """

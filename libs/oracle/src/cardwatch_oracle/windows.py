@@ -24,7 +24,7 @@ def windows(transactions: pa.Table | Path, key: str, window_us: int, value: str 
     """Number of transactions in the window of each one; with `value`, an integer field, also its sum and mean.
 
     Returns columns transaction_id, n, and with `value` sum (int64, null for nothing) and mean (float64), ordered by
-    transaction_id. `window_us` is in microseconds and at least 1. Raises OracleError where a column is missing.
+    transaction_id. `window_us` is in microseconds and at least 1. Raises OracleError if a column is missing.
     """
     if window_us < 1:
         raise OracleError(f"a window must be at least 1 microsecond long, not {window_us}")
