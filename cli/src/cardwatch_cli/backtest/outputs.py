@@ -14,8 +14,8 @@ from cardwatch_rules.backtest.compare import Difference
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.backtest.summary import Figures, RuleSummary, Summary
 from cardwatch_rules.model import Rule
+from cardwatch_units.timestamps import EPOCH
 
-_EPOCH: Final = date(1970, 1, 1)
 _DIGITS: Final = 6
 
 
@@ -42,7 +42,7 @@ class Findings:
 
 def day_of(number: int) -> date:
     """The day that is this many days after 1970-01-01."""
-    return _EPOCH + timedelta(days=number)
+    return EPOCH.date() + timedelta(days=number)
 
 
 def signed(number: int) -> str:

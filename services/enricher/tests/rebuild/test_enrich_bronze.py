@@ -1,7 +1,6 @@
 """Messages that bronze keeps become the records that they became at the time."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from cardwatch_enricher.rebuild.bronze_messages import BronzeMessages
 from cardwatch_enricher.rebuild.enrich_bronze import BronzeEnrichment, BronzeMessage, Counts
 from cardwatch_enricher.rebuild.staged_table import staged_schema, write_staged
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_units.timestamps import from_microseconds
 from deltalake import DeltaTable, write_deltalake
 
 TOPICS = ("transactions.raw.v1", "transactions.json.v1")
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 BRONZE = pa.schema(
     {
@@ -34,10 +33,6 @@ BRONZE = pa.schema(
 )
 
 
-def moment(us: int) -> datetime:
-    return EPOCH + timedelta(microseconds=us)
-
-
 def enriched(pipeline: Pipeline, message: ReceivedMessage) -> dict[str, Any]:
     outcome = pipeline(message)
     assert isinstance(outcome, Enriched)
@@ -45,7 +40,7 @@ def enriched(pipeline: Pipeline, message: ReceivedMessage) -> dict[str, Any]:
 
 
 def in_silver(record: dict[str, Any]) -> dict[str, Any]:
-    return record | {name: moment(record[name]) for name in ("event_time", "raw_broker_time")}
+    return record | {name: from_microseconds(record[name]) for name in ("event_time", "raw_broker_time")}
 
 
 def masked(message: ReceivedMessage, card_number: str) -> ReceivedMessage:
@@ -61,7 +56,7 @@ def put(
         {
             **{name: getattr(message, name) for name in ("topic", "partition", "offset", "key", "value")},
             "headers": [{"key": key, "value": value} for key, value in message.headers],
-            "broker_time": moment(message.broker_time or 0),
+            "broker_time": from_microseconds(message.broker_time or 0),
             "redacted": redacted,
         }
         for message, redacted in messages

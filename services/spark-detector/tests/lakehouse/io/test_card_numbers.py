@@ -13,7 +13,16 @@ from cardwatch_card_numbers.testing import (
     MaskingCase,
     Structure,
 )
-from cardwatch_detector.lakehouse.io.card_numbers import SUSPECT, SUSPECT_JSON, redact_message, redact_messages
+from cardwatch_detector.lakehouse.io.card_numbers import (
+    HEADERS_TYPE,
+    SUSPECT,
+    SUSPECT_JSON,
+    redact_message,
+    redact_messages,
+    redacted,
+)
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 CARD = "4111111111111111"  # published test number
 HIDDEN = "*" * 16
@@ -110,3 +119,35 @@ def test_an_arrow_array_keeps_its_nulls() -> None:
         (HIDDEN.encode(), True),
         (None, False),
     ]
+
+
+@pytest.mark.integration
+def test_spark_masks_what_the_functions_mask(spark: SparkSession) -> None:
+    rows = [
+        (number, case.original, case.original, [(case.original.decode("latin-1"), case.original)], is_json)
+        for number, case in enumerate(ALL_CASES)
+        for is_json in (False, True)
+    ]
+    schema = f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}, is_json BOOLEAN"
+    messages = spark.createDataFrame(rows, schema)
+    masked, total = redacted(messages, F.col("is_json"))
+    assert total == len(rows)
+    found = {(row["number"], row["is_json"]): row for row in masked.collect()}
+    for number, key, value, headers, is_json in rows:
+        row = found[number, is_json]
+        expected = redact_message(
+            {
+                "key": key,
+                "value": value,
+                "headers": [{"key": name, "value": content} for name, content in headers],
+                "is_json": is_json,
+            }
+        )
+        assert (bytes(row["key"]), bytes(row["value"]), row["redacted"]) == (
+            expected["key"],
+            expected["value"],
+            expected["redacted"],
+        )
+        assert [(header["key"], bytes(header["value"])) for header in row["headers"]] == [
+            (header["key"], header["value"]) for header in expected["headers"]
+        ]
