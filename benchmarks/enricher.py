@@ -29,7 +29,7 @@ from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Ta
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_kafka.setup import apply_all
 from cardwatch_service.metrics import CONSUMER_POSITION, Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
 from confluent_kafka import Producer
@@ -83,7 +83,7 @@ def pipeline_only(count: int) -> None:
 
 def whole_line(count: int) -> None:
     """The service, from its first message to its last, on a topic that is full before it starts."""
-    service = load(ServiceSettings)
+    service = load_settings(ServiceSettings)
     prefix = f"bench-{uuid.uuid4().hex[:8]}-"
     apply_all(service.kafka_bootstrap_servers, service.schema_registry_url, prefix)
     schema_id = service.registry().id_of(TRANSACTIONS_RAW.subject(prefix), "transaction")

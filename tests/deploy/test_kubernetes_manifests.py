@@ -24,7 +24,7 @@ from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_notifier.settings import NotifierSettings
 from cardwatch_producer.settings import ProducerSettings
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.token_settings import TokenSettings
 from cardwatch_snowflake.settings import LoaderSettings
 from jsonschema import Draft202012Validator
@@ -237,7 +237,7 @@ def test_every_setting_is_one_that_a_service_reads(manifests: Manifests, monkeyp
                 for name, value in given.items():
                     patched.setenv(name, value)
                 for settings in SETTINGS[command]:
-                    load(settings)  # and every value is one that it takes
+                    load_settings(settings)  # and every value is one that it takes
     assert len(seen) >= 4
 
 

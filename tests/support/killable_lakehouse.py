@@ -26,7 +26,7 @@ from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
 from cardwatch_detector.runtime.session import build_session
 from cardwatch_detector.runtime.settings import SparkSettings
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import DataFrame, SparkSession
 
@@ -86,8 +86,8 @@ def main() -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("life", type=int, help="which query is started first, by its number")
     first_life: int = parser.parse_args().life
-    config = bootstrap.spark_config(load(LakehouseSettings))
-    session = build_session("cardwatch-lakehouse", load(SparkSettings), config)
+    config = bootstrap.spark_config(load_settings(LakehouseSettings))
+    session = build_session("cardwatch-lakehouse", load_settings(SparkSettings), config)
     for number in count(first_life):
         life = Life(session, number)
         signal.signal(signal.SIGUSR1, life.kill)

@@ -17,7 +17,7 @@ from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.application import RunQueries, SparkApplication, run_queries
 from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_lakehouse.tables import ALL_TABLES, GOLD_CARD_PROFILE
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 
@@ -37,7 +37,7 @@ def some_queries(names: Collection[str], tables: Collection[str], *, few_rows: b
     to_make = [table for table in ALL_TABLES if table.name in tables]
 
     def prepare(session: SparkSession) -> None:
-        create_tables(session, load(LakehouseSettings).tables_dir, to_make)
+        create_tables(session, load_settings(LakehouseSettings).tables_dir, to_make)
 
     def run_some(application: SparkApplication, queries: Sequence[Any], _: Any) -> None:
         some = [query for query in queries if query.name in names]

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import typer
-from cardwatch_service.commands import needs, one_sentence_errors
+from cardwatch_service.commands import exit_with_error_message, require_extra
 from typer.core import TyperGroup
 
 from cardwatch_cli.context import CommandContext, command_context
@@ -41,7 +41,7 @@ class _Cardwatch(TyperGroup):
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with one_sentence_errors():
+        with exit_with_error_message():
             return super().main(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
@@ -58,7 +58,7 @@ class _Cardwatch(TyperGroup):
 
 def _load(name: str) -> Any:
     module, _, attribute = COMMANDS[name].partition(":")
-    with needs("cardwatch-cli[demo]") if name in _DEMO else nullcontext():
+    with require_extra("cardwatch-cli[demo]") if name in _DEMO else nullcontext():
         found: typer.Typer | Callable[..., None] = getattr(import_module(module), attribute)
     if isinstance(found, typer.Typer):
         command: Any = typer.main.get_group(found)

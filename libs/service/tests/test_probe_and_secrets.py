@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_service.commands import needs
+from cardwatch_service.commands import require_extra
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.probe import probe
-from cardwatch_service.settings import SECRETS_DIR, ServiceSettings, load
+from cardwatch_service.settings import SECRETS_DIR, ServiceSettings, load_settings
 from cardwatch_service.token_settings import TokenSettings
 from prometheus_client import CollectorRegistry
 
@@ -74,26 +74,26 @@ def test_a_secret_is_read_from_its_file_and_the_environment_wins(
 ) -> None:
     (tmp_path / "cardwatch_kafka_sasl_password").write_text("of the file\n")
     monkeypatch.setenv(SECRETS_DIR, str(tmp_path))
-    assert load(ServiceSettings).kafka_sasl_password.get_secret_value() == "of the file"
+    assert load_settings(ServiceSettings).kafka_sasl_password.get_secret_value() == "of the file"
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", "of the environment")
-    assert load(ServiceSettings).kafka_sasl_password.get_secret_value() == "of the environment"
+    assert load_settings(ServiceSettings).kafka_sasl_password.get_secret_value() == "of the environment"
 
 
 def test_an_absent_directory_of_secrets_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECRETS_DIR, str(tmp_path / "nowhere"))
     with pytest.raises(ConfigurationError, match="is not a directory; expected"):
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
 
 
 def test_a_wrong_secret_is_not_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cardwatch_token_key").write_text("not so secret")
     monkeypatch.setenv(SECRETS_DIR, str(tmp_path))
     with pytest.raises(ConfigurationError, match=r"CARDWATCH_TOKEN_KEY: .*hexadecimal") as raised:
-        load(TokenSettings)
+        load_settings(TokenSettings)
     assert "not so secret" not in str(raised.value)
 
 
 def test_a_module_that_is_not_installed_is_one_sentence() -> None:
     expected = r"needs the module nosuchmodule, which is not installed; install cardwatch-enricher\[bronze\]"
-    with pytest.raises(ConfigurationError, match=expected), needs("cardwatch-enricher[bronze]"):
+    with pytest.raises(ConfigurationError, match=expected), require_extra("cardwatch-enricher[bronze]"):
         import_module("nosuchmodule")

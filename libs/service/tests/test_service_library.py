@@ -7,10 +7,10 @@ from typing import Annotated, Self
 import httpx
 import pytest
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
-from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.commands import exit_with_error_message
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import LATENCY_SECONDS, Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,7 +23,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_USERNAME", "me")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", "secret")
     monkeypatch.setenv("CARDWATCH_TOPIC_PREFIX", "t1.")
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     assert settings.kafka_config() == {
         "bootstrap.servers": "broker:9093",
         "security.protocol": "SASL_SSL",
@@ -39,7 +39,7 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_METRICS_PORT", "many")
     monkeypatch.setenv("CARDWATCH_LOG_LEVEL", "LOUD")
     with pytest.raises(ConfigurationError) as caught:
-        load(ServiceSettings)
+        load_settings(ServiceSettings)
     assert "CARDWATCH_METRICS_PORT='many'" in str(caught.value)
     assert "CARDWATCH_LOG_LEVEL='LOUD'" in str(caught.value)
 
@@ -70,19 +70,19 @@ class ReceiverSettings(BaseSettings):
 def test_settings_say_in_their_own_words_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_TEST_TOKEN", "s3cret")
     with pytest.raises(ConfigurationError) as neither:
-        load(ReceiverSettings)
+        load_settings(ReceiverSettings)
     assert str(neither.value) == "wrong settings: set CARDWATCH_TEST_URL or CARDWATCH_TEST_NAME"
     monkeypatch.setenv("CARDWATCH_TEST_URL", "s3cret")
     with pytest.raises(ConfigurationError) as wrong:
-        load(ReceiverSettings)
+        load_settings(ReceiverSettings)
     assert str(wrong.value) == "wrong settings: CARDWATCH_TEST_URL: expected a URL such as https://host/path"
 
 
 def test_an_option_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_TEST_NAME", "of the environment")
-    assert load(ReceiverSettings, name="of the option").name == "of the option"
+    assert load_settings(ReceiverSettings, name="of the option").name == "of the option"
     monkeypatch.delenv("CARDWATCH_TEST_NAME")
-    assert load(ReceiverSettings, name="of the option").name == "of the option"
+    assert load_settings(ReceiverSettings, name="of the option").name == "of the option"
 
 
 def test_health_endpoint() -> None:
@@ -123,7 +123,7 @@ def test_shutdown_on_signal() -> None:
 
 
 def test_a_known_error_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, one_sentence_errors():
+    with pytest.raises(SystemExit) as caught, exit_with_error_message():
         raise CardwatchError("the moon is full; wait")
     assert caught.value.code == 1
     assert capsys.readouterr().err == "error: the moon is full; wait\n"
@@ -142,7 +142,7 @@ def test_a_wrong_setting_with_an_alias_is_named_by_it(monkeypatch: pytest.Monkey
     monkeypatch.setenv("OTHER_SIZE", "many")
     monkeypatch.setenv("OTHER_KEY", "s3cret")
     with pytest.raises(ConfigurationError) as wrong:
-        load(AliasedSettings)
+        load_settings(AliasedSettings)
     assert "OTHER_SIZE='many': " in str(wrong.value)
     assert "CARDWATCH_TEST_" not in str(wrong.value)
     assert "OTHER_KEY: " in str(wrong.value)

@@ -9,7 +9,7 @@ from cardwatch_notifier.main import app
 from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Outbox
 from cardwatch_notifier.outbox.sqlite.process_lock import lock_outbox
 from cardwatch_notifier.settings import NotifierSettings
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_units.timestamps import now_microseconds
 from typer.testing import CliRunner
 
@@ -84,4 +84,4 @@ def test_only_one_process_an_outbox(path: Path) -> None:
 def test_pauses_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS", "600")
     with pytest.raises(ConfigurationError, match="CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS=600 is more than"):
-        load(NotifierSettings)
+        load_settings(NotifierSettings)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.tables import GOLD_ALERTS, Table
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_snowflake import main, session
 from cardwatch_snowflake.dependencies import Dependencies
@@ -117,9 +117,9 @@ def test_a_key_pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SNOWFLAKE_PASSWORD")
     monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_FILE", str(path))
     with pytest.raises(ConfigurationError, match="SNOWFLAKE_PRIVATE_KEY_PASSPHRASE opens"):
-        session.connection_parameters(load(SnowflakeSettings))
+        session.connection_parameters(load_settings(SnowflakeSettings))
     monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_PASSPHRASE", "open sesame")
-    parameters = session.connection_parameters(load(SnowflakeSettings))
+    parameters = session.connection_parameters(load_settings(SnowflakeSettings))
     assert serialization.load_der_private_key(parameters["private_key"], None).private_numbers() == (
         key.private_numbers()
     )
@@ -132,7 +132,7 @@ def test_a_key_pair(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     )
     monkeypatch.setenv("SNOWFLAKE_PRIVATE_KEY_FILE", str(tmp_path / "nowhere"))
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
-        session.connection_parameters(load(SnowflakeSettings))
+        session.connection_parameters(load_settings(SnowflakeSettings))
 
 
 def test_tables() -> None:
@@ -148,9 +148,9 @@ def test_tables() -> None:
 def test_the_lakehouses_directory_serves_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CARDWATCH_LOADER_TABLES_DIR", raising=False)
     monkeypatch.setenv("CARDWATCH_LAKEHOUSE_TABLES_DIR", "s3a://lake/tables")
-    assert load(LoaderSettings).tables_dir == "s3a://lake/tables"
+    assert load_settings(LoaderSettings).tables_dir == "s3a://lake/tables"
     monkeypatch.setenv("CARDWATCH_LOADER_TABLES_DIR", "/here")
-    assert load(LoaderSettings).tables_dir == "/here"
+    assert load_settings(LoaderSettings).tables_dir == "/here"
 
 
 def test_run_once_status_and_reload(make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

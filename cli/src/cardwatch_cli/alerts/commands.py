@@ -14,7 +14,7 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_rulebook.messages import refuse_card_numbers
 from cardwatch_rulebook.planning import Author
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_cli.alerts.feedback_file import AlertFeedback, read_feedback_file
 from cardwatch_cli.author import ByOption, author_of_change
@@ -132,7 +132,7 @@ def _checked_id(text: str, where: str) -> str:
 
 
 def _publish(records: Sequence[dict[str, Any]]) -> None:
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     schema = str(ALERTS_FEEDBACK.schema)
     connections = current_connections()
     schema_id = connections.registry(settings).id_of(ALERTS_FEEDBACK.subject(settings.topic_prefix), schema)

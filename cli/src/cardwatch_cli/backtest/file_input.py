@@ -17,7 +17,7 @@ from cardwatch_rules.backtest.alerts import IS_FRAUD
 from cardwatch_rules.backtest.run import fields_read
 from cardwatch_rules.fields import polars_schema
 from cardwatch_rules.model import Rule
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.token_settings import TokenSettings
 
 from cardwatch_cli.backtest.enrichment import NEEDS, enrich
@@ -84,7 +84,7 @@ class _FileReading:
     """Converts batches of a file to transactions with the requested fields."""
 
     def __init__(self, mapping: Mapping, table: Table, request: TransactionRequest) -> None:
-        tokens = load(TokenSettings)
+        tokens = load_settings(TokenSettings)
         self._mapping = mapping
         self._request = request
         self._reader = RowReader(mapping, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)
@@ -92,7 +92,7 @@ class _FileReading:
         self._plain = {name for name in request.fields if name not in NEEDS}.union(
             IDENTITY, *(NEEDS[name] for name in self._derived)
         )
-        self._derivation = load(ReferenceSettings).derivation()
+        self._derivation = load_settings(ReferenceSettings).derivation()
         self._schema = {**polars_schema(), "event_time": pl.Int64()}
 
     @property

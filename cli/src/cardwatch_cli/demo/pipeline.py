@@ -22,7 +22,7 @@ from cardwatch_kafka.setup import apply_all
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.connect import open_stores
 from cardwatch_rulebook.planning import Author
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.token_settings import TokenSettings
 
 from cardwatch_cli.demo.progress import PipelineProgress, Progress, check_alive, wait_until_ready
@@ -252,7 +252,7 @@ class Pipeline:
 
     def recorded(self) -> Recorded:
         """Everything that is in the topics, decoded. Call it on a drained pipeline."""
-        tokens = load(TokenSettings)
+        tokens = load_settings(TokenSettings)
         return read_back(
             self._topics,
             ConfluentRegistry(self.platform.registry_url),

@@ -8,7 +8,7 @@ import typer
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_rulebook.lists import Kind, ListBook, ListEntry, checked_name, checked_value
 from cardwatch_rulebook.planning import Author
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
@@ -112,7 +112,7 @@ def remove(
 ) -> None:
     """Remove values from a list. If one of them is not in the list, that is an error and nothing is changed."""
     who = author_of_change(by, comment)
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         book = stores.lists.read()
         kind = _kind(book, name, None)
         removed = _checked_values(kind, name, values)
@@ -157,7 +157,7 @@ def export(
 
 def _write(lists: Mapping[str, Sequence[str]], kind: Kind | None, who: Author, *, replace: bool = False) -> None:
     """Add values to lists after all of them were checked."""
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         book = stores.lists.read()
         entries: list[ListEntry] = []
         reports: list[str] = []
@@ -221,5 +221,5 @@ def _entry(name: str, kind: Kind, value: str, who: Author, *, present: bool) -> 
 
 
 def _book() -> ListBook:
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         return stores.lists.read()

@@ -14,7 +14,7 @@ from cardwatch_rulebook.planning import Author, Plan
 from cardwatch_rulebook.stores import Outcome
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Mode
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
@@ -78,7 +78,7 @@ def apply_command(
     definitions = [item for file in _valid_files(files, horizons(horizon or ())) for item in file.definitions]
     who = author_of_change(by, comment)
     plans = [planning.apply(definition, who) for definition in definitions]
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         outcomes = _dry_run(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
     print_table(
         view.OUTCOME_COLUMNS,
@@ -105,7 +105,7 @@ def list_command(
     """
     if scope is not None and scope not in SCOPE_KEYS:
         raise ConfigurationError(f"--scope: expected one of {', '.join(SCOPE_KEYS)}, got `{scope}`")
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         changes = [
             change
             for change in stores.rules.read().current()
@@ -132,7 +132,7 @@ def show(
     With --yaml the definition has neither version nor mode: applied again, the rule gets the next version and keeps its
     mode. So `show ID --version 3 --yaml > old.yaml` and `apply old.yaml` go back to version 3.
     """
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         book = stores.rules.read()
         statuses = stores.statuses.read().get(rule_id, {})
     change = _latest_change(book, rule_id) if version is None else _change_in_version(book, rule_id, version)
@@ -194,7 +194,7 @@ def history(
 
     The JSON also has the definition after each change.
     """
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         book = stores.rules.read()
     ids = book.ids() if rule_id is None else [_latest_change(book, rule_id).rule_id]
     changes = view.changes_of(book, ids)
@@ -209,7 +209,7 @@ def export(
     file: Annotated[Path | None, typer.Argument(help="The file to write; default: standard output.")] = None,
 ) -> None:
     """Write all rules, with their versions and modes, as one rule file: for a backtest, a review or another system."""
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         changes = list(stores.rules.read().current())
     text = export_text(changes)
     write_text_file(text, file, counted(len(changes), "rule"))
@@ -236,7 +236,7 @@ def _change_modes(
 ) -> None:
     who = author_of_change(by, comment)
     plans = [make_plan(rule_id, who) for rule_id in dict.fromkeys(ids)]
-    with current_connections().open_stores(load(ServiceSettings)) as stores:
+    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
         outcomes = stores.rules.carry_out(plans)
     for plan, outcome in zip(plans, outcomes, strict=True):
         change = outcome.change

@@ -10,7 +10,7 @@ from cardwatch_contracts.registry import COMPATIBILITY
 from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
 from cardwatch_contracts.topics import ALL_TOPICS
 from cardwatch_kafka.setup import apply
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -39,7 +39,7 @@ def apply_command(
     Applying again changes nothing. A schema that would break earlier readers or writers is rejected with exit code 1,
     and nothing after it is registered.
     """
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     applied = list(
         apply(
             {**settings.kafka_config(), **_WITHOUT_CLIENT_LOG},
@@ -67,7 +67,7 @@ def check_command(
 
     Exit code 1 if one of them is incompatible with a version that is already registered.
     """
-    settings = load(ServiceSettings)
+    settings = load_settings(ServiceSettings)
     texts = {name: _text(name, directory) for name in SCHEMA_NAMES}
     results: list[tuple[str, str]] = []
     rejected: list[str] = []

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,7 +34,7 @@ def webhook(
     The key is the notifier's CARDWATCH_NOTIFIER_WEBHOOK_SECRET. A line has the webhook id, the time of the request
     (microseconds since 1970-01-01 UTC), whether the id was received before (a retry), and the message. Nothing is kept.
     """
-    secret = load(WebhookSettings).webhook_secret.get_secret_value()
+    secret = load_settings(WebhookSettings).webhook_secret.get_secret_value()
     shutdown = Shutdown().install()
     seen: set[str] = set()
     output_lock = threading.Lock()

@@ -11,7 +11,7 @@ from cardwatch_kafka.errors import DeliveryError, ErrorKind, classify_error
 from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_kafka.producer import FailedDelivery, KafkaProducer
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 _RETRY_SECONDS: Final = 1.0
 

@@ -20,7 +20,7 @@ _POLL_SECONDS: Final = 0.2
 _REGISTRY_RETRY_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 10.0
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class Follower:

@@ -26,7 +26,7 @@ _COMMON: Final[KafkaConfig] = {"log_level": 0, "reconnect.backoff.max.ms": 1_000
 _CONSUMER: Final[KafkaConfig] = {**_COMMON, "fetch.wait.max.ms": 50, "fetch.error.backoff.ms": 100}
 _PRODUCER: Final[KafkaConfig] = {**_COMMON, "linger.ms": 5, "delivery.timeout.ms": round(_DELIVERY_SECONDS * 1000)}
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class KafkaLog:

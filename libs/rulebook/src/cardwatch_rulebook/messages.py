@@ -12,7 +12,7 @@ from cardwatch_service import logs
 
 T = TypeVar("T")
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class Item(Protocol):

@@ -22,7 +22,7 @@ from cardwatch_rulebook.status import RuleStatus, StatusChanges
 _ATTEMPTS: Final = 10
 _WAIT_SECONDS: Final = 0.05
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 

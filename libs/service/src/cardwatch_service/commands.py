@@ -8,7 +8,7 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
 
 @contextmanager
-def one_sentence_errors() -> Iterator[None]:
+def exit_with_error_message() -> Iterator[None]:
     """Turn a CardwatchError into its sentence and exit code 1; anything else stays a stack trace."""
     try:
         yield
@@ -18,7 +18,7 @@ def one_sentence_errors() -> Iterator[None]:
 
 
 @contextmanager
-def needs(extra: str) -> Iterator[None]:
+def require_extra(extra: str) -> Iterator[None]:
     """For the imports of a command that needs more than its package installs by default.
 
     Args:

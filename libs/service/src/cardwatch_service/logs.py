@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 
-def configure(service: str, level: str = "INFO", log_format: str = "console") -> None:
+def configure_logging(service: str, level: str = "INFO", log_format: str = "console") -> None:
     """Configure structlog and the standard library's logging in the same way.
 
     Args:
@@ -49,7 +49,7 @@ def configure(service: str, level: str = "INFO", log_format: str = "console") ->
     structlog.contextvars.bind_contextvars(service=service)
 
 
-def get(name: str) -> structlog.stdlib.BoundLogger:
+def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger; ``log.info("what happened", key=value)``."""
     logger: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return logger

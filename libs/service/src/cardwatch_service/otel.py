@@ -24,12 +24,12 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from opentelemetry.util.re import parse_env_headers
 from prometheus_client import Counter
 
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.trace_context import is_sampled, to_text_headers
 from cardwatch_service.tracing import FLUSH_SECONDS, SPANS_TOTAL, Attributes, Span, Tracer, TracingSettings
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 _QUEUE_SPANS: Final = 2048
 _BATCH_SPANS: Final = 512

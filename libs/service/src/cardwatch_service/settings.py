@@ -70,7 +70,7 @@ class ServiceSettings(BaseSettings):
         )
 
 
-def load(settings_type: type[S], **overrides: Any) -> S:
+def load_settings(settings_type: type[S], **overrides: Any) -> S:
     """Read settings from the environment, and those that it lacks from the directory of secrets, if there is one.
 
     ``CARDWATCH_SECRETS_DIR`` is that directory: one file per secret, whose name is that of the variable in lower case,

@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 
 if TYPE_CHECKING:
     from opentelemetry import trace
@@ -165,7 +165,7 @@ def tracing(service: str, metrics: Metrics, *, flush_seconds: float = FLUSH_SECO
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         yield None
         return
-    settings = load(TracingSettings)
+    settings = load_settings(TracingSettings)
     if settings.sdk_disabled or settings.traces_exporter == "none":
         yield None
         return

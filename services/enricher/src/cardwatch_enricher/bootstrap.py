@@ -12,7 +12,7 @@ from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.producer import KafkaProducer
 from cardwatch_kafka.publisher import BatchPublisher
 from cardwatch_service import logs
-from cardwatch_service.commands import needs
+from cardwatch_service.commands import require_extra
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
@@ -26,13 +26,13 @@ from cardwatch_enricher.pipeline.enricher import Enricher
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.pipeline.tokeniser import Tokeniser
 from cardwatch_enricher.pipeline.validator import Validator
-from cardwatch_enricher.startup import Settings, defect_report, load_settings, raw_topics, wait_for_target
+from cardwatch_enricher.startup import Settings, defect_report, load_enricher_settings, raw_topics, wait_for_target
 from cardwatch_enricher.stream.application import StreamApplication
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Targets
 from cardwatch_enricher.stream.restarts import GracePeriod, Readiness, run_until_stopped
 from cardwatch_enricher.stream.traces import BatchTraces
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> Pipeline:
@@ -62,7 +62,7 @@ def run() -> None:
     Raises:
         CardwatchError: it cannot start: a setting, a table, or the registry's schemas are wrong.
     """
-    settings = load_settings()
+    settings = load_enricher_settings()
     service, own, _ = settings
     shutdown, metrics, readiness = Shutdown().install(), Metrics(), Readiness()
     registry = CachedRegistry(service.registry())
@@ -104,12 +104,12 @@ def run_from_bronze(tables_dir: str, to: str) -> None:
     Raises:
         CardwatchError: a setting, a table, or the registry's schemas are wrong, or bronze cannot be read.
     """
-    with needs("cardwatch-enricher[bronze]"):
+    with require_extra("cardwatch-enricher[bronze]"):
         from cardwatch_enricher.rebuild.bronze_messages import BronzeMessages
         from cardwatch_enricher.rebuild.enrich_bronze import BronzeEnrichment
         from cardwatch_enricher.rebuild.staged_table import write_staged
 
-    settings = load_settings()
+    settings = load_enricher_settings()
     pipeline = build_pipeline(settings, CachedRegistry(settings.service.registry()), Metrics())
     bronze = BronzeMessages(tables_dir, raw_topics(settings.service))
     work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: print(counts.as_json(), flush=True))

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.commands import exit_with_error_message
 
 cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -39,7 +39,7 @@ def enricher(context: typer.Context) -> None:
     # Imported here: --help should not wait for Faust.
     from cardwatch_enricher.bootstrap import run
 
-    with one_sentence_errors():
+    with exit_with_error_message():
         run()
 
 
@@ -58,7 +58,7 @@ def from_bronze(
     """
     from cardwatch_enricher.bootstrap import run_from_bronze
 
-    with one_sentence_errors():
+    with exit_with_error_message():
         run_from_bronze(tables_dir, to)
 
 

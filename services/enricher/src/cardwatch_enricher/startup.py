@@ -11,7 +11,7 @@ from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs, retry
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
 
@@ -19,7 +19,7 @@ from cardwatch_enricher.pipeline.pipeline import ReportDefect
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.batch_processor import Target
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 class Settings(NamedTuple):
@@ -42,15 +42,15 @@ def raw_topics(service: ServiceSettings) -> RawTopics:
     return RawTopics(TRANSACTIONS_RAW.name(service.topic_prefix), TRANSACTIONS_JSON.name(service.topic_prefix))
 
 
-def load_settings() -> Settings:
+def load_enricher_settings() -> Settings:
     """The settings from the environment. Configures the logs: of Faust and aiokafka warnings only, unless debugging.
 
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    settings = Settings(load(ServiceSettings), load(EnricherSettings), load(TokenSettings))
+    settings = Settings(load_settings(ServiceSettings), load_settings(EnricherSettings), load_settings(TokenSettings))
     service = settings.service
-    logs.configure("enricher", service.log_level, service.log_format)
+    logs.configure_logging("enricher", service.log_level, service.log_format)
     if service.log_level != "DEBUG":
         for name in ("faust", "mode", "aiokafka", "httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)

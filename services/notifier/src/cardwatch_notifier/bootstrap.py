@@ -5,7 +5,7 @@ from functools import partial
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service.health import HealthEndpoint
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.retry import StoppedError
 from cardwatch_service.settings import ServiceSettings

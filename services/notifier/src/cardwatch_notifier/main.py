@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 from cardwatch_service import logs
-from cardwatch_service.commands import one_sentence_errors
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.commands import exit_with_error_message
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 
@@ -45,10 +45,10 @@ def run(
     restarts too. The outbox is a SQLite file (CARDWATCH_NOTIFIER_OUTBOX_PATH) of one process, or a PostgreSQL database
     (CARDWATCH_NOTIFIER_OUTBOX_URL) that any number of processes share; `outbox migrate` makes its schema.
     """
-    with one_sentence_errors():
-        service = load(ServiceSettings)
-        own = load(NotifierSettings) if stdout is None else load(NotifierSettings, stdout=stdout)
-        logs.configure("notifier", service.log_level, service.log_format)
+    with exit_with_error_message():
+        service = load_settings(ServiceSettings)
+        own = load_settings(NotifierSettings) if stdout is None else load_settings(NotifierSettings, stdout=stdout)
+        logs.configure_logging("notifier", service.log_level, service.log_format)
         for library in ("httpx", "httpx2"):
             # They log every request with its URL, which may hold a secret.
             logging.getLogger(library).setLevel(logging.WARNING)
@@ -62,14 +62,14 @@ def migrate() -> None:
     Needs CARDWATCH_NOTIFIER_OUTBOX_URL, with CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE or …_PASSWORD, and no broker.
     All of it or nothing; several at once wait for each other; one that finds nothing to do changes nothing.
     """
-    with one_sentence_errors():
-        typer.echo(migrate_outbox(load(OutboxSettings)))
+    with exit_with_error_message():
+        typer.echo(migrate_outbox(load_settings(OutboxSettings)))
 
 
 @outbox_app.command()
 def status() -> None:
     """Show how many messages each receiver has had, has coming, and was given up on."""
-    with one_sentence_errors(), closing(open_outbox(load(OutboxSettings), create=False)) as outbox:
+    with exit_with_error_message(), closing(open_outbox(load_settings(OutboxSettings), create=False)) as outbox:
         typer.echo(_table(outbox.backlog(), now_microseconds()))
 
 
@@ -81,8 +81,8 @@ def retry(
 
     A notifier that is running sends them within seconds; otherwise they go out when it is started.
     """
-    with one_sentence_errors():
-        with closing(open_outbox(load(OutboxSettings), create=False)) as outbox:
+    with exit_with_error_message():
+        with closing(open_outbox(load_settings(OutboxSettings), create=False)) as outbox:
             known = [backlog.receiver for backlog in outbox.backlog()]
             if receiver is not None and receiver not in known:
                 raise typer.BadParameter(

@@ -7,7 +7,7 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_kafka.dead_letters import DeadLetterError
 from cardwatch_kafka.errors import KafkaClientError
 from cardwatch_service import retry
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.retry import Stop
 
 from cardwatch_notifier.metrics import NotifierMetrics

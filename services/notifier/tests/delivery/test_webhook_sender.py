@@ -14,7 +14,7 @@ from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejec
 from cardwatch_notifier.delivery.webhook_sender import WebhookSender
 from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_notifier.settings import NotifierSettings
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -115,7 +115,7 @@ def test_the_target_does_not_give_the_url_away() -> None:
 
 
 def settings(**fields: Any) -> NotifierSettings:
-    return load(NotifierSettings, **{"stdout": False, **fields})
+    return load_settings(NotifierSettings, **{"stdout": False, **fields})
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from cardwatch_notifier.settings import NotifierSettings, OutboxSettings
 from cardwatch_notifier.transitions import Verdict
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.retry import Deadline
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import now_microseconds
 
@@ -492,7 +492,7 @@ def test_the_password_comes_from_a_file_and_may_be_rotated(
     file.write_text("first\n")
     monkeypatch.setenv("CARDWATCH_NOTIFIER_OUTBOX_URL", shared.server.url(shared.name, role))
     monkeypatch.setenv("CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE", str(file))
-    box: Any = open_outbox(load(OutboxSettings))
+    box: Any = open_outbox(load_settings(OutboxSettings))
     try:
         assert box.positions() == {}
         shared.rows(f"ALTER ROLE {role} PASSWORD 'second'")
@@ -503,16 +503,16 @@ def test_the_password_comes_from_a_file_and_may_be_rotated(
         box.close()
     file.write_text("wrong")
     with pytest.raises(OutboxUnavailableError, match="password authentication failed") as refused:
-        open_outbox(load(OutboxSettings))
+        open_outbox(load_settings(OutboxSettings))
     assert "wrong" not in str(refused.value)
     file.unlink()
     with pytest.raises(ConfigurationError, match=r"the password file .* cannot be read: No such file"):
-        open_outbox(load(OutboxSettings))
+        open_outbox(load_settings(OutboxSettings))
     monkeypatch.setenv("CARDWATCH_NOTIFIER_OUTBOX_PASSWORD", "second")
     with pytest.raises(ConfigurationError, match="are both set"):
-        open_outbox(load(OutboxSettings))
+        open_outbox(load_settings(OutboxSettings))
     monkeypatch.delenv("CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE")
-    open_outbox(load(OutboxSettings)).close()
+    open_outbox(load_settings(OutboxSettings)).close()
 
 
 def test_commits_are_durable_whatever_the_roles_default(shared: Any, role: str) -> None:
@@ -547,4 +547,4 @@ def test_a_lease_shorter_than_two_attempts_is_refused(monkeypatch: pytest.Monkey
     with pytest.raises(
         ConfigurationError, match=r"CARDWATCH_NOTIFIER_OUTBOX_LEASE_SECONDS=30 is less than .* expected 40 or more"
     ):
-        load(NotifierSettings)
+        load_settings(NotifierSettings)

@@ -10,7 +10,7 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_service import logs
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
 from cardwatch_service.tracing import tracing
@@ -19,7 +19,7 @@ from cardwatch_producer.pacing import Pacer
 from cardwatch_producer.settings import ProducerSettings
 from cardwatch_producer.sink import KafkaSink
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
     Raises:
         CardwatchError: a setting is wrong, broker or registry do not answer, a topic or schema is missing.
     """
-    settings = load(ServiceSettings)
-    logs.configure("producer", settings.log_level, settings.log_format)
+    settings = load_settings(ServiceSettings)
+    logs.configure_logging("producer", settings.log_level, settings.log_format)
     shutdown = Shutdown().install()
     metrics = Metrics()
     with tracing("cardwatch-producer", metrics) as tracer:
         sink = KafkaSink(
             settings.kafka_config(),
-            load(ProducerSettings),
+            load_settings(ProducerSettings),
             metrics,
             topic_prefix=settings.topic_prefix,
             tracer=tracer,
@@ -70,7 +70,7 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
 
         parts = Producer(
             topic_prefix=settings.topic_prefix,
-            tokens=load(TokenSettings),
+            tokens=load_settings(TokenSettings),
             sink=sink,
             shutdown=shutdown,
             transaction_encoder=encoder(TRANSACTIONS_RAW),

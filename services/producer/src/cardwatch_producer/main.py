@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from cardwatch_kafka.messages import OutgoingMessage
-from cardwatch_service.commands import needs, one_sentence_errors
-from cardwatch_service.logs import get
-from cardwatch_service.settings import load
+from cardwatch_service.commands import exit_with_error_message, require_extra
+from cardwatch_service.logs import get_logger
+from cardwatch_service.settings import load_settings
 from cardwatch_service.token_settings import TokenSettings
 from cardwatch_units.timestamps import now_microseconds
 
@@ -35,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-log = get(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T", bound=Timed)
 
@@ -115,7 +115,7 @@ def simulate(
     Fraud comes in episodes: velocity bursts, card testing at one merchant, impossible travel, account takeover. Which
     transactions are fraud or spoilt on purpose is told on the topic transactions.labels.v1 only.
     """
-    with one_sentence_errors():
+    with exit_with_error_message():
         share = json_fraction if json_fraction is not None else float(message_format is MessageFormat.JSON)
         seconds = parse_seconds("--duration", duration)
         config = SimulationConfig(
@@ -174,8 +174,8 @@ def replay(
     Distances between event times stay as they are in the file, at any speed. The file is read in batches and may be
     larger than the memory. Rows that the mapping calls fraud are told on the topic transactions.labels.v1.
     """
-    with one_sentence_errors():
-        with needs("cardwatch-producer[replay]"):
+    with exit_with_error_message():
+        with require_extra("cardwatch-producer[replay]"):
             from cardwatch_mapping.mapping import load_mapping
             from cardwatch_mapping.rows import RowReader
             from cardwatch_mapping.tables import open_table
@@ -185,7 +185,7 @@ def replay(
         factor = parse_speed(speed)
         columns = load_mapping(mapping)
         table = open_table(file)
-        tokens = load(TokenSettings)
+        tokens = load_settings(TokenSettings)
         reader = RowReader(columns, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)
         with producer(json_topic=False) as parts:
             span = event_time_span(table, columns, reader, limit) if shift else None

@@ -5,14 +5,14 @@ import time
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 _LOG_SECONDS: Final = 5.0
 _LOOK_EVERY: Final = 256
 
-log = get(__name__)
+log = get_logger(__name__)
 
 
 class Counts(Protocol):

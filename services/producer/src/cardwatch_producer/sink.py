@@ -9,7 +9,7 @@ from cardwatch_kafka.configuration import KafkaConfig, producer_config
 from cardwatch_kafka.errors import translate_error
 from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_kafka.producer import DeliveryReport, KafkaProducer
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.trace_context import to_headers
 from cardwatch_service.tracing import Span, Tracer
@@ -23,7 +23,7 @@ _MESSAGES_PER_POLL: Final = 200
 # A trace belongs to a transaction; labels carry none.
 _TRACED: Final = (TRANSACTIONS_RAW, TRANSACTIONS_JSON)
 
-log = get(__name__)
+log = get_logger(__name__)
 
 
 def client_settings(settings: ProducerSettings) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from cardwatch_lakehouse.locations import locate
 from cardwatch_lakehouse.tables import Table
 from cardwatch_service.health import HealthEndpoint
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 
 from cardwatch_snowflake.dependencies import Dependencies
 from cardwatch_snowflake.errors import WarehouseError

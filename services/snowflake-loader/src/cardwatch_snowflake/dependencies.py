@@ -33,4 +33,4 @@ class Dependencies:
     connect: Callable[[dict[str, Any]], Connection] = session.connect
     choose_tables: Callable[[LoaderSettings], Sequence[Table]] = choose_tables
     make_shutdown: Callable[[], Shutdown] = stop_on_signals
-    configure_logs: Callable[[str, str, str], None] = logs.configure
+    configure_logs: Callable[[str, str, str], None] = logs.configure_logging

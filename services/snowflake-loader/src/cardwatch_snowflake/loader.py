@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 
 from cardwatch_snowflake.errors import HistoryGoneError
 from cardwatch_snowflake.metrics import LoaderMetrics

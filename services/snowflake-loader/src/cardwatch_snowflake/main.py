@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from cardwatch_service.commands import one_sentence_errors
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.commands import exit_with_error_message
+from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_snowflake import bootstrap
 from cardwatch_snowflake.connection import connected
@@ -32,17 +32,23 @@ def run(
     transaction: the loader may be stopped or killed at any time and goes on where Snowflake says it was. One loader a
     schema.
     """
-    with one_sentence_errors():
-        service = load(ServiceSettings)
+    with exit_with_error_message():
+        service = load_settings(ServiceSettings)
         dependencies = _dependencies(context)
         dependencies.configure_logs("snowflake-loader", service.log_level, service.log_format)
-        bootstrap.run(service, load(SnowflakeSettings), load(LoaderSettings), once=once, dependencies=dependencies)
+        bootstrap.run(
+            service,
+            load_settings(SnowflakeSettings),
+            load_settings(LoaderSettings),
+            once=once,
+            dependencies=dependencies,
+        )
 
 
 @app.command()
 def status(context: typer.Context) -> None:
     """Show how far each table has come in Snowflake."""
-    with one_sentence_errors(), connected(load(SnowflakeSettings), _dependencies(context)) as warehouse:
+    with exit_with_error_message(), connected(load_settings(SnowflakeSettings), _dependencies(context)) as warehouse:
         typer.echo(_table(warehouse.loads()))
 
 
@@ -56,7 +62,7 @@ def reload(
     Readers see the old rows until the new ones are complete. A running loader takes it up with the table's next change,
     within an hour at the latest; one that is started, at once.
     """
-    with one_sentence_errors(), connected(load(SnowflakeSettings), _dependencies(context)) as warehouse:
+    with exit_with_error_message(), connected(load_settings(SnowflakeSettings), _dependencies(context)) as warehouse:
         if not warehouse.forget_progress(table):
             known = ", ".join(line.table for line in warehouse.loads()) or "none yet"
             raise typer.BadParameter(f"{table} was never loaded; loaded are: {known}", param_hint="TABLE")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.shutdown import Shutdown
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import uuid4
 
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from snowflake.connector import errors
 
 from cardwatch_snowflake import statements as sql

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from cardwatch_service.commands import one_sentence_errors
+from cardwatch_service.commands import exit_with_error_message
 from cardwatch_service.shutdown import Shutdown
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ def velocity() -> None:
     """Evaluate rules over exact sliding windows of all scopes; alerts go to alerts.v1."""
     from cardwatch_detector.velocity.bootstrap import run_velocity
 
-    with one_sentence_errors():
+    with exit_with_error_message():
         run_velocity(Shutdown().install())
 
 
@@ -32,7 +32,7 @@ def lakehouse() -> None:
     """Write bronze, silver and gold tables (Delta) from the topics."""
     from cardwatch_detector.lakehouse.bootstrap import run
 
-    with one_sentence_errors():
+    with exit_with_error_message():
         raise typer.Exit(run(Shutdown().install()))
 
 
@@ -58,7 +58,7 @@ def rebuild(
     """
     from cardwatch_detector.lakehouse.rebuild import run
 
-    with one_sentence_errors():
+    with exit_with_error_message():
         run(tables_dir=tables_dir, to=to, staged=staged, gold=gold, alerts=alerts)
 
 

@@ -10,7 +10,7 @@ from cardwatch_detector.runtime.progress import RESTARTS_TOTAL, QueryMetrics, re
 from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -88,7 +88,7 @@ def test_a_wrong_setting_is_one_sentence(
 ) -> None:
     monkeypatch.setenv(variable, text)
     with pytest.raises(ConfigurationError) as caught:
-        load(VelocitySettings)
+        load_settings(VelocitySettings)
     assert sentence in str(caught.value)
     assert variable in str(caught.value)
 
@@ -96,7 +96,7 @@ def test_a_wrong_setting_is_one_sentence(
 def test_scopes_and_horizons(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_DETECTOR_SCOPES", "merchant, card")
     monkeypatch.setenv("CARDWATCH_DETECTOR_HORIZON_CARD", "2h")
-    settings = load(VelocitySettings)
+    settings = load_settings(VelocitySettings)
     assert settings.scope_list() == ["merchant", "card"]
     assert settings.horizon_us("card") == 7_200_000_000
 
@@ -105,7 +105,7 @@ def test_kafka_options_quote_the_password(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_USERNAME", "me")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", 'a"b\\c')
-    config = kafka_options(load(ServiceSettings))["kafka.sasl.jaas.config"]
+    config = kafka_options(load_settings(ServiceSettings))["kafka.sasl.jaas.config"]
     assert config == (
         'org.apache.kafka.common.security.scram.ScramLoginModule required username="me" password="a\\"b\\\\c";'
     )

@@ -20,7 +20,7 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
 )
 from cardwatch_rules.fields import SCOPE_KEYS
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_cli.output import counted, print_table
 from cardwatch_cli.tables.options import TABLES_DIR
@@ -206,7 +206,7 @@ def _rebuild_alerts(rebuild: _Rebuild, rules: Path | None, lists: Path | None, s
     from cardwatch_cli.tables.rebuild.alerts import AlertTables, rebuild_alerts
     from cardwatch_cli.tables.rebuild.rules import from_file, from_topics
 
-    found = from_topics(load(ServiceSettings)) if rules is None else from_file(rules, lists)
+    found = from_topics(load_settings(ServiceSettings)) if rules is None else from_file(rules, lists)
     for notice in found.notices:
         _report(f"alerts: {notice}")
     silver_dir = rebuild.to if Part.SILVER in rebuild.parts else rebuild.tables_dir

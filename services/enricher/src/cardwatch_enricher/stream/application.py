@@ -19,7 +19,7 @@ from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.faust_settings import faust_options
 from cardwatch_enricher.stream.positions import Positions
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 ProcessBatch = Callable[[Sequence[ReceivedMessage]], None]
 

@@ -19,7 +19,7 @@ from cardwatch_enricher.pipeline.outcomes import Enriched, Outcome
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.stream.traces import BatchTraces
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 # What is kept of the value of a dead letter that is larger than the broker takes.
 _MAX_SHORTENED_VALUE_BYTES: Final = 256 * 1024

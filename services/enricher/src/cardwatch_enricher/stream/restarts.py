@@ -11,7 +11,7 @@ from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_enricher.stream.application import StreamApplication
 
-log = logs.get(__name__)
+log = logs.get_logger(__name__)
 
 _RECONNECT_SECONDS: Final = 2.0
 _MAX_RECONNECT_SECONDS: Final = 30.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.retry import Deadline, StoppedError
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND

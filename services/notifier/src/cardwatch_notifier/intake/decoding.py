@@ -13,7 +13,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_kafka.messages import ReceivedMessage
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.trace_context import extract_context
 from cardwatch_units.timestamps import from_microseconds
 

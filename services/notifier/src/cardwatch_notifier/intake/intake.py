@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_kafka.group_consumer import ConsumedMessage
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_service.retry import StoppedError
 from cardwatch_service.shutdown import Shutdown
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_service.logs import get as get_logger
+from cardwatch_service.logs import get_logger
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_notifier.outbox.protocol import Outbox

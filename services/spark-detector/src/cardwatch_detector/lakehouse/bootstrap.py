@@ -3,9 +3,9 @@
 from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_PIPELINE_MINUTES, GOLD_VELOCITY_5M
-from cardwatch_service.logs import configure
+from cardwatch_service.logs import configure_logging
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 
@@ -51,8 +51,8 @@ def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries
     Raises:
         CardwatchError: settings are wrong, or a query cannot be kept running.
     """
-    service, settings = load(ServiceSettings), load(LakehouseSettings)
-    configure("lakehouse", service.log_level, service.log_format)
+    service, settings = load_settings(ServiceSettings), load_settings(LakehouseSettings)
+    configure_logging("lakehouse", service.log_level, service.log_format)
     metrics = Metrics()
     queries = _queries(service, settings, metrics)
     maintenance = maintenance_thread(settings, metrics, shutdown)

@@ -17,8 +17,8 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
     Table,
 )
-from cardwatch_service.logs import configure
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.logs import configure_logging
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_units.durations import parse_duration
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -69,15 +69,17 @@ def run(*, tables_dir: str, to: str, staged: str = "", gold: bool = True, alerts
         CardwatchError: settings are wrong, a table is there already, or one that is needed is not.
     """
     tables_dir, to, staged = for_spark(tables_dir), for_spark(to), for_spark(staged)
-    service, settings = load(ServiceSettings), load(LakehouseSettings)
-    configure("lakehouse", service.log_level, service.log_format)
+    service, settings = load_settings(ServiceSettings), load_settings(LakehouseSettings)
+    configure_logging("lakehouse", service.log_level, service.log_format)
     made = [
         *([SILVER_TRANSACTIONS] if staged else []),
         *(DERIVED_TABLES if gold else []),
         *([GOLD_ALERTS] if alerts else []),
     ]
     session = build_session(
-        "cardwatch-rebuild", load(SparkSettings), _SPARK_CONFIG | for_stores([tables_dir, to], settings.checkpoint_dir)
+        "cardwatch-rebuild",
+        load_settings(SparkSettings),
+        _SPARK_CONFIG | for_stores([tables_dir, to], settings.checkpoint_dir),
     )
     try:
         for table in made:

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Protocol
 
 from cardwatch_service.health import HealthEndpoint
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -19,7 +19,7 @@ from cardwatch_detector.runtime.session import build_session, given_session
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_detector.runtime.supervision import SupervisedQuery, Supervisor
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 
 class Query(Protocol):
@@ -74,7 +74,7 @@ def run_queries(
     Raises:
         CardwatchError: settings are wrong, or a query cannot be kept running.
     """
-    spark_settings = load(SparkSettings)
+    spark_settings = load_settings(SparkSettings)
     metrics, service = application.metrics, application.service
     query_metrics = QueryMetrics(metrics, {query.name: query.topics for query in queries})
     supervisor: Supervisor | None = None

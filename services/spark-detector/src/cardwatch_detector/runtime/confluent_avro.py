@@ -9,12 +9,12 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.registry import ConfluentRegistry, Registry
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import HEADER
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.avro.functions import from_avro
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 # The error with which ``decode_avro`` fails a query.
 _UNKNOWN_ID: Final = re.compile(r"schema id (\d+) of (\w+) is not known to this query")

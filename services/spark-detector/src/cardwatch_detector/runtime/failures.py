@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from pyspark.sql import DataFrame
 
 BatchWriter = Callable[[DataFrame, int], object]
@@ -11,7 +11,7 @@ BatchWriter = Callable[[DataFrame, int], object]
 
 _MAX_CAUSE_CHARACTERS: Final = 2000
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 
 class MicroBatchError(Exception):

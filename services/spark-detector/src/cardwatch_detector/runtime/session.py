@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from pyspark.sql import SparkSession
 
 from cardwatch_detector.runtime.databricks import on_databricks
@@ -22,7 +22,7 @@ _AVRO_LIMITS: Final = " ".join(
     for what in ("string.maxLength", "bytes.maxLength", "collectionItems.maxLength")
 )
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
 # A heap of its final size from the start (or half of the machine's memory, if that is less), and 256 MB for classes.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -16,7 +16,7 @@ from cardwatch_detector.runtime.garbage_collection import periodic_garbage_colle
 from cardwatch_detector.runtime.internals import committed_offsets, last_batch_timestamp
 from cardwatch_detector.runtime.progress import QueryMetrics
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 _POLL_SECONDS: Final = 0.5
 _FIRST_PAUSE_SECONDS: Final = 1.0

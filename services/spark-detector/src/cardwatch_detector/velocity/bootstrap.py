@@ -9,9 +9,9 @@ from cardwatch_contracts.wire import Decoder
 from cardwatch_rulebook.connect import follower, status_reporter
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.parse import load_rules
-from cardwatch_service.logs import configure, get
+from cardwatch_service.logs import configure_logging, get_logger
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings, load
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.tracing import Tracer, tracing
 from cardwatch_units.timestamps import now_microseconds
@@ -41,8 +41,8 @@ def run_velocity(shutdown: Shutdown) -> None:
     Raises:
         CardwatchError: settings or rules are wrong, or the query cannot be kept running.
     """
-    service, settings = load(ServiceSettings), load(VelocitySettings)
-    configure("spark-detector", service.log_level, service.log_format)
+    service, settings = load_settings(ServiceSettings), load_settings(VelocitySettings)
+    configure_logging("spark-detector", service.log_level, service.log_format)
     metrics = Metrics()
     alerts_topic = ALERTS.name(service.topic_prefix)
     publisher = BatchPublisher(service.kafka_config())
@@ -99,7 +99,7 @@ def _active_rules(service: ServiceSettings, settings: VelocitySettings, metrics:
     rule_metrics, budget_seconds = RuleMetrics(metrics), settings.rule_budget_seconds
     if settings.rules is not None:
         rules = load_rules(settings.rules, horizons_us)
-        get(__name__).info("rules of a file", file=str(settings.rules))
+        get_logger(__name__).info("rules of a file", file=str(settings.rules))
         yield ActiveRules(scopes, fixed_snapshot(rules), NoReporter(), rule_metrics, budget_seconds)
         return
     with ExitStack() as stack:
@@ -108,5 +108,5 @@ def _active_rules(service: ServiceSettings, settings: VelocitySettings, metrics:
         reporter = status_reporter(service, settings.name)
         stack.callback(reporter.close)
         found = followed.wait_until_read(_RULES_WAIT_SECONDS)
-        get(__name__).info("rules read", rules=len(found.rules), broken=len(found.broken))
+        get_logger(__name__).info("rules read", rules=len(found.rules), broken=len(found.broken))
         yield ActiveRules(scopes, followed.snapshot, reporter, rule_metrics, budget_seconds)

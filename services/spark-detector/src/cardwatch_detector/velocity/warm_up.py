@@ -13,7 +13,7 @@ from typing import Final
 
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from pyspark.sql import DataFrame, SparkSession
@@ -25,7 +25,7 @@ from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, LOCAL_CHE
 from cardwatch_detector.runtime.session_settings import temporary_settings
 from cardwatch_detector.velocity.query import VelocityQuery
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 _BATCHES: Final = 3
 _TRANSACTIONS: Final = 64

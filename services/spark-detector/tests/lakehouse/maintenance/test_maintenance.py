@@ -12,7 +12,7 @@ from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.settings import OFF
 from cardwatch_lakehouse.tables import BRONZE_LATE, SILVER_TRANSACTIONS
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import load
+from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from support.small_delta_tables import CARD, bronze_row, silver_row, write_rows
 
@@ -89,4 +89,4 @@ def test_tables_that_only_spark_can_read_get_none() -> None:
 def test_settings_are_durations_or_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_LAKEHOUSE_UPKEEP_EVERY", "sometimes")
     with pytest.raises(ConfigurationError, match="sometimes"):
-        load(LakehouseSettings)
+        load_settings(LakehouseSettings)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from cardwatch_lakehouse.tables import ALL_TABLES, Table
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from delta.tables import DeltaTable, DeltaTableBuilder
 from pyspark.sql import SparkSession
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 
 def create_tables(session: SparkSession, tables_dir: str, tables: Iterable[Table] = ALL_TABLES) -> None:

@@ -10,7 +10,7 @@ from cardwatch_contracts.errors import CardwatchError
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import optimize, retention, vacuum
 from cardwatch_lakehouse.maintenance.files import measure
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.durations import parse_duration
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
@@ -20,7 +20,7 @@ from cardwatch_detector.lakehouse.maintenance.metrics import MaintenanceMetrics
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.settings import OFF
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 _VACUUM_EVERY_SECONDS: Final = 24 * 3600.0
 

@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 
@@ -14,7 +14,7 @@ from cardwatch_detector.lakehouse.maintenance.metrics import MaintenanceMetrics
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.runtime.object_stores import takes_one_writer
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 # Measuring the files reads the tables' logs.
 _MEASURE_EVERY_SECONDS: Final = 300.0

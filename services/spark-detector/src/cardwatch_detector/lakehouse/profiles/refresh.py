@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Final, Protocol
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
 from pyspark.sql import DataFrame, SparkSession
@@ -33,7 +33,7 @@ PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
 NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"
 PROFILE_REFRESH_SECONDS: Final = "cardwatch_lakehouse_profile_refresh_seconds"
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 # Up to this many late transactions, only their cards' profiles are computed again.
 _MAX_LATE_TRANSACTIONS: Final = 10_000

@@ -14,7 +14,7 @@ from cardwatch_contracts.late_headers import (
 )
 from cardwatch_contracts.topics import TRANSACTIONS_LATE
 from cardwatch_kafka.messages import OutgoingMessage
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 from prometheus_client import Counter
@@ -26,7 +26,7 @@ from cardwatch_detector.velocity.late.search import LateSearch, LateTransaction,
 
 LATE_TOTAL: Final = "cardwatch_late_transactions_total"
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 
 class LateMetrics:

@@ -15,14 +15,14 @@ from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.wire import Record
 from cardwatch_kafka.messages import Headers, ReceivedMessage
 from cardwatch_rules.fields import SCOPE_KEYS
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.trace_context import extract_context, is_sampled, to_headers
 from cardwatch_service.tracing import ALERT_ID, OUTCOME, RULE_ID, Span, Tracer
 
 from cardwatch_detector.runtime.offsets import OffsetRange, partition_offsets
 from cardwatch_detector.velocity.kafka import MessageReader
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 # A larger micro-batch is catching up: alerts must not wait until it is read a second time. This many messages take some
 # 100 ms, the hundred of a quiet micro-batch 25 ms.

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from cardwatch_rulebook.snapshot import Snapshot
 from cardwatch_rules.evaluate import Ledger
 from cardwatch_rules.model import Mode, Rule
-from cardwatch_service.logs import get
+from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
 
@@ -24,7 +24,7 @@ from cardwatch_detector.velocity.rules.rule_set import RuleSet
 RULES: Final = "cardwatch_rules"
 RULES_SET_ASIDE_TOTAL: Final = "cardwatch_rules_set_aside_total"
 
-_log = get(__name__)
+_log = get_logger(__name__)
 
 # Micro-batches in a row in which a rule may exceed its budget.
 _MAX_STRIKES: Final = 3
