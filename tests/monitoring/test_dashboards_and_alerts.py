@@ -26,9 +26,9 @@ from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_observability.catalogue import LOADER, OURS, PRODUCER, all_metrics
 from confluent_kafka import Producer
 from deltalake import DeltaTable
-from monitoring.fake_snowflake import Loader, loader
 from monitoring.panels import Question, questions
 from monitoring.prometheus import ALERTMANAGER, DEPLOY, PROMETHEUS, Watch
+from monitoring.snowflake_loader import Loader, loader
 from monitoring.starved import starved
 from support.postgres_server import PostgresServer, server_or_skip
 

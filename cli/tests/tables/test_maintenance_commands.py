@@ -9,7 +9,7 @@ from cardwatch_cli.main import app
 from cardwatch_cli.tables.query import TableView, open_lake, run_query
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
-from support.small_delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
+from support.delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
 from typer.testing import CliRunner, Result
 
 

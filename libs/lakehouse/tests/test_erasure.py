@@ -20,7 +20,7 @@ from cardwatch_lakehouse.tables import (
     SILVER_TRANSACTIONS,
 )
 from deltalake import DeltaTable
-from support.small_delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
+from support.delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
 
 TOKEN = CARD.encode()
 

@@ -21,7 +21,7 @@ from cardwatch_lakehouse.maintenance.planning import MAX_FILES_PER_PARTITION, Ac
 from cardwatch_lakehouse.maintenance.vacuum import vacuum
 from cardwatch_lakehouse.tables import ALL_TABLES, BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACTIONS
 from deltalake import DeltaTable
-from support.small_delta_tables import CARD, NOON, bronze_row, silver_row, write_rows
+from support.delta_tables import CARD, NOON, bronze_row, silver_row, write_rows
 
 SILVER = SILVER_TRANSACTIONS.name
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from cardwatch_lakehouse.tables import ALL_TABLES, GOLD_ALERTS, Table
 from cardwatch_snowflake import metrics, statements
+from support.fake_snowflake import fakesnow_instance
 
 PAGE: Final = (Path(__file__).parents[3] / "docs/snowflake.md").read_text()
 SETUP, FLATTEN, WATCH = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
@@ -20,10 +21,10 @@ def statements_of(block: str) -> list[str]:
     return [" ".join(statement.split()) for statement in code.split(";") if statement.strip()]
 
 
-def test_the_set_up_makes_what_the_loader_needs(make_replication: Callable[..., Any], kit: Any) -> None:
+def test_the_set_up_makes_what_the_loader_needs(make_replication: Callable[..., Any]) -> None:
     rates = Table("gold.rates", {"id": "STRING"}, key=("id",))
     replication = make_replication(rates)
-    instance = kit.fakesnow_instance.FakeSnow(
+    instance = fakesnow_instance.FakeSnow(
         nop_regexes=["REMOVE ", NOT_RUN], create_database_on_connect=False, create_schema_on_connect=False
     )
     connection = instance.connect()
@@ -67,7 +68,7 @@ def test_every_metric_is_described() -> None:
         assert f"`{name}{{" in PAGE
 
 
-def test_the_queries_run(make_replication: Callable[..., Any], kit: Any) -> None:
+def test_the_queries_run(make_replication: Callable[..., Any]) -> None:
     replication = make_replication(GOLD_ALERTS)
     row = dict.fromkeys(GOLD_ALERTS.columns)
     measure = {"name": "cards", "expression": "", "window_us": 1, "value": 5.0, "value_long": 5, "text": None}

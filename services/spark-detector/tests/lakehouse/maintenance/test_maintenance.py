@@ -14,7 +14,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, SILVER_TRANSACTIONS
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
-from support.small_delta_tables import CARD, bronze_row, silver_row, write_rows
+from support.delta_tables import CARD, bronze_row, silver_row, write_rows
 
 LATE = {"table": "bronze.late"}
 

@@ -17,7 +17,7 @@ from cardwatch_lakehouse.tables import BRONZE_LATE, GOLD_ALERTS, SILVER_TRANSACT
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
-from support.small_delta_tables import CARD, OTHER, files_containing, silver_row, write_rows
+from support.delta_tables import CARD, OTHER, files_containing, silver_row, write_rows
 
 
 def append(spark: SparkSession, lake: Path, table: Table, **row: Any) -> None:

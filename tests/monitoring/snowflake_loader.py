@@ -1,13 +1,10 @@
-"""The Snowflake loader in this process, with the fake Snowflake of its own tests, and its metrics on a port."""
+"""The Snowflake loader in this process, with the fake Snowflake of its tests, and its metrics on a port."""
 
-import importlib.util
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 from cardwatch_lakehouse.tables import GOLD_ALERTS, GOLD_VELOCITY_5M
 from cardwatch_service.health import HealthEndpoint
@@ -17,8 +14,8 @@ from cardwatch_snowflake.bootstrap import make_service
 from cardwatch_snowflake.metrics import LoaderMetrics
 from cardwatch_snowflake.settings import LoaderSettings
 from cardwatch_snowflake.snowflake_warehouse import SnowflakeWarehouse
+from support.fake_snowflake import FakeSnowflake
 
-_ITS_TESTS: Final = Path(__file__).parents[2] / "services/snowflake-loader/tests/conftest.py"
 _POLL_SECONDS: Final = 2.0
 
 
@@ -40,7 +37,7 @@ class Loader:
 @contextmanager
 def loader(tables_dir: Path) -> Iterator[Loader]:
     """Loads two gold tables as they change."""
-    snowflake: Any = _of_its_tests().Snowflake()
+    snowflake = FakeSnowflake()
     warehouse = SnowflakeWarehouse(snowflake.connect)
     warehouse.open()
     metrics, shutdown = Metrics(), Shutdown()
@@ -56,13 +53,3 @@ def loader(tables_dir: Path) -> Iterator[Loader]:
     finally:
         running.stop()
         endpoint.stop()
-
-
-def _of_its_tests() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("snowflake_loader_conftest", _ITS_TESTS)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

@@ -1,4 +1,4 @@
-"""Delta tables of a few rows, with the real columns, written without Spark: for tests of table maintenance."""
+"""Delta tables with their real columns, written without Spark, and rows for them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -10,27 +10,13 @@ from cardwatch_lakehouse.tables import Table
 from deltalake import write_deltalake
 
 NOON = datetime(2024, 11, 20, 12, tzinfo=UTC)
-_TYPES: Mapping[str, Any] = {
-    "STRING": pa.string(),
-    "INT": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "BINARY": pa.binary(),
-    "DATE": pa.date32(),
-    "TIMESTAMP": pa.timestamp("us", "UTC"),
-    "DECIMAL(38,0)": pa.decimal128(38, 0),
-    "ARRAY<STRING>": pa.list_(pa.string()),
-    "ARRAY<INT>": pa.list_(pa.int32()),
-}
 CARD, OTHER = "0badc0de" * 4, "600dca4d" * 4
 
 
 def write_rows(lake: Path, table: Table, *rows: Mapping[str, Any]) -> None:
     """Append rows to a table in the directory ``lake``, one file per partition; columns without a value are null."""
-    fields = [(name, _TYPES[kind]) for name, kind in table.columns.items() if kind in _TYPES]
-    filled = [{name: row.get(name) for name, _ in fields} for row in rows]
-    table_rows = pa.Table.from_pylist(filled, pa.schema(fields))
+    filled = [{name: row.get(name) for name in table.columns} for row in rows]
+    table_rows = pa.Table.from_pylist(filled, arrow_schema(table))
     write_deltalake(table.path(str(lake)), table_rows, mode="append", partition_by=list(table.partitioned_by) or None)
 
 
@@ -69,3 +55,26 @@ def files_containing(directory: Path, words: Sequence[bytes]) -> list[Path]:
         if any(word in content for word in words):
             found.append(path)
     return found
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """The Arrow schema of a table that is defined in the words of Spark's SQL."""
+    return pa.schema([(name, _arrow_type(kind)) for name, kind in table.columns.items()])
+
+
+def _arrow_type(kind: str) -> pa.DataType:
+    simple = {
+        "STRING": pa.string(), "INT": pa.int32(), "BIGINT": pa.int64(), "DOUBLE": pa.float64(), "DATE": pa.date32(),
+        "BOOLEAN": pa.bool_(), "TIMESTAMP": pa.timestamp("us", "UTC"), "BINARY": pa.binary(),
+    }  # fmt: skip
+    if kind in simple:
+        return simple[kind]
+    if kind.startswith("DECIMAL("):
+        precision, scale = kind[len("DECIMAL(") : -1].split(",")
+        return pa.decimal128(int(precision), int(scale))
+    if kind.startswith("ARRAY<"):
+        return pa.list_(_arrow_type(kind[len("ARRAY<") : -1]))
+    if kind.startswith("STRUCT<"):
+        fields = [part.split(":") for part in kind[len("STRUCT<") : -1].split(", ")]
+        return pa.struct([(name.strip(), _arrow_type(of.strip())) for name, of in fields])
+    raise ValueError(kind)
