@@ -5,14 +5,30 @@ KafkaClientError                one sentence with the broker, the topic and what
 ├── MissingTopicError           there is no such topic
 ├── ProducerFatalError          the producer can never send again: make another one, or restart
 └── DeliveryError               messages were not acknowledged
-StoppedError                    the service was asked to stop while it waited for the broker
+
+``StoppedError`` of ``cardwatch_service.retry``: the service was asked to stop while it waited for the broker.
 """
 
 from enum import Enum, auto
 from typing import Any, Final
 
 from cardwatch_contracts.errors import CardwatchError
+from cardwatch_service.retry import StoppedError
 from confluent_kafka import KafkaError, KafkaException
+
+__all__ = [
+    "BrokerUnavailableError",
+    "DeliveryError",
+    "ErrorKind",
+    "KafkaClientError",
+    "MissingTopicError",
+    "ProducerFatalError",
+    "StoppedError",
+    "classify_error",
+    "describe_error",
+    "kafka_error",
+    "translate_error",
+]
 
 
 class KafkaClientError(CardwatchError):
@@ -41,10 +57,6 @@ class ProducerFatalError(KafkaClientError):
 
 class DeliveryError(KafkaClientError):
     """The broker did not acknowledge messages that must be published."""
-
-
-class StoppedError(CardwatchError):
-    """The service was asked to stop before the work in hand was safe. It is not acknowledged, so nothing is lost."""
 
 
 class ErrorKind(Enum):

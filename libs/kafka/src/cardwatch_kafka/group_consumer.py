@@ -217,9 +217,10 @@ class GroupConsumer:
         for partition, position in self._next.items():
             place = ClientTopicPartition(self._topic, partition)
             offsets = self._client.get_watermark_offsets(place, cached=True)
+            reached = self._reached(place, position)
+            self._metrics.position.labels(self._topic, str(partition)).set(reached)
             if offsets is not None and offsets[1] >= 0:
-                behind = offsets[1] - self._reached(place, position)
-                self._metrics.lag.labels(self._topic, str(partition)).set(max(0, behind))
+                self._metrics.lag.labels(self._topic, str(partition)).set(max(0, offsets[1] - reached))
 
     def _reached(self, place: ClientTopicPartition, position: int) -> int:
         """The offset up to which there is nothing left to process.

@@ -167,10 +167,11 @@ class StreamApplication:
             if partition not in assigned:
                 continue
             labels = (partition.topic, str(partition.partition))
-            self._metrics.position.labels(*labels).set(position)
+            reached = thread.reached(partition, position)
+            self._metrics.position.labels(*labels).set(reached)
             end = thread.end_offset(partition)
             if end is not None:
-                self._metrics.lag.labels(*labels).set(max(0, end - thread.reached(partition, position)))
+                self._metrics.lag.labels(*labels).set(max(0, end - reached))
 
     def _remove_gauges(self, partitions: list[TopicPartition]) -> None:
         """Another member reports these partitions from now on."""
