@@ -268,9 +268,12 @@ def test_a_wrong_file_is_one_sentence(run: Run, folder: Path, csv: tuple[str, ..
     payments = folder / "payments.csv"
     text = payments.read_text()
     for wrong, says in (
-        (text.replace("cents", "pence", 1), "amount_minor is to be read from column cents, which the file has not"),
+        (
+            text.replace("cents", "pence", 1),
+            "the mapping reads amount_minor from column cents, but the file's columns are",
+        ),
         (text.replace("EUR", "XXX"), "there is no exchange rate for the currency 'XXX'"),
-        (text.replace(",500,", ",much,", 1), "row 1: column cents holds 'much'"),
+        (text.replace(",500,", ",much,", 1), "row 1, column cents: expected a whole number of minor units, got 'much'"),
         (text.splitlines(keepends=True)[0], "there are no transactions to test on"),
     ):
         payments.write_text(wrong)

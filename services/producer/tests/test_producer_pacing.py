@@ -105,7 +105,7 @@ def test_wrong_durations_are_named(text: str) -> None:
 def test_speeds() -> None:
     assert (parse_speed("60x"), parse_speed("0.5x"), parse_speed("max")) == (60.0, 0.5, math.inf)
     for text in ("60", "0x", "fast"):
-        with pytest.raises(ConfigurationError, match="is no speed"):
+        with pytest.raises(ConfigurationError, match="expected a speed"):
             parse_speed(text)
 
 

@@ -127,7 +127,9 @@ def test_a_wrong_card_number_is_not_quoted(tmp_path: Path) -> None:
     path.write_text(f"{HEADER},pan\n{ROWS.splitlines()[0]},4000000000000003\n", encoding="utf-8")
     fields = {k: v for k, v in FIELDS.items() if k not in ("card_token", "card_bin", "card_last_four")}
     mapping = Mapping.model_validate({"fields": {**fields, "card_number": {"column": "pan"}}})
-    with pytest.raises(ConfigurationError, match="row 1: column pan holds something else") as caught:
+    with pytest.raises(
+        ConfigurationError, match=r"row 1, column pan: expected a card number .*, got something else"
+    ) as caught:
         read(path, mapping)
     assert "4000000000000003" not in str(caught.value)
 
@@ -197,13 +199,22 @@ def test_limit(csv_file: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ("a,2026-01-31 12:00:00,17,12.5,n,1,0,0", "row 2: column cents holds '12.5'; a whole number of minor units"),
-        ("a,2026-01-31 12:00:00,17,,n,1,0,0", "row 2: column cents holds nothing; a whole number of minor units"),
-        ("a,31/01/2026,17,1,n,1,0,0", "row 2: column at holds '31/01/2026'; an ISO 8601 time would be right"),
-        (",2026-01-31 12:00:00,17,1,n,1,0,0", "row 2: column id holds nothing; a value would be right"),
-        ("a,2026-01-31 12:00:00,17,1,,1,0,0", "row 2: the template {chain}-{branch} holds nothing"),
-        ("a,2026-01-31 12:00:00,17,1,n,1,perhaps,0", "row 2: column fraud holds 'perhaps'; 1 or 0, true or false"),
-        ("a,2026-01-31 12:00:00,17,1,n,1,1,9", "row 2: column kind holds '9'; one of 0, 1 would be right"),
+        (
+            "a,2026-01-31 12:00:00,17,12.5,n,1,0,0",
+            "row 2, column cents: expected a whole number of minor units, got '12.5'",
+        ),
+        (
+            "a,2026-01-31 12:00:00,17,,n,1,0,0",
+            "row 2, column cents: expected a whole number of minor units, got nothing",
+        ),
+        ("a,31/01/2026,17,1,n,1,0,0", "row 2, column at: expected an ISO 8601 time, got '31/01/2026'"),
+        (",2026-01-31 12:00:00,17,1,n,1,0,0", "row 2, column id: expected a value, got nothing"),
+        ("a,2026-01-31 12:00:00,17,1,,1,0,0", "row 2, the template {chain}-{branch}: expected a value, got nothing"),
+        (
+            "a,2026-01-31 12:00:00,17,1,n,1,perhaps,0",
+            "row 2, column fraud: expected 1 or 0, true or false, got 'perhaps'",
+        ),
+        ("a,2026-01-31 12:00:00,17,1,n,1,1,9", "row 2, column kind: expected one of 0, 1, got '9'"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_row_and_column(tmp_path: Path, row: str, sentence: str) -> None:
@@ -218,8 +229,8 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(csv_file: Path)
     with pytest.raises(ConfigurationError) as caught:
         read(csv_file, mapping_of({"amount_minor": {"column": "amount", "unit": "minor"}}))
     assert str(caught.value) == (
-        "amount_minor is to be read from column amount, which the file has not; "
-        "its columns are id, at, customer, cents, chain, branch, fraud, kind"
+        "the mapping reads amount_minor from column amount, "
+        "but the file's columns are id, at, customer, cents, chain, branch, fraud, kind"
     )
 
 
@@ -231,7 +242,7 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(csv_file: Path)
         ({"currency": {"constant": "EUR", "column": "c"}}, "exactly one of column, constant and template"),
         ({"currency": {"colunm": "c"}}, "fields.currency.colunm: Extra inputs are not permitted"),
         ({"card_number": {"column": "pan"}}, "card_number gives card_token, card_bin, card_last_four as well"),
-        ({"event_time": {"constant": "now"}}, "event_time comes from a column"),
+        ({"event_time": {"constant": "now"}}, "event_time must come from a column"),
         ({"country": {"constant": "DE", "epoch": "s"}}, "country has a format or epoch"),
     ],
 )
@@ -247,12 +258,15 @@ def test_a_wrong_mapping_is_named(tmp_path: Path, change: dict[str, Any], senten
 def test_what_is_missing_in_a_mapping_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mapping.yaml"
     path.write_text(yaml.safe_dump({"fields": {"event_time": {"column": "at"}, "country": {"constant": "DE"}}}))
-    with pytest.raises(ConfigurationError, match="nothing is said about transaction_id, card_token, card_bin"):
+    with pytest.raises(ConfigurationError, match="no source for transaction_id, card_token, card_bin"):
         load_mapping(path)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    for name, sentence in [("a.xlsx", r"\.csv or \.parquet would be right"), ("gone.csv", "cannot be read")]:
+    for name, sentence in [
+        ("a.xlsx", r"expected a file that ends in \.csv, \.tsv, \.parquet or \.pq"),
+        ("gone.csv", "cannot be read"),
+    ]:
         with pytest.raises(ConfigurationError, match=sentence):
             open_table(tmp_path / name)
     broken = tmp_path / "broken.parquet"

@@ -48,7 +48,7 @@ class Source(_Strict):
         constant: the same for every row.
         template: text with columns in braces, ``{chain}-{branch}``.
         hash: take the first 128 bits of HMAC-SHA-256 of the value under the token key, in hexadecimal.
-        last: take the last so many characters, filled up with zeros on the left.
+        last: take this many characters from the end, padded with zeros on the left.
         values: translation of the values; one that is not in it is an error.
         unit: of amounts: ``minor`` (cents) or ``major`` (euros).
         exponent: of amounts in major units: digits after the point of the currency.
@@ -70,7 +70,7 @@ class Source(_Strict):
     @model_validator(mode="after")
     def _check_one_origin(self) -> Self:
         if sum(origin is not None for origin in (self.column, self.constant, self.template)) != 1:
-            raise ValueError("exactly one of column, constant and template would be right")
+            raise ValueError("expected exactly one of column, constant and template")
         if self.template is not None and not self.columns:
             raise ValueError("a template names columns in braces, {like} {this}; constant is for fixed text")
         return self
@@ -105,49 +105,50 @@ class Mapping(_Strict):
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"{zone!r} is no time zone; UTC or Europe/Berlin would be right") from None
+            raise ValueError(f"expected a time zone such as UTC or Europe/Berlin, got {zone!r}") from None
         return zone
 
     @field_validator("fields")
     @classmethod
     def _check_fields(cls, fields: dict[str, Source]) -> dict[str, Source]:
         known = (*_FIELDS, CARD_NUMBER)
+        unknown = [name for name in fields if name not in known]
+        if unknown:
+            raise ValueError(f"there is no field {' or '.join(unknown)}; the fields are {', '.join(known)}")
         for name, source in fields.items():
-            if name not in known:
-                raise ValueError(f"there is no field {name}; the fields are {', '.join(known)}")
             if source.unit is not None and name != AMOUNT:
-                raise ValueError(f"{name} has a unit; only {AMOUNT} has one")
+                raise ValueError(f"{name} has a unit; only {AMOUNT} may have one")
             if name != EVENT_TIME and (source.format is not None or source.epoch is not None):
-                raise ValueError(f"{name} has a format or epoch; only {EVENT_TIME} has one")
+                raise ValueError(f"{name} has a format or epoch; only {EVENT_TIME} may have one")
         if CARD_NUMBER in fields and any(name in fields for name in (*TOKEN_FIELDS, KEY_ID)):
             raise ValueError(f"{CARD_NUMBER} gives {', '.join(TOKEN_FIELDS)} as well; leave them out")
         given = {*fields, KEY_ID, *(TOKEN_FIELDS if CARD_NUMBER in fields else ())}
         missing = [name for name, field in _FIELDS.items() if "default" not in field and name not in given]
         if missing:
-            raise ValueError(f"nothing is said about {', '.join(missing)}")
+            raise ValueError(f"no source for {', '.join(missing)}")
         if AMOUNT in fields and fields[AMOUNT].unit is None:
-            raise ValueError(f"{AMOUNT} has no unit; minor (cents) or major (euros) would be right")
+            raise ValueError(f"{AMOUNT} has no unit; expected minor (cents) or major (euros)")
         if fields[EVENT_TIME].column is None:
-            raise ValueError(f"{EVENT_TIME} comes from a column")
+            raise ValueError(f"{EVENT_TIME} must come from a column")
         return fields
 
     def sources(self) -> dict[str, Source]:
-        """Every source, by what it is for."""
+        """Every source, by the field or label that it gives."""
         labels = {} if self.labels is None else {"labels.is_fraud": self.labels.is_fraud}
         if self.labels is not None and self.labels.scenario is not None:
             labels["labels.scenario"] = self.labels.scenario
         return {**self.fields, **labels}
 
     def columns(self) -> list[str]:
-        """Every column that is read, once."""
+        """Every column that is read, without repetition."""
         return list(dict.fromkeys(column for source in self.sources().values() for column in source.columns))
 
 
 def default_of(field: str) -> Any:
-    """What a field is where nothing is said about it.
+    """The default of a field that a mapping leaves out.
 
     Raises:
-        KeyError: it has no default; a mapping must say something about it.
+        KeyError: it has no default; a mapping must have a source for it.
     """
     return _FIELDS[field]["default"]
 
@@ -166,7 +167,7 @@ def load_mapping(path: Path) -> Mapping:
     """Read a mapping file.
 
     Raises:
-        ConfigurationError: it cannot be read, is no YAML, or says something wrong; names what.
+        ConfigurationError: it cannot be read, is not YAML, or has errors; names all of them.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -182,4 +183,4 @@ def load_mapping(path: Path) -> Mapping:
             f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors(include_url=False)
         )
-        raise ConfigurationError(f"the mapping {path} is wrong: {problems}") from error
+        raise ConfigurationError(f"the mapping {path} has errors: {problems}") from error

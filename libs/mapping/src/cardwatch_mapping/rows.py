@@ -1,10 +1,10 @@
-"""From a batch of a file's rows to transactions, by a mapping. Column by column, because that is quick. No I/O."""
+"""Converts batches of a file's rows to transactions, by a mapping; column by column, because that is fast. No I/O."""
 
 import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import InvalidOperation
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND, MICROSECONDS_PER_SECOND, to_microseconds
 
+from cardwatch_mapping.conversions import parse_truth, require_value, to_list, to_whole_number
 from cardwatch_mapping.mapping import (
     AMOUNT,
     CARD_NUMBER,
@@ -27,10 +28,8 @@ from cardwatch_mapping.mapping import (
 )
 
 _MICROSECONDS_PER_EPOCH_UNIT: Final = {"s": MICROSECONDS_PER_SECOND, "ms": MICROSECONDS_PER_MILLISECOND, "us": 1}
-_TRUE: Final = frozenset({"1", "1.0", "true", "yes", "y", "t"})
-_FALSE: Final = frozenset({"0", "0.0", "false", "no", "n", "f"})
 # Its value is never quoted.
-_CARD_NUMBER: Final = "a card number, 13 to 19 digits with a valid check digit,"
+_CARD_NUMBER: Final = "a card number of 13 to 19 digits with a valid check digit"
 
 Convert = Callable[[Any], Any]
 
@@ -60,25 +59,28 @@ class RowReader:
     def __init__(self, mapping: Mapping, columns: list[str], *, token_key: bytes, token_key_id: str) -> None:
         """
         Args:
-            columns: those that the file has.
+            columns: the file's columns.
 
         Raises:
-            ConfigurationError: the mapping reads a column that the file has not; names it and those there are.
+            ConfigurationError: the mapping reads columns that the file does not have; names them and the file's own.
         """
-        for purpose, source in mapping.sources().items():
-            for column in source.columns:
-                if column not in columns:
-                    raise ConfigurationError(
-                        f"{purpose} is to be read from column {column}, which the file has not; "
-                        f"its columns are {', '.join(columns)}"
-                    )
+        missing = [
+            f"{purpose} from column {column}"
+            for purpose, source in mapping.sources().items()
+            for column in source.columns
+            if column not in columns
+        ]
+        if missing:
+            raise ConfigurationError(
+                f"the mapping reads {' and '.join(missing)}, but the file's columns are {', '.join(columns)}"
+            )
         self._mapping = mapping
         self._zone = ZoneInfo(mapping.time_zone)
         self._key = token_key
         self._hashes: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, str, str]] = {}
         self._read = 0
-        # What is the same in every row is worked out once.
+        # Fields that are the same in every row are converted once.
         self._constants: dict[str, Any] = {KEY_ID: token_key_id}
         self._varying: dict[str, Source] = {}
         one_row = pa.record_batch({"no column": pa.array([0])})
@@ -92,7 +94,7 @@ class RowReader:
         """The batch's transactions, in its order.
 
         Raises:
-            ConfigurationError: a value is not what the mapping says it is; names row, column and what would be right.
+            ConfigurationError: a value is not what the mapping says; names row, column and what was expected.
         """
         columns = self._columns(batch, self._varying)
         labels = self._labels(batch, columns["transaction_id"])
@@ -109,7 +111,7 @@ class RowReader:
         return self._constants.copy()
 
     def columns(self, batch: Any, fields: Collection[str]) -> Columns:
-        """Some of the batch's fields, column by column: quicker than records where there are many rows.
+        """Some of the batch's fields, column by column: faster than records where there are many rows.
 
         Raises:
             ConfigurationError: as for a call; values of other fields are not looked at.
@@ -147,25 +149,25 @@ class RowReader:
         """The rows' event times, microseconds since 1970-01-01 UTC.
 
         Raises:
-            ConfigurationError: one is no time, or is missing.
+            ConfigurationError: a time is missing or cannot be parsed.
         """
         source = self._mapping.fields[EVENT_TIME]
         column = batch.column(source.column)
         if pa.types.is_timestamp(column.type):
             if column.type.tz is None:
-                # A time that a change of the clocks makes twice, or skips, is taken as the earlier one.
+                # A local time that occurs twice, or not at all, when the clocks change is taken as the earlier one.
                 column = pc.assume_timezone(
                     column, self._mapping.time_zone, ambiguous="earliest", nonexistent="earliest"
                 )
-            micros = _list(column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
+            micros = to_list(column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
             return self._without_nulls(source, micros)
         if source.epoch is not None:
             scale = _MICROSECONDS_PER_EPOCH_UNIT[source.epoch]
             return self._each(
-                source, column.to_pylist(), lambda value: _whole(value, scale), f"a number ({source.epoch})"
+                source, column.to_pylist(), lambda value: to_whole_number(value, scale), f"a number ({source.epoch})"
             )
         wanted = f"a time as {source.format}" if source.format else "an ISO 8601 time"
-        return self._each(source, _list(column.cast(pa.string())), lambda text: self._moment(text, source), wanted)
+        return self._each(source, to_list(column.cast(pa.string())), lambda text: self._moment(text, source), wanted)
 
     def _moment(self, text: str, source: Source) -> int:
         moment = datetime.strptime(text, source.format) if source.format else datetime.fromisoformat(text)
@@ -175,12 +177,12 @@ class RowReader:
 
     def _amounts(self, batch: Any, source: Source) -> list[int]:
         if source.unit == "minor" and source.column and pa.types.is_integer(batch.column(source.column).type):
-            return self._without_nulls(source, _list(batch.column(source.column)))
+            return self._without_nulls(source, to_list(batch.column(source.column)))
         values = self._raw(batch, source)
         if source.unit == "minor":
-            return self._each(source, values, _whole, "a whole number of minor units")
+            return self._each(source, values, to_whole_number, "a whole number of minor units")
         scale = 10**source.exponent
-        return self._each(source, values, lambda value: _whole(value, scale, rounded=True), "an amount")
+        return self._each(source, values, lambda value: to_whole_number(value, scale, rounded=True), "an amount")
 
     def _card_fields(self, batch: Any, source: Source) -> tuple[list[str], list[str], list[str]]:
         identities = self._each(source, self._texts(batch, source), self._token, _CARD_NUMBER)
@@ -212,26 +214,26 @@ class RowReader:
         if self._mapping.labels is None:
             return None
         source = self._mapping.labels.is_fraud
-        return self._each(source, self._texts(batch, source), _truth, "1 or 0, true or false")
+        return self._each(source, self._texts(batch, source), parse_truth, "1 or 0, true or false")
 
     def _raw(self, batch: Any, source: Source) -> list[Any]:
         """Values as the file has them."""
         if source.constant is not None:
             return [source.constant] * batch.num_rows
         if source.column is not None:
-            raw: list[Any] = _list(batch.column(source.column))
+            raw: list[Any] = to_list(batch.column(source.column))
             return raw
         template = str(source.template)
-        texts = [_list(batch.column(name).cast(pa.string())) for name in source.columns]
+        texts = [to_list(batch.column(name).cast(pa.string())) for name in source.columns]
         return [
             None if None in row else template.format(**dict(zip(source.columns, row, strict=True)))
             for row in zip(*texts, strict=True)
         ]
 
     def _texts(self, batch: Any, source: Source, *, nullable: bool = False) -> list[Any]:
-        """Values as text, after all that the source does to them."""
+        """Values as text, after translation, shortening and hashing."""
         if source.column is not None:
-            values: list[Any] = _list(batch.column(source.column).cast(pa.string()))
+            values: list[Any] = to_list(batch.column(source.column).cast(pa.string()))
         else:
             values = [None if value is None else str(value) for value in self._raw(batch, source)]
         if source.values is not None:
@@ -247,7 +249,7 @@ class RowReader:
 
     def _without_nulls(self, source: Source, values: list[Any]) -> list[Any]:
         """The values, if none is missing."""
-        return self._each(source, values, _not_null, "a value") if None in values else values
+        return self._each(source, values, require_value, "a value") if None in values else values
 
     def _hash(self, text: str) -> str:
         digest = self._hashes[text] = hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()[:32]
@@ -256,7 +258,7 @@ class RowReader:
     def _each(
         self, source: Source, values: list[Any], convert: Convert, wanted: str, *, nullable: bool = False
     ) -> list[Any]:
-        """Convert every value; the first that cannot be is named with its row (counted from 1, header not counted)."""
+        """Convert every value; an error names the first row that cannot be (from 1, without the header)."""
         result = []
         for value in values:
             try:
@@ -264,43 +266,12 @@ class RowReader:
             except (ValueError, TypeError, KeyError, InvalidOperation, OverflowError) as error:
                 shown = "nothing" if value is None else "something else" if wanted == _CARD_NUMBER else repr(value)[:40]
                 raise ConfigurationError(
-                    f"row {self._read + len(result) + 1}: {_origin(source)} holds {shown}; {wanted} would be right"
+                    f"row {self._read + len(result) + 1}, {_origin(source)}: expected {wanted}, got {shown}"
                 ) from error
         return result
-
-
-def _list(column: Any) -> list[Any]:
-    """An Arrow column as a list: through NumPy where nothing is missing, which is ten times quicker."""
-    quick = column.null_count == 0 and (pa.types.is_string(column.type) or pa.types.is_integer(column.type))
-    values: list[Any] = column.to_numpy(zero_copy_only=False).tolist() if quick else column.to_pylist()
-    return values
 
 
 def _origin(source: Source) -> str:
     if source.column is not None:
         return f"column {source.column}"
     return "the constant" if source.template is None else f"the template {source.template}"
-
-
-def _not_null(value: Any) -> Any:
-    if value is None:
-        raise ValueError("missing")
-    return value
-
-
-def _truth(text: str) -> bool:
-    lower = text.lower()
-    if lower not in _TRUE and lower not in _FALSE:
-        raise ValueError(text)
-    return lower in _TRUE
-
-
-def _whole(value: Any, scale: int = 1, *, rounded: bool = False) -> int:
-    """The number times ``scale``, exactly; where it is not whole, rounded half up or an error."""
-    if type(value) is int:
-        return value * scale
-    exact = (value if isinstance(value, Decimal) else Decimal(str(value))) * scale
-    whole = exact.to_integral_value(ROUND_HALF_UP)
-    if not rounded and whole != exact:
-        raise ValueError(value)
-    return int(whole)

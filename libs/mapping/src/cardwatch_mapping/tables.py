@@ -82,7 +82,7 @@ def open_table(path: Path) -> Table:
     }
     kind = kinds.get(path.suffix.lower())
     if kind is None:
-        raise ConfigurationError(f"{path} ends in {path.suffix or 'nothing'}; .csv or .parquet would be right")
+        raise ConfigurationError(f"{path}: expected a file that ends in .csv, .tsv, .parquet or .pq")
     try:
         return kind(path)
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -22,16 +22,16 @@ def parse_seconds(option: str, text: str) -> float:
 
 
 def parse_speed(text: str) -> float:
-    """How many times faster than in life: ``60x``; infinity for ``max``.
+    """How many times faster than the events happened: 60.0 for ``60x``, infinity for ``max``.
 
     Raises:
-        ConfigurationError: it is neither.
+        ConfigurationError: the text is neither.
     """
     if text == "max":
         return math.inf
     match = _SPEED.fullmatch(text.strip())
     if match is None or float(match[1]) == 0:
-        raise ConfigurationError(f"{text!r} is no speed; 1x, 60x (sixty times faster) or max would be right")
+        raise ConfigurationError(f"expected a speed such as 1x, 60x (sixty times faster) or max, got {text!r}")
     return float(match[1])
 
 
