@@ -7,7 +7,13 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.book import Rulebook
-from cardwatch_rulebook.definitions import export_text, parse_definition, read_definitions, rule_text, says_the_same
+from cardwatch_rulebook.definitions import (
+    export_text,
+    is_same_definition,
+    parse_definition,
+    read_definitions,
+    rule_text,
+)
 from cardwatch_rulebook.planning import Author
 from cardwatch_rules.model import Mode
 from cardwatch_rules.parse import parse_rules
@@ -68,5 +74,5 @@ def test_errors_name_file_and_line() -> None:
 
 
 def test_what_another_version_of_the_language_wrote_is_compared_as_yaml() -> None:
-    assert says_the_same("a: 1\nb: 2", "b: 2\na: 1")
-    assert not says_the_same("a: 1", "a: 2")
+    assert is_same_definition("a: 1\nb: 2", "b: 2\na: 1")
+    assert not is_same_definition("a: 1", "a: 2")

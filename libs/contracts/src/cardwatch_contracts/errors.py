@@ -1,7 +1,7 @@
 """The exceptions that Cardwatch raises on purpose.
 
 CardwatchError                  one sentence for a person; commands print it and exit 1
-├── ConfigurationError          a setting, rule or mapping file is wrong
+├── ConfigurationError          a setting, rule or mapping file has an error
 ├── PlatformError               the embedded platform cannot start, download or stop
 ├── RegistryUnavailableError    the schema registry does not answer: try again, refuse nothing
 ├── IncompatibleSchemaError     the registry refuses a schema change
@@ -15,16 +15,16 @@ from cardwatch_contracts.reasons import Reason
 
 
 class CardwatchError(Exception):
-    """Something a person can act on. ``str(error)`` is one sentence saying what is wrong and what would be right."""
+    """Something a person can act on. ``str(error)`` is a sentence: what was expected, what was found and what to do."""
 
 
 class ConfigurationError(CardwatchError):
-    """A setting or a file that configures Cardwatch is wrong."""
+    """A setting or a file that configures Cardwatch has an error."""
 
 
 @contextmanager
 def configuration_errors(where: str) -> Iterator[None]:
-    """Raise a ``ValueError`` from the block as a ``ConfigurationError`` that says where the wrong value stands.
+    """Raise a ``ValueError`` from the block as a ``ConfigurationError`` that says where the value comes from.
 
     Args:
         where: the option, variable or file that the value comes from.

@@ -1,4 +1,4 @@
-"""Identities that are computed, never drawn: the same thing has the same id everywhere (UUIDv5, RFC 9562)."""
+"""Ids that are computed, never random: the same thing has the same id everywhere (UUIDv5, RFC 9562)."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -16,7 +16,7 @@ def alert_id(rule_id: str, rule_version: int, transaction_id: str) -> str:
 
 
 def alert_ids(rule_id: str, rule_version: int, transaction_ids: Sequence[str]) -> list[str]:
-    """``alert_id`` for many transactions, several times quicker: what they have in common is hashed once."""
+    """``alert_id`` for many transactions, several times faster: their common prefix is hashed once."""
     common = sha1(NAMESPACE.bytes + f"{rule_id}|{rule_version}|".encode(), usedforsecurity=False)
     found = []
     for transaction_id in transaction_ids:

@@ -89,7 +89,7 @@ class ConfluentRegistry:
             text: schema text instead of ``schemas/<schema_name>.avsc``.
 
         Raises:
-            IncompatibleSchemaError: it breaks an earlier version, or is no schema at all.
+            IncompatibleSchemaError: it breaks an earlier version, or is not a schema.
             RegistryUnavailableError: the registry does not answer.
         """
         schema = _schema(schema_name) if text is None else Schema(text, "AVRO")
@@ -112,7 +112,7 @@ class ConfluentRegistry:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Sort what a request can raise: not found, refused, or no answer."""
+        """Translate the errors of a request: not found, refused, or no answer."""
         try:
             yield
         except SchemaRegistryError as error:
@@ -129,11 +129,11 @@ class ConfluentRegistry:
 
 
 class _RefusedByRegistryError(CardwatchError):
-    """The registry answered that the request is wrong."""
+    """The registry refused the request."""
 
 
 class _NotFoundError(_RefusedByRegistryError):
-    """The registry answered that there is no such thing."""
+    """The registry does not have what was asked for."""
 
 
 def _schema(schema_name: str) -> Schema:

@@ -56,12 +56,12 @@ class Decoder:
             RegistryUnavailableError: its schema cannot be looked up now: try again.
         """
         if not value:
-            raise RefusedError(Reason.EMPTY_MESSAGE, "the message has no value; an Avro record would be right")
+            raise RefusedError(Reason.EMPTY_MESSAGE, "the message has no value; expected an Avro record")
         if len(value) < HEADER.size or value[0] != MAGIC_BYTE:
             raise RefusedError(
                 Reason.NOT_CONFLUENT_FRAMED,
-                f"the value starts with 0x{value[:1].hex()} and has {len(value)} bytes; "
-                "0x00, a 4-byte schema id and Avro would be right",
+                f"expected 0x00, a 4-byte schema id and Avro, "
+                f"got a value of {len(value)} bytes that starts with 0x{value[:1].hex()}",
             )
         (_, schema_id) = HEADER.unpack_from(value)
         writer = self._writer(schema_id)
@@ -71,15 +71,16 @@ class Decoder:
             record = cast(Record, fastavro.schemaless_reader(source, writer, self._reader))
         except SchemaResolutionError as error:
             raise RefusedError(
-                Reason.WRONG_SCHEMA, f"schema id {schema_id} is no version of {self._reader['name']}: {error}"
+                Reason.WRONG_SCHEMA, f"schema id {schema_id} is not a version of {self._reader['name']}: {error}"
             ) from error
         except Exception as error:  # whatever a codec raises on garbage
             raise RefusedError(
-                Reason.UNDECODABLE_AVRO, f"the bytes after schema id {schema_id} are not such a record: {error!r}"
+                Reason.UNDECODABLE_AVRO,
+                f"the bytes after schema id {schema_id} are not a record of that schema: {error!r}",
             ) from error
         if source.read(1):
             raise RefusedError(
-                Reason.UNDECODABLE_AVRO, f"bytes are left over after the record that schema id {schema_id} describes"
+                Reason.UNDECODABLE_AVRO, f"there are bytes behind the record that schema id {schema_id} describes"
             )
         return record
 
@@ -89,13 +90,13 @@ class Decoder:
             text = self._registry.schema_by_id(schema_id)
             if text is None:
                 raise RefusedError(
-                    Reason.UNKNOWN_SCHEMA_ID, f"the schema registry knows no schema id {schema_id}; register it first"
+                    Reason.UNKNOWN_SCHEMA_ID, f"the schema registry has no schema id {schema_id}; register it first"
                 )
             writer = parse(text)
             if writer.get("name") != self._reader["name"]:
                 raise RefusedError(
                     Reason.WRONG_SCHEMA,
-                    f"schema id {schema_id} is {writer.get('name')}; {self._reader['name']} would be right",
+                    f"expected a version of {self._reader['name']}, got schema id {schema_id} of {writer.get('name')}",
                 )
             self._writers[schema_id] = writer
         return writer

@@ -1,4 +1,4 @@
-"""Changes folded in the order of the topic: the rules as they are, and how they came to be."""
+"""The current rules and their history, from all changes in the order of the topic."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,7 +9,7 @@ from cardwatch_rulebook.changes import Change
 
 
 class Rulebook:
-    """All rules of a deployment and all their changes. Two that read the same topic hold the same."""
+    """All rules of a deployment and all their changes. Readers of the same topic have the same."""
 
     def __init__(self) -> None:
         self._changes: Final[dict[str, list[Change]]] = {}

@@ -22,12 +22,9 @@ class Change:
     """A change, and the whole rule as it is after it.
 
     Attributes:
-        rule_id: of which rule.
         revision: counts the rule's changes from 1.
-        version: counts what the rule says; part of an alert's identity.
-        action: what was done.
+        version: counts the rule's definitions; part of an alert's identity.
         scope: whose windows the rule looks at.
-        mode: in which the rule is from now on.
         definition: the rule as YAML text, without version and mode (``definitions``).
         comment: why, or empty.
         changed_by: who.
@@ -54,7 +51,7 @@ class Change:
 
     @property
     def deletes(self) -> bool:
-        """Whether there is no such rule from now on."""
+        """Whether the rule is deleted by this change."""
         return self.action is Action.DELETED
 
     def record(self) -> Record:
@@ -78,7 +75,7 @@ class Change:
         """From a record of ``rule.avsc``.
 
         Raises:
-            ValueError: its action or mode is none that is known.
+            ValueError: its action or mode is unknown.
         """
         return cls(
             rule_id=record["rule_id"],

@@ -1,4 +1,4 @@
-"""Rule files taken apart: what each rule says, and beside it the version and the mode that the file asks for.
+"""Reads rule files: the definition of each rule, and beside it the version and the mode that the file asks for.
 
 A definition is kept in one form (YAML, without version and mode), so that a rule can be compared with what it was.
 """
@@ -25,7 +25,7 @@ class Definition:
 
     Attributes:
         rule: parsed and checked.
-        text: what it says, as YAML, without version and mode.
+        text: its YAML, without version and mode.
         version: that the file gives, None where it leaves counting to the rulebook.
         mode: that the file gives, None where it leaves the mode as it is.
     """
@@ -45,7 +45,7 @@ def read_definitions(text: str, source: str, horizons_us: Mapping[str, int] | No
         horizons_us: how far back each scope's state reaches, microseconds; a rule that looks further is an error.
 
     Raises:
-        ConfigurationError: the file or a rule in it is wrong; the sentence names file, line and rule.
+        ConfigurationError: the file or a rule in it has errors; names file, line and rule.
     """
     rules = parse_rules(text, source, horizons_us)
     document = yaml.load(text, _LOADER)  # noqa: S506 - a safe loader, in C where there is one
@@ -65,14 +65,14 @@ def parse_definition(definition: str, source: str, horizons_us: Mapping[str, int
     """The rule of a definition as the rulebook keeps it; version and mode are the defaults.
 
     Raises:
-        ConfigurationError: it is wrong, or needs more than the horizon of its scope.
+        ConfigurationError: it has errors, or needs more than the horizon of its scope.
     """
     (rule,) = parse_rules("- " + definition.replace("\n", "\n  "), source, horizons_us)
     return rule
 
 
-def says_the_same(one: str, other: str) -> bool:
-    """Whether two definitions say the same: however they are written (``60m`` or ``1h``), defaults given or not."""
+def is_same_definition(one: str, other: str) -> bool:
+    """Whether two definitions are equivalent, however they are written (``60m`` or ``1h``), defaults given or not."""
     if one == other:
         return True
     try:
@@ -85,7 +85,7 @@ def differing_entries(before: str, after: str) -> list[str]:
     """The entries of a rule (``when``, ``measures``, …) in which two definitions differ, in order.
 
     Raises:
-        ConfigurationError: one is no YAML.
+        ConfigurationError: one is not YAML.
     """
     one, other = _load(before), _load(after)
     if not (isinstance(one, dict) and isinstance(other, dict)):
@@ -95,34 +95,34 @@ def differing_entries(before: str, after: str) -> list[str]:
 
 def export_text(changes: Iterable[Change]) -> str:
     """Rules as a rule file, with their versions and modes."""
-    return _dump({"rules": [_whole(change) for change in changes]})
+    return _dump({"rules": [_exported(change) for change in changes]})
 
 
 def rule_text(change: Change) -> str:
     """One rule as a rule file, without version and mode: to be edited and applied."""
-    return _dump([_said(change)])
+    return _dump([_parsed_definition(change)])
 
 
-def _whole(change: Change) -> dict[str, Any]:
-    said = _said(change)
-    return {"id": change.rule_id, "version": change.version, "mode": change.mode.value, **said}
+def _exported(change: Change) -> dict[str, Any]:
+    definition = _parsed_definition(change)
+    return {"id": change.rule_id, "version": change.version, "mode": change.mode.value, **definition}
 
 
-def _said(change: Change) -> dict[str, Any]:
+def _parsed_definition(change: Change) -> dict[str, Any]:
     try:
-        said = _load(change.definition)
+        definition = _load(change.definition)
     except ConfigurationError as error:
         raise ConfigurationError(f"rule {change.rule_id}, revision {change.revision}: {error}") from error
-    if not isinstance(said, dict):
-        raise ConfigurationError(f"rule {change.rule_id}, revision {change.revision}, is no mapping")
-    return said
+    if not isinstance(definition, dict):
+        raise ConfigurationError(f"rule {change.rule_id}, revision {change.revision}, is not a YAML mapping")
+    return definition
 
 
 def _load(text: str) -> Any:
     try:
         return yaml.load(text, _LOADER)  # noqa: S506 - as above
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"a stored rule is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigurationError(f"a stored rule is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _dump(value: Any) -> str:
@@ -144,7 +144,7 @@ def _measures_inline(value: Any) -> Any:
     measures = value.get("measures")
     if not isinstance(measures, dict):
         return value
-    return {**value, "measures": {name: _Inline(said) for name, said in measures.items()}}
+    return {**value, "measures": {name: _Inline(measure) for name, measure in measures.items()}}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Lists that analysts keep and rules look into: entries, what their values may be, and their fold."""
+"""Lists that analysts keep and rules refer to: entries, checks of their values, and the current content."""
 
 import ipaddress
 import re
@@ -36,7 +36,6 @@ class ListEntry:
     """A value is in a list from now on, or is not.
 
     Attributes:
-        list_name: which list.
         kind: what its values are.
         value: as transactions carry it.
         present: False where it is removed.
@@ -75,13 +74,13 @@ class ListEntry:
         """From a record of ``list_entry.avsc``.
 
         Raises:
-            ValueError: its kind is none that is known.
+            ValueError: its kind is unknown.
         """
         return cls(**{**record, "kind": Kind(record["kind"])})
 
 
 class ListBook:
-    """All lists of a deployment, entry by entry in the order of the topic; the last one of a value holds."""
+    """All lists of a deployment, built from entries in the order of the topic; the last entry of a value counts."""
 
     def __init__(self) -> None:
         self._lists: Final[dict[str, dict[str, ListEntry]]] = {}
@@ -100,7 +99,7 @@ class ListBook:
         return sorted(self._lists)
 
     def kind(self, name: str) -> Kind | None:
-        """What the values of a list are: the kind of its last entry. None where there never was one."""
+        """The kind of a list's last entry; None where it never had one."""
         return self._kinds.get(name)
 
     def entries(self, name: str) -> Mapping[str, ListEntry]:
@@ -114,19 +113,19 @@ class ListBook:
         return tuple(self._lists.get(name, {}).values())
 
     def values(self, name: str) -> frozenset[str]:
-        """The values that a list holds; nothing where there is no such list."""
+        """The values that a list holds; none where there is no such list."""
         return frozenset(value for value, entry in self._lists.get(name, {}).items() if entry.present)
 
 
 def checked_name(name: str) -> str:
-    """A list's name, as it is.
+    """The name unchanged, if it can name a list.
 
     Raises:
-        ConfigurationError: it cannot be one.
+        ConfigurationError: it cannot.
     """
     if not _LIST_NAME.fullmatch(name):
         raise ConfigurationError(
-            f"`{name}` cannot name a list: lower-case letters, digits and hyphens (at most 63) would be right"
+            f"`{name}` cannot name a list: expected at most 63 lower-case letters, digits and hyphens"
         )
     return name
 
@@ -135,15 +134,15 @@ def checked_value(kind: Kind, value: str) -> str:
     """A value as transactions carry it: a country in capitals, a token in lower case, an address in its usual form.
 
     Raises:
-        ConfigurationError: it is no such value, or a card number.
+        ConfigurationError: it is not a value of that kind, or it is a card number.
     """
     value = value.strip()
     if find_card_numbers(value):
         # Not quoted: what is printed ends up in logs.
-        raise ConfigurationError("a value is a card number, which no list may hold; its card token would be right")
+        raise ConfigurationError("a value is a card number, which no list may hold; use its card token")
     normal = _NORMAL_FORMS[kind](value)
     if normal is None:
-        raise ConfigurationError(f"`{value}` is no {kind}: {_WOULD_BE_RIGHT[kind]} would be right")
+        raise ConfigurationError(f"`{value}` is not a value of kind {kind}: expected {_EXPECTED[kind]}")
     return normal
 
 
@@ -166,8 +165,8 @@ _NORMAL_FORMS: Final[Mapping[Kind, Callable[[str], str | None]]] = {
     Kind.IP: _address,
     Kind.COUNTRY: lambda value: value.upper() if value.upper() in COUNTRY_CODES else None,
 }
-_WOULD_BE_RIGHT: Final[Mapping[Kind, str]] = {
-    Kind.CARD: "a card token, 32 hexadecimal digits,",
+_EXPECTED: Final[Mapping[Kind, str]] = {
+    Kind.CARD: "a card token of 32 hexadecimal digits",
     Kind.MERCHANT: f"1 to {_LONGEST_IDENTIFIER} printable characters",
     Kind.BIN: "6 to 8 digits",
     Kind.DEVICE: f"1 to {_LONGEST_DEVICE} printable characters",

@@ -41,8 +41,8 @@ class Reader(Generic[T]):
     ) -> None:
         """
         Args:
-            decode: raises RefusedError for a bad message, RegistryUnavailableError where it is to be tried again.
-            from_record: raises ValueError for a record whose values make no sense.
+            decode: raises RefusedError for a bad message, RegistryUnavailableError where it has to be retried.
+            from_record: raises ValueError for a record with impossible values.
         """
         self._decode: Final = decode
         self._from_record: Final = from_record
@@ -95,4 +95,4 @@ def refuse_card_numbers(record: Mapping[str, object]) -> None:
     """
     for name, value in record.items():
         if isinstance(value, str) and find_card_numbers(value):
-            raise CardwatchError(f"{name} holds a card number, which must never be kept; its card token would be right")
+            raise CardwatchError(f"{name} holds a card number, which must never be kept; use its card token")

@@ -1,8 +1,8 @@
-"""Which change a wish amounts to, given what there is. Nothing is written here."""
+"""Which change a request makes, given the current rulebook. Nothing is written here."""
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_rules.model import Mode
@@ -10,17 +10,16 @@ from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Action, Change
-from cardwatch_rulebook.definitions import Definition, says_the_same
+from cardwatch_rulebook.definitions import Definition, is_same_definition
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A wish for one rule.
+    """A requested change of one rule.
 
     Attributes:
-        rule_id: which rule.
-        make: the change that fulfils the wish, given the rulebook as it is; None where there is nothing to do. It
-            raises CardwatchError where the wish cannot be fulfilled.
+        make: computes the change from the current rulebook; None where there is nothing to do. It raises
+            CardwatchError where the request cannot be fulfilled.
     """
 
     rule_id: str
@@ -37,9 +36,9 @@ class Author:
 
 
 def apply(wanted: Definition, author: Author) -> Plan:
-    """A rule shall be as a file defines it.
+    """Define a rule as a file does.
 
-    The version goes up by one where the rule says something else than before, or is applied anew after it was deleted;
+    The version goes up by one where the definition differs from the current one, or where the rule was deleted before;
     a version in the file counts where it is higher. Without a mode in the file, the rule keeps the one that it has; a
     new rule is live.
 
@@ -52,30 +51,31 @@ def apply(wanted: Definition, author: Author) -> Plan:
         current = book.latest(rule_id)
         if current is None:
             return _first(wanted, author)
-        says_the_same_as_before = says_the_same(current.definition, wanted.text)
+        is_unchanged = is_same_definition(current.definition, wanted.text)
         if wanted.version is not None and wanted.version > current.version:
             version = wanted.version
-        elif says_the_same_as_before:
+        elif is_unchanged:
             version = current.version + current.deletes
         elif wanted.version is None:
             version = current.version + 1
         else:
             raise CardwatchError(
                 f"rule {rule_id} has changed, but its version in the file, {wanted.version}, is not higher than the "
-                f"current one, {current.version}; leave `version` out to have it counted, or write "
+                f"current one, {current.version}; leave `version` out, or set it to "
                 f"{current.version + 1}"
             )
         mode = wanted.mode or (Mode.LIVE if current.deletes else current.mode)
         if version == current.version and mode is current.mode:
             return None
-        definition = current.definition if says_the_same_as_before else wanted.text
-        return _next(current, Action.APPLIED, author, version, mode, wanted.rule.scope, definition)
+        definition = current.definition if is_unchanged else wanted.text
+        changed = _follow(current, Action.APPLIED, author)
+        return replace(changed, version=version, mode=mode, scope=wanted.rule.scope, definition=definition)
 
     return Plan(wanted.rule.rule_id, make)
 
 
 def pause(rule_id: str, author: Author) -> Plan:
-    """A rule shall not be evaluated. The plan raises CardwatchError where there is no such rule."""
+    """Stop evaluating a rule. The plan raises CardwatchError where there is no such rule."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -85,7 +85,7 @@ def pause(rule_id: str, author: Author) -> Plan:
 
 
 def resume(rule_id: str, author: Author) -> Plan:
-    """A paused rule shall go on in the mode that it had. The plan raises CardwatchError where there is no such rule."""
+    """Return a paused rule to the mode that it had. The plan raises CardwatchError where there is no such rule."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -97,7 +97,7 @@ def resume(rule_id: str, author: Author) -> Plan:
 
 
 def promote(rule_id: str, author: Author) -> Plan:
-    """A shadow rule shall be live. The plan raises CardwatchError where it is paused or not there."""
+    """Make a shadow rule live. The plan raises CardwatchError where it is paused or does not exist."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -109,7 +109,7 @@ def promote(rule_id: str, author: Author) -> Plan:
 
 
 def delete(rule_id: str, author: Author) -> Plan:
-    """A rule shall no longer be there. The plan raises CardwatchError where it is not."""
+    """Delete a rule. The plan raises CardwatchError where there is no such rule."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -125,7 +125,7 @@ def _existing(book: Rulebook, rule_id: str) -> Change:
         raise CardwatchError(f"there is no rule {rule_id}; there are {known}")
     if current.deletes:
         raise CardwatchError(
-            f"rule {rule_id} was deleted by {current.changed_by}; apply a file that defines it to have it back"
+            f"rule {rule_id} was deleted by {current.changed_by}; apply a file that defines it to restore it"
         )
     return current
 
@@ -147,20 +147,15 @@ def _first(wanted: Definition, author: Author) -> Change:
 
 
 def _in_mode(current: Change, action: Action, mode: Mode, author: Author) -> Change:
-    return _next(current, action, author, current.version, mode, current.scope, current.definition)
+    return replace(_follow(current, action, author), mode=mode)
 
 
-def _next(
-    current: Change, action: Action, author: Author, version: int, mode: Mode, scope: str, definition: str
-) -> Change:
-    return Change(
-        rule_id=current.rule_id,
+def _follow(current: Change, action: Action, author: Author) -> Change:
+    """The next change of a rule, which leaves everything that the rule says as it is."""
+    return replace(
+        current,
         revision=current.revision + 1,
-        version=version,
         action=action,
-        scope=scope,
-        mode=mode,
-        definition=definition,
         comment=author.comment,
         changed_by=author.name,
         changed_at=author.at,

@@ -1,4 +1,4 @@
-"""What a detector needs to know of rules and lists at one moment, kept up to date change by change."""
+"""The rules and lists that a detector works with at one moment, updated with each change."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,8 +19,8 @@ class Snapshot:
     """Rules and lists at one moment; immutable.
 
     Attributes:
-        rules: every rule that can be evaluated, by id, in the mode and version of the rulebook. Paused ones are among
-            them, deleted ones not.
+        rules: every rule that can be evaluated, by id, in the mode and version of the rulebook. Includes paused ones,
+            not deleted ones.
         broken: rules that cannot be evaluated, id → one sentence. They are in ``revisions`` and not in ``rules``.
         revisions: id → revision, of all that are in ``rules`` or ``broken``.
         versions: id → version, of the same.
@@ -38,7 +38,7 @@ class Snapshot:
 
 
 class SnapshotBuilder:
-    """Folds changes and makes snapshots. A definition is parsed once, however often the rule's mode changes."""
+    """Applies changes and builds snapshots. A definition is parsed once, however often the rule's mode changes."""
 
     def __init__(self, horizons_us: Mapping[str, int], parse: Callable[..., Rule] = parse_definition) -> None:
         """``horizons_us``: how far back each scope's state reaches, microseconds; a rule that needs more is broken."""
@@ -102,13 +102,13 @@ class SnapshotBuilder:
         """The rule, or the sentence that says why there is none."""
         definition, parsed = self._parsed.get(change.rule_id, ("", ""))
         if definition != change.definition:
-            parsed = self._parsed_anew(change)
+            parsed = self._parse_definition_of(change)
         elif isinstance(parsed, Rule) and (parsed.version, parsed.mode) != (change.version, change.mode):
             parsed = replace(parsed, version=change.version, mode=change.mode)
         self._parsed[change.rule_id] = (change.definition, parsed)
         return parsed
 
-    def _parsed_anew(self, change: Change) -> Rule | str:
+    def _parse_definition_of(self, change: Change) -> Rule | str:
         try:
             rule = self._parse_definition(change.definition, f"revision {change.revision}", self._horizons_us)
         except ConfigurationError as error:

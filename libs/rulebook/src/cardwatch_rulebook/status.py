@@ -1,4 +1,4 @@
-"""What a detector does with a rule: told by the detector, shown beside the rule."""
+"""The state of a rule in a detector: published by the detector, shown beside the rule."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -25,9 +25,7 @@ class RuleStatus:
     """A detector's state of a rule.
 
     Attributes:
-        detector: which detector.
-        rule_id, revision, version: of what it speaks.
-        state: what it does.
+        rule_id, revision, version: which rule, as the detector has it.
         error: one sentence where the rule is set aside.
         at: since when, microseconds since 1970-01-01 UTC.
     """
@@ -62,7 +60,7 @@ class RuleStatus:
         """From a record of ``rule_status.avsc``.
 
         Raises:
-            ValueError: its state is none that is known.
+            ValueError: its state is unknown.
         """
         return cls(
             detector=record["detector"],
@@ -76,11 +74,11 @@ class RuleStatus:
 
 
 class StatusChanges:
-    """Compares what a detector does with what it last told, so that it tells each change once."""
+    """Compares a detector's states with those last reported, so that each change is reported once."""
 
     def __init__(self, detector: str) -> None:
         self._detector: Final = detector
-        self._told: dict[str, tuple[int, int, State, str]] = {}
+        self._reported: dict[str, tuple[int, int, State, str]] = {}
         self._compared: tuple[Snapshot, Mapping[str, str], Collection[str] | None] | None = None
 
     def since_last(
@@ -91,11 +89,11 @@ class StatusChanges:
         Args:
             snapshot: what the detector works with.
             failing: rules of it that fail when they are evaluated, id → one sentence.
-            scopes: those that the detector runs; rules of others are none of its business. None for all.
+            scopes: those that the detector runs; rules of other scopes are not reported. None for all.
             at: now, microseconds since 1970-01-01 UTC.
         """
         compared = self._compared
-        # Asked for every micro-batch, and next to always there is nothing new.
+        # Called for every micro-batch, and mostly nothing has changed.
         if compared is not None and compared[0] is snapshot and compared[1:] == (failing, scopes):
             return []
         self._compared = (snapshot, dict(failing), scopes)
@@ -110,11 +108,11 @@ class StatusChanges:
         }
         gone = {
             rule_id: (revision, version, State.REMOVED, "")
-            for rule_id, (revision, version, state, _) in self._told.items()
+            for rule_id, (revision, version, state, _) in self._reported.items()
             if rule_id not in now and state is not State.REMOVED
         }
-        changed = {rule_id: told for rule_id, told in (now | gone).items() if self._told.get(rule_id) != told}
-        self._told |= changed
+        changed = {rule_id: status for rule_id, status in (now | gone).items() if self._reported.get(rule_id) != status}
+        self._reported |= changed
         return [
             RuleStatus(self._detector, rule_id, revision, version, state, error, at)
             for rule_id, (revision, version, state, error) in sorted(changed.items())

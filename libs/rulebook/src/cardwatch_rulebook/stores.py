@@ -29,13 +29,13 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a plan.
+    """The result of a plan.
 
     Attributes:
         before: the rule as the plan found it, None where there was none.
         change: the change that counts from now on; None where there was nothing to do.
-        overtaken_by: changes of others to the same rule that came while this one was made. The plan was made anew on
-            top of them.
+        overtaken_by: changes of others to the same rule that were written meanwhile. The plan was repeated on top of
+            them.
     """
 
     before: Change | None
@@ -73,22 +73,22 @@ class RuleStore:
         """Write changes and read back which of them count; returns the others: somebody else came first.
 
         Raises:
-            CardwatchError: broker or registry do not answer. Whether the changes are there is then unknown; what the
-                rulebook says next time is what holds.
+            CardwatchError: broker or registry do not answer. Whether the changes were written is then unknown until
+                the next ``read``.
         """
         self._log.append([self._writer(change) for change in changes])
         book = self.read()
         return tuple(change for change in changes if _counting(book, change) != change)
 
     def carry_out(self, plans: Sequence[Plan]) -> list[Outcome]:
-        """Make the changes of plans for different rules, one outcome a plan, in order.
+        """Make the changes of plans for different rules, one outcome per plan, in order.
 
-        All plans are made before anything is written. One that loses against somebody else's change of the same rule
-        is made anew on top of that.
+        All changes are computed before anything is written. A plan that loses against somebody else's change of the
+        same rule is repeated on top of that.
 
         Raises:
-            CardwatchError: a plan cannot be carried out, broker or registry do not answer, or others change the rule
-                all the time. Says which rules have been written before, if any.
+            CardwatchError: a plan cannot be carried out, broker or registry do not answer, or others keep
+                changing the rule. Says which rules have been written before, if any.
         """
         tasks = [_Task(plan) for plan in plans]
         try:
@@ -127,8 +127,8 @@ class RuleStore:
                 task.outcome = Outcome(earlier, change, others)
         if lost:
             raise _OvertakenError(
-                f"others change {', '.join(sorted(change.rule_id for change in lost))} all the time: "
-                f"{_ATTEMPTS} attempts came too late; try again"
+                f"others keep changing {', '.join(sorted(change.rule_id for change in lost))}: "
+                f"{_ATTEMPTS} attempts were overtaken; try again"
             )
 
     def close(self) -> None:
@@ -137,7 +137,7 @@ class RuleStore:
 
 
 class ListStore:
-    """The lists of a deployment. The last entry of a value holds."""
+    """The lists of a deployment. The last entry of a value counts."""
 
     def __init__(self, log: Log, reader: Reader[ListEntry], writer: Writer) -> None:
         self._log: Final = log
@@ -171,7 +171,7 @@ class ListStore:
 
 
 class StatusStore:
-    """What the detectors say of the rules."""
+    """The state of each rule in each detector."""
 
     def __init__(self, log: Log, reader: Reader[RuleStatus]) -> None:
         self._log: Final = log
@@ -196,7 +196,7 @@ class StatusStore:
 
 
 class StatusReporter:
-    """Tells what a detector does with its rules; for one thread. Never waits, never raises."""
+    """Publishes what a detector does with its rules; for one thread. Never raises."""
 
     def __init__(self, status_topic: BackgroundWriter, writer: Writer, detector: str) -> None:
         self._status_topic: Final = status_topic
@@ -212,7 +212,7 @@ class StatusReporter:
         Args:
             snapshot: what the detector works with.
             failing: rules of it that fail when they are evaluated, id → one sentence.
-            scopes: those that the detector runs; rules of others are none of its business. None for all.
+            scopes: those that the detector runs; rules of other scopes are not reported. None for all.
         """
         self._unsent += self._changes.since_last(snapshot, failing, scopes, now_microseconds())
         if not self._unsent:
@@ -225,17 +225,17 @@ class StatusReporter:
             self._unsent = []
 
     def close(self) -> None:
-        """Send what is on its way, and disconnect."""
+        """Send what is queued, and disconnect."""
         self._status_topic.close()
 
 
 @dataclass(slots=True)
 class _Task:
-    """A plan on its way.
+    """A plan that is being carried out.
 
     Attributes:
-        started_from: the rule's revision when the plan was first made.
-        outcome: once there is one.
+        started_from: the rule's revision at the first attempt.
+        outcome: None until the plan is carried out.
     """
 
     plan: Plan
