@@ -1,7 +1,10 @@
 """A registry that is away is a sentence and a retry, never a refusal."""
 
+from importlib.metadata import version
+
 import pytest
 from cardwatch_contracts.errors import RegistryUnavailableError
+from cardwatch_contracts.internals import CHECKED_VERSION
 from cardwatch_contracts.registry import ConfluentRegistry
 
 
@@ -20,3 +23,11 @@ def test_a_registry_that_is_away(nobody: ConfluentRegistry) -> None:
         nobody.ids_of_all_versions("subject")
     with pytest.raises(RegistryUnavailableError):
         nobody.register("subject", "alert")
+
+
+def test_private_parts_were_checked_against_the_pinned_version() -> None:
+    assert version("confluent-kafka") == CHECKED_VERSION, (
+        f"confluent-kafka {version('confluent-kafka')} is installed, but cardwatch_contracts/internals.py was checked "
+        f"against {CHECKED_VERSION}: check that its registry client still raises HTTP_ERRORS while a registry does not "
+        "answer (libs/contracts/tests/test_registry.py), then set CHECKED_VERSION"
+    )

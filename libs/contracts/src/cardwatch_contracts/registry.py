@@ -5,16 +5,15 @@ from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.common._httpx_compat import httpx as _http
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from cardwatch_contracts.errors import CardwatchError, IncompatibleSchemaError, RegistryUnavailableError
+from cardwatch_contracts.internals import HTTP_ERRORS
 from cardwatch_contracts.schemas import schema_text
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 
-# The client lets the errors of its HTTP library through, and chooses that library itself.
-_NETWORK_ERRORS: Final = (_http.HTTPError, OSError)
+_NETWORK_ERRORS: Final = (*HTTP_ERRORS, OSError)
 
 _NOT_FOUND: Final = 404
 _CLIENT_ERRORS: Final = range(400, 500)
