@@ -1,4 +1,4 @@
-"""The wiring of the producer: settings → registry, sink, metrics, health endpoint. The only place that knows all."""
+"""Wires the producer's parts together: settings, registry, sink, metrics and health endpoint."""
 
 import signal
 from collections.abc import Iterator
@@ -34,19 +34,19 @@ class Producer:
     label_encoder: Encoder
 
     def pacer(self) -> Pacer:
-        """A pacer that starts now."""
+        """Create a pacer whose time starts now."""
         return Pacer(wait=self.shutdown.wait, between=self.sink.poll)
 
 
 @contextmanager
 def producer(*, json_topic: bool) -> Iterator[Producer]:
-    """Connect to the broker and the registry, serve metrics and health, and close all of it in the end.
+    """Connect to the broker and the registry, serve metrics and health, and close everything at the end.
 
     Args:
         json_topic: whether the JSON topic is needed as well.
 
     Raises:
-        CardwatchError: a setting is wrong, broker or registry do not answer, a topic or schema is missing.
+        CardwatchError: a setting is invalid, broker or registry do not answer, or a topic or schema is missing.
     """
     settings = load_settings(ServiceSettings)
     logs.configure_logging("producer", settings.log_level, settings.log_format)

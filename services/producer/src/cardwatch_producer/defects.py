@@ -1,4 +1,4 @@
-"""Ways in which a message can be wrong, each with the reason code for which the enricher must refuse it.
+"""Ways in which a message can be invalid, each with the reason code for which the enricher must refuse it.
 
 A defect spoils either the record before it is encoded, or the bytes after. Pure functions: the same message and
 defect make the same bytes.
@@ -25,11 +25,11 @@ _FAR_FUTURE_US: Final = 4_102_444_800_000_000
 
 
 class Defect(NamedTuple):
-    """One way to be wrong.
+    """One way in which a message can be invalid.
 
     Attributes:
-        name: of the defect; several can have the same reason.
-        reason: what the enricher must say.
+        name: the defect's name; several defects can have the same reason.
+        reason: the code with which the enricher must refuse it.
         formats: where it can occur.
         spoil_record: changes the record in place, before it is encoded.
         spoil_bytes: (encoded message, an encoded record of another schema) → the bytes that are sent; None: no value.
@@ -102,7 +102,7 @@ DEFECTS: Final = (
     Defect("amount as text", Reason.WRONG_TYPE, JSON, _set("amount_minor", "12.50")),
     # The values
     Defect("empty transaction id", Reason.INVALID_TRANSACTION_ID, BOTH, _set("transaction_id", "")),
-    Defect("token that is none", Reason.INVALID_CARD_TOKEN, AVRO, _set("card_token", "not-a-token")),
+    Defect("token that is not hexadecimal", Reason.INVALID_CARD_TOKEN, AVRO, _set("card_token", "not-a-token")),
     Defect("mistyped card number", Reason.INVALID_CARD_NUMBER, JSON, _mistyped_digit),
     Defect("card number in a field", Reason.CARD_NUMBER_PRESENT, BOTH, _set("device_id", _TEST_CARD_NUMBER)),
     Defect("letters in the BIN", Reason.INVALID_BIN, AVRO, _set("card_bin", "40A0O0")),
@@ -115,7 +115,7 @@ DEFECTS: Final = (
         BOTH,
         _set("merchant_category_code", "shoes"),
     ),
-    Defect("country that is none", Reason.INVALID_COUNTRY, BOTH, _set("country", "ZZ")),
+    Defect("country that does not exist", Reason.INVALID_COUNTRY, BOTH, _set("country", "ZZ")),
     Defect("unknown channel", Reason.INVALID_CHANNEL, BOTH, _set("channel", "telegraph")),
     Defect("unknown type", Reason.INVALID_TRANSACTION_TYPE, BOTH, _set("transaction_type", "gift")),
     Defect("unknown status", Reason.INVALID_STATUS, BOTH, _set("status", "perhaps")),

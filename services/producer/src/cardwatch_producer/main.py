@@ -44,7 +44,7 @@ T = TypeVar("T", bound=Timed)
 def main() -> None:
     """Send card transactions to Kafka: simulated ones, or those of a file.
 
-    Where to is in the environment: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, CARDWATCH_SCHEMA_REGISTRY_URL,
+    The target is in the environment: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS, CARDWATCH_SCHEMA_REGISTRY_URL,
     CARDWATCH_TOPIC_PREFIX; the key of the card tokens in CARDWATCH_TOKEN_KEY. OTEL_EXPORTER_OTLP_ENDPOINT names a
     collector for traces, which are off without.
 
@@ -144,9 +144,9 @@ def _simulate(
         log.warning(
             "so few cards must each pay so often that ordinary payments will look like fraud",
             cards=population.card_count,
-            cards_that_would_be_right=config.cards_needed(),
+            cards_needed=config.cards_needed(),
         )
-    # Now, and not earlier: people take a moment to be made, and event times count from here.
+    # Only now, because generating the population takes a moment and event times count from here.
     start_us = now_microseconds() if starts_now else config.start_us
     config = replace(config, start_us=start_us, token_key_id=parts.tokens.key_id)
     expected = config.max_messages
@@ -221,7 +221,7 @@ def _send(
     """Send everything, wait for the broker, print the summary; returns whether everything arrived.
 
     Args:
-        expected: how many items there will be, about; None if nobody knows.
+        expected: the approximate number of items; None if it is unknown.
         count: counts an item that was sent in the summary.
     """
     pacer = parts.pacer()

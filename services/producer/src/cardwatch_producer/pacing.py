@@ -1,17 +1,17 @@
-"""Pacing: sending each thing at its time, and noticing a stop at once."""
+"""Waits until each message's time, and notices a stop at once."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
-# How long it sleeps at most before it lets the client work (delivery reports) and looks for a stop.
+# The longest sleep before delivery reports are taken and a stop is looked for.
 _SLICE_SECONDS: Final = 0.1
-# Shorter waits cost more than they are worth: a few messages leave a millisecond early.
+# Shorter waits are skipped: messages leave up to a millisecond early, and few sleeps are needed.
 _SHORTEST_SECONDS: Final = 0.001
 
 
 class Pacer:
-    """Waits until so many seconds after its start. Late is late: it never waits less to catch up, it just goes on."""
+    """Waits until a given number of seconds after its start. It does not hurry to catch up after a delay."""
 
     def __init__(
         self,
@@ -22,9 +22,9 @@ class Pacer:
     ) -> None:
         """
         Args:
-            wait: sleeps so many seconds; returns True, at once, when a stop is asked for (``Shutdown.wait``).
+            wait: sleeps for a number of seconds; returns True, at once, when a stop is requested (``Shutdown.wait``).
             between: called at least every tenth of a second while it waits.
-            clock: seconds, of which only differences count.
+            clock: returns seconds; only differences count.
         """
         self._wait = wait
         self._between = between
@@ -37,7 +37,7 @@ class Pacer:
         return self._clock() - self._start
 
     def until(self, offset: float) -> bool:
-        """Wait until ``offset`` seconds after the start; False if a stop was asked for meanwhile."""
+        """Wait until ``offset`` seconds after the start; False if a stop was requested meanwhile."""
         while True:
             remaining = offset - self.elapsed
             if remaining < _SHORTEST_SECONDS:

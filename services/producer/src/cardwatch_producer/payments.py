@@ -61,7 +61,7 @@ class Payment(NamedTuple):
 def pay(
     card: Card, merchant: Merchant, euros: float, *, rng: Random, status: str = "approved", refund: bool = False
 ) -> Payment:
-    """A payment of about so many euros: in town in the merchant's currency, online in the cardholder's own."""
+    """A payment of about that many euros: in town in the merchant's currency, online in the cardholder's own."""
     category = merchant.category
     in_person = category.channel in ("pos", "atm")
     country = merchant.country if in_person else card.home
@@ -94,7 +94,7 @@ class OrdinaryTraffic:
         self._resting_until: Floats = np.zeros(population.card_count)
 
     def rest(self, card: Card, until: float) -> None:
-        """No ordinary payment with the card until then (seconds of the simulation)."""
+        """Make no ordinary payment with the card until that second of the simulation."""
         self._resting_until[card.ordinal] = max(until, self._resting_until[card.ordinal])
 
     def is_free(self, card: Card, at: float) -> bool:

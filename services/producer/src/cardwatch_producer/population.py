@@ -68,7 +68,7 @@ class Merchant(NamedTuple):
 
 
 class Population:
-    """Everybody and every shop in the simulation."""
+    """All cardholders and merchants of the simulation."""
 
     def __init__(self, *, seed: int, cards: int, merchants: int, token_key: bytes) -> None:
         """``token_key`` makes the card tokens; the same seed and key make the same population."""

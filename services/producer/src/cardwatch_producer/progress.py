@@ -1,4 +1,4 @@
-"""Progress on standard error: a live line on a terminal, a log line every five seconds elsewhere."""
+"""Progress on standard error: a progress bar on a terminal, a log line every five seconds elsewhere."""
 
 import sys
 import time
@@ -24,10 +24,10 @@ class Counts(Protocol):
 
 
 class SendingProgress:
-    """Counts what is sent and shows it now and then."""
+    """Counts sent messages and shows the count every few seconds."""
 
     def __init__(self, counts: Counts, expected: int | None) -> None:
-        """``expected``: how many messages there will be, about; None if nobody knows."""
+        """``expected``: the approximate number of messages; None if it is unknown."""
         self._counts = counts
         self.sent = 0
         self._started = self._shown = time.monotonic()
@@ -57,17 +57,17 @@ class SendingProgress:
 
     @property
     def seconds(self) -> float:
-        """Since it began."""
+        """Seconds since the start."""
         return time.monotonic() - self._started
 
     def advance(self) -> None:
-        """One more was sent."""
+        """Count one sent message."""
         self.sent += 1
         if self.sent % _LOOK_EVERY == 0:
             self.show()
 
     def show(self) -> None:
-        """Show how far it is, if it is time to."""
+        """Show the progress; on a terminal always, in the log every five seconds."""
         now = time.monotonic()
         rate = self.sent / max(now - self._started, 1e-6)
         if self._live is not None:

@@ -1,4 +1,4 @@
-"""Replaying a file: its rows as transactions, each with the time at which it is to be sent."""
+"""Replays a file: its rows as transactions, each with the time at which it is sent."""
 
 import math
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def event_time_span(table: Table, mapping: Mapping, reader: RowReader, limit: in
     """Read the event times alone; None for a file without rows.
 
     Raises:
-        ConfigurationError: one of them is no time.
+        ConfigurationError: one of them is not a time.
     """
     first: int | None = None
     latest = 0
@@ -62,7 +62,7 @@ def replay(
     Args:
         speed: how many times faster than they happened; infinity for as fast as possible.
         shift_us: added to every event time, microseconds.
-        limit: at most so many rows.
+        limit: the maximum number of rows.
 
     Raises:
         ConfigurationError: a value is not what the mapping says.

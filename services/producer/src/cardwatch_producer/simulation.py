@@ -1,6 +1,6 @@
 """The simulation: one message after another, with the time at which each is to be sent. A pure iterator, no I/O.
 
-The schedule is a row of slots, ``rate`` a second, each holding one transaction: a fraudulent one where one is due,
+The schedule consists of slots, ``rate`` per second, each with one transaction: a fraudulent one where one is due,
 otherwise an ordinary one. A transaction happens at its slot's time. Some are sent late: they happened at their slot's
 time and are sent up to ``max_late_seconds`` after, in the slots' order otherwise. Everything is drawn from generators
 seeded by ``seed``, one for each purpose, so that for example another share of late messages leaves the transactions
@@ -32,10 +32,10 @@ class SimulationConfig:
     """What is simulated.
 
     Attributes:
-        rate: transactions a second, duplicates not counted.
-        seed: of everything that is drawn.
-        start_us: when it begins, microseconds since 1970-01-01 UTC: event times count from there.
-        duration_seconds: infinity for one without end.
+        rate: transactions per second, duplicates not counted.
+        seed: of all random numbers.
+        start_us: event time of the start, microseconds since 1970-01-01 UTC.
+        duration_seconds: infinity for a simulation without end.
         max_messages: stop after so many messages, duplicates counted; None for no such limit.
         fraud_fraction: share of transactions that are fraud, as far as whole episodes allow.
         late_fraction, max_late_seconds: share of transactions that are sent late, and by how much at most.
@@ -58,7 +58,7 @@ class SimulationConfig:
     token_key_id: str = DEVELOPMENT_KEY_ID
 
     def cards_needed(self) -> int:
-        """How many cards let every payment have a holder who has not just paid."""
+        """How many cards are needed so that no holder pays twice in a short time."""
         return int(min(2_000_000, max(50_000, 4 * self.rate * min(self.duration_seconds, 240.0))))
 
     def merchants_needed(self) -> int:
@@ -125,7 +125,7 @@ def _ends_at(config: SimulationConfig) -> float:
 
 
 def _transactions(config: SimulationConfig, population: Population) -> Iterator[Message]:
-    """One message a slot, in the order in which the transactions happen."""
+    """One message per slot, in the order in which the transactions happen."""
     clock = _random(config, "clock")
     traffic = OrdinaryTraffic(population, _random(config, "ordinary"))
     ends_at = _ends_at(config)
@@ -140,7 +140,7 @@ def _transactions(config: SimulationConfig, population: Population) -> Iterator[
         at = (slot + clock.random()) / config.rate
         hour_utc = int((start_of_day + at) // 3600 % 24)
         budget += config.fraud_fraction
-        # Ends in debt by the episode it begins: on the whole the share comes out right.
+        # An episode overdraws the budget; over time the share is as configured.
         if budget > 0 and at >= next_plan_at and config.fraud_fraction > 0:
             episode = fraudsters.plan(at, hour_utc)
             if episode is None:

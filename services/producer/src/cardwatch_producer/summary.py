@@ -1,4 +1,4 @@
-"""What a run did, counted, and its one line of JSON at the end."""
+"""Counts of a run, and the line of JSON that a run prints at its end."""
 
 import json
 from dataclasses import dataclass, field
