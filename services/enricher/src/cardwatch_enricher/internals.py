@@ -20,7 +20,7 @@ from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientTopicPartition
 from cardwatch_kafka.configuration import ISOLATION_LEVEL
 from cardwatch_kafka.messages import TopicPartition
-from faust.app.base import BootStrategy
+from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
@@ -106,7 +106,7 @@ class FaustApplication(faust.App):
 
     logger = logging.getLogger("faust.app")
 
-    class BootStrategy(BootStrategy):
+    class BootStrategy(FaustBootStrategy):
         """Neither a producer nor a web server is started."""
 
         enable_kafka_producer = False
