@@ -76,6 +76,17 @@ def test_paths_that_a_page_names_exist(page: Path) -> None:
     assert missing == []
 
 
+def test_modules_beside_a_path_exist() -> None:
+    """The architecture names a module alone after the path of another one: both are in the same directory."""
+    directory, missing = REPOSITORY, []
+    for word in QUOTED.findall(prose(REPOSITORY / "docs/architecture.md")):
+        if is_path(word):
+            directory = (REPOSITORY / word).parent
+        elif word.endswith(".py") and word not in {"bootstrap.py", "metrics.py"} and not (directory / word).exists():
+            missing.append(word)
+    assert missing == []
+
+
 @pytest.mark.parametrize(
     "page",
     sorted([*REPOSITORY.glob("services/*/README.md"), *REPOSITORY.glob("libs/*/README.md")]),
