@@ -126,7 +126,7 @@ def test_optimize_is_no_change(make_replication: Make) -> None:
     assert replication.account.recorded(THINGS)["ROWS_UPSERTED"] == 1
 
 
-def test_a_table_that_was_made_anew_is_loaded_whole(make_replication: Make) -> None:
+def test_a_table_that_was_created_again_is_loaded_whole(make_replication: Make) -> None:
     replication = make_replication(THINGS)
     replication.lake.write(THINGS, [thing("a"), thing("b")])
     replication.catch_up()
@@ -190,7 +190,7 @@ def test_a_chunked_load_goes_on_where_it_was(make_replication: Make) -> None:
     assert len(copied) == 2  # of three chunks, one was there already
 
 
-def test_a_loading_table_that_was_tampered_with_is_filled_anew(make_replication: Make) -> None:
+def test_a_loading_table_that_was_tampered_with_is_filled_again(make_replication: Make) -> None:
     replication = make_replication(THINGS, chunk_rows=1)
     for number in range(3):
         replication.lake.write(THINGS, [thing(str(number))])
@@ -293,7 +293,7 @@ def test_two_loaders_do_not_undo_each_other(make_replication: Make) -> None:
     replication.catch_up()  # another one was faster
     replication.lake.merge(THINGS, [thing("b", 3)])
     while first.round():
-        """It believes version 0, is refused, and goes on from what is recorded."""
+        """It expects version 0, is refused, and goes on from what is recorded."""
     first_warehouse.disconnect()
     replication.check_equal()
     assert replication.account.recorded(THINGS)["ROWS_UPSERTED"] == 1

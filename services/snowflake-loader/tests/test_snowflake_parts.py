@@ -114,7 +114,7 @@ def test_a_commit_is_the_files_whose_rows_changed() -> None:
     ],
 )
 def test_a_commit_that_does_not_tell_its_rows(action: dict[str, Any]) -> None:
-    with pytest.raises(HistoryGoneError, match="version 3 does not say what became of each row"):
+    with pytest.raises(HistoryGoneError, match="version 3 does not say which rows of"):
         parse_commit(3, lines(action))
 
 

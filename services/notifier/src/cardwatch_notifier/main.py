@@ -9,6 +9,7 @@ from cardwatch_service import logs
 from cardwatch_service.commands import exit_with_error_message
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_service.text_table import format_table
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 
 from cardwatch_notifier import bootstrap
@@ -96,25 +97,15 @@ def retry(
 def _table(backlogs: list[Backlog], now: int) -> str:
     rows = [("receiver", "pending", "delivered", "failed", "oldest pending", "")]
     for backlog in backlogs:
-        oldest = (
-            "-"
-            if backlog.oldest_pending_at is None
-            else f"{(now - backlog.oldest_pending_at) / MICROSECONDS_PER_SECOND:,.0f} s"
-        )
-        disabled = f"disabled: {backlog.disabled_reason}" if backlog.disabled_reason else ""
+        oldest_at = backlog.oldest_pending_at
         rows.append(
             (
                 backlog.receiver,
                 f"{backlog.pending:,}",
                 f"{backlog.delivered:,}",
                 f"{backlog.failed:,}",
-                oldest,
-                disabled,
+                "-" if oldest_at is None else f"{(now - oldest_at) / MICROSECONDS_PER_SECOND:,.0f} s",
+                f"disabled: {backlog.disabled_reason}" if backlog.disabled_reason else "",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    lines = []
-    for first, *numbers, last in rows:
-        cells = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *cells, last]).rstrip())
-    return "\n".join(lines)
+    return format_table(rows, align_right={1, 2, 3, 4})

@@ -31,14 +31,14 @@ def run(
     once: bool,
     dependencies: Dependencies,
 ) -> None:
-    """Load until the stop is asked for, or, with ``once``, until there is nothing left to load.
+    """Load until the stop is requested, or, with ``once``, until there is nothing left to load.
 
     Raises:
         CardwatchError: it cannot start, or, with ``once``, a table could not be loaded.
     """
     tables = dependencies.choose_tables(own)
     shutdown = dependencies.make_shutdown()
-    with connected(snowflake, dependencies, patient=not once) as warehouse:
+    with connected(snowflake, dependencies, may_wait=not once) as warehouse:
         shared = Metrics()
         loader = make_service(tables, warehouse, own, LoaderMetrics(shared), shutdown)
         endpoint = HealthEndpoint(
@@ -68,16 +68,16 @@ def make_service(
     own: LoaderSettings,
     metrics: LoaderMetrics,
     shutdown: Shutdown,
+    *,
     clock: Callable[[], float] = time.monotonic,
     first_pause_seconds: float = 1.0,
 ) -> LoaderService:
-    """The loop over some tables; ``first_pause_seconds`` is the longest one before a second attempt."""
+    """The loop over some tables; ``first_pause_seconds`` is the longest pause before a second attempt."""
     tables_dir = locate(own.tables_dir)
     limits = Limits(rows=own.chunk_rows, memory=own.memory)
     loaders = [
         TableLoader(
-            table.name,
-            table.key,
+            table,
             DeltaSource(table.name, tables_dir.of(table.name), table.key, limits),
             warehouse,
             metrics,

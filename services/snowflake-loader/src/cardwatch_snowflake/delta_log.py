@@ -35,7 +35,7 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What one version changed in rows. Files that were only written anew (OPTIMIZE) are in neither list.
+    """What one version changed in rows. Files that were only rewritten (OPTIMIZE) are in neither list.
 
     Attributes:
         at: when it was written, UTC; None if it does not say.
@@ -66,7 +66,7 @@ def parse_commit(version: int, lines: Sequence[str]) -> Commit:
             if file is None or not file.get("dataChange", True):
                 continue
             if file.get("partitionValues") is None or file.get("deletionVector") is not None:
-                raise HistoryGoneError(f"version {version} does not say what became of each row of {file['path']}")
+                raise HistoryGoneError(f"version {version} does not say which rows of {file['path']} changed")
             added_or_removed = DataFile(unquote(file["path"]), file["partitionValues"])
             files.append(added_or_removed)
     return Commit(version, at, added, removed)

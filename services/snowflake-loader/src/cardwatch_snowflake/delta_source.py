@@ -33,7 +33,7 @@ class Limits:
     """How much is done at once.
 
     Attributes:
-        rows: a load ends with the commit or file that reaches so many.
+        rows: a load ends with the commit or file that reaches this many rows.
         file_bytes: a file that travels is about as big at most (Snowflake advises 100 to 250 MB).
         memory: of DuckDB, in its words: ``512MB``.
     """

@@ -1,4 +1,4 @@
-"""What the commands reach outside of this process, so that tests may give them something else."""
+"""What the commands reach outside of this process, so that tests may replace it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from cardwatch_snowflake.tables import choose_tables
 
 
 def stop_on_signals() -> Shutdown:
-    """A shutdown that SIGTERM and Ctrl-C ask for."""
+    """A shutdown that SIGTERM and Ctrl-C request."""
     return Shutdown().install()
 
 

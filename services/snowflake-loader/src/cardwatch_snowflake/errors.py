@@ -2,27 +2,27 @@
 
 CardwatchError
 ├── SourceError          the Delta table cannot be read now
-├── HistoryGoneError     what changed since the loaded version can no longer be told
+├── HistoryGoneError     the changes since the loaded version can no longer be read
 └── WarehouseError       Snowflake refused or did not answer
-    └── SupersededError  the recorded progress is not what this process believed: another one wrote it
+    └── SupersededError  the recorded progress is not what this process expected: another one wrote it
 """
 
 from cardwatch_contracts.errors import CardwatchError
 
 
 class SourceError(CardwatchError):
-    """A Delta table cannot be read at this moment; trying again may do."""
+    """A Delta table cannot be read at this moment; a retry may succeed."""
 
 
 class HistoryGoneError(CardwatchError):
-    """The changes since a version cannot be told any more; only a load of the whole table helps."""
+    """The changes since a version can no longer be read; only a load of the whole table helps."""
 
 
 class WarehouseError(CardwatchError):
     """Snowflake refused a statement, or could not be reached.
 
     Attributes:
-        transient: whether the same may succeed in a moment (network, lock, internal error of theirs).
+        transient: whether a retry may succeed in a moment (network, lock, internal error of Snowflake).
     """
 
     def __init__(self, message: str, *, transient: bool) -> None:
@@ -31,11 +31,11 @@ class WarehouseError(CardwatchError):
 
 
 class SupersededError(WarehouseError):
-    """Progress was recorded by somebody else in between; nothing was written."""
+    """Another process recorded progress in between; nothing was written."""
 
     def __init__(self, table: str) -> None:
         super().__init__(
-            f"somebody else recorded progress of {table} in CARDWATCH_LOADS: another loader works on the same schema, "
-            "or a reload was asked for; one loader a schema would be right",
+            f"another process recorded progress of {table} in CARDWATCH_LOADS: another loader works on the same "
+            "schema, or a reload was requested; run one loader per schema",
             transient=True,
         )

@@ -1,11 +1,12 @@
 """Loads tables step by step: each step is one transaction in Snowflake that changes rows and progress together."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cardwatch_lakehouse.tables import Table
 from cardwatch_service.logs import get_logger
 
 from cardwatch_snowflake.errors import HistoryGoneError
@@ -26,17 +27,17 @@ from cardwatch_snowflake.warehouse import Warehouse
 
 log = get_logger(__name__)
 
-# A reload that was asked for is noticed after so long at the latest, although nothing else changes.
+# A reload that was requested is noticed after this long at the latest, although nothing else changes.
 LOOK_AGAIN_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What a step came to.
+    """The result of a step.
 
     Attributes:
         present: whether there is a Delta table to load.
-        more: whether another step is to follow at once.
+        more: whether there is another step to take at once.
     """
 
     present: bool
@@ -46,27 +47,25 @@ class Loaded:
 class TableLoader:
     """Brings one table forward.
 
-    The progress is read from Snowflake once, and then remembered: a table without news costs no statement, and lets the
-    warehouse sleep. Each write checks that the record is still what is remembered.
+    The progress is read from Snowflake once, and then remembered: a table without changes costs no statement, and the
+    warehouse may be suspended. Each write checks that the record is still what is remembered.
 
     Args:
-        key: the columns that identify a row.
-        work_dir: where files are made before they travel; nothing stays in it.
-        clock: seconds that only go forward.
+        work_dir: where files are written before they are uploaded; nothing stays in it.
+        clock: monotonic seconds.
     """
 
     def __init__(
         self,
-        name: str,
-        key: Sequence[str],
+        table: Table,
         source: Source,
         warehouse: Warehouse,
         metrics: LoaderMetrics,
         work_dir: Path | None,
         clock: Callable[[], float],
     ) -> None:
-        self.name: Final = name
-        self._key: Final = tuple(key)
+        self.name: Final = table.name
+        self._key: Final = tuple(table.key)
         self._source: Final = source
         self._warehouse: Final = warehouse
         self._metrics: Final = metrics
@@ -76,7 +75,7 @@ class TableLoader:
         self._progress_read_at: float = 0.0
 
     def forget(self) -> None:
-        """Read the progress anew before the next step; to be called after an error."""
+        """Read the progress again before the next step; to be called after an error."""
         self._progress = None
 
     def step(self) -> Loaded:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from cardwatch_service.commands import exit_with_error_message
 from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.text_table import format_table
 
 from cardwatch_snowflake import bootstrap
 from cardwatch_snowflake.connection import connected
@@ -29,8 +30,8 @@ def run(
     """Load gold tables into Snowflake until stopped (SIGTERM or Ctrl-C).
 
     A table that is not there yet is taken up when it comes. Every load and the record of it (CARDWATCH_LOADS) are one
-    transaction: the loader may be stopped or killed at any time and goes on where Snowflake says it was. One loader a
-    schema.
+    transaction: the loader may be stopped or killed at any time and goes on where Snowflake says it was. One loader
+    per schema.
     """
     with exit_with_error_message():
         service = load_settings(ServiceSettings)
@@ -76,9 +77,9 @@ def _dependencies(context: typer.Context) -> Dependencies:
 def _table(loads: list[Load]) -> str:
     rows = [("table", "version", "as of (UTC)", "upserted", "deleted", "loaded at (UTC)", "")]
     for line in loads:
-        under_way = ""
+        in_progress = ""
         if line.snapshot_version is not None:
-            under_way = f"loading version {line.snapshot_version} whole: {line.snapshot_rows:,} rows so far"
+            in_progress = f"loading version {line.snapshot_version} whole: {line.snapshot_rows:,} rows so far"
         rows.append(
             (
                 line.table,
@@ -87,14 +88,10 @@ def _table(loads: list[Load]) -> str:
                 _number(line.upserted),
                 _number(line.deleted),
                 _time(line.loaded_at),
-                under_way,
+                in_progress,
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(6)]
-    return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row[:6], widths, strict=True)), row[6]]).rstrip()
-        for row in rows
-    )
+    return format_table(rows)
 
 
 def _number(number: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The loop: every table a step, round after round; a failing table does not hold up the others."""
+"""The loop: one step per table, round after round; a failing table does not delay the others."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +20,7 @@ _LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class LoaderService:
-    """Loads tables until the stop is asked for."""
+    """Loads tables until the stop is requested."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class LoaderService:
         self._resting: Final[set[str]] = set()  # failed since the last pause
 
     def run(self) -> None:
-        """Load what there is and what comes, until the stop is asked for."""
+        """Load what there is and what comes, until the stop is requested."""
         while not self._shutdown.requested:
             if not self.round():
                 self._shutdown.wait(self._poll_seconds)
@@ -55,14 +55,14 @@ class LoaderService:
             CardwatchError: a table could not be loaded; the others are.
         """
         while not self._shutdown.requested and self.round():
-            """A round leaves nothing to do, or there is another."""
+            """Another round follows as long as a round leaves something to do."""
         if self._failing:
             raise CardwatchError("; ".join(f"{table}: {problem}" for table, problem in self._failing.items()))
 
     def round(self) -> bool:
         """Take every table one step forward; returns whether there is more to do at once.
 
-        A table that failed rests until the next pause, so that the work of others does not hasten its attempts.
+        A table that failed rests until the next pause, so that the work of others does not speed up its attempts.
         """
         more = False
         for loader in self._loaders:
@@ -71,9 +71,9 @@ class LoaderService:
             if loader.name in self._resting:
                 continue
             try:
-                loaded = self._persistently(loader)
+                loaded = self._step_with_retries(loader)
             except CardwatchError as error:
-                self._fails(loader.name, str(error))
+                self._record_failure(loader.name, str(error))
                 continue
             if self._failing.pop(loader.name, None) is not None:
                 log.info("the table is loaded again", table=loader.name)
@@ -89,15 +89,15 @@ class LoaderService:
         waiting = [loader.name for loader in self._loaders if loader.name not in self._looked_at]
         return f"loading {', '.join(waiting)} for the first time" if waiting else ""
 
-    def _fails(self, table: str, problem: str) -> None:
-        """Remember it, and say it when it is news: it is tried again after every pause."""
+    def _record_failure(self, table: str, problem: str) -> None:
+        """Remember why a table fails; log it when the reason is new, as it is tried again after every pause."""
         if self._failing.get(table) != problem:
             log.error("the table is not loaded; it is tried again", table=table, reason=problem)
         self._failing[table] = problem
         self._resting.add(table)
 
-    def _persistently(self, loader: TableLoader) -> Loaded:
-        """A step; failures that may pass are tried again, on a new connection and from the recorded progress."""
+    def _step_with_retries(self, loader: TableLoader) -> Loaded:
+        """Take a step; after a transient failure try again, on a new connection and from the recorded progress."""
 
         def step() -> Loaded:
             try:
@@ -112,11 +112,11 @@ class LoaderService:
                 raise
 
         return Retrying(
-            retry=retry_if_exception(_may_pass),
+            retry=retry_if_exception(_is_transient),
             wait=wait_random_exponential(multiplier=self._first_pause_seconds, max=_LONGEST_PAUSE_SECONDS),
             stop=lambda state: self._shutdown.requested or stop_after_attempt(_ATTEMPTS)(state),
             sleep=self._pause,
-            before_sleep=lambda state: _tell(loader.name, state),
+            before_sleep=lambda state: _log_retry(loader.name, state),
             reraise=True,
         )(step)
 
@@ -124,10 +124,10 @@ class LoaderService:
         self._shutdown.wait(seconds)
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     return isinstance(error, WarehouseError) and error.transient
 
 
-def _tell(table: str, state: RetryCallState) -> None:
+def _log_retry(table: str, state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     log.warning("a load did not succeed and is tried again", table=table, reason=str(error))

@@ -15,14 +15,15 @@ _NEEDED: Final = ("user", "warehouse", "database", "schema")
 
 
 def check(settings: SnowflakeSettings) -> None:
-    """See that what is needed is set.
+    """Check that the required settings are set.
 
     Raises:
         ConfigurationError: something is missing; names it.
     """
     if not settings.account:
         raise ConfigurationError(
-            "the Snowflake loader is off: SNOWFLAKE_ACCOUNT is not set; <organisation>-<account> would turn it on"
+            "the Snowflake loader is off: SNOWFLAKE_ACCOUNT is not set; set it to <organisation>-<account> to turn "
+            "it on"
         )
     values = {
         "user": settings.user,
@@ -40,7 +41,7 @@ def check(settings: SnowflakeSettings) -> None:
 
 
 def connection_parameters(settings: SnowflakeSettings) -> dict[str, Any]:
-    """What the connector is called with.
+    """The keyword arguments of the connector's ``connect``.
 
     Raises:
         ConfigurationError: something is missing, or the private key cannot be read.
@@ -92,8 +93,8 @@ def private_key(path: Path, passphrase: str) -> bytes:
         key = serialization.load_pem_private_key(pem, passphrase.encode() if passphrase else None)
     except (ValueError, TypeError) as error:
         raise ConfigurationError(
-            f"SNOWFLAKE_PRIVATE_KEY_FILE={path} is no private key in PEM that SNOWFLAKE_PRIVATE_KEY_PASSPHRASE opens; "
-            "a file of `openssl genrsa 2048 | openssl pkcs8 -topk8` and its passphrase would be right"
+            f"SNOWFLAKE_PRIVATE_KEY_FILE={path} is not a private key in PEM that SNOWFLAKE_PRIVATE_KEY_PASSPHRASE "
+            "opens; expected a file of `openssl genrsa 2048 | openssl pkcs8 -topk8` and its passphrase"
         ) from error
     return key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -41,7 +41,7 @@ class LoaderSettings(BaseSettings):
     ] = ".cardwatch/tables"
     tables: Annotated[str, Field(description="comma separated; empty for every gold table")] = ""
     poll_seconds: Annotated[float, Field(gt=0, description="between looks at the Delta tables")] = 60.0
-    chunk_rows: Annotated[int, Field(ge=1, description="about so many rows a load")] = 500_000
+    chunk_rows: Annotated[int, Field(ge=1, description="approximate number of rows per load")] = 500_000
     memory: Annotated[
         str, Field(pattern=r"^\d+(MB|GB)$", description="for comparing rows; what needs more goes through the disk")
     ] = "512MB"

@@ -1,4 +1,4 @@
-"""Tables and progress in Snowflake, over one connection that is made when it is needed.
+"""Tables and progress in Snowflake, over one connection that is opened when it is needed.
 
 Data definition ends a transaction in Snowflake, so tables and columns are made before one begins. Files travel
 through a named internal stage, each load in a directory of its own.
@@ -25,11 +25,11 @@ log = get_logger(__name__)
 
 
 class Cursor(Protocol):
-    """What is used of the connector's cursor."""
+    """The part of the connector's cursor that is used."""
 
     @property
     def rowcount(self) -> int | None:
-        """Rows that the last statement changed or gave."""
+        """How many rows the last statement changed or returned."""
 
     def execute(self, command: str, params: Sequence[Any] | None = None) -> Any:
         """Run a statement."""
@@ -39,10 +39,10 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """What is used of the connector's connection."""
+    """The part of the connector's connection that is used."""
 
     def cursor(self) -> Cursor:
-        """Something to run statements with."""
+        """A cursor to run statements with."""
 
     def close(self) -> None:
         """End the session; an open transaction is rolled back."""
@@ -52,7 +52,7 @@ Connect = Callable[[], Connection]
 
 
 class Load(NamedTuple):
-    """A line of CARDWATCH_LOADS, for people."""
+    """One row of CARDWATCH_LOADS, for people."""
 
     table: str
     version: int | None
@@ -75,29 +75,29 @@ class SnowflakeWarehouse:
         self._prepared = False
 
     def open(self) -> None:
-        """Connect, and make stage and CARDWATCH_LOADS if they are not there; any other method does so as well.
+        """Connect, and create stage and CARDWATCH_LOADS if they are missing; any other method does so as well.
 
         Raises:
-            WarehouseError: it cannot be reached, or the role may not.
+            WarehouseError: Snowflake does not answer, or the role lacks a right.
         """
-        with self._told():
+        with self._translated():
             self._ready_cursor()
 
     def progress(self, table: str) -> Progress:
         """See ``Warehouse``."""
-        with self._told():
+        with self._translated():
             self._run(sql.ENTER_TABLE, table)
             ((table_id, version, snapshot_id, snapshot_version, files, rows),) = self._run(sql.READ_PROGRESS, table)
             snapshot = None if snapshot_id is None else SnapshotProgress(snapshot_id, snapshot_version, files, rows)
             if snapshot is None:
-                # Left behind if a process ended between the commit and this.
+                # Left over if a process ended between the commit and its removal.
                 self._run(sql.drop_loading(table))
             return Progress(table_id, version, snapshot)
 
-    def apply(self, table: str, key: Sequence[str], changes: Changes, believed: Progress) -> Progress:
+    def apply(self, table: str, key: Sequence[str], changes: Changes, expected: Progress) -> Progress:
         """See ``Warehouse``."""
         reached = changes.reached
-        with self._told():
+        with self._translated():
             directory = ""
             if changes.files:
                 self._ensure_target(table, changes.columns, key)
@@ -105,58 +105,58 @@ class SnowflakeWarehouse:
                 self._ensure_columns(sql.staged(table), changes.columns, in_staging=True)
                 directory = self._put(table, changes.files)
             with self._transaction():
-                self._record_loaded(table, reached, changes.upserted, changes.deleted, believed)
+                self._record_loaded(table, reached, changes.upserted, changes.deleted, expected)
                 if changes.files:
                     self._run(sql.delete_all(sql.staged(table)))
                     self._run(sql.copy_into(sql.staged(table), directory))
-                    self._expect(sql.staged(table), changes.upserted + changes.deleted)
+                    self._check_count(sql.staged(table), changes.upserted + changes.deleted)
                     self._run(sql.merge(table, changes.columns, key))
-                    # What is deleted must not live on here.
+                    # Deleted rows must not stay here.
                     self._run(sql.delete_all(sql.staged(table)))
             if directory:
                 self._run(sql.remove(directory))
         return Progress(reached.table_id, reached.version)
 
     def begin_snapshot(
-        self, table: str, columns: Sequence[Column], begun: SnapshotProgress, believed: Progress
+        self, table: str, columns: Sequence[Column], begun: SnapshotProgress, expected: Progress
     ) -> Progress:
         """See ``Warehouse``."""
-        with self._told():
+        with self._translated():
             # Nothing is recorded as gathered while the loading table may be another's or gone.
-            cleared = Progress(believed.table_id, believed.version)
-            if believed.snapshot is not None:
-                self._record_snapshot(table, None, believed)
+            cleared = Progress(expected.table_id, expected.version)
+            if expected.snapshot is not None:
+                self._record_snapshot(table, None, expected)
             self._run(sql.create_loading(table, columns))
             self._record_snapshot(table, begun, cleared)
-        return Progress(believed.table_id, believed.version, begun)
+        return Progress(expected.table_id, expected.version, begun)
 
-    def gather(self, table: str, chunk: Chunk, believed: Progress) -> Progress:
+    def gather(self, table: str, chunk: Chunk, expected: Progress) -> Progress:
         """See ``Warehouse``."""
-        before = _snapshot(believed)
+        before = _snapshot(expected)
         after = SnapshotProgress(before.table_id, before.version, chunk.files_done, before.rows + chunk.rows)
         loading = sql.loading(table)
-        with self._told():
+        with self._translated():
             directory = self._put(table, chunk.files) if chunk.files else ""
             with self._transaction():
-                self._record_snapshot(table, after, believed)
+                self._record_snapshot(table, after, expected)
                 if self._count(loading) != before.rows:
                     raise HistoryGoneError(f"{loading} does not hold what was gathered in it")
                 if chunk.files:
                     self._run(sql.copy_into(loading, directory))
-                    self._expect(loading, after.rows)
+                    self._check_count(loading, after.rows)
             if directory:
                 self._run(sql.remove(directory))
-        return Progress(believed.table_id, believed.version, after)
+        return Progress(expected.table_id, expected.version, after)
 
     def finish_snapshot(
-        self, table: str, key: Sequence[str], columns: Sequence[Column], reached: Reached, believed: Progress
+        self, table: str, key: Sequence[str], columns: Sequence[Column], reached: Reached, expected: Progress
     ) -> Progress:
         """See ``Warehouse``."""
-        gathered = _snapshot(believed)
-        with self._told():
+        gathered = _snapshot(expected)
+        with self._translated():
             self._ensure_target(table, columns, key)
             with self._transaction():
-                self._record_loaded(table, reached, gathered.rows, 0, believed)
+                self._record_loaded(table, reached, gathered.rows, 0, expected)
                 if self._count(sql.loading(table)) != gathered.rows:
                     raise HistoryGoneError(f"{sql.loading(table)} does not hold what was gathered in it")
                 self._run(sql.delete_all(sql.target(table)))
@@ -165,21 +165,21 @@ class SnowflakeWarehouse:
         return Progress(reached.table_id, reached.version)
 
     def forget_progress(self, table: str) -> bool:
-        """Have a table loaded whole again; returns whether it was ever loaded."""
-        with self._told():
+        """Request a load of the whole table; returns whether it was ever loaded."""
+        with self._translated():
             self._run(sql.FORGET_PROGRESS, table)
             return self._rowcount() == 1
 
     def loads(self) -> list[Load]:
         """CARDWATCH_LOADS, for people."""
-        with self._told():
+        with self._translated():
             return [Load(*row) for row in self._run(sql.READ_LOADS)]
 
     def disconnect(self) -> None:
         """See ``Warehouse``."""
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
-            with suppress(Exception):  # it may be broken, which is why it is let go
+            with suppress(Exception):  # it may be broken, which is why it is closed
                 connection.close()
 
     def _ensure_target(self, table: str, columns: Sequence[Column], key: Sequence[str]) -> None:
@@ -198,18 +198,18 @@ class SnowflakeWarehouse:
             self._run(sql.put(str(file.resolve()), directory))
         return directory
 
-    def _record_loaded(self, table: str, reached: Reached, upserted: int, deleted: int, believed: Progress) -> None:
+    def _record_loaded(self, table: str, reached: Reached, upserted: int, deleted: int, expected: Progress) -> None:
         at = None if reached.committed_at is None else reached.committed_at.replace(tzinfo=None).isoformat(" ")
         values = (reached.table_id, reached.version, at, upserted, deleted)
-        self._change(table, sql.RECORD_LOADED, *values, *_belief(table, believed))
+        self._change(table, sql.RECORD_LOADED, *values, *_expected_values(table, expected))
 
-    def _record_snapshot(self, table: str, snapshot: SnapshotProgress | None, believed: Progress) -> None:
+    def _record_snapshot(self, table: str, snapshot: SnapshotProgress | None, expected: Progress) -> None:
         values = (
             (None, None, None, None)
             if snapshot is None
             else (snapshot.table_id, snapshot.version, snapshot.files, snapshot.rows)
         )
-        self._change(table, sql.RECORD_SNAPSHOT, *values, *_belief(table, believed))
+        self._change(table, sql.RECORD_SNAPSHOT, *values, *_expected_values(table, expected))
 
     def _change(self, table: str, statement: str, *values: Any) -> None:
         self._run(statement, *values)
@@ -220,7 +220,7 @@ class SnowflakeWarehouse:
         ((number,),) = self._run(sql.count(name))
         return int(number)
 
-    def _expect(self, name: str, rows: int) -> None:
+    def _check_count(self, name: str, rows: int) -> None:
         found = self._count(name)
         if found != rows:
             raise WarehouseError(f"{name} holds {found:,} rows after COPY, not {rows:,}", transient=True)
@@ -237,8 +237,8 @@ class SnowflakeWarehouse:
             raise
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """The connector's errors become one sentence."""
+    def _translated(self) -> Iterator[None]:
+        """Turn the connector's errors into a WarehouseError with one sentence."""
         try:
             yield
         except errors.Error as error:
@@ -264,13 +264,13 @@ class SnowflakeWarehouse:
         return None if self._cursor is None else self._cursor.rowcount
 
 
-def _belief(table: str, believed: Progress) -> tuple[Any, ...]:
-    snapshot = believed.snapshot
+def _expected_values(table: str, expected: Progress) -> tuple[Any, ...]:
+    snapshot = expected.snapshot
     begun = (None, None, None) if snapshot is None else (snapshot.table_id, snapshot.version, snapshot.files)
-    return (table, believed.table_id, believed.version, *begun)
+    return (table, expected.table_id, expected.version, *begun)
 
 
 def _snapshot(progress: Progress) -> SnapshotProgress:
     if progress.snapshot is None:
-        raise AssertionError("no snapshot has begun")
+        raise AssertionError("the snapshot was begun before")
     return progress.snapshot

@@ -1,4 +1,4 @@
-"""What the loader needs of a Delta table. ``delta_source`` keeps the promise."""
+"""What the loader needs of a Delta table; ``delta_source`` implements it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,10 +34,10 @@ class Chunk:
 
     Attributes:
         reached: the version that they are of.
-        files: what travels.
-        files_done: so many of the version's own files are behind this chunk, those before it included.
-        files_in_all: so many files the version has.
-        rows: in this chunk.
+        files: the Parquet files to upload.
+        files_done: how many of the version's files are loaded after this chunk.
+        files_in_all: how many files the version has.
+        rows: how many rows are in this chunk.
     """
 
     reached: Reached
@@ -57,7 +57,7 @@ class Source(Protocol):
     """A Delta table to load from. All methods raise SourceError when it cannot be read now."""
 
     def head(self) -> Head | None:
-        """The newest state; None if there is no such table (yet)."""
+        """The newest state; None if there is no such table yet."""
 
     def columns(self, version: int) -> Sequence[Column]:
         """The columns of a version.

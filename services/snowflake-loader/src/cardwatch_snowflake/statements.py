@@ -46,14 +46,14 @@ FORGET_PROGRESS: Final = f"""UPDATE {LOADS} SET DELTA_TABLE_ID = NULL, DELTA_VER
 COLUMN_NAMES: Final = """SELECT COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS
 WHERE TABLE_SCHEMA = CURRENT_SCHEMA() AND TABLE_NAME = ?"""
 
-# Progress changes only from what this process believes it to be: a second loader, or a reload, is noticed.
+# Progress changes only from what this process expects it to be: a second loader, or a reload, is noticed.
 _IF_UNCHANGED: Final = """WHERE TABLE_NAME = ? AND DELTA_TABLE_ID IS NOT DISTINCT FROM ?
     AND DELTA_VERSION IS NOT DISTINCT FROM ? AND SNAPSHOT_TABLE_ID IS NOT DISTINCT FROM ?
     AND SNAPSHOT_VERSION IS NOT DISTINCT FROM ? AND SNAPSHOT_FILES IS NOT DISTINCT FROM ?"""
-# bound: snapshot's table id, version, files and rows; then the belief
+# bound: snapshot's table id, version, files and rows; then the expected progress
 RECORD_SNAPSHOT: Final = f"""UPDATE {LOADS} SET SNAPSHOT_TABLE_ID = ?, SNAPSHOT_VERSION = ?, SNAPSHOT_FILES = ?,
     SNAPSHOT_ROWS = ? {_IF_UNCHANGED}"""
-# bound: table id, version, its time, rows upserted, rows deleted; then the belief
+# bound: table id, version, its time, rows upserted, rows deleted; then the expected progress
 RECORD_LOADED: Final = f"""UPDATE {LOADS} SET DELTA_TABLE_ID = ?, DELTA_VERSION = ?,
     DELTA_COMMITTED_AT = TO_TIMESTAMP_NTZ(?), ROWS_UPSERTED = ?, ROWS_DELETED = ?, LOADED_AT = SYSDATE(),
     SNAPSHOT_TABLE_ID = NULL, SNAPSHOT_VERSION = NULL, SNAPSHOT_FILES = NULL, SNAPSHOT_ROWS = NULL {_IF_UNCHANGED}"""
@@ -97,7 +97,7 @@ def create_loading(table: str, columns: Sequence[Column]) -> str:
 
 
 def drop_loading(table: str) -> str:
-    """Let go of a snapshot's rows."""
+    """Drop a snapshot's rows."""
     return f"DROP TABLE IF EXISTS {quoted(loading(table))}"
 
 
@@ -113,7 +113,7 @@ def stage_directory(table: str, load_id: str) -> str:
 
 
 def put(path: str, directory: str) -> str:
-    """Carry one local file (absolute path) into the stage."""
+    """Upload one local file (absolute path) into the stage."""
     escaped = path.replace("\\", "\\\\").replace("'", "\\'")
     return f"PUT 'file://{escaped}' {directory} AUTO_COMPRESS = FALSE OVERWRITE = TRUE"
 
@@ -143,7 +143,7 @@ def delete_all(name: str) -> str:
 
 
 def merge(table: str, columns: Sequence[Column], key: Sequence[str]) -> str:
-    """Bring the target to what the staged rows say: delete, update or insert, by primary key."""
+    """Apply the staged rows to the target: delete, update or insert, by primary key."""
     deleted = quoted(DELETED)
     source = ", ".join(
         column.target if column.from_staged == column.target else f"{column.from_staged} AS {column.target}"

@@ -1,4 +1,4 @@
-"""What the loader needs of Snowflake. ``snowflake_warehouse`` keeps the promise."""
+"""What the loader needs of Snowflake; ``snowflake_warehouse`` implements it."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -11,16 +11,16 @@ from cardwatch_snowflake.source import Changes, Chunk
 class Warehouse(Protocol):
     """Tables in Snowflake and how far each has come.
 
-    Every method that takes ``believed`` changes rows and progress in one transaction, and only if the recorded progress
-    is what the caller believes it to be. All methods raise WarehouseError when Snowflake refuses or does not answer;
+    Every method that takes ``expected`` changes rows and progress in one transaction, and only if the recorded progress
+    is what the caller expects. All methods raise WarehouseError when Snowflake refuses or does not answer;
     nothing is half done then. After an error, call ``disconnect`` before the next one: whether a commit that got no
-    answer was done is told by ``progress`` on a new connection.
+    answer took effect is told by ``progress`` on a new connection.
     """
 
     def progress(self, table: str) -> Progress:
         """How far a table has come; the beginning for one that was never loaded."""
 
-    def apply(self, table: str, key: Sequence[str], changes: Changes, believed: Progress) -> Progress:
+    def apply(self, table: str, key: Sequence[str], changes: Changes, expected: Progress) -> Progress:
         """Merge changed rows into the target, delete deleted ones; returns the new progress.
 
         Raises:
@@ -28,7 +28,7 @@ class Warehouse(Protocol):
         """
 
     def begin_snapshot(
-        self, table: str, columns: Sequence[Column], begun: SnapshotProgress, believed: Progress
+        self, table: str, columns: Sequence[Column], begun: SnapshotProgress, expected: Progress
     ) -> Progress:
         """Get ready to gather a snapshot. The target stays as it is.
 
@@ -36,7 +36,7 @@ class Warehouse(Protocol):
             SupersededError: the recorded progress is another.
         """
 
-    def gather(self, table: str, chunk: Chunk, believed: Progress) -> Progress:
+    def gather(self, table: str, chunk: Chunk, expected: Progress) -> Progress:
         """Add a chunk to the rows gathered.
 
         Raises:
@@ -45,7 +45,7 @@ class Warehouse(Protocol):
         """
 
     def finish_snapshot(
-        self, table: str, key: Sequence[str], columns: Sequence[Column], reached: Reached, believed: Progress
+        self, table: str, key: Sequence[str], columns: Sequence[Column], reached: Reached, expected: Progress
     ) -> Progress:
         """Make the target hold what was gathered and nothing else, at once for all readers.
 
@@ -54,4 +54,4 @@ class Warehouse(Protocol):
         """
 
     def disconnect(self) -> None:
-        """Let go of the connection; an open transaction is rolled back. The next call connects anew."""
+        """Close the connection; an open transaction is rolled back. The next call connects again."""
