@@ -81,7 +81,7 @@ def test_modules_beside_a_path_exist() -> None:
     directory, missing = REPOSITORY, []
     for word in QUOTED.findall(prose(REPOSITORY / "docs/architecture.md")):
         if is_path(word):
-            directory = (REPOSITORY / word).parent
+            directory = REPOSITORY / word if word.endswith("/") else (REPOSITORY / word).parent
         elif word.endswith(".py") and word not in {"bootstrap.py", "metrics.py"} and not (directory / word).exists():
             missing.append(word)
     assert missing == []
