@@ -87,7 +87,7 @@ class RangeReader:
             KafkaClientError: the topic may not be read.
         """
         begin = {partition: start.get(partition, OFFSET_BEGINNING) for partition in end}
-        unread = {partition for partition, until in end.items() if begin[partition] < until}
+        unread = {partition for partition, until in end.items() if max(begin[partition], 0) < until}
         if not unread:
             return
         consumer = self._consumer()
