@@ -17,7 +17,7 @@ def poll_messages(consumer: Any, timeout_seconds: float, limit: int) -> list[Mes
 
 
 def received_message(message: Message) -> ReceivedMessage:
-    """A message of the client that is no error, as a plain value."""
+    """A message of the client that is not an error, as a plain value."""
     (kind, millis) = message.timestamp()
     headers: Any = message.headers()
     return ReceivedMessage(

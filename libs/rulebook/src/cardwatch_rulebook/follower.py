@@ -83,7 +83,7 @@ class Follower:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs; where it does not although nobody stopped it, it has a defect (see the log)."""
+        """Whether the thread runs; False without a stop means a defect (see the log)."""
         return self._thread.is_alive()
 
     def wait_until_read(self, timeout_seconds: float) -> Snapshot:

@@ -21,7 +21,7 @@ _ANSWER_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 5.0
 _FIRST_OFFSET: Final = 0
 
-# An outage is told by one sentence or log line of ours, not by the client's own lines on standard error.
+# An outage is reported by one sentence or log line, not by the client's own lines on standard error.
 _COMMON: Final[KafkaConfig] = {"log_level": 0, "reconnect.backoff.max.ms": 1_000}
 _CONSUMER: Final[KafkaConfig] = {**_COMMON, "fetch.wait.max.ms": 50, "fetch.error.backoff.ms": 100}
 _PRODUCER: Final[KafkaConfig] = {**_COMMON, "linger.ms": 5, "delivery.timeout.ms": round(_DELIVERY_SECONDS * 1000)}
@@ -73,7 +73,7 @@ class KafkaBackgroundWriter:
 
     def __init__(self, connection: KafkaConfig, topic: str) -> None:
         self._topic: Final = topic
-        # However long an outage lasts: nobody waits for it, and a message must not be lost.
+        # A message must survive an outage of any length, and nothing waits for its acknowledgement.
         self._producer: Final = KafkaProducer(producer_config(connection, {**_PRODUCER, "delivery.timeout.ms": 0}))
 
     def write(self, messages: Sequence[tuple[str, bytes]]) -> None:

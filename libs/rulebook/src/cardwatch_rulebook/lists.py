@@ -109,7 +109,7 @@ class ListBook:
         )
 
     def all_entries(self, name: str) -> tuple[ListEntry, ...]:
-        """The last entry of every value that a list holds or once held."""
+        """The last entry of every value that a list holds or held once before."""
         return tuple(self._lists.get(name, {}).values())
 
     def values(self, name: str) -> frozenset[str]:

@@ -90,7 +90,7 @@ Cards = Annotated[
 Merchants = Annotated[
     int | None, typer.Option(min=4_000, max=10_000_000, help="Merchants.", show_default="enough for the rate")
 ]
-MaxMessages = Annotated[int | None, typer.Option(min=1, help="Stop after so many messages.", show_default="no limit")]
+MaxMessages = Annotated[int | None, typer.Option(min=1, help="Stop after this many messages.", show_default="no limit")]
 
 
 @app.command()
@@ -113,7 +113,7 @@ def simulate(
     """Simulate cardholders who go about their day, and fraud among them.
 
     Fraud comes in episodes: velocity bursts, card testing at one merchant, impossible travel, account takeover. Which
-    transactions are fraud or spoilt on purpose is told on the topic transactions.labels.v1 only.
+    transactions are fraud or spoilt on purpose is published on the topic transactions.labels.v1 only.
     """
     with exit_with_error_message():
         share = json_fraction if json_fraction is not None else float(message_format is MessageFormat.JSON)
@@ -167,12 +167,12 @@ def replay(
     shift: Annotated[
         bool, typer.Option("--shift-to-now", help="Move event times so that the latest is now when it is sent.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows.", show_default="all")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most this many rows.", show_default="all")] = None,
 ) -> None:
     """Replay the transactions of a file through a column mapping, in the file's order.
 
     Distances between event times stay as they are in the file, at any speed. The file is read in batches and may be
-    larger than the memory. Rows that the mapping calls fraud are told on the topic transactions.labels.v1.
+    larger than the memory. Rows that the mapping calls fraud are published on the topic transactions.labels.v1.
     """
     with exit_with_error_message():
         with require_extra("cardwatch-producer[replay]"):

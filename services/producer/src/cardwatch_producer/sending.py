@@ -25,7 +25,7 @@ class Waiter(Protocol):
     """What ``pacing.Pacer`` does."""
 
     def until(self, offset: float) -> bool:
-        """Wait until so many seconds after the start; False if a stop was requested meanwhile."""
+        """Wait until that many seconds after the start; False if a stop was requested meanwhile."""
 
 
 T = TypeVar("T", bound=Timed)

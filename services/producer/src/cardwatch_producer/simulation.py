@@ -36,7 +36,7 @@ class SimulationConfig:
         seed: of all random numbers.
         start_us: event time of the start, microseconds since 1970-01-01 UTC.
         duration_seconds: infinity for a simulation without end.
-        max_messages: stop after so many messages, duplicates counted; None for no such limit.
+        max_messages: stop after this many messages, duplicates counted; None for no limit.
         fraud_fraction: share of transactions that are fraud, as far as whole episodes allow.
         late_fraction, max_late_seconds: share of transactions that are sent late, and by how much at most.
         duplicate_fraction: share of transactions of which the same message is sent again within 5 s.
@@ -144,7 +144,7 @@ def _transactions(config: SimulationConfig, population: Population) -> Iterator[
         if budget > 0 and at >= next_plan_at and config.fraud_fraction > 0:
             episode = fraudsters.plan(at, hour_utc)
             if episode is None:
-                next_plan_at = at + 0.5  # none fits, or nobody is free: look again in a while
+                next_plan_at = at + 0.5  # none fits, or no card is free: try again later
             else:
                 budget -= episode.fraud_count
                 for planned in episode.payments:
