@@ -21,7 +21,7 @@ _log = get_logger(__name__)
 _POLL_SECONDS: Final = 0.5
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
-_FAILURES_IN_A_ROW: Final = 8
+_MAX_FAILURES_IN_A_ROW: Final = 8
 # A query that ran this long has recovered: its next failure is a first one.
 _RECOVERED_AFTER_SECONDS: Final = 120.0
 _STOP_SECONDS: Final = 30.0
@@ -46,7 +46,7 @@ class Supervisor:
     """Runs queries until the process is asked to stop."""
 
     def __init__(self, queries: Mapping[str, SupervisedQuery], metrics: QueryMetrics, shutdown: Shutdown) -> None:
-        self._watched: Final = {name: _Watched(name, query) for name, query in queries.items()}
+        self._watched: Final = {name: _WatchedQuery(name, query) for name, query in queries.items()}
         self._metrics = metrics
         self._shutdown = shutdown
 
@@ -114,8 +114,8 @@ def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> No
         time.sleep(0.02)
 
 
-class _Watched:
-    """One query, started again with growing pauses."""
+class _WatchedQuery:
+    """A running query that is restarted after failures, with growing pauses."""
 
     def __init__(self, name: str, supervised: SupervisedQuery) -> None:
         self._name = name
@@ -167,7 +167,7 @@ class _Watched:
         if self._query is not None:
             interrupted = not self.idle
             self._query.stop()
-            _log.info("query stopped", query=self._name, micro_batch_broken_off=interrupted)
+            _log.info("query stopped", query=self._name, micro_batch_interrupted=interrupted)
 
     def _failed(self, metrics: QueryMetrics, reason: str) -> None:
         if time.monotonic() - self._started_at > _RECOVERED_AFTER_SECONDS:
@@ -175,7 +175,7 @@ class _Watched:
         self._failures += 1
         metrics.restarts.labels(self._name).inc()
         metrics.common.errors.labels("query_failed").inc()
-        if self._failures >= _FAILURES_IN_A_ROW:
+        if self._failures >= _MAX_FAILURES_IN_A_ROW:
             raise CardwatchError(
                 f"the query {self._name} failed {self._failures} times in a row, last because: {reason}"
             )
