@@ -24,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-outbox_app = typer.Typer(help="Look at the outbox and release what was given up.", no_args_is_help=True)
+outbox_app = typer.Typer(help="Show the outbox, retry failed deliveries, migrate the schema.", no_args_is_help=True)
 app.add_typer(outbox_app, name="outbox")
 
 
@@ -61,7 +61,7 @@ def migrate() -> None:
     """Bring the schema of an outbox on PostgreSQL up to this version: before the first start, and at each upgrade.
 
     Needs CARDWATCH_NOTIFIER_OUTBOX_URL, with CARDWATCH_NOTIFIER_OUTBOX_PASSWORD_FILE or …_PASSWORD, and no broker.
-    All of it or nothing; several at once wait for each other; one that finds nothing to do changes nothing.
+    It is done completely or not at all; several at once wait for each other; without anything to do it changes nothing.
     """
     with exit_with_error_message():
         typer.echo(migrate_outbox(load_settings(OutboxSettings)))
@@ -69,7 +69,7 @@ def migrate() -> None:
 
 @outbox_app.command()
 def status() -> None:
-    """Show how many messages each receiver has had, has coming, and was given up on."""
+    """Show how many messages are pending, delivered and failed, and the age of the oldest pending one."""
     with exit_with_error_message(), closing(open_outbox(load_settings(OutboxSettings), create=False)) as outbox:
         typer.echo(_table(outbox.backlog(), now_microseconds()))
 

@@ -1,4 +1,4 @@
-"""Couriers: what is due reaches its receiver, and what came of it reaches the outbox."""
+"""Couriers: what is due reaches its receiver, and the outcome reaches the outbox."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ POLICY = DeliveryPolicy(
 
 
 class Bench:
-    """A courier without threads: ``round`` sends what is due and keeps what came of it."""
+    """A courier without threads: ``round`` sends what is due and records the outcomes."""
 
     def __init__(self, outbox: Outbox, receiver: Any, clock: Any, executor: Executor) -> None:
         self.metrics = Metrics()

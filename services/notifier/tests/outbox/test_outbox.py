@@ -58,18 +58,18 @@ def test_everything_survives_reopening(place: Any, kit: Any) -> None:
 
 def test_an_offset_is_accepted_once(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=5)
-    # Read again from the start after a crash: raising it anew would tell the receiver a third thing.
+    # Read again from the start after a crash: raising it again would send the receiver a third message.
     assert outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=6) == []
     delivered(outbox, kit, 1)
     delivered(outbox, kit, 2)
     assert due_ids(outbox, kit) == []
 
 
-def test_a_topic_made_anew_starts_from_its_own_offset(outbox: Outbox, kit: Any) -> None:
+def test_a_topic_created_again_starts_from_its_own_offset(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(500, "a")], ["webhook"], now=5)
-    anew = SourcePartition("alerts.v1", "another-id", 0)
-    assert outbox.accept([Arrival(anew, 0, kit.alert("b"))], ["webhook"], now=6) == [Verdict.RAISED]
-    assert outbox.positions() == {kit.PARTITION: 501, anew: 1}
+    recreated = SourcePartition("alerts.v1", "another-id", 0)
+    assert outbox.accept([Arrival(recreated, 0, kit.alert("b"))], ["webhook"], now=6) == [Verdict.RAISED]
+    assert outbox.positions() == {kit.PARTITION: 501, recreated: 1}
 
 
 def test_a_refused_message_moves_the_position(outbox: Outbox, kit: Any) -> None:

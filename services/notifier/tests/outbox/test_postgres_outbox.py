@@ -296,7 +296,7 @@ def test_a_number_that_a_restored_outbox_gives_again_is_another_message(
     executor.jobs.pop()()
     courier.record_outcomes()
     assert world.ids == [kit.alert_id("lost")]
-    assert box.backlog()[0].pending == 1, "what came of the other is not taken for this one's"
+    assert box.backlog()[0].pending == 1, "the outcome of the other is not taken for this one's"
     courier.send_due()
     executor.jobs.pop()()
     courier.record_outcomes()
@@ -390,7 +390,7 @@ class TestTheServerGoesAndComesBack:
         kit.wait_until(lambda: box.backlog()[0].delivered == 201, 20)
         assert courier.alive
         assert (box.problem(), available()) == ("", 1)
-        # What was under way kept its lease over the crash: nothing was made again.
+        # What was being delivered kept its lease over the crash: nothing was delivered twice.
         assert max(Counter(world.ids).values()) == 1
 
     def test_a_server_that_stands_still_is_said_to(self, replicas: Replicas, postgres: Any) -> None:

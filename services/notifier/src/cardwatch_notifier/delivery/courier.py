@@ -222,7 +222,7 @@ class Courier:
             )
         except StoppedError:
             log.warning(
-                "the outbox does not answer: the last deliveries are made again, under the same ids",
+                "the outbox does not answer: the last messages are delivered again, under the same ids",
                 receiver=self._receiver.name,
                 deliveries=len(self._unrecorded),
             )
