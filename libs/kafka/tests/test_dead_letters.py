@@ -10,22 +10,22 @@ from cardwatch_kafka.dead_letters import (
     DeadLetterError,
     DeadLetterWriter,
     build_dead_letter,
-    mask_content,
+    mask_message,
     shorten_dead_letter,
 )
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_kafka.producer import DeliveryResult, FailedDelivery
 from confluent_kafka import KafkaError
 
-SOURCE = ReceivedMessage("alerts.v1", 2, 7, b"secret", b"value", (("name", b"secret"), ("empty", None)), 5)
-ERROR = RefusedError(Reason.UNDECODABLE_AVRO, "secret is not readable")
+CARD_NUMBER, MASKED = "4111111111111111", "*" * 16
+SOURCE = ReceivedMessage(
+    "alerts.v1", 2, 7, CARD_NUMBER.encode(), b"value", (("name", CARD_NUMBER.encode()), ("empty", None)), 5
+)
+ERROR = RefusedError(Reason.UNDECODABLE_AVRO, f"{CARD_NUMBER} is not readable")
 
 
 def letter(source: ReceivedMessage = SOURCE) -> DeadLetter:
-    content = mask_content(
-        source, ERROR, lambda data: data.replace(b"secret", b"***"), lambda text: text.replace("secret", "***")
-    )
-    return build_dead_letter(source, ERROR.reason, content, service="test", refused_at=9)
+    return build_dead_letter(source, ERROR.reason, mask_message(source, ERROR), service="test", refused_at=9)
 
 
 class FakeProducer:
@@ -53,11 +53,20 @@ def failed(code: int) -> DeliveryResult:
 
 def test_everything_of_a_dead_letter_is_masked_and_says_so() -> None:
     record = letter().record
-    assert (record["key"], record["value"], record["detail"]) == (b"***", b"value", "*** is not readable")
-    assert record["headers"] == [{"name": "name", "value": b"***"}, {"name": "empty", "value": None}]
+    assert (record["key"], record["value"], record["detail"]) == (
+        MASKED.encode(),
+        b"value",
+        f"{MASKED} is not readable",
+    )
+    assert record["headers"] == [{"name": "name", "value": MASKED.encode()}, {"name": "empty", "value": None}]
     assert record["redacted"] is True
     assert (record["source_partition"], record["source_offset"], record["source_time"]) == (2, 7, 5)
-    assert letter().key == b"***"
+    assert letter().key == MASKED.encode()
+
+
+def test_a_service_that_knows_the_value_masks_it_itself() -> None:
+    content = mask_message(SOURCE, ERROR, lambda value: b"known " + value)
+    assert (content.key, content.value) == (MASKED.encode(), b"known value")
 
 
 def test_a_message_without_card_numbers_is_not_called_redacted() -> None:
@@ -68,7 +77,7 @@ def test_a_dead_letter_can_be_shortened() -> None:
     short = shorten_dead_letter(letter(), 2).record
     assert (short["value"], short["headers"]) == (b"va", [])
     assert short["detail"] == (
-        "*** is not readable (the dead letter was too large: 2 of the value's 5 bytes are kept and no headers; "
+        f"{MASKED} is not readable (the dead letter was too large: 2 of the value's 5 bytes are kept and no headers; "
         "the whole message is at its source offset)"
     )
     assert shorten_dead_letter(letter(), 0).record["value"] is None
@@ -77,7 +86,7 @@ def test_a_dead_letter_can_be_shortened() -> None:
 def test_one_that_is_too_large_is_kept_without_its_value() -> None:
     producer = FakeProducer(failed(KafkaError.MSG_SIZE_TOO_LARGE), DeliveryResult(1))
     writer(producer).write([letter()])
-    assert [message.key for batch in producer.delivered for message in batch] == [b"***", b"***"]
+    assert [message.key for batch in producer.delivered for message in batch] == [MASKED.encode()] * 2
     assert b"'value': None" in (producer.delivered[1][0].value or b"")
 
 

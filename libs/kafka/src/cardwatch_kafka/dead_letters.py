@@ -1,12 +1,13 @@
 """Dead letters: the record of a message that was refused, and the writer that keeps it on the dead-letter topic.
 
-Card numbers are masked before a record is built; how, depends on what the service knows about the message.
+Card numbers are masked before a record is built. How the value is masked depends on what the service knows about it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from cardwatch_card_numbers.masking import mask_bytes, mask_suspicious_text, mask_text
 from cardwatch_contracts.errors import CardwatchError, RefusedError
 from cardwatch_contracts.identity import dead_letter_id
 from cardwatch_contracts.reasons import Reason
@@ -50,19 +51,19 @@ class DeadLetter:
         return key
 
 
-def mask_content(
-    message: ReceivedMessage, error: RefusedError, mask_bytes: Callable[[bytes], bytes], mask_text: Callable[[str], str]
+def mask_message(
+    message: ReceivedMessage, error: RefusedError, mask_value: Callable[[bytes], bytes] = mask_bytes
 ) -> MaskedContent:
-    """The message's key, value and headers, all masked by the same function, and the masked detail."""
+    """What is kept of a refused message: the card numbers in its key, value, headers and detail are masked.
 
-    def masked(content: bytes | None) -> bytes | None:
-        return None if content is None else mask_bytes(content)
-
+    Args:
+        mask_value: masks the value; by what the service knows of its form, it may keep more of it than ``mask_bytes``.
+    """
     return MaskedContent(
-        key=masked(message.key),
-        value=masked(message.value),
-        headers=[(name, masked(content)) for name, content in message.headers],
-        detail=mask_text(str(error)),
+        key=None if message.key is None else mask_bytes(message.key),
+        value=None if message.value is None else mask_value(message.value),
+        headers=[(mask_text(name), None if header is None else mask_bytes(header)) for name, header in message.headers],
+        detail=mask_suspicious_text(str(error)),
     )
 
 

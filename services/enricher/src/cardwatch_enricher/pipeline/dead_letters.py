@@ -3,21 +3,19 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from cardwatch_card_numbers.masking import (
     CARD_NUMBER_FIELD,
-    mask_bytes,
     mask_json,
     mask_strings,
-    mask_suspicious_text,
-    mask_text,
     mask_undecodable,
 )
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.dead_letters import DeadLetter, MaskedContent, build_dead_letter
+from cardwatch_kafka.dead_letters import DeadLetter, build_dead_letter, mask_message
 from cardwatch_kafka.messages import ReceivedMessage
 
 from cardwatch_enricher.pipeline.decode_json import MalformedJsonError, parse
@@ -49,14 +47,8 @@ class DeadLetterBuilder:
             decoded: the record that its value was decoded into, None if it could not be.
             now: the time of refusing, in microseconds since 1970 UTC.
         """
-        content = MaskedContent(
-            key=None if message.key is None else mask_bytes(message.key),
-            value=None if message.value is None else self._masked_value(message.topic, message.value, decoded),
-            headers=[
-                (mask_text(name), None if content is None else mask_bytes(content)) for name, content in message.headers
-            ],
-            detail=mask_suspicious_text(str(error))[:_MAX_DETAIL_LENGTH],
-        )
+        content = mask_message(message, error, lambda value: self._masked_value(message.topic, value, decoded))
+        content = replace(content, detail=content.detail[:_MAX_DETAIL_LENGTH])
         return build_dead_letter(message, Reason(error.reason), content, service=SERVICE, refused_at=now)
 
     def _masked_value(self, topic: str, value: bytes, decoded: Record | None) -> bytes:

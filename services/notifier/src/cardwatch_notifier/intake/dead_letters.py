@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from cardwatch_card_numbers.masking import mask_bytes, mask_suspicious_text, mask_text, mask_undecodable
+from cardwatch_card_numbers.masking import mask_bytes, mask_undecodable
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
-from cardwatch_kafka.dead_letters import DeadLetter, MaskedContent, build_dead_letter
+from cardwatch_kafka.dead_letters import DeadLetter, build_dead_letter, mask_message
 from cardwatch_kafka.messages import ReceivedMessage
 
 _SERVICE: Final = "notifier"
@@ -32,10 +32,5 @@ def refuse(message: ReceivedMessage, error: RefusedError, refused_at: int) -> De
     ``refused_at``: microseconds since 1970-01-01 UTC.
     """
     mask_value = mask_undecodable if error.reason in _UNDECODED else mask_bytes
-    content = MaskedContent(
-        key=None if message.key is None else mask_bytes(message.key),
-        value=None if message.value is None else mask_value(message.value),
-        headers=[(mask_text(name), None if header is None else mask_bytes(header)) for name, header in message.headers],
-        detail=mask_suspicious_text(str(error)),
-    )
+    content = mask_message(message, error, mask_value)
     return build_dead_letter(message, error.reason, content, service=_SERVICE, refused_at=refused_at)
