@@ -80,6 +80,7 @@ def test_the_message_counts_that_counted_at_the_time_else_the_first(spark: Spark
     assert ("other", 4, None, day) in rebuilt(spark, staged, None)
 
 
+@pytest.mark.faults
 def test_profiles_are_made_as_far_as_days_are_settled(spark: SparkSession, tmp_path: Path) -> None:
     tables = str(tmp_path)
     create_tables(spark, tables, [SILVER_TRANSACTIONS, GOLD_CARD_DAYS, GOLD_CARD_PROFILE])
@@ -103,6 +104,7 @@ def in_query(spark: SparkSession) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("in_query")
+@pytest.mark.faults
 def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path: Path) -> None:
     tables, table = str(tmp_path), GOLD_CARD_DAYS
     create_tables(spark, tables, [table])

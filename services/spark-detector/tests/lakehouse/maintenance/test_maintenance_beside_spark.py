@@ -31,6 +31,7 @@ def wait_for(file: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.faults
 def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSession, tmp_path: Path) -> None:
     create_tables(spark, str(tmp_path), [GOLD_ALERTS])
     for number in range(4):
@@ -119,6 +120,7 @@ def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSessi
     assert table.history().count() >= 14
 
 
+@pytest.mark.faults
 def test_small_files_are_joined_once_there_are_many_also_by_a_process_that_found_some(
     spark: SparkSession, tmp_path: Path
 ) -> None:
