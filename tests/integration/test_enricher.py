@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,12 @@ class Enricher(ServiceProcess):
     def send(self, record: Record) -> None:
         """Send a transaction to the raw topic."""
         self.topics.send(TRANSACTIONS_RAW, self.topics.encode(TRANSACTIONS_RAW, record), record["card_token"].encode())
+
+    def send_all(self, numbers: Iterable[int]) -> None:
+        """Send the transactions of these numbers to the raw topic; the broker has them afterwards."""
+        for number in numbers:
+            self.send(transaction(number))
+        self.topics.flush()
 
     def silver(self) -> list[Record]:
         """All transactions that it has published."""
@@ -138,14 +144,11 @@ def test_good_and_bad_messages_of_every_kind(enricher: Enricher) -> None:
 @pytest.mark.faults
 def test_a_clean_stop_leaves_nothing_to_repeat(enricher: Enricher) -> None:
     enricher.start()
-    for number in range(200):
-        enricher.send(transaction(number))
-    enricher.topics.flush()
+    enricher.send_all(range(200))
     enricher.wait_until_drained()
     enricher.stop()
     enricher.start()
-    enricher.send(transaction(200))
-    enricher.topics.flush()
+    enricher.send_all([200])
     enricher.wait_until_drained()
     assert sorted(record["transaction_id"] for record in enricher.silver()) == sorted(f"t-{i}" for i in range(201))
 
@@ -184,9 +187,7 @@ def test_killed_in_the_middle_it_misses_nothing(enricher: Enricher) -> None:
 @pytest.mark.faults
 def test_it_outlasts_a_broker_that_does_not_answer(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
-    for number in range(100):
-        enricher.send(transaction(number))
-    enricher.topics.flush()
+    enricher.send_all(range(100))
     enricher.wait_until_drained()
     platform.pause_broker()
     try:
@@ -204,13 +205,9 @@ def test_it_outlasts_a_broker_that_does_not_answer(enricher: Enricher, platform:
 @pytest.mark.faults
 def test_it_outlasts_a_broker_that_dies(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
-    for number in range(100):
-        enricher.send(transaction(number))
-    enricher.topics.flush()
+    enricher.send_all(range(100))
     platform.restart_broker(kill=True)
-    for number in range(100, 200):
-        enricher.send(transaction(number))
-    enricher.topics.flush()
+    enricher.send_all(range(100, 200))
     enricher.wait_until_drained(120)
     assert enricher.is_running
     assert {record["transaction_id"] for record in enricher.silver()} == {f"t-{i}" for i in range(200)}

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Encoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
 from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
@@ -17,30 +16,13 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.token_settings import TokenSettings
 from support.records import CARD_NUMBER, transaction_document, transaction_record
+from support.registry import InMemoryRegistry
 
 RAW, JSON = "transactions.raw.v1", "transactions.json.v1"
 RECEIVED_AT = 1_795_564_800_000_000  # 2026-11-25T00:00:00Z
 
 TRANSACTION_SCHEMA_ID = 7
-LABEL_SCHEMA_ID = 8
-
-
-class FakeRegistry:
-    """Knows schema ids 7 (transaction) and 8 (transaction_label)."""
-
-    def __init__(self) -> None:
-        self.asked: list[int] = []
-        self.failures: list[Exception] = []
-
-    def schema_by_id(self, schema_id: int) -> str | None:
-        self.asked.append(schema_id)
-        if self.failures:
-            raise self.failures.pop(0)
-        name = {TRANSACTION_SCHEMA_ID: "transaction", LABEL_SCHEMA_ID: "transaction_label"}.get(schema_id)
-        return schema_text(name) if name else None
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        return TRANSACTION_SCHEMA_ID
+SCHEMA_IDS = {"transaction": TRANSACTION_SCHEMA_ID, "transaction_label": 8}
 
 
 class FakePublisher:
@@ -104,8 +86,8 @@ def make() -> Make:
 
 
 @pytest.fixture
-def registry() -> FakeRegistry:
-    return FakeRegistry()
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry(SCHEMA_IDS)
 
 
 @pytest.fixture
@@ -116,14 +98,14 @@ def metrics() -> Metrics:
 @pytest.fixture(scope="session")
 def pipeline() -> Pipeline:
     """One for all tests that leave it as it was."""
-    return wired(FakeRegistry(), Metrics())
+    return wired(InMemoryRegistry(SCHEMA_IDS), Metrics())
 
 
 @pytest.fixture
-def fresh_pipeline(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
+def fresh_pipeline(registry: InMemoryRegistry, metrics: Metrics) -> Pipeline:
     return wired(registry, metrics)
 
 
-def wired(registry: FakeRegistry, metrics: Metrics) -> Pipeline:
+def wired(registry: InMemoryRegistry, metrics: Metrics) -> Pipeline:
     settings = Settings(ServiceSettings(), EnricherSettings(), TokenSettings())
     return build_pipeline(settings, CachedRegistry(registry), metrics)
