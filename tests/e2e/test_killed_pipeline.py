@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_cli.demo.pipeline import Pipeline
-from cardwatch_cli.demo.report import build_report
+from cardwatch_cli.demo.report import build_report, find_problems
 from cardwatch_cli.demo.results import alert_set
 from cardwatch_cli.demo.services import LAKEHOUSE, base_environment, command
 from cardwatch_cli.main import app
@@ -78,7 +78,7 @@ def test_killed_services_lose_and_repeat_nothing(killed: KilledPipeline) -> None
     report = build_report(
         recorded, pipeline.deliveries(), rules=pipeline.options.rules, tables_dir=pipeline.tables_dir, simulated=True
     )
-    assert report.problems(simulated=True) == []
+    assert find_problems(report, simulated=True) == []
     assert report.oracle["expected"] >= 20
     assert pipeline.receiver.bad_signatures == 0
     # A receiver tells a retry by its id: so many different ids of raised alerts as there are alerts.

@@ -14,7 +14,7 @@ from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 
 from cardwatch_cli.context import current_context
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
-from cardwatch_cli.demo.report import Report, build_report
+from cardwatch_cli.demo.report import Report, build_report, find_problems, write_json
 from cardwatch_cli.demo.report_page import render_report
 from cardwatch_cli.demo.runs import new_run
 from cardwatch_cli.demo.screen import Screen
@@ -173,13 +173,13 @@ def _stream(pipeline: Pipeline, options: DemoOptions, screen: Screen, interrupti
 
 
 def _conclude(report: Report, options: DemoOptions, screen: Screen, run_dir: Path) -> int:
-    problems = report.problems(options.simulated)
+    problems = find_problems(report, simulated=options.simulated)
     screen.say("")
     screen.say(render_report(report, problems))
     screen.say("")
     screen.say(f"  logs and Delta tables: {os.path.relpath(run_dir)}", style="dim")
     if options.report is not None:
-        report.write_json(options.report)
+        write_json(report, options.report)
         screen.say(f"  report: {options.report}", style="dim")
     if problems:
         raise CardwatchError("; ".join(problems))

@@ -88,42 +88,6 @@ class Report:
     first_alert_seconds: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def problems(self, simulated: bool) -> list[str]:
-        """The ways in which the run differs from what was expected, a sentence each.
-
-        Args:
-            simulated: whether the input came from the simulator, which labels every invalid message.
-        """
-        found = []
-        if self.oracle["missing"] or self.oracle["extra"]:
-            found.append(
-                f"the alerts are not those that the transactions call for: {self.oracle['missing']} missing, "
-                f"{self.oracle['extra']} extra of {self.oracle['expected']} expected"
-            )
-        if self.delivery_problems:
-            found.append(
-                f"{self.delivery_problems} alerts were not delivered exactly once "
-                f"({self.alerts_raised - self.alerts_shadow} raised, {self.delivered} delivered)"
-            )
-        if simulated and self.dead_letters_by_reason != self.refusals_expected:
-            found.append(
-                f"the dead-lettered messages are not those that were made invalid: expected {self.refusals_expected}, "
-                f"got {self.dead_letters_by_reason}"
-            )
-        return found
-
-    def write_json(self, path: Path) -> None:
-        """Write the report as JSON.
-
-        Raises:
-            ConfigurationError: the file cannot be written.
-        """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ConfigurationError(f"the report cannot be written to {path}: {error.strerror}") from error
-
 
 def build_report(
     recorded: Recorded, received: Sequence[Delivery], *, rules: Path, tables_dir: Path, simulated: bool
@@ -168,6 +132,44 @@ def build_report(
         oracle={"expected": verdict.expected, "missing": len(verdict.missing), "extra": len(verdict.extra)},
         oracle_sample={"missing": verdict.missing[:_SAMPLE], "extra": verdict.extra[:_SAMPLE]},
     )
+
+
+def find_problems(report: Report, *, simulated: bool) -> list[str]:
+    """The ways in which the run differs from what was expected, a sentence each.
+
+    Args:
+        simulated: whether the input came from the simulator, which labels every invalid message.
+    """
+    found = []
+    if report.oracle["missing"] or report.oracle["extra"]:
+        found.append(
+            f"the alerts are not those that the transactions call for: {report.oracle['missing']} missing, "
+            f"{report.oracle['extra']} extra of {report.oracle['expected']} expected"
+        )
+    if report.delivery_problems:
+        found.append(
+            f"{report.delivery_problems} alerts were not delivered exactly once "
+            f"({report.alerts_raised - report.alerts_shadow} raised, {report.delivered} delivered)"
+        )
+    if simulated and report.dead_letters_by_reason != report.refusals_expected:
+        found.append(
+            f"the dead-lettered messages are not those that were made invalid: expected {report.refusals_expected}, "
+            f"got {report.dead_letters_by_reason}"
+        )
+    return found
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Write the report as JSON.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"the report cannot be written to {path}: {error.strerror}") from error
 
 
 def delta_rows(tables_dir: Path, table: str) -> int:

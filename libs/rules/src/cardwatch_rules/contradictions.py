@@ -5,7 +5,7 @@ into the alternatives of its ``or``; within each, what the comparisons with lite
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Final
 
@@ -96,66 +96,60 @@ def _comparisons(node: Any, positive: bool) -> Iterator[tuple[str, type, Any]]:
             yield name_of(left), operator if positive else _NEGATED[operator], value
 
 
-@dataclass
 class _Demand:
     """What the parts of an alternative demand of one name, intersected."""
 
-    name: str
-    domain: Domain
-    parts: list[str] = field(default_factory=list)
-    low: float = -inf
-    high: float = inf
-    values: frozenset[Any] | None = None
-    low_open: bool = False
-    high_open: bool = False
-
-    def __post_init__(self) -> None:
-        self.low, self.high, self.values = self.domain.low, self.domain.high, self.domain.values
+    def __init__(self, name: str, domain: Domain) -> None:
+        self._name = name
+        self._domain = domain
+        self._parts: list[str] = []
+        self._low, self._high, self._values = domain.low, domain.high, domain.values
+        self._low_open = self._high_open = False
 
     def add(self, operator: type, value: Any, text: str) -> None:
-        self.parts.append(text)
+        self._parts.append(text)
         if operator is exp.In or operator is exp.EQ:
             allowed = value if operator is exp.In else frozenset({value})
-            self.values = allowed if self.values is None else self.values & allowed
+            self._values = allowed if self._values is None else self._values & allowed
         elif operator is exp.NEQ:
-            if self.values is not None:
-                self.values -= {value}
+            if self._values is not None:
+                self._values -= {value}
         elif isinstance(value, int | float) and not isinstance(value, bool):
             self._bound(operator, value)
 
     def _bound(self, operator: type, value: float) -> None:
         strict = operator in (exp.GT, exp.LT)
         if operator in (exp.GT, exp.GTE):
-            if self.domain.kind is Kind.INTEGER and strict and float(value).is_integer():
+            if self._domain.kind is Kind.INTEGER and strict and float(value).is_integer():
                 value, strict = value + 1, False
-            if (value, strict) > (self.low, self.low_open):
-                self.low, self.low_open = value, strict
+            if (value, strict) > (self._low, self._low_open):
+                self._low, self._low_open = value, strict
         else:
-            if self.domain.kind is Kind.INTEGER and strict and float(value).is_integer():
+            if self._domain.kind is Kind.INTEGER and strict and float(value).is_integer():
                 value, strict = value - 1, False
-            if (-value, strict) > (-self.high, self.high_open):
-                self.high, self.high_open = value, strict
+            if (-value, strict) > (-self._high, self._high_open):
+                self._high, self._high_open = value, strict
 
     @property
     def impossible(self) -> bool:
-        if self.low > self.high or (self.low == self.high and (self.low_open or self.high_open)):
+        if self._low > self._high or (self._low == self._high and (self._low_open or self._high_open)):
             return True
-        return self.values is not None and not any(self._inside(value) for value in self.values)
+        return self._values is not None and not any(self._inside(value) for value in self._values)
 
     def _inside(self, value: Any) -> bool:
         if isinstance(value, (str, bool)) or value is None:
             return True
-        above = value > self.low or (value == self.low and not self.low_open)
-        below = value < self.high or (value == self.high and not self.high_open)
+        above = value > self._low or (value == self._low and not self._low_open)
+        below = value < self._high or (value == self._high and not self._high_open)
         return bool(above and below)
 
     @property
     def sentence(self) -> str:
-        demanded = " and ".join(f"`{text}`" for text in dict.fromkeys(self.parts))
-        if self.domain.values is not None:
-            return f"{demanded} is impossible, `{self.name}` is one of {', '.join(sorted(self.domain.values))}"
-        if (self.domain.low, self.domain.high) != (-inf, inf):
-            return f"{demanded} is impossible, `{self.name}` is {_range(self.domain)}"
+        demanded = " and ".join(f"`{text}`" for text in dict.fromkeys(self._parts))
+        if self._domain.values is not None:
+            return f"{demanded} is impossible, `{self._name}` is one of {', '.join(sorted(self._domain.values))}"
+        if (self._domain.low, self._domain.high) != (-inf, inf):
+            return f"{demanded} is impossible, `{self._name}` is {_range(self._domain)}"
         return f"{demanded} is impossible"
 
 
