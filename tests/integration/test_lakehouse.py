@@ -200,7 +200,7 @@ def transaction(number: int, event_time: int = 0) -> dict[str, Any]:
     return enriched_record(
         transaction_id=f"tx-{number:06d}",
         event_time=event_time or NOW_US + number,
-        card_token=f"{number % 50:032x}",
+        card_token=f"{number % 50:031x}c",  # with a letter, as tokens have; digits alone might be a card number
         card_bin="411111",
         amount_minor=1000 + number,
         merchant_id="merchant-1",
