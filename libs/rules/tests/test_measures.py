@@ -153,7 +153,7 @@ def test_distinct_values_by_the_wavelet_matrix(rows: list[tuple[int, bool]], see
     previous = windows.previous_occurrence(included, codes)
     values = np.where(included, previous + 1, len(codes) + 1)
     assert windows._count_below(bounds, values, bounds.first + 1).tolist() == expected
-    assert windows._count_fresh(bounds, included, previous).tolist() == expected
+    assert windows._count_fresh(bounds, included, previous, windows.ROWS_PER_STEP).tolist() == expected
 
 
 def test_deviation_of_large_amounts_is_exact() -> None:
