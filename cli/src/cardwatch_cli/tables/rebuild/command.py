@@ -150,7 +150,7 @@ def _check(rebuild: _Rebuild) -> None:
         present = set()
     if present or (rebuild.staged and to.is_local and Path(to.uri, _STAGED).exists()):
         what = ", ".join(sorted(present)) or "files of an interrupted rebuild"
-        raise ConfigurationError(f"--to: expected a directory without {what}, got {rebuild.to}")
+        raise ConfigurationError(f"--to: {rebuild.to} contains {what} already, expected a directory without")
 
 
 def _enrich_bronze(tables_dir: str, staged: str) -> None:
