@@ -4,6 +4,6 @@ import os
 
 from cardwatch_platform.class_archive import NICENESS
 
-# On a new machine the archive of Spark's classes is made while tests run, of which a dozen start a Spark. At the lowest
-# priority it would be cut off by the end of one after the other, and ready for none.
+# On a new machine the archive of Spark's classes is created while tests run, about a dozen of which start a Spark. At
+# the lowest priority it would be interrupted by the end of each of them, and never be ready.
 os.environ.setdefault(NICENESS, "0")

@@ -1,6 +1,7 @@
 """What approximate windows would have reported on the Fraud Detection Handbook's transactions: alerts missed and false.
 
-The rule is "at least N transactions of a card within a day", asked at each transaction. The exact answers are those of
+The rule is "at least N transactions of a card within a day", evaluated at each transaction. The exact answers are those
+of
 the backtest, `(t − 24h, t]`; docs/approximations.md explains the others. Prints a Markdown table.
 
     python benchmarks/approximations.py --handbook ../shared/data/handbook
@@ -35,14 +36,14 @@ def exact(transactions: pl.DataFrame) -> pl.DataFrame:
 
 
 def since(card: np.ndarray, at: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """For each row, how many rows of the card lie from its start on and not after it."""
+    """For each row, the number of the card's rows from its start time up to its own time."""
     stride = int(at.max() - at.min()) + 2 * DAY_US
     axis = card * stride + (at - at.min()) + DAY_US
     return np.searchsorted(axis, axis, side="right") - np.searchsorted(axis, axis - (at - start), side="left")
 
 
 def closed_hops(card: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """For each row, what the fullest of the 24 windows that hold it has counted when it closes."""
+    """For each row, the largest final count of the 24 windows that contain it."""
     stride = int(at.max() - at.min()) + 4 * DAY_US
     axis = card * stride + (at - at.min()) + 2 * DAY_US
     best = np.zeros(len(card), dtype=np.int64)
@@ -54,7 +55,7 @@ def closed_hops(card: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 
 def expiring(card: np.ndarray, at: np.ndarray, *, renewed: bool) -> np.ndarray:
-    """A counter that expires a day after its first event, or after its last where every event renews it."""
+    """A counter that expires a day after its first event, or after its last event if each event renews it."""
     counts = np.empty(len(card), dtype=np.int64)
     whose, until, count = -1, 0, 0
     for row, (this, now) in enumerate(zip(card.tolist(), at.tolist(), strict=True)):
@@ -64,7 +65,7 @@ def expiring(card: np.ndarray, at: np.ndarray, *, renewed: bool) -> np.ndarray:
         if renewed:
             until = now + DAY_US
         counts[row] = count
-    # Transactions of the same moment see each other, as in the exact window.
+    # Transactions with the same time count each other, as in the exact window.
     return (
         pl.DataFrame({"card": card, "at": at, "count": counts}).select(pl.col("count").max().over("card", "at"))[
             "count"

@@ -1,8 +1,8 @@
-"""Backtest: transactions a second with 10 rules over 100,000 cards, and what 100 rules cost.
+"""Backtest: transactions per second with 10 rules over 100,000 cards, and the cost of 100 rules.
 
-Makes silver transactions of some days as a Delta table in a temporary directory, then takes the time of the evaluation
-alone (transactions in memory), of the whole command as a process of its own (start of Python, Delta, tables), and of
-the evaluation with 100 rules: over ten round windows, and over a hundred different ones.
+Writes silver transactions of some days to a Delta table in a temporary directory. Then it measures the time of the
+evaluation alone (transactions in memory), of the whole command as a process (including the start of Python, Delta and
+the tables), and of the evaluation with 100 rules: over ten round windows, and over a hundred different ones.
 
     python benchmarks/backtest_throughput.py --transactions 2000000
 """
@@ -33,7 +33,7 @@ LEAST_PER_SECOND, MOST_RATIO = 300_000, 3.0
 
 
 def transactions(number: int, seed: int = 1) -> pl.DataFrame:
-    """Silver's columns that rules can use; few cards pay often and many seldom, as in life."""
+    """Silver's columns that rules can use; few cards pay often and many seldom, as in reality."""
     draw = np.random.default_rng(seed)
     day_us = 86_400_000_000
     at = np.sort(draw.integers(0, DAYS * day_us, number)) + START_US
@@ -102,7 +102,7 @@ def hundred_rules(*, round_windows: bool) -> list[dict]:
 
 
 def seconds(repeat: int, run, clock=time.perf_counter) -> float:
-    """The median time of a call; by ``time.process_time`` the processors' time, which neighbours disturb less."""
+    """The median time of a call; with ``time.process_time`` the processor time, which other processes disturb less."""
     times = []
     for _ in range(repeat):
         began = clock()
@@ -164,7 +164,7 @@ def main() -> None:
     for name, value in found.items():
         print(f"{name.replace('_', ' '):<34} {value:>12,}")
     enough = min(found["evaluation_per_second"], found["command_per_second"]) >= LEAST_PER_SECOND
-    print(f"at least {LEAST_PER_SECOND:,} a second: {'yes' if enough else 'NO'}")
+    print(f"at least {LEAST_PER_SECOND:,} per second: {'yes' if enough else 'NO'}")
     within = found["hundred_rules_ratio"] <= MOST_RATIO
     print(f"100 rules at most {MOST_RATIO:g} times 10 rules: {'yes' if within else 'NO'}")
     if options.json:

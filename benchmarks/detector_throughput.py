@@ -1,7 +1,7 @@
-"""Detector fed from a full topic: transactions a second with 5 rules over 100,000 cards.
+"""Detector reading a full topic: transactions per second with 5 rules over 100,000 cards.
 
-Fills a silver topic with Avro transactions, starts the real detector process on it, and takes the time from the first
-committed micro-batch to the last, and from the start of the process to the last.
+Fills a silver topic with Avro transactions, starts the real detector process on it, and measures the time from the
+first committed micro-batch to the last, and from the start of the process to the last.
 
     python benchmarks/detector_throughput.py --transactions 1000000
 """
@@ -32,7 +32,7 @@ from support.records import enriched_record
 RULES = Path(__file__).with_name("five_rules.yaml")
 SECONDS = 3600
 
-# Ten kinds of rules that seldom hold, so that what is measured is evaluating and not telling.
+# Ten kinds of rules that seldom match, so that the evaluation is measured and not the publishing of alerts.
 KINDS = (
     ("n >= 13", "n: {{window: {w}, is: count(*), where: channel = 'pos'}}"),
     ("s > 180000", "s: {{window: {w}, is: sum(base_amount_minor), where: status = 'approved'}}"),
@@ -50,7 +50,7 @@ WINDOWS = ("1m", "2m", "5m", "10m", "15m", "20m", "30m", "45m", "50m", "1h")
 
 
 def many_rules(number: int) -> str:
-    """So many rules as YAML: the ten kinds, with one window after the other."""
+    """``count`` rules as YAML: the ten kinds, with one window after the other."""
     lines = []
     for at in range(number):
         when, measures = KINDS[at % 10]
@@ -142,7 +142,7 @@ def processor_seconds(pid: int) -> dict[str, float]:
 
 
 def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment: dict[str, str]) -> dict[str, float]:
-    """One run: returns the figures."""
+    """Run the detector once; returns the figures."""
     prefix = args.prefix or f"bench{os.getpid()}."
     if not args.prefix:
         fill(bootstrap, registry_url, prefix, args.transactions, args.cards)
@@ -216,7 +216,7 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
 
 
 def compare(args: argparse.Namespace, platform) -> dict[str, object]:
-    """10 rules beside 100, on the same transactions."""
+    """Compare 10 rules with 100, on the same transactions."""
     prefix = f"bench{os.getpid()}."
     fill(platform.bootstrap_servers, platform.registry_url, prefix, args.transactions, args.cards)
     figures: dict[str, object] = {}
@@ -236,15 +236,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=1_000_000)
     parser.add_argument("--cards", type=int, default=100_000)
-    parser.add_argument("--batch", type=int, default=500_000, help="transactions in a micro-batch at most")
-    parser.add_argument("--tasks", type=int, default=3, help="state partitions, and tasks at a time")
+    parser.add_argument("--batch", type=int, default=500_000, help="maximum number of transactions per micro-batch")
+    parser.add_argument("--tasks", type=int, default=3, help="number of state partitions, and of parallel tasks")
     parser.add_argument("--tuned-for", default="throughput", choices=["latency", "throughput"])
     parser.add_argument("--scopes", default="card")
     parser.add_argument("--rules", type=Path, default=RULES)
     parser.add_argument("--driver-memory", default="6g")
     parser.add_argument("--prefix", default="", help="a topic prefix filled by an earlier run")
     parser.add_argument("--external", action="store_true", help="use the Kafka of CARDWATCH_KAFKA_BOOTSTRAP_SERVERS")
-    parser.add_argument("--many", action="store_true", help="10 rules beside 100 instead of the five")
+    parser.add_argument("--many", action="store_true", help="compare 10 rules with 100 instead of running the five")
     parser.add_argument("--verbose", action="store_true", help="print each step")
     args = parser.parse_args()
     if args.external:

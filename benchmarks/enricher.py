@@ -1,8 +1,8 @@
 """How many messages one core enriches: ``python benchmarks/enricher.py [messages]``.
 
 Measures the pipeline alone (decode, validate, enrich, encode; no broker), and with ``--line`` the whole service reading
-a full topic of the broker that CARDWATCH_KAFKA_BOOTSTRAP_SERVERS and CARDWATCH_SCHEMA_REGISTRY_URL name. Both are given
-by CPU time too, which other work on the machine disturbs least.
+a full topic of the broker that CARDWATCH_KAFKA_BOOTSTRAP_SERVERS and CARDWATCH_SCHEMA_REGISTRY_URL name. Both rates are
+also given per second of CPU time, which other work on the machine disturbs least.
 """
 
 import hashlib
@@ -81,7 +81,7 @@ def pipeline_only(count: int) -> None:
     _report("pipeline alone", count, time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def whole_line(count: int) -> None:
+def whole_service(count: int) -> None:
     """The service, from its first message to its last, on a topic that is full before it starts."""
     service = load_settings(ServiceSettings)
     prefix = f"bench-{uuid.uuid4().hex[:8]}-"
@@ -114,7 +114,7 @@ def whole_line(count: int) -> None:
             if started is None and done:
                 started = (now, float(cpu), done)
             if started is not None and done >= count:
-                _report("whole line", count - int(started[2]), now - started[0], float(cpu) - started[1])
+                _report("whole service", count - int(started[2]), now - started[0], float(cpu) - started[1])
                 return
     finally:
         process.send_signal(signal.SIGTERM)
@@ -132,7 +132,7 @@ def main(
     """Measure the enricher's throughput."""
     pipeline_only(messages)
     if line:
-        whole_line(messages)
+        whole_service(messages)
 
 
 if __name__ == "__main__":

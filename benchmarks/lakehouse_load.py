@@ -1,7 +1,7 @@
-"""What the lakehouse's benchmark puts into the topics: transactions as raw and as silver messages, late ones, alerts.
+"""The load of the lakehouse's benchmark: transactions as raw and as silver messages, late transactions, and alerts.
 
-A message costs its sender a few microseconds: everything but identity and event time, the first two fields of both
-schemas, is encoded once, for some thousand messages.
+Sending a message takes a few microseconds, because everything but identity and event time, the first two fields of both
+schemas, is encoded only once for some thousand messages.
 """
 
 import random
@@ -22,10 +22,10 @@ HOUR_US = 3600 * SECOND_US
 
 _TEMPLATES = 5_000
 _ID_LENGTH = 32
-# Of the transactions: sent twice, the second time somewhat later; sent some time after they happened; alerted; alerts
-# that are retracted again; too late for a detector.
+# Shares of the transactions that are sent twice, sent late, and alerted; the share of the alerts that is retracted; and
+# the share of the transactions that is too late for a detector.
 _TWICE, _DELAYED, _ALERTED, _RETRACTED, _LATE = 0.02, 0.01, 0.01, 0.05, 0.001
-# Messages between the first and the second time, at most.
+# The maximum number of messages between the first and the second time that a transaction is sent.
 _APART = 50_000
 
 
@@ -56,13 +56,13 @@ def silver_template(draw: random.Random, cards: int, now_us: int) -> dict[str, A
 
 @dataclass
 class Sent:
-    """What went into the topics.
+    """How much was sent to the topics.
 
     Attributes:
-        transactions: different ones.
-        messages: of the raw topic; as many of the silver topic.
-        alerts: different ones.
-        late: messages of the late topic.
+        transactions: number of distinct transactions.
+        messages: number of messages in the raw topic, and as many in the silver topic.
+        alerts: number of distinct alerts.
+        late: number of messages in the late topic.
     """
 
     transactions: int = 0
@@ -73,7 +73,7 @@ class Sent:
 
 @dataclass
 class Load:
-    """Sends transactions; one for a deployment's prefix."""
+    """Sends transactions to the topics of one deployment's prefix."""
 
     bootstrap: str
     registry_url: str
@@ -117,7 +117,7 @@ class Load:
         return made
 
     def send(self, event_us: int) -> None:
-        """Send one transaction that happens at a time, and what comes with it."""
+        """Send one transaction with its event time, and the messages that belong to it."""
         draw = self._draw
         number, identity = draw.randrange(_TEMPLATES), b"%032x" % draw.getrandbits(128)
         chance = draw.random()
@@ -136,10 +136,10 @@ class Load:
             self._producer.poll(0)
 
     def finish(self) -> Sent:
-        """Send what is still to be sent twice, and wait until the broker has it all."""
+        """Send the pending second messages, and wait until the broker has acknowledged everything."""
         self._send_again(self.sent.transactions + _APART)
         if self._producer.flush(120):
-            raise SystemExit("the broker does not take the messages")
+            raise SystemExit("the broker does not accept the messages")
         return self.sent
 
     def _send_again(self, until: int) -> None:
@@ -191,7 +191,7 @@ class Load:
 
 
 def _template(message: bytes, event_us: int) -> Callable[[bytes, int], bytes]:
-    """Gives the message another identity and event time: (identity, event time) → message."""
+    """A function (identity, event time) → message, which replaces both in an encoded message."""
     before, after = message.split(b"0" * _ID_LENGTH, 1)
     rest = after[len(_varint(event_us)) :]
     return lambda identity, at: b"".join((before, identity, _varint(at), rest))
@@ -209,7 +209,7 @@ def _varint(number: int) -> bytes:
 
 
 def paced(rate: float, seconds: float) -> Iterator[int]:
-    """The times, microseconds, at which to send so many a second for so long; each comes when it is that time."""
+    """Yield the send times (microseconds) of a rate for a duration, each when its time has come."""
     begin = time.monotonic()
     number = 0
     while (passed := time.monotonic() - begin) < seconds:

@@ -1,10 +1,11 @@
-"""The lakehouse's speed: catching up with full topics, keeping up with 5,000 transactions/s, and what it costs alerts.
+"""The lakehouse's speed: catching up with full topics, keeping up with 5,000 transactions/s, and its effect on alerts.
 
 Three parts, each on the embedded platform and in scratch directories that are gone afterwards:
 
     catch-up   transactions wait in the topics, then the lakehouse starts: rows/s of every query, tables counted
-    sustained  transactions come at a rate: messages that wait must not grow, files a table
-    beside     the whole line at a lower rate, with and without the lakehouse in turn: alert latency, p99 over p99
+    sustained  transactions arrive at a fixed rate: the backlog must not grow; files per table
+    beside     the whole pipeline at a lower rate, alternately with and without the lakehouse: ratio of the p99
+        latencies
 
     python benchmarks/lakehouse_throughput.py
     python benchmarks/lakehouse_throughput.py catch-up --transactions 200000
@@ -56,11 +57,11 @@ from rich.table import Table as Shown
 
 TOPICS = (TRANSACTIONS_RAW, TRANSACTIONS_JSON, SILVER_TOPIC, TRANSACTIONS_LATE, ALERTS)
 RULES = Path(__file__).parents[1] / "config/rules/demo.yaml"
-# Alerts enough for a p99, of transactions that come evenly.
+# A rule that raises enough alerts for a p99.
 MORE_ALERTS = """
   - id: latency-probe
     version: 1
-    title: A dear payment
+    title: A payment above 200 euros
     scope: card
     severity: info
     mode: shadow
@@ -79,11 +80,11 @@ out = Console(stderr=True)
 
 @dataclass
 class Query:
-    """What the metrics page has told of one query so far.
+    """The metrics of one query so far.
 
     Attributes:
-        rows: taken in.
-        batches: micro-batches with rows in them.
+        rows: number of rows read.
+        batches: number of micro-batches with rows.
         at: when the last of them was seen, seconds after the start.
         phases: seconds of the last one, by phase.
     """
@@ -95,7 +96,7 @@ class Query:
 
 
 class Lakehouse:
-    """The service as a process, with tables of its own."""
+    """The service as a process, with its own tables."""
 
     def __init__(self, platform: EmbeddedPlatform, prefix: str, directory: Path, settings: Mapping[str, str]) -> None:
         self.tables_dir = directory / "tables"
@@ -115,7 +116,7 @@ class Lakehouse:
         self.process = GuardedProcess(LAKEHOUSE, argv, environment, self.log, cwd=directory).start()
 
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return time.monotonic() - self.started
 
     def look(self) -> dict[tuple[str, int], int]:
@@ -135,7 +136,7 @@ class Lakehouse:
         return self.probe.positions()
 
     def processor_seconds(self) -> float:
-        """Of the service and its JVM and Python workers so far."""
+        """The processor time of the service with its JVM and Python workers so far."""
         used = 0.0
         service = psutil.Process(self.process.pid)
         for process in [service, *service.children(recursive=True)]:
@@ -145,14 +146,14 @@ class Lakehouse:
         return round(used, 1)
 
     def stop(self) -> None:
-        """Ask it to stop, and wait."""
+        """Stop the service, and wait until it has ended."""
         self.process.terminate(60)
         self.probe.close()
 
 
 @contextmanager
 def lakehouse(platform: EmbeddedPlatform, prefix: str, settings: Mapping[str, str]) -> Iterator[Lakehouse]:
-    """One on a deployment of its own."""
+    """Run a lakehouse on its own deployment."""
     with tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as scratch:
         running = Lakehouse(platform, prefix, Path(scratch), settings)
         try:
@@ -162,16 +163,16 @@ def lakehouse(platform: EmbeddedPlatform, prefix: str, settings: Mapping[str, st
 
 
 def catch_up(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, Any]:
-    """Rows a second of each query from its first micro-batch's start to its last one's end, and of all of them."""
+    """Rows per second of each query, from its first micro-batch's start to its last one's end, and of all queries."""
     prefix = f"catchup{os.getpid()}."
     apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
     load = Load(platform.bootstrap_servers, platform.registry_url, prefix)
-    out.print(f"catch-up: {args.transactions:,} transactions go into the topics")
+    out.print(f"catch-up: sending {args.transactions:,} transactions to the topics")
     begin_us = time.time_ns() // 1000 - args.transactions * SECOND_US // RATE_WANTED
     for number in range(args.transactions):
         load.send(begin_us + number * SECOND_US // RATE_WANTED)
     sent = load.finish()
-    # Windows that are over are otherwise made only every ten minutes: here they are waited for.
+    # By default, finished windows are computed only every ten minutes; the benchmark waits for them.
     chosen = {"CARDWATCH_LAKEHOUSE_VELOCITY_LATE_TRIGGER": "1m", **settings(args)}
     with closing(open_reader(platform.bootstrap_servers)) as topics, lakehouse(platform, prefix, chosen) as run:
         ends = topics.end_offsets(*(topic.name(prefix) for topic in TOPICS))
@@ -228,7 +229,7 @@ def catch_up(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, 
 
 
 def sustained(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, Any]:
-    """Messages that wait over time, while transactions come at a rate."""
+    """The backlog over time, while transactions arrive at a fixed rate."""
     prefix = f"sustained{os.getpid()}."
     apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
     load = Load(platform.bootstrap_servers, platform.registry_url, prefix)
@@ -267,7 +268,7 @@ def sustained(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str,
         ends = topics.end_offsets(*(topic.name(prefix) for topic in TOPICS))
         while not all(run.look().get(partition, 0) >= end for partition, end in ends.items()):
             if time.monotonic() - begin - produced > STALL_SECONDS:
-                raise SystemExit(f"the lakehouse does not get to the end:\n{log_tail(run.log)}")
+                raise SystemExit(f"the lakehouse does not process all messages:\n{log_tail(run.log)}")
             time.sleep(0.25)
         drained = time.monotonic() - begin - produced
         run.stop()
@@ -277,11 +278,11 @@ def sustained(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str,
         name: [statistics.fmean(sample["waiting"][name] for sample in part) for part in parts(samples)]
         for name in samples[0]["waiting"]
     }
-    # What comes in during one trigger waits at least; grown is what is more by half than it was a third before.
+    # A backlog has grown if it is larger by half than in the third before; the messages of one trigger always wait.
     growing = [
         name for name, (_, middle, last) in thirds.items() if last > 1.5 * middle and last > 20 * args.rate
     ]  # fmt: skip
-    shown = Shown("topic", "waiting, 1st third", "2nd", "3rd", title="Messages that wait, mean")
+    shown = Shown("topic", "waiting, 1st third", "2nd", "3rd", title="Mean backlog, messages")
     for name, means in thirds.items():
         shown.add_row(name, *(f"{mean:,.0f}" for mean in means))
     out.print(shown)
@@ -301,28 +302,28 @@ def sustained(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str,
     verdict(
         figures["passed"],
         f"sustained: {rate:,.0f} transactions/s, {cores:.2f} cores, drained {drained:.0f} s after the last one",
-        *(f"messages that wait grow on {name}" for name in growing),
+        *(f"the backlog grows on {name}" for name in growing),
         *(f"tables: {text}" for text in wrong),
     )
     return figures
 
 
 def parts(samples: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Three of the same length; the first ones, of a service that is warming up, are in the first."""
+    """The samples in three parts of equal length; the first part includes the warm-up."""
     third = max(1, len(samples) // 3)
     return [samples[:third], samples[third : 2 * third] or samples, samples[2 * third :] or samples]
 
 
 def beside(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, Any]:
-    """Alert latency of the whole line, without and with the lakehouse in turn."""
+    """Alert latency of the whole pipeline, alternately without and with the lakehouse."""
     runs: list[dict[str, Any]] = []
     for repetition in range(args.repetitions):
-        # Each comes first as often as second: a machine that warms up, or fills, favours neither.
+        # Each variant comes first as often as second, so that a machine that warms up or fills favours neither.
         for with_lakehouse in (False, True) if repetition % 2 == 0 else (True, False):
             found = latencies(args, platform, f"beside{os.getpid()}x{len(runs)}.", with_lakehouse=with_lakehouse)
             runs.append({"lakehouse": with_lakehouse, "alerts": len(found), **quantiles(found)})
             out.print(f"beside: {runs[-1]}")
-    shown = Shown("lakehouse", "alerts", "p50, s", "p90, s", "p99, s", title="From broker to alert")
+    shown = Shown("lakehouse", "alerts", "p50, s", "p90, s", "p99, s", title="Latency from broker to alert")
     for run in runs:
         shown.add_row(
             "yes" if run["lakehouse"] else "no",
@@ -383,7 +384,7 @@ def latencies(
 
 
 def alert_latencies(platform: EmbeddedPlatform, prefix: str, begin_us: int, end_us: int) -> list[float]:
-    """Of the alerts about raw messages that the broker got in between."""
+    """The latencies of the alerts on raw messages that the broker appended in a time range."""
     decode = Decoder("alert", ConfluentRegistry(platform.registry_url))
     with closing(open_reader(platform.bootstrap_servers)) as topics:
         ends = topics.end_offsets(ALERTS.name(prefix))
@@ -406,7 +407,7 @@ def alert_latencies(platform: EmbeddedPlatform, prefix: str, begin_us: int, end_
 
 
 def quantiles(found: list[float]) -> dict[str, float]:
-    """The nearest ranks."""
+    """Nearest-rank quantiles."""
     return {
         name: round(found[math.ceil(share * len(found)) - 1], 3)
         for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
@@ -414,12 +415,12 @@ def quantiles(found: list[float]) -> dict[str, float]:
 
 
 def settings(args: argparse.Namespace) -> dict[str, str]:
-    """Further environment of the services."""
+    """Additional environment variables of the services."""
     return dict(one.split("=", 1) for one in args.set)
 
 
 def check(tables_dir: Path, sent: Sent) -> list[str]:
-    """What the tables have other than was sent."""
+    """The differences between the tables and the messages that were sent."""
     catalog = Catalog(str(tables_dir))
     wanted = {
         BRONZE_TRANSACTIONS.name: (sent.messages, "topic, partition, \"offset\""),
@@ -440,7 +441,7 @@ def check(tables_dir: Path, sent: Sent) -> list[str]:
 
 
 def check_windows(tables_dir: Path, sent: Sent) -> list[str]:
-    """Every transaction is in one window of its card."""
+    """Check that every transaction is in exactly one window of its card."""
     windows = Catalog(str(tables_dir)).open(GOLD_VELOCITY_5M.name).to_pyarrow_dataset()
     with duckdb.connect() as connection:
         connection.register("windows", windows)
@@ -462,7 +463,7 @@ def table_files(tables_dir: Path) -> dict[str, dict[str, int]]:
 
 
 def show_queries(queries: Mapping[str, Mapping[str, Any]]) -> None:
-    shown = Shown("query", "rows", "micro-batches", "seconds", "rows/s", title="From ready to the last micro-batch")
+    shown = Shown("query", "rows", "micro-batches", "seconds", "rows/s", title="Readiness to last micro-batch")
     for name, one in queries.items():
         shown.add_row(
             name, f"{one['rows']:,}", str(one["micro_batches"]), str(one["seconds"]), f"{one['rows_per_second']:,}"
@@ -484,7 +485,7 @@ def verdict(passed: bool, text: str, *complaints: str) -> None:
 
 
 def verbose(args: argparse.Namespace, run: Lakehouse) -> None:
-    """Print the queries that have news."""
+    """Print the queries whose figures have changed."""
     if not args.verbose:
         return
     for name, one in run.queries.items():
@@ -500,15 +501,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help="catch-up, sustained, beside; all of them if none is named")
     parser.add_argument("--transactions", type=int, default=1_000_000, help="catch-up: how many")
-    parser.add_argument("--settle", type=float, default=75, help="catch-up: seconds without news that mean the end")
+    parser.add_argument(
+        "--settle", type=float, default=75, help="catch-up: ends after so many seconds without progress"
+    )
     parser.add_argument("--rate", type=int, default=RATE_WANTED, help="sustained: transactions/s")
     parser.add_argument("--seconds", type=int, default=240, help="sustained: for how long")
     parser.add_argument("--beside-rate", type=int, default=1_000, help="beside: transactions/s")
-    parser.add_argument("--beside-seconds", type=int, default=120, help="beside: measured in each run")
-    parser.add_argument("--warm-up", type=int, default=45, help="beside: seconds before that")
-    parser.add_argument("--repetitions", type=int, default=3, help="beside: runs with and as many without")
+    parser.add_argument("--beside-seconds", type=int, default=120, help="beside: measured seconds per run")
+    parser.add_argument("--warm-up", type=int, default=45, help="beside: warm-up seconds before the measurement")
+    parser.add_argument("--repetitions", type=int, default=3, help="beside: number of runs with, and as many without")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the services")
-    parser.add_argument("--report", type=Path, help="write all figures there, as JSON")
+    parser.add_argument("--report", type=Path, help="write all figures to this file, as JSON")
     parser.add_argument("--verbose", action="store_true", help="print each micro-batch and its phases")
     args = parser.parse_args()
     known = {"catch-up": catch_up, "sustained": sustained, "beside": beside}
@@ -517,7 +520,7 @@ def main() -> None:
         parser.error(f"unknown part {unknown[0]}; expected one of {', '.join(known)}")
     report: dict[str, Any] = {}
     for part in args.parts or known:
-        # A platform of its own: what one part has left in the broker costs the next one nothing.
+        # Each part has its own platform, so that messages of one part do not slow down the next.
         with (
             tempfile.TemporaryDirectory(prefix="lakehouse-bench-") as home,
             EmbeddedPlatform(Path(home)) as platform,

@@ -1,8 +1,8 @@
-"""One card's last 24 hours in 50 million silver transactions: how long until they are there.
+"""How long a query for one card's last 24 hours takes in 50 million silver transactions.
 
-Makes the table as the service and maintenance leave it (closed days ordered by card, the current day ordered
-by time, in 50 files), then asks for one card after another, by what `cardwatch tables query` does and by the command
-itself.
+Creates the table as the service and maintenance leave it (closed days ordered by card, the current day ordered by time,
+in 50 files). Then it queries one card after another, with the functions of `cardwatch tables query` and with the
+command itself.
 
     python benchmarks/point_query.py --dir .cardwatch/silver50m   # keeps the table there for the next run
 """
@@ -40,8 +40,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=50_000_000)
     parser.add_argument("--cards", type=int, default=1_200_000)
     parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--asked", type=int, default=20, help="cards that are asked for")
-    parser.add_argument("--dir", type=Path, help="of the table, made if missing and kept; by default a temporary one")
+    parser.add_argument("--asked", type=int, default=20, help="number of cards to query")
+    parser.add_argument(
+        "--dir", type=Path, help="directory of the table, created if missing and kept; by default a temporary one"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         tables_dir = args.dir or Path(scratch)
@@ -52,7 +54,7 @@ def main() -> None:
 
 
 def make(tables_dir: Path, tokens: pa.Array, rows: int, days: int) -> None:
-    """Write the days one by one."""
+    """Write the days of the table one by one."""
     path = SILVER_TRANSACTIONS.path(str(tables_dir))
     layout = layout_of(SILVER_TRANSACTIONS.name)
     rng = np.random.default_rng(1)
@@ -65,7 +67,7 @@ def make(tables_dir: Path, tokens: pa.Array, rows: int, days: int) -> None:
             for first in range(0, day.num_rows, size):
                 write_deltalake(path, day.slice(first, size), writer_properties=joined_writer(layout), **common)
         else:
-            # In the order and the files in which `cardwatch tables optimize` leaves it.
+            # The order and the files are those that `cardwatch tables optimize` leaves.
             ordered = day.sort_by([(name, "ascending") for name in layout.order])
             write_deltalake(path, ordered, target_file_size=128 << 20, writer_properties=ordered_writer(), **common)
         print(f"day {number + 1} of {days}", file=sys.stderr)
@@ -126,7 +128,7 @@ def hexadecimal(rng: np.random.Generator, count: int) -> pa.Array:
 
 
 def measure(tables_dir: Path, tokens: pa.Array, days: int, asked: int) -> None:
-    """Ask for one card after another and print how long it took."""
+    """Query one card after another and print the times."""
     since = FIRST_DAY + timedelta(days=days - 2, hours=LIVE_HOURS)
     catalog = Catalog(str(tables_dir))
     summary = catalog.summary(SILVER_TRANSACTIONS.name)
@@ -158,7 +160,7 @@ def measure(tables_dir: Path, tokens: pa.Array, days: int, asked: int) -> None:
 
 
 def question(token: str, since: datetime) -> str:
-    """One card's transactions since a time."""
+    """The SQL for one card's transactions since a time."""
     return (
         "SELECT * FROM silver.transactions "
         f"WHERE card_token = '{token}' AND event_time > TIMESTAMPTZ '{since:%Y-%m-%d %H:%M:%S}Z' ORDER BY event_time"

@@ -1,8 +1,8 @@
-"""How soon a changed rule acts: from the command's acknowledgement to the first alert of it on alerts.v1.
+"""How soon a changed rule takes effect: from the command's acknowledgement to the rule's first alert on alerts.v1.
 
-Starts the whole line but the lakehouse, simulates transactions, and publishes one new shadow rule after another, each
-with a window of an hour over a card's transactions. Prints the seconds of each, and how many transactions the
-fullest window of the first alerts holds: those from before the change among them.
+Starts the whole pipeline except the lakehouse, simulates transactions, and publishes one new shadow rule after another,
+each with a window of an hour over a card's transactions. Prints the seconds of each rule, and the number of
+transactions in the fullest window of the first alerts, which includes transactions from before the change.
 
     python benchmarks/rule_change.py --changes 10 --rate 200
 """
@@ -81,7 +81,7 @@ def measure(bootstrap: str, registry_url: str, changes: int) -> list[float]:
 
 
 def _first(consumer: Consumer, decode: Decoder, rule_id: str) -> tuple[int, int]:
-    """Broker time of a rule's first alert, microseconds, and the largest window among those of the second after it."""
+    """Broker time of a rule's first alert, microseconds, and the largest window of the alerts within a second of it."""
     first_us = longest = 0
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

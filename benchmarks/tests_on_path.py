@@ -1,4 +1,4 @@
-"""Importing this makes ``support`` importable: benchmarks take their records from the same factories as the tests."""
+"""Makes the package ``support`` importable: benchmarks use the same record factories as the tests."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What every command can ask for while it runs. Imports nothing that is slow to load."""
+"""The context of the running command. This module imports nothing that is slow to load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -196,8 +196,8 @@ def test_show(deployment: Any, files: Files, rules: Run) -> None:
         "payments >= 5"
     ]
     assert "spree has no version 3; it has 1, 2" in rules("show", "spree", "--version", 3).stderr
-    assert "there never was a rule nope" in rules("show", "nope").stderr
-    assert "there never was a rule nope" in rules("history", "nope").stderr
+    assert "rule nope never existed" in rules("show", "nope").stderr
+    assert "rule nope never existed" in rules("history", "nope").stderr
 
 
 def test_export(deployment: Any, files: Files, tmp_path: Path, rules: Run) -> None:

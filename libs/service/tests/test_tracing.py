@@ -12,7 +12,7 @@ from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_card_numbers.testing import TEXT_CASES, MaskingCase
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.otel import OpenTelemetry, UnmistakableIds, sampler
+from cardwatch_service.otel import CardSafeIdGenerator, OpenTelemetry, sampler
 from cardwatch_service.trace_context import extract_context, is_sampled, to_headers, to_text_headers
 from cardwatch_service.tracing import OUTCOME, SPANS_TOTAL, Span, Tracer, TracingSettings, tracing
 from structlog.testing import capture_logs
@@ -172,7 +172,7 @@ def test_one_in_a_hundred_is_recorded_unless_somebody_says_otherwise() -> None:
 
 
 def test_ids_cannot_be_taken_for_card_numbers() -> None:
-    ids = UnmistakableIds()
+    ids = CardSafeIdGenerator()
     for _ in range(2_000):
         text = f"00-{ids.generate_trace_id():032x}-{ids.generate_span_id():016x}-01"
         assert find_card_numbers(text) == []

@@ -171,7 +171,7 @@ def test_run_once_status_and_reload(make_replication: Callable[..., Any], monkey
     assert row.split()[:2] == ["gold.rates", "0"]
     assert " 2         0" in row
 
-    assert invoke_here("reload", "gold.rates").stdout.startswith("gold.rates is loaded whole again")
+    assert invoke_here("reload", "gold.rates").stdout.startswith("gold.rates will be loaded again as a whole")
     assert replication.account.recorded(RATES)["DELTA_VERSION"] is None
     result = invoke_here("reload", "gold.nothing")
     assert result.exit_code == 2

@@ -18,7 +18,7 @@ NEEDS: Final[dict[str, frozenset[str]]] = {
 
 
 def enrich(transactions: pl.DataFrame, fields: Collection[str], derivation: Derivation) -> pl.DataFrame:
-    """The transactions with the derived fields among ``fields``.
+    """The transactions with those derived fields that are in ``fields``.
 
     Raises:
         ConfigurationError: a currency has no exchange rate, or a merchant category code does not have four digits; the

@@ -29,7 +29,7 @@ _WIDTH_WITH_BARS: Final = 125
 
 
 class Screen:
-    """Writes tables to standard output, and all else to standard error."""
+    """Writes tables to standard output, and everything else to standard error."""
 
     def __init__(self, *, quiet: bool = False, out: Console | None = None, err: Console | None = None) -> None:
         """

@@ -23,12 +23,12 @@ from cardwatch_cli.interruption import Interruption
 RUNS_DIR: Final = Path(".cardwatch/demo")
 
 _POLL_SECONDS: Final = 0.25
-# Asking all services and the broker for their progress costs them something.
+# Seconds between measurements of the progress, which cost the services and the broker some work.
 _POLLS_PER_PROGRESS: Final = 8
 
-# The times of a replayed file may be any distance apart, and its partitions are read at different speeds: nothing in it
-# may count as late. (How late simulated transactions are is bounded; the detector's own default covers it.)
-# The size of micro-batches is one that fits into one machine's memory, whatever the rules.
+# No transaction of a replayed file may count as late: their times may be any distance apart, and partitions are read at
+# different speeds. (The lateness of simulated transactions is bounded; the detector's default covers it.) The size of
+# micro-batches fits into one machine's memory with any rules.
 _REPLAY_ENV: Final = {
     "CARDWATCH_DETECTOR_LATENESS": "10d",
     "CARDWATCH_DETECTOR_HORIZON_CARD": "7d",

@@ -1,4 +1,4 @@
-"""The enricher's lookups a second time, for the oracle: in SQL, from the same reference tables."""
+"""The enricher's lookups, implemented a second time for the oracle: in SQL, from the same reference tables."""
 
 from importlib.resources import files
 from pathlib import Path

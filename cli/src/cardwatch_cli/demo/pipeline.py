@@ -1,7 +1,7 @@
 """The whole pipeline on one machine: every service as a process of its own, on a platform that is already up.
 
-A ``Pipeline`` starts the services, measures how far they are, kills and restarts them, waits until everything has gone
-through, and reads back what came out. The demo and the end-to-end tests use the same class.
+A ``Pipeline`` starts the services, measures their progress, kills and restarts them, waits until everything is
+processed, and reads the results back. The demo and the end-to-end tests use the same class.
 """
 
 import base64
@@ -220,7 +220,7 @@ class Pipeline:
         stall_seconds: float = STALL_TIMEOUT_SECONDS,
         on_wait: Callable[[str, int], None] = lambda name, left: None,
     ) -> None:
-        """Wait until everything that was produced has gone through every service; see ``PipelineProgress``.
+        """Wait until every service has processed everything that was produced; see ``PipelineProgress``.
 
         Raises:
             CardwatchError: a service stopped or makes no progress.
@@ -243,7 +243,7 @@ class Pipeline:
             raise CardwatchError("; ".join(unclean) + " after SIGTERM, expected 0")
 
     def abandon(self) -> None:
-        """Kill whatever still runs."""
+        """Kill all processes that still run."""
         for service in [*self.services.values(), *([self.producer] if self.producer else [])]:
             if service.running:
                 service.kill()

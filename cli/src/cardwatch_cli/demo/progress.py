@@ -77,10 +77,10 @@ class PipelineProgress:
         return sum(max(0, end - positions.get(partition, 0)) for partition, end in ends.items())
 
     def wait_until_drained(self, stall_seconds: float, on_wait: Callable[[str, int], None]) -> None:
-        """Wait until everything that was produced has gone through every service, in the order of the flow.
+        """Wait until every service has processed everything that was produced, in the order of the data flow.
 
-        A service's position passes a message only when what it made of the message is safe downstream, so once one
-        has reached the end of what it reads, the end of what it writes is final.
+        A service's position passes a message only when its output for the message is stored downstream. So once a
+        service has reached the end of its input, the end of its output is final.
 
         Args:
             stall_seconds: give up after this long without any progress.
@@ -159,6 +159,6 @@ def check_alive(services: Mapping[str, ServiceProcess]) -> None:
 
 
 def _outbox_pending(notifier: ServiceProcess) -> int:
-    """Alerts in the notifier's outbox; 1 while the notifier does not say."""
+    """Alerts in the notifier's outbox; 1 while the notifier does not answer."""
     pending = notifier.probe.value(OUTBOX_PENDING)
     return 1 if pending is None else int(pending)

@@ -72,7 +72,8 @@ def read_back(
     raw_decoder = Decoder("transaction", registry)
     raw_topic, json_topic = TRANSACTIONS_RAW.name(topic_prefix), TRANSACTIONS_JSON.name(topic_prefix)
 
-    # Where the messages were that the enricher dead-lettered, with or without a label that said so; see `refused_ids`.
+    # Positions of the messages that the enricher dead-lettered, whether they were labelled as invalid or not; see
+    # `refused_ids`.
     refused: dict[str, str] = {}
     refused_at: set[tuple[str, int, int]] = set()
     letter_decoder = Decoder("dead_letter", registry)

@@ -42,7 +42,7 @@ class Report:
 
     Attributes:
         produced: messages that the producers sent, duplicates and invalid ones included.
-        transactions: valid transactions among them, each counted once.
+        transactions: valid transactions in these messages, each counted once.
         silver: messages on the silver topic, duplicates included.
         dead_letters: dead-lettered messages, each counted once; ``dead_letters_by_reason`` splits them.
         refusals_expected: number of messages that the simulator made invalid on purpose, by reason.

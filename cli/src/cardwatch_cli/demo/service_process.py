@@ -15,7 +15,7 @@ STOP_TIMEOUT_SECONDS: Final = 45.0
 
 _MAX_QUOTED_LOG_CHARACTERS: Final = 300
 
-# Where the kernel shares out time by session first (autogroup), `nice` alone changes nothing.
+# With autogroup the kernel divides processor time between sessions first, so `nice` alone changes nothing.
 _LOWEST_PRIORITY: Final = 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"'
 
 

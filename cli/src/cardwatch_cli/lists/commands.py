@@ -187,7 +187,7 @@ def _kind(book: ListBook, name: str, given: Kind | None, *, new: bool = False) -
         new: whether the list may be a new one.
 
     Raises:
-        CardwatchError: there is no such list, its kind is not the given one, or a new list has no kind.
+        CardwatchError: the list does not exist, its kind is not the given one, or a new list has no kind.
     """
     known = book.kind(name)
     if known is None and not new:

@@ -72,7 +72,7 @@ def apply_command(
     """Change the rules to what files define. Rules that are in none of the files stay as they are.
 
     All files are checked before anything is written. A rule's version is counted up when its definition changes; a
-    higher `version` in the file is taken over. Without `mode` in the file a rule keeps its mode, and a new rule is
+    higher `version` in the file is used as it is. Without `mode` in the file a rule keeps its mode, and a new rule is
     live: write `mode: shadow` to try it first. Applying the same again changes nothing.
     """
     definitions = [item for file in _valid_files(files, horizons(horizon or ())) for item in file.definitions]
@@ -261,7 +261,7 @@ def _report_overtaken(outcomes: Sequence[Outcome]) -> None:
 def _latest_change(book: Rulebook, rule_id: str) -> Change:
     change = book.latest(rule_id)
     if change is None:
-        raise CardwatchError(f"there never was a rule {rule_id}; `cardwatch rules list` shows all rules")
+        raise CardwatchError(f"rule {rule_id} never existed; `cardwatch rules list` shows all rules")
     return change
 
 

@@ -63,7 +63,7 @@ def horizons(options: Sequence[str]) -> dict[str, int]:
         options: ``scope=length``, such as ``card=30h``; they override ``CARDWATCH_DETECTOR_HORIZON_<SCOPE>``.
 
     Raises:
-        ConfigurationError: there is no such scope, or a length is not a duration.
+        ConfigurationError: a scope is unknown, or a length is not a duration.
     """
     texts = {}
     for scope in SCOPE_KEYS:

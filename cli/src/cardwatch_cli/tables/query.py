@@ -28,7 +28,7 @@ class Lake:
     Attributes:
         moment: the time or version to read. A version is that of one table.
         only: the table that ``moment.version`` is a version of; the others are read as they are now.
-        make_view: makes the view of a table.
+        make_view: creates the view of a table.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -157,8 +157,8 @@ def _schema(table: DeltaTable) -> pa.Schema:
 
 
 def _planned_views(lake: Lake, sql: str) -> list[TableView]:
-    # What only looks like a table, such as an alias with a column, is not among the names. DuckDB's own list of a
-    # query's tables cannot be used: to make it, DuckDB looks for columns in tables that it does not know yet.
+    # Names that only look like a table, such as an alias with a column, are left out. DuckDB's own list of a query's
+    # tables cannot be used: to compute it, DuckDB looks for columns in tables that it does not know yet.
     looks_like = {f"{layer}.{name}".lower() for layer, name in _NAME.findall(sql)}
     names = sorted(looks_like.intersection(lake.catalog.names()))
     views = [lake.make_view(number, name, lake.open(name)) for number, name in enumerate(names)]

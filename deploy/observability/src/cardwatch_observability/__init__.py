@@ -1,1 +1,1 @@
-"""What watches Cardwatch, made from code: Grafana dashboards, and the recording rules of the objectives."""
+"""The monitoring of Cardwatch, generated from code: Grafana dashboards, and the recording rules of the objectives."""

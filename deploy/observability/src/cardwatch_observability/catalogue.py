@@ -98,7 +98,7 @@ _REGISTER: Final[Mapping[str, tuple[Callable[[Metrics], object], ...]]] = {
     NOTIFIER: (_notifier, _traces),
     LOADER: (LoaderMetrics,),
 }
-"""What a service registers besides the metrics that all services have. A new service adds its line."""
+"""The metrics that a service registers besides those that all services have. A new service adds its own line."""
 
 JOBS: Final = tuple(_REGISTER)
 

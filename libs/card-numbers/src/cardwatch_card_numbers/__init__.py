@@ -4,5 +4,5 @@ detection   what counts as a card number in a text that is checked
 scanner     where digits are that may be a card number, in three degrees of suspicion
 masking     replacing those digits by ``*``: in text, in bytes of known or unknown structure, in JSON
 tokens      the token, BIN and last four digits that stand for a card number
-testing     the cases that everything that masks card numbers is tested with
+testing     the test cases for all code that masks card numbers
 """

@@ -1,7 +1,7 @@
-"""Masking: digits that may be a card number become ``*``, so that lengths stay right and Avro stays decodable.
+"""Masking: digits that may be a card number become ``*``, so that lengths do not change and Avro stays decodable.
 
-Which digits those are, the functions of ``scanner`` say. What a transaction's contract holds is left as it is even
-where its digits are a card number's by chance: its time, its coordinates, its tokens.
+The functions of ``scanner`` find these digits. Fields of a transaction whose digits can look like a card number by
+chance are left as they are: its time, its coordinates, its tokens.
 """
 
 import json
@@ -26,7 +26,7 @@ _KEPT: Final = re.compile(
     r'"event_time"\s*:\s*1[0-9]{12}(?:[0-9]{3})?(?![0-9.])'
     r'|"(?:latitude|longitude)"\s*:\s*-?(?:1[0-7][0-9]|180|[0-9]{1,2})\.[0-9]+(?![0-9])'
     rf"|{TOKEN_PATTERN}"
-    # What is left of escapes: their digits are none of the text.
+    # The digits of these escape sequences do not belong to the text.
     r"|\\(?:u[0-9A-Fa-f]{4}|.)"
 )
 
@@ -62,12 +62,13 @@ def mask_strings(value: bytes, strings: Iterable[str]) -> bytes:
 def mask_json(value: bytes, known_fields: frozenset[str] | None = frozenset()) -> bytes:
     """A JSON message with card numbers masked in place; the same bytes where there are none.
 
-    In the text of known fields whole groups of digits are searched, elsewhere and in what is not JSON any digits.
+    In the text of known fields only whole groups of digits are searched; elsewhere, and in text that is not JSON, any
+    digits.
     Where something is masked, characters that were written as escapes (``\\u0034``) are written out.
 
     Args:
-        known_fields: names in the outermost object whose text follows a contract, and may hold long numbers; None for
-            a key or a header of a JSON message, in which everything does.
+        known_fields: names in the outermost object whose text follows a contract, and may hold long numbers; None for a
+            key or a header of a JSON message, whose whole text may.
     """
     if known_fields and not _is_utf_8(value):
         known_fields = frozenset()
@@ -87,7 +88,7 @@ def _mask_json_text(original: str, known_fields: frozenset[str] | None) -> str:
             masked = masked[:start] + known[start:end] + masked[end:]
     if masked == written:
         return original
-    # A zero byte stands in JSON as an escape only.
+    # A zero byte can only be written as an escape in JSON.
     return masked if "\x00" in original else masked.replace("\x00", "\\u0000")
 
 

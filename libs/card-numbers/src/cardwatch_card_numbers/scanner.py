@@ -1,10 +1,10 @@
-"""Where in a text digits stand that may be a card number, in three degrees of suspicion.
+"""Finds the digits of a text that may be a card number, in three degrees of suspicion.
 
 A *group* is digits in a row; a *run* is groups with separators between them.
 
     find_standalone   neighbouring groups, a single space or hyphen between them, that together are 13 to 19 Luhn-valid
                       digits, and no letter beside them. For text whose structure is known.
-    find_embedded     the same, whatever stands beside them. For text in JSON, where ``\\n`` may precede a number.
+    find_embedded     the same, with any characters beside them. For text in JSON, where ``\\n`` may precede a number.
     find_anywhere     13 to 19 Luhn-valid digits in a run, wherever in it they begin and end, and whatever separators
                       are between them (UTF-16's zero bytes too). For what could not be decoded: one number too many
                       costs little there.
@@ -25,7 +25,7 @@ Span = tuple[int, int]
 SEPARATORS: Final = r"\x00 \-./_"
 MAX_SEPARATORS: Final = 3
 TOKEN_PATTERN: Final = r"(?<![0-9a-f])(?=[0-9]*[a-f])[0-9a-f]{32}(?![0-9a-f])"  # noqa: S105 - a card token, no secret
-"""A card token, or another id in 32 hexadecimal digits: decimal digits in a row inside it are chance."""
+"""A card token, or another id of 32 hexadecimal digits: it may contain a run of decimal digits by chance."""
 
 _GROUPED_RUN: Final = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
 _GROUP: Final = re.compile(r"[0-9]+")
@@ -38,7 +38,7 @@ _MAX_RUN_DIGITS: Final = 256
 
 
 def find_standalone(text: str) -> list[Span]:
-    """Where numbers stand that no letter or digit touches."""
+    """The spans of numbers that no letter or digit touches."""
     return [
         (start, end)
         for start, end in find_embedded(text)
@@ -47,7 +47,7 @@ def find_standalone(text: str) -> list[Span]:
 
 
 def find_embedded(text: str) -> list[Span]:
-    """Where whole digit groups make up a number, whatever stands beside them."""
+    """The spans of whole digit groups that make up a number, with any characters beside them."""
     return [
         span
         for run in _GROUPED_RUN.finditer(text)
@@ -79,7 +79,7 @@ def _is_alphanumeric(char: str) -> bool:
 
 
 def find_anywhere(text: str) -> list[Span]:
-    """Where any digits may be a number, whatever stands beside or, up to three characters of it, between them."""
+    """The spans of any digits that may be a number, with any characters beside them and up to three between them."""
     if _RUN.search(text) is None:
         return []
     text = _TOKEN.sub(lambda token: "x" * len(token.group()), text)

@@ -1,4 +1,4 @@
-"""The cases that everything that masks card numbers is tested with, each through its own way in.
+"""The test cases for all code that masks card numbers; each component runs them through its own interface.
 
 Used by the tests of this package, of the dead letters of enricher and notifier, of bronze and of trace context.
 """
@@ -147,7 +147,7 @@ JSON_CASES: Final = (
     MaskingCase(Structure.JSON, b'{"latitude": 411.1111111111111}', b'{"latitude": ***.*************}'),
     *_kept(
         Structure.JSON,
-        # Each of these would be masked were it not known to be harmless.
+        # Each of these would be masked if its form were not known to be harmless.
         '{"event_time": 1795478400000001, "amount_minor": 1200}',
         '{"event_time": 1795478400009}',
         '{"latitude": 52.52000712345674}',

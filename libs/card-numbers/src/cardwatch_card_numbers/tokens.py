@@ -1,4 +1,4 @@
-"""What stands for a card number once it is tokenised."""
+"""Tokenisation: replaces a card number by a token, its BIN and its last four digits."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ _LAST_DIGITS: Final = 4
 
 
 class CardIdentity(NamedTuple):
-    """What is kept of a card number."""
+    """The part of a card number that is kept."""
 
     card_token: str
     card_bin: str
@@ -27,7 +27,7 @@ def tokenise(card_number: str, key: bytes) -> CardIdentity:
     The token is HMAC-SHA-256 (RFC 2104) over the whole number's digits, its first 128 bits in hexadecimal.
 
     Raises:
-        ValueError: it is not 13 to 19 digits with a right check digit, or the key is shorter than 16 bytes.
+        ValueError: it is not 13 to 19 digits with a valid check digit, or the key is shorter than 16 bytes.
     """
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"a tokenisation key has at least {MIN_KEY_BYTES} bytes")

@@ -40,7 +40,7 @@ class PlatformError(CardwatchError):
 
 
 class RegistryUnavailableError(CardwatchError):
-    """The schema registry did not answer. Nothing is known about the message at hand: retry, never refuse it."""
+    """The schema registry did not answer. Nothing is known about the current message: retry, never refuse it."""
 
 
 class IncompatibleSchemaError(CardwatchError):

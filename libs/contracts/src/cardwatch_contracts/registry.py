@@ -69,7 +69,7 @@ class ConfluentRegistry:
             ) from error
 
     def ids_of_all_versions(self, subject: str) -> dict[int, str]:
-        """Every registered version of a subject: schema id → schema text; empty when there is no such subject.
+        """Every registered version of a subject: schema id → schema text; empty when the subject does not exist.
 
         Raises:
             RegistryUnavailableError: it does not answer.

@@ -1,4 +1,4 @@
-"""The values that fields may have, where they are few. Who reads a message refuses any other."""
+"""The values of fields that may have only a few. Readers of a message refuse any other value."""
 
 from typing import Final
 

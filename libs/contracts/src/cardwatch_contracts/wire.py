@@ -73,14 +73,14 @@ class Decoder:
             raise RefusedError(
                 Reason.WRONG_SCHEMA, f"schema id {schema_id} is not a version of {self._reader['name']}: {error}"
             ) from error
-        except Exception as error:  # whatever a codec raises on garbage
+        except Exception as error:  # a codec may raise anything on invalid bytes
             raise RefusedError(
                 Reason.UNDECODABLE_AVRO,
                 f"the bytes after schema id {schema_id} are not a record of that schema: {error!r}",
             ) from error
         if source.read(1):
             raise RefusedError(
-                Reason.UNDECODABLE_AVRO, f"there are bytes behind the record that schema id {schema_id} describes"
+                Reason.UNDECODABLE_AVRO, f"there are bytes after the record that schema id {schema_id} describes"
             )
         return record
 

@@ -1,9 +1,9 @@
-"""Errors of the Kafka clients: what kind each is, and the sentence that tells a person about it.
+"""Errors of the Kafka clients: the kind of each, and the sentence that describes it to a person.
 
 KafkaClientError                one sentence with the broker, the topic and what to do; .code is librdkafka's
 ├── BrokerUnavailableError      no broker answers: try again later
 ├── MissingTopicError           there is no such topic
-├── ProducerFatalError          the producer can never send again: make another one, or restart
+├── ProducerFatalError          the producer can never send again: create another one, or restart
 └── DeliveryError               messages were not acknowledged
 
 ``StoppedError`` of ``cardwatch_service.retry``: the service was asked to stop while it waited for the broker.

@@ -1,7 +1,7 @@
 """A member of a consumer group that reads one topic from offsets which another store keeps.
 
 The store, a database that takes the messages and their offsets in one transaction, decides where to read on. Offsets
-are committed to the broker as well, but for other tools to see only.
+are committed to the broker as well, but only so that other tools can show them.
 
     assigned ──► positions of the store known? ──no──► assigned but not read; asked again at every poll
                     │yes
@@ -43,8 +43,8 @@ class ConsumedMessage(NamedTuple):
     """A message and what was read before it.
 
     Attributes:
-        previous_end: the offset after the message that was read before it in its partition, or that reading began at by
-            the store; 0 where the store knew none. What lies between it and the message's offset held no message.
+        previous_end: the offset after the message that was read before it in its partition, or else the store's offset
+            at which reading began; 0 where the store had none. The offsets between it and this message have no message.
     """
 
     message: ReceivedMessage
@@ -102,8 +102,8 @@ class GroupConsumer:
         return [consumed for message in messages if (consumed := self._consumed(message)) is not None]
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Tell the broker the next offsets. For its own and other tools' eyes: the store is what counts."""
-        # A partition that was revoked while its messages were processed is another member's to report.
+        """Commit the next offsets to the broker. Only monitoring reads them: the store decides where to continue."""
+        # Another member reports a partition that was revoked while its messages were processed.
         offsets = {at.partition: offset for at, offset in positions.items() if at.partition in self._read}
         self._next.update(offsets)
         for partition, offset in offsets.items():
@@ -112,7 +112,7 @@ class GroupConsumer:
         self._observe_lag()
 
     def rewind(self) -> None:
-        """Read on from the stored positions, whatever was read before."""
+        """Continue from the stored positions, even if they lie before what was already read."""
         self._unplaced = self._client.assignment()
         self._read.clear()
         self._next.clear()
@@ -154,10 +154,10 @@ class GroupConsumer:
         self._unplaced = list(partitions)
         self._place()
         if self._unplaced:
-            client.assign([])  # or librdkafka would begin where the group has committed
+            client.assign([])  # otherwise librdkafka would begin where the group has committed
 
     def _place(self) -> None:
-        """Begin to read the assigned partitions, unless the store does not say where: then not yet."""
+        """Begin to read the assigned partitions; they wait while the store does not answer with their positions."""
         try:
             stored = self._positions()
         except PositionsUnavailableError as error:
@@ -181,7 +181,7 @@ class GroupConsumer:
             self._read.pop(partition.partition, None)
             self._next.pop(partition.partition, None)
             for gauge in (self._metrics.position, self._metrics.lag):
-                # Another member shows them from now on.
+                # Another member reports them from now on.
                 gauge.remove(partition.topic, str(partition.partition))
 
     def _observe_start(self) -> None:
@@ -225,8 +225,8 @@ class GroupConsumer:
     def _reached(self, place: ClientTopicPartition, position: int) -> int:
         """The offset up to which there is nothing left to process.
 
-        Behind the last message there may be offsets without one (of an aborted transaction, a transaction's marker):
-        the client has passed them where it has returned no message that is still being processed.
+        After the last message there may be offsets without a message (of an aborted transaction, or of a transaction's
+        marker): the client has passed them if no message that it returned is still being processed.
         """
         if self._read.get(place.partition, 0) > position:
             return position

@@ -1,6 +1,6 @@
-"""Messages and where they are: the same types for everything that reads or writes Kafka. No client in sight.
+"""Messages and their positions: the types that all readers and writers of Kafka share, independent of the client.
 
-They are named tuples because one is made for each message, in services that handle thousands of them per second.
+They are named tuples because one is created for each message, in services that handle thousands per second.
 """
 
 from collections.abc import Sequence

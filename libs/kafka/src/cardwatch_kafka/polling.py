@@ -1,4 +1,4 @@
-"""What all readers do with a client's messages: take those that have come, and translate them."""
+"""What all readers do with a client: take the messages that have arrived, and translate them."""
 
 from typing import Any, cast
 
@@ -10,7 +10,7 @@ from cardwatch_kafka.messages import ReceivedMessage
 def poll_messages(consumer: Any, timeout_seconds: float, limit: int) -> list[Message]:
     """Up to ``limit`` messages as soon as there is one; empty after the timeout.
 
-    ``consume`` alone would wait until it has as many as it may take: with no timeout it takes what has come.
+    With a timeout, ``consume`` waits until it has ``limit`` messages; without one it takes those that have arrived.
     """
     first = consumer.poll(timeout_seconds)
     return [] if first is None else [first, *consumer.consume(limit - 1, 0)]

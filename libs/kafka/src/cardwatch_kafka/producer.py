@@ -40,11 +40,11 @@ class FailedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of a batch.
+    """The result of a batch.
 
     Attributes:
         sent: how many messages the batch had.
-        unanswered: for how many no delivery report came before the timeout.
+        unanswered: the number of messages without a delivery report before the timeout.
     """
 
     sent: int
@@ -147,7 +147,7 @@ class KafkaProducer:
             raise ProducerFatalError(why, self._fatal.code()) from None
 
     def poll(self, seconds: float = 0.0) -> None:
-        """Call the delivery reports that have come, waiting up to ``seconds`` for the first."""
+        """Run the callbacks of the delivery reports that have arrived, waiting up to ``seconds`` for the first."""
         self._client.poll(seconds)
 
     def flush(self, seconds: float) -> int:
@@ -179,7 +179,7 @@ class KafkaProducer:
         return DeliveryResult(sent, sorted(failed, key=lambda one: one.index), sent - len(reports))
 
     def replace_client(self) -> None:
-        """Put a new client in the place of one that can never send again."""
+        """Replace a client that can never send again by a new one."""
         self._fatal = None
         self._client = self._make_client(self._config, logger=CLIENT_LOGGER)
 

@@ -1,4 +1,4 @@
-"""Publishing a batch as a whole: it is repeated until the broker has acknowledged every message that it can take."""
+"""Publishes a batch as a whole: repeats it until the broker has acknowledged every message that it accepts."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ _POLL_SECONDS: Final = 0.1
 _MESSAGES_PER_POLL: Final = 1_000
 _DESCRIBE_SECONDS: Final = 20.0
 
-# No use in waiting until these pass.
+# Waiting does not help against these errors.
 _HOPELESS: Final = frozenset({ErrorKind.FATAL, ErrorKind.FORBIDDEN})
 
 
@@ -36,9 +36,9 @@ class RangeReader:
         """
         Args:
             connection: ``bootstrap.servers`` and security.
-            name: in the place of a consumer group, which librdkafka requires; it is never joined.
+            name: used as the consumer group that librdkafka requires; the group is never joined.
             overrides: the service's own settings of librdkafka.
-            silence_seconds: after so long without an answer the broker counts as away.
+            silence_seconds: how long the broker may not answer before it counts as unavailable.
             make_client: creates the client; tests pass a fake.
         """
         self._servers: Final = connection.get("bootstrap.servers")
@@ -146,7 +146,8 @@ class RangeReader:
         assert offset is not None
         if not at_end and offset < end[partition]:
             yield received_message(message)
-        # The last offsets may hold no message: then a later message, or the partition's end, says that all have come.
+        # The last offsets may have no message: then a later message, or the partition's end, shows that all have
+        # arrived.
         next_offset = offset if at_end else offset + 1
         if next_offset >= end[partition]:
             unread.discard(partition)

@@ -18,7 +18,7 @@ _FIRST_OFFSET: Final = 0
 
 @dataclass(frozen=True, slots=True)
 class FollowedBatch:
-    """What one poll brought.
+    """The result of one poll.
 
     Attributes:
         messages: in order within a partition.
@@ -32,7 +32,7 @@ class FollowedBatch:
 
 
 class TopicFollower:
-    """Reads partitions from the first offset and then whatever is appended. For one thread."""
+    """Reads partitions from the first offset on, and then the messages that are appended. For one thread."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class TopicFollower:
         """
         Args:
             connection: ``bootstrap.servers`` and security.
-            name: in the place of a consumer group, which librdkafka requires; it is never joined.
+            name: used as the consumer group that librdkafka requires; the group is never joined.
             overrides: the service's own settings of librdkafka.
             make_client: creates the client; tests pass a fake.
         """
@@ -64,7 +64,9 @@ class TopicFollower:
         return self._topics
 
     def poll(self, timeout_seconds: float) -> FollowedBatch:
-        """What has come, as soon as there is something; an empty batch after the timeout. Outages raise nothing."""
+        """The messages that have arrived, as soon as there is one; an empty batch after the timeout. Outages raise
+        nothing.
+        """
         received: list[ReceivedMessage] = []
         at_end: set[str] = set()
         self._problem = ""

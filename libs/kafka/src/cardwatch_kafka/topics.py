@@ -19,7 +19,7 @@ _DESCRIBE_SECONDS: Final = 4.0
 _RETRY_SECONDS: Final = 0.1
 _LATEST: Final = -1  # the timestamp that asks for a partition's end (Kafka protocol, ListOffsets)
 
-# A broker that has just started, or lost its leadership for a moment.
+# Errors of a broker that has just started, or lost the leadership of a partition for a moment.
 _PASSES: Final = frozenset({ErrorKind.LEADER_CHANGE, ErrorKind.UNAVAILABLE})
 
 
@@ -113,7 +113,7 @@ def end_offsets(
         timeout_seconds: how long to try again while the broker does not answer or a partition has no leader.
 
     Raises:
-        KafkaClientError: the broker does not say.
+        KafkaClientError: the broker does not answer with the offsets.
     """
     wanted = [ClientTopicPartition(topic, number, _LATEST) for topic, number in partitions]
 

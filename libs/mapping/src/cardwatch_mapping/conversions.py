@@ -1,4 +1,4 @@
-"""Conversions of single values: from what a file holds to what a transaction holds."""
+"""Conversions of single values from the file's form to the transaction's."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Final
@@ -28,10 +28,10 @@ def require_value(value: Any) -> Any:
 
 
 def parse_truth(text: str) -> bool:
-    """Whether a text says yes.
+    """Whether a text means yes.
 
     Raises:
-        ValueError: it says neither yes nor no.
+        ValueError: it means neither yes nor no.
     """
     lower = text.lower()
     if lower not in _TRUE and lower not in _FALSE:

@@ -41,7 +41,7 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """Where one field's values come from: exactly one of column, constant and template, then what is done to it.
+    """Where one field's values come from: exactly one of column, constant and template, then how it is converted.
 
     Attributes:
         column: a column of the file.

@@ -2,7 +2,7 @@
 
 It shares no code with the evaluator in `cardwatch_rules` or with any other package, not even identifiers, the reader of
 rule files or lists of fields (docs/decisions/0002-independent-oracle.md says why), so that a mistake there cannot hide
-here. What is written twice is written twice on purpose: do not replace it with an import.
+here. The duplication is on purpose: do not replace it with an import.
 """
 
 from cardwatch_oracle.errors import OracleError

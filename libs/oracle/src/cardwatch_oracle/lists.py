@@ -11,8 +11,8 @@ from cardwatch_oracle.errors import OracleError
 def read_lists(path: Path) -> dict[str, list[str]]:
     """The lists of a YAML or JSON file that maps each name to its values.
 
-    Raises OracleError if the file cannot be read or holds anything else: a value without quotes that YAML takes for
-    a number has lost its leading zeros, so it is refused.
+    Raises OracleError if the file cannot be read or contains anything else. A value without quotes is refused, because
+    YAML may take it for a number, and drop its leading zeros.
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -24,7 +24,7 @@ def read_lists(path: Path) -> dict[str, list[str]]:
         raise OracleError(f"{path} must map the names of lists to their values")
     for name, values in (document or {}).items():
         if not isinstance(name, str) or not isinstance(values, list):
-            raise OracleError(f"{path} must map the names of lists to their values, {name!r} is no such list")
+            raise OracleError(f"{path} must map the names of lists to their values: {name!r} does not map to a list")
         for value in values:
             if not isinstance(value, str):
                 raise OracleError(f"{path}: the values of {name} must be text in quotes, {value!r} is not")

@@ -38,7 +38,7 @@ _PERIODS_DAYS: Final = (30, 90)
 
 
 def check_use(rule: Rule) -> None:
-    """Raises OracleError if a rule uses profiles where there are none, or a field that profiles do not have."""
+    """Raises OracleError if a rule uses profiles where rules cannot have them, or a field that profiles do not have."""
     for measure in rule.measures:
         if measure.where and profile_fields(measure.where):
             raise OracleError(f"rule {rule.rule_id}, measure {measure.name}: profiles are for `when`, not for `where`")

@@ -24,12 +24,12 @@ def rule_sql(rule: Rule, lists: Mapping[str, Sequence[str]]) -> str:
 
     `told by` is the id of the transaction whose alert the hit is counted on, null where it raises one of its own.
     A rule that names a profile also reads the table `profiles`.
-    Columns of the statement's own have names with a space, so that no field and no measure is in their way.
+    Columns of the statement's own have names with a space, so that they cannot collide with a field or a measure.
     """
     key = quoted(rule.key)
     aggregates = [measure for measure in rule.measures if not is_of_a_row(measure)]
     of_a_row = [measure for measure in rule.measures if is_of_a_row(measure)]
-    # The line break before a closing bracket lets a rule's text end in a comment.
+    # The line break before the closing bracket ends a comment with which a rule's text may end.
     wheres = [
         f"({condition_sql(measure.where, lists)}\n) AS {where_name(measure)}"
         for measure in rule.measures

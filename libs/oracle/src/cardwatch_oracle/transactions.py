@@ -41,8 +41,8 @@ def database(arrivals: pa.Table | Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database whose table `transactions` holds each transaction once.
 
     `arrivals` is a table or a Parquet file with at least transaction_id and event_time (microseconds since the epoch,
-    or an Arrow timestamp in UTC). Raises OracleError if two messages of one transaction_id differ: which alerts are
-    right would then depend on which came first.
+    or an Arrow timestamp in UTC). Raises OracleError if two messages of one transaction_id differ: the correct alerts
+    would then depend on which came first.
     """
     table = _read(arrivals) if isinstance(arrivals, Path) else arrivals
     for name in ("transaction_id", "event_time"):

@@ -12,7 +12,7 @@ from cardwatch_oracle.transactions import columns_of, database, first_line, quot
 def frame(key: str, window_us: int) -> str:
     """The frame of a window function: `(t − window_us, t]` of one key, in whole microseconds.
 
-    RANGE counts values, not rows: up to window_us − 1 before t, and every row with the same t, wherever it stands.
+    RANGE counts values, not rows: up to window_us − 1 before t, and every row with the same t, before or after it.
 
         window_us = 3       t−3  t−2  t−1   t
                              ·   [─────────────]      t−3 is out, t−2 is in

@@ -61,7 +61,7 @@ ROOTS: Final[Mapping[str, Sequence[Module]]] = {
         Module("io.delta", "delta-spark_4.1_2.13", "4.4.0"),
         Module("com.globalmentor", "hadoop-bare-naked-local-fs", "0.1.0"),
     ),
-    # In addition to spark: what Spark needs to read and write s3a://.
+    # In addition to spark: the jars that Spark needs to read and write s3a://.
     "s3": (
         Module("org.apache.hadoop", "hadoop-aws", "3.4.2"),
         Module("org.apache.spark", "spark-hadoop-cloud_2.13", "4.1.1"),

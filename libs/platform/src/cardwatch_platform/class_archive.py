@@ -5,12 +5,13 @@ data archive has them ready to be mapped into memory (docs/decisions/0014-class-
 Spark does one of three things, depending on what the directory of archives has for its class path:
 
     nothing yet           it runs without an archive, and Java writes down which classes it loads
-    lists of classes      as above; an archive is made of them meanwhile, in the background at the lowest priority, or
-                          at what CARDWATCH_CLASS_ARCHIVE_NICENESS says (0 to 19): sooner pays where many Sparks follow
+    lists of classes      as above; meanwhile an archive is created from them, in the background at the lowest priority,
+    or
+                          at that of CARDWATCH_CLASS_ARCHIVE_NICENESS (0 to 19): sooner pays where many Sparks start
     an archive            it runs with it
 
-Nothing here may keep Spark from starting. What cannot be read or written is skipped, Java itself ignores an archive
-that does not fit, and an archive that Java could not make is not tried again: it is an empty file.
+Nothing here may keep Spark from starting. Files that cannot be read or written are skipped, Java itself ignores an
+archive that does not fit, and an archive that Java could not create is not tried again: it is an empty file.
 
 Run as a file by the script that ``cardwatch_platform.java`` writes; the standard library only, so that it starts in
 milliseconds:
@@ -33,7 +34,7 @@ from typing import Final
 _ABSENT_MODULE: Final = "--add-modules=jdk.incubator.vector"
 _SPARK_MAIN: Final = "org.apache.spark.deploy.SparkSubmit"
 _LAUNCHER_MAIN: Final = "org.apache.spark.launcher.Main"
-# Linux takes no longer single argument than 128 KiB.
+# Linux accepts single arguments of at most 128 KiB.
 _CLASS_PATH_BYTES: Final = 120_000
 # A Spark that has only started has loaded fewer; after its first query it has loaded more.
 _MIN_CLASSES: Final = 12_000
@@ -51,7 +52,7 @@ class ClassArchives:
 
     Args:
         java: the program that the archives are for.
-        directory: made when it is needed.
+        directory: created when it is needed.
         min_classes: how many classes the lists must have before an archive is made of them.
     """
 
@@ -73,7 +74,7 @@ class ClassArchives:
             return [self._java, *arguments]
 
     def make(self, jars: Sequence[Path]) -> None:
-        """Make the archive of the lists of classes that are there, unless another process does, and remove the lists.
+        """Create the archive from the existing lists of classes, unless another process does, and remove the lists.
 
         It appears under its name when it is complete. Archives that were not used for a month are removed.
 
@@ -95,7 +96,7 @@ class ClassArchives:
             class_list.write_text("\n".join(classes) + "\n", encoding="utf-8")
             made.unlink(missing_ok=True)
             code = _dump(self._java, jars, class_list=class_list, archive=made)
-            if code < 0:  # ended from outside: the next start tries again
+            if code < 0:  # it was killed: the next start tries again
                 return
             if code == 0:
                 made.rename(archive)
@@ -133,9 +134,9 @@ class ClassArchives:
 
 
 def jars_of(class_path: str) -> list[Path] | None:
-    """The files of a class path in one order whenever it is asked: ``directory/*`` sorted, nothing twice.
+    """The files of a class path in an order that is always the same: ``directory/*`` sorted, no file twice.
 
-    Java drops what comes twice when it makes an archive and keeps it when it runs, and then refuses the archive.
+    Java drops repeated files when it creates an archive and keeps them when it runs, and then refuses the archive.
     None where no archive is possible: Java makes none for directories of classes or settings.
     """
     jars: dict[Path, None] = {}
@@ -162,8 +163,8 @@ def name_of(java: str, jars: Iterable[Path]) -> str:
 def merged(lists: Iterable[Path]) -> list[str]:
     """The lines of several lists of classes, each once, as one list.
 
-    Without their numbers, which each list counts for itself, without classes that were generated in the run, and
-    without the line that a process may be writing.
+    It leaves out the classes' numbers, which each list counts for itself, classes that were generated in the run, and
+    an incomplete last line, which a process may be writing.
     """
     lines: dict[str, None] = {}
     for path in lists:
@@ -205,7 +206,7 @@ def _dump(java: str, jars: Sequence[Path], *, class_list: Path, archive: Path) -
 
 
 def _run_in_background(make: Callable[[], None]) -> None:
-    """In this process's group: what stops Spark and all that belongs to it stops this too."""
+    """Run in this process's group, so that a signal that stops all of Spark's processes stops this one too."""
     if first := os.fork():
         os.waitpid(first, 0)
         return
@@ -224,7 +225,7 @@ def _run_in_background(make: Callable[[], None]) -> None:
 
 def _niceness() -> int:
     try:
-        return max(0, int(os.environ[NICENESS]))  # less is for root alone
+        return max(0, int(os.environ[NICENESS]))  # a lower value needs root
     except (KeyError, ValueError):
         return _LOWEST_PRIORITY
 

@@ -30,7 +30,7 @@ def up(
     """Start the platform in the background unless it runs. Returns its state, and whether it was started now.
 
     Raises:
-        PlatformError: it could not be started, or what runs in this home does not answer.
+        PlatformError: it could not be started, or the platform that runs in this home does not answer.
     """
     home = home.absolute()
     if _is_up(state := load_state(home)):

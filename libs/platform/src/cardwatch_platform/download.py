@@ -177,7 +177,7 @@ def _run_once(runs: Sequence[IvyRun], total_bytes: int, reporter: Reporter, limi
             done = sum(run.downloaded_bytes() for run in runs)
             if done != seen:
                 progressed_at, seen = time.monotonic(), done
-                # All is reported only when it has been verified.
+                # The last bytes are reported only after everything has been verified.
                 reporter.download(min(done, max(total_bytes - 1, 0)), total_bytes)
             for run, process in processes:
                 if process.poll():
@@ -206,7 +206,7 @@ def _verify(run: IvyRun, lock: Lock) -> None:
     for artifact in lock.sets[run.name]:
         path = retrieved.get(artifact.module)
         if path is None:
-            raise PlatformError(f"{artifact.module} was not delivered by {run.source}; try again")
+            raise PlatformError(f"{artifact.module} is missing in the download from {run.source}; try again")
         actual = sha256_of(path)
         if actual != artifact.sha256:
             raise PlatformError(

@@ -43,7 +43,7 @@ class EmbeddedPlatform:
     start topics, schemas and ids are there again.
 
     Args:
-        home: data, logs and state; made if it does not exist.
+        home: data, logs and state; created if it does not exist.
         settings: where to download from and to; by default from the environment.
         reporter: receives progress of downloads and steps.
         kafka_heap, registry_heap: Java heap sizes.
@@ -189,7 +189,7 @@ class EmbeddedPlatform:
                 self._processes[service.name] = process.start()
                 self._remember(service.name, process)
             self._wait_healthy(self._services, deadline)
-        except BaseException:  # Ctrl-C too leaves nothing behind
+        except BaseException:  # also after Ctrl-C nothing is left running
             self.stop()
             raise
 
@@ -219,7 +219,8 @@ class EmbeddedPlatform:
     def _stop_services(self) -> None:
         processes = list(self._processes.values())
         self._processes = {}
-        with ThreadPoolExecutor(max(1, len(processes))) as pool:  # both at once: it is the waiting that takes time
+        # Both at once, because most of the time is spent waiting.
+        with ThreadPoolExecutor(max(1, len(processes))) as pool:
             list(pool.map(lambda process: process.terminate(STOP_GRACE_SECONDS), processes))
 
 

@@ -4,7 +4,7 @@
            ◀──status pipe──
 
 The guard starts the child, reports ``pid <n>`` (or ``error <text>``) on the status pipe, forwards SIGTERM and SIGINT
-to it and ends as it ended: same exit code, or by the same signal. When the parent is gone, however it went (SIGKILL
+to it and ends as it ended: same exit code, or by the same signal. When the parent ends, in whichever way (SIGKILL
 included), the control pipe closes by itself and the guard stops the child: SIGTERM, a grace period, SIGKILL for the
 whole group. A parent that wants the child to live on writes ``r`` (release) to the control pipe first. Should the guard
 itself be killed, Linux kills the child (PR_SET_PDEATHSIG).
@@ -49,13 +49,13 @@ def _signal_group(group: int, number: int) -> bool:
         os.killpg(group, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # what some systems say of a group that holds only zombies
+    except PermissionError:  # some systems answer this for a group of zombies only
         return False
     return True
 
 
 def _stop_group(group: int) -> None:
-    """Stop what the child left behind (a JVM beside its Python driver): ask, wait, kill."""
+    """Stop the processes that the child left behind (a JVM beside its Python driver): SIGTERM, wait, SIGKILL."""
     if not _signal_group(group, signal.SIGTERM):
         return
     _signal_group(group, signal.SIGCONT)

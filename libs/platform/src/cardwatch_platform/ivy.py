@@ -1,7 +1,7 @@
-"""Maven modules by Ivy, which ships in pyspark's jars: a Maven client that is installed already.
+"""Downloads Maven modules with Ivy, a Maven client that is already installed: it ships in pyspark's jars.
 
-Ivy knows the address of Maven Central, which is not in this repository. Why the download does not use an HTTP client of
-its own: docs/decisions/0024-artifacts-by-ivy.md.
+Ivy knows the address of Maven Central, which is not in this repository. docs/decisions/0024-artifacts-by-ivy.md says
+why the download does not use an HTTP client of its own.
 """
 
 import importlib.util

@@ -15,8 +15,8 @@ from cardwatch_contracts.errors import PlatformError
 
 from cardwatch_platform import guard
 
-# The creation time is computed from the clock, which may be set meanwhile. Another process would have to get the same
-# pid within these seconds of the first one's start.
+# The tolerance in seconds, because the creation time is computed from the clock, which may be set meanwhile. To be
+# mistaken for the first process, another one would have to get the same pid within this time of its start.
 _CREATE_TIME_TOLERANCE_SECONDS: Final = 5.0
 _KILL_WAIT_SECONDS: Final = 10.0
 
@@ -31,7 +31,7 @@ class GuardedProcess:
         name: for messages.
         argv: the command; no shell is involved.
         env: its whole environment; None: this process's.
-        log_path: receives standard output and error, appended; its directory is made.
+        log_path: receives standard output and error, appended; its directory is created.
         cwd: its working directory.
         orphan_grace_seconds: how long it has to stop after SIGTERM when this process is gone.
     """

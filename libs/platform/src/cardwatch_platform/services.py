@@ -179,7 +179,7 @@ class Registry(Service):
         settings: Mapping[str, str | int] = {
             "quarkus.http.host": HOST,
             "quarkus.http.port": state.registry_port,
-            # Its management interface cannot be switched off; nothing uses it, so any port will do.
+            # Its management interface cannot be switched off; nothing uses it, so it gets any free port.
             "quarkus.management.host": HOST,
             "quarkus.management.port": 0,
             'quarkus.log.category."io.quarkus.vertx.http.runtime.filters.accesslog".level': "WARN",

@@ -44,7 +44,7 @@ class Component:
     def stop(self, grace_seconds: float) -> bool:
         """Stop exactly this process; False if it was not running."""
         stopped = processes.stop(self.pid, self.created, grace_seconds)
-        # It ends with its child; what is left of it after that is stopped like a child.
+        # The guard ends with its child; if it still runs after that, it is stopped like a child.
         if not processes.wait_gone(self.guard_pid, self.guard_created, 5.0):
             processes.stop(self.guard_pid, self.guard_created, 1.0)
         return stopped

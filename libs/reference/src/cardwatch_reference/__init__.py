@@ -3,5 +3,5 @@
 countries  the country codes of ISO 3166-1
 tables     exchange rates, merchant category groups, BIN countries
 derived    the fields that are derived from a transaction and these tables
-settings   other files in place of the tables
+settings   the files that replace the built-in tables
 """

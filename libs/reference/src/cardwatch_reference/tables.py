@@ -95,7 +95,7 @@ def read_exchange_rates(base_currency: str = "EUR", path: Path | None = None) ->
     if base is None or base.rate_e8 != 10**RATE_SCALE_DIGITS:
         raise ConfigurationError(
             f"{table.shown}: expected the base currency {base_currency} with rate_e8 {10**RATE_SCALE_DIGITS} and all "
-            f"other rates relative to it, got {'no such line' if base is None else f'rate_e8 {base.rate_e8}'}"
+            f"other rates relative to it, got {'no line for it' if base is None else f'rate_e8 {base.rate_e8}'}"
         )
     return ExchangeRates(base_currency, base.exponent, rates)
 

@@ -15,7 +15,7 @@ class Rulebook:
         self._changes: Final[dict[str, list[Change]]] = {}
 
     def accept(self, change: Change) -> bool:
-        """Take the next change of the topic; returns whether it counts.
+        """Apply the next change of the topic; returns whether it counts.
 
         It counts only where its revision is the rule's current one plus one. Of two writers that started from the same
         revision the first in the topic therefore wins, and every reader agrees on which that was.
@@ -29,7 +29,7 @@ class Rulebook:
         return True
 
     def latest(self, rule_id: str) -> Change | None:
-        """The last change of a rule, a deletion too; None where there never was such a rule."""
+        """The last change of a rule, which may be a deletion; None where the rule never existed."""
         changes = self._changes.get(rule_id)
         return changes[-1] if changes else None
 
@@ -53,6 +53,6 @@ class Rulebook:
         return next((change for change in reversed(self.history(rule_id)) if change.version == version), None)
 
     def mode_before_pause(self, rule_id: str) -> Mode:
-        """The mode in which a rule last was before it was paused; live where it never was anything but paused."""
+        """The mode that a rule last had before it was paused; live where it was never in any other mode."""
         modes = (change.mode for change in reversed(self.history(rule_id)))
         return next((mode for mode in modes if mode is not Mode.PAUSED), Mode.LIVE)

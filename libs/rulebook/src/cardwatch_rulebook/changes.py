@@ -26,9 +26,9 @@ class Change:
         version: counts the rule's definitions; part of an alert's identity.
         scope: whose windows the rule looks at.
         definition: the rule as YAML text, without version and mode (``definitions``).
-        comment: why, or empty.
-        changed_by: who.
-        changed_at: microseconds since 1970-01-01 UTC, by the clock of who made the change.
+        comment: the reason, or empty.
+        changed_by: the name of the analyst.
+        changed_at: microseconds since 1970-01-01 UTC, by the clock of the machine that made the change.
         change_id: drawn at random; tells this change from another with the same revision.
     """
 

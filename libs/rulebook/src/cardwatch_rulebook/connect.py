@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What analysts work with. Nothing connects before it is used."""
+    """The stores that analysts work with. Each connects when it is first used."""
 
     rules: RuleStore
     lists: ListStore
@@ -75,7 +75,7 @@ def follower(
 
 
 def status_reporter(settings: ServiceSettings, detector: str) -> StatusReporter:
-    """Tells what a detector does with its rules; ``detector`` is the name under which analysts see it."""
+    """A reporter of what a detector does with its rules; ``detector`` is the name under which analysts see it."""
     status_topic = KafkaBackgroundWriter(settings.kafka_config(), RULE_STATUS.name(settings.topic_prefix))
     return StatusReporter(status_topic, _writer(RULE_STATUS, settings.registry(), settings), detector)
 
@@ -100,7 +100,7 @@ def _reader(
 
 def _writer(topic: Topic, registry: Registry, settings: ServiceSettings) -> Writer:
     @cache
-    def encoder() -> Encoder:  # once something is written: who only reads needs no schema id
+    def encoder() -> Encoder:  # looked up at the first write: a reader needs no schema id
         return Encoder(_schema(topic), registry.id_of(topic.subject(settings.topic_prefix), _schema(topic)))
 
     return Writer(lambda record: encoder()(record))

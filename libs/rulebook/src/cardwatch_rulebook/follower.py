@@ -26,7 +26,7 @@ log = logs.get_logger(__name__)
 class Follower:
     """Rules and lists as they are now; a context manager.
 
-    Outages of broker and registry are survived: the last snapshot stays, and what was missed comes after them.
+    It survives outages of broker and registry: the last snapshot stays, and the missed messages are read afterwards.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Follower:
         """
         Args:
             feed: where rules and lists come from.
-            builder: makes the snapshots.
-            take: puts one message into the builder. It raises RegistryUnavailableError where that has to be tried
-                again, and nothing for a bad message.
+            builder: builds the snapshots.
+            take: passes one message to the builder. It raises RegistryUnavailableError where the message has to be
+                tried again, and nothing for a bad message.
             registry_retry_seconds: the pause before it is tried again.
         """
         self._feed: Final = feed
@@ -90,7 +90,7 @@ class Follower:
         """Wait until everything that was there at the start has been read.
 
         Raises:
-            CardwatchError: it was not within ``timeout_seconds``; says what was in the way.
+            CardwatchError: it was not within ``timeout_seconds``; the message says why.
         """
         if not self._read.wait(timeout_seconds):
             why = f": {self._problem}" if self._problem else ""
@@ -108,13 +108,13 @@ class Follower:
             while not self._stopping.is_set():
                 self._step(self._feed.poll(_POLL_SECONDS))
         except Exception:
-            # A defect. The detector goes on with the last snapshot, and `alive` tells its health check.
+            # A defect. The detector continues with the last snapshot, and its health check sees it by `alive`.
             log.exception("rules and lists are no longer followed")
         finally:
             self._feed.close()
 
     def _step(self, batch: FollowedBatch) -> None:
-        if batch.problem and not self._problem:  # once an outage: its sentences come and go
+        if batch.problem and not self._problem:  # logged once per outage, because its error sentences change
             log.warning("rules and lists cannot be followed now", problem=batch.problem)
         elif self._problem and batch.messages:
             log.info("rules and lists are followed again")
@@ -125,7 +125,7 @@ class Follower:
                 return
         first = bool(self._unread) and not self._unread - batch.at_end
         self._unread -= batch.at_end
-        # Not before everything was read: half of the rules would be a state that never was.
+        # Wait until everything was read: half of the rules would be a state that never existed.
         if not self._unread:
             self._snapshot = self._builder.build(first=first)
             self._read.set()

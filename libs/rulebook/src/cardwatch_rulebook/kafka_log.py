@@ -1,4 +1,4 @@
-"""``log`` on Kafka. Order is what counts here, so everything is written to and read from partition 0."""
+"""``log`` on Kafka. Messages must stay in order, so all are written to and read from partition 0."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -40,7 +40,7 @@ class KafkaLog:
         self._producer: KafkaProducer | None = None
 
     def read(self) -> list[ReceivedMessage]:
-        """What was appended since the last ``read``, up to where the topic ends now.
+        """The messages that were appended since the last ``read``, up to the current end of the topic.
 
         Raises:
             KafkaClientError: the broker does not answer, or has no such topic.

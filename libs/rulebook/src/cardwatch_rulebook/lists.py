@@ -33,14 +33,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """A value is in a list from now on, or is not.
+    """A change of a list: a value is added or removed.
 
     Attributes:
         kind: what its values are.
         value: as transactions carry it.
         present: False where it is removed.
-        comment: why, or empty.
-        changed_by: who.
+        comment: the reason, or empty.
+        changed_by: the name of the analyst.
         changed_at: microseconds since 1970-01-01 UTC.
     """
 
@@ -87,7 +87,7 @@ class ListBook:
         self._kinds: Final[dict[str, Kind]] = {}
 
     def accept(self, entry: ListEntry) -> bool:
-        """Take the next entry of the topic; returns whether it changes which values the list holds."""
+        """Apply the next entry of the topic; returns whether it changes the values of the list."""
         entries = self._lists.setdefault(entry.list_name, {})
         before = entries.get(entry.value)
         entries[entry.value] = entry
@@ -95,7 +95,7 @@ class ListBook:
         return entry.present != (before is not None and before.present)
 
     def names(self) -> list[str]:
-        """The lists that hold something or once did, in order."""
+        """The names of all lists that have or ever had a value, in order."""
         return sorted(self._lists)
 
     def kind(self, name: str) -> Kind | None:
@@ -103,17 +103,17 @@ class ListBook:
         return self._kinds.get(name)
 
     def entries(self, name: str) -> Mapping[str, ListEntry]:
-        """The entries that a list holds, by value, in order."""
+        """The entries of the values in a list, ordered by value."""
         return MappingProxyType(
             {value: entry for value, entry in sorted(self._lists.get(name, {}).items()) if entry.present}
         )
 
     def all_entries(self, name: str) -> tuple[ListEntry, ...]:
-        """The last entry of every value that a list holds or held once before."""
+        """The last entry of every value that is or ever was in a list."""
         return tuple(self._lists.get(name, {}).values())
 
     def values(self, name: str) -> frozenset[str]:
-        """The values that a list holds; none where there is no such list."""
+        """The values in a list; none for an unknown list."""
         return frozenset(value for value, entry in self._lists.get(name, {}).items() if entry.present)
 
 
@@ -138,7 +138,7 @@ def checked_value(kind: Kind, value: str) -> str:
     """
     value = value.strip()
     if find_card_numbers(value):
-        # Not quoted: what is printed ends up in logs.
+        # The value is not quoted, because error messages end up in logs.
         raise ConfigurationError("a value is a card number, which no list may hold; use its card token")
     normal = _NORMAL_FORMS[kind](value)
     if normal is None:

@@ -8,10 +8,10 @@ from cardwatch_kafka.topic_follower import FollowedBatch
 
 
 class Log(Protocol):
-    """A topic that is read up to where it ends and written to."""
+    """A topic that is read to its current end and appended to."""
 
     def read(self) -> list[ReceivedMessage]:
-        """What was appended since the last ``read`` (at first: everything), up to where the topic ends now.
+        """The messages that were appended since the last ``read`` (at first: all), up to the current end of the topic.
 
         It includes what this log itself has appended before.
 
@@ -48,7 +48,9 @@ class Feed(Protocol):
         """The topics that are followed."""
 
     def poll(self, timeout_seconds: float) -> FollowedBatch:
-        """What has come, as soon as there is something; an empty batch after the timeout. Outages raise nothing."""
+        """The messages that have arrived, as soon as there is one; an empty batch after the timeout. Outages raise
+        nothing.
+        """
 
     def close(self) -> None:
         """Disconnect."""

@@ -16,7 +16,7 @@ log = logs.get_logger(__name__)
 
 
 class Item(Protocol):
-    """What is sent: it knows its key and its record."""
+    """A value that can be published: it has a key and a record."""
 
     @property
     def key(self) -> str:

@@ -75,7 +75,7 @@ def apply(wanted: Definition, author: Author) -> Plan:
 
 
 def pause(rule_id: str, author: Author) -> Plan:
-    """Stop evaluating a rule. The plan raises CardwatchError where there is no such rule."""
+    """Stop evaluating a rule. The plan raises CardwatchError if the rule does not exist."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -85,7 +85,7 @@ def pause(rule_id: str, author: Author) -> Plan:
 
 
 def resume(rule_id: str, author: Author) -> Plan:
-    """Return a paused rule to the mode that it had. The plan raises CardwatchError where there is no such rule."""
+    """Return a paused rule to the mode that it had. The plan raises CardwatchError if the rule does not exist."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -109,7 +109,7 @@ def promote(rule_id: str, author: Author) -> Plan:
 
 
 def delete(rule_id: str, author: Author) -> Plan:
-    """Delete a rule. The plan raises CardwatchError where there is no such rule."""
+    """Delete a rule. The plan raises CardwatchError if the rule does not exist."""
 
     def make(book: Rulebook) -> Change | None:
         current = _existing(book, rule_id)
@@ -151,7 +151,7 @@ def _in_mode(current: Change, action: Action, mode: Mode, author: Author) -> Cha
 
 
 def _follow(current: Change, action: Action, author: Author) -> Change:
-    """The next change of a rule, which leaves everything that the rule says as it is."""
+    """The next change of a rule, which leaves its definition as it is."""
     return replace(
         current,
         revision=current.revision + 1,

@@ -25,7 +25,8 @@ class Snapshot:
         revisions: id → revision, of all that are in ``rules`` or ``broken``.
         versions: id → version, of the same.
         lists: name → its values.
-        generation: goes up with every snapshot that differs from the one before; 0 before anything was read. It counts
+        generation: goes up with every snapshot that differs from the previous one; 0 before anything was read. It
+            counts
             within this process only.
     """
 
@@ -52,12 +53,12 @@ class SnapshotBuilder:
         self._lists_changed: set[str] = set()
 
     def take_change(self, change: Change) -> None:
-        """The next change of a rule."""
+        """Apply the next change of a rule."""
         if self._book.accept(change):
             self._rules_changed = True
 
     def take_entry(self, entry: ListEntry) -> None:
-        """The next entry of a list."""
+        """Apply the next entry of a list."""
         if self._lists.accept(entry):
             self._lists_changed.add(entry.list_name)
 
@@ -65,7 +66,8 @@ class SnapshotBuilder:
         """The snapshot as of now: the same object where nothing has changed.
 
         Args:
-            first: the beginning has been read. Counts as a change even where there are neither rules nor lists.
+            first: whether the topics have just been read completely. This counts as a change even without any rule or
+                list.
         """
         if not (self._rules_changed or self._lists_changed or first):
             return self._built
@@ -99,7 +101,7 @@ class SnapshotBuilder:
         )
 
     def _parse(self, change: Change) -> Rule | str:
-        """The rule, or the sentence that says why there is none."""
+        """The rule, or a sentence that says why it cannot be evaluated."""
         definition, parsed = self._parsed.get(change.rule_id, ("", ""))
         if definition != change.definition:
             parsed = self._parse_definition_of(change)
@@ -113,7 +115,7 @@ class SnapshotBuilder:
             rule = self._parse_definition(change.definition, f"revision {change.revision}", self._horizons_us)
         except ConfigurationError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001 - whatever one rule does to the parser, the others go on
+        except Exception as error:  # noqa: BLE001 - a rule that breaks the parser must not stop the others
             return f"revision {change.revision} of rule {change.rule_id} breaks the parser: {error!r}"
         if rule.rule_id != change.rule_id:
             return f"revision {change.revision} of rule {change.rule_id} defines another rule, {rule.rule_id}"

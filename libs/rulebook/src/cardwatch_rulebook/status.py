@@ -12,7 +12,7 @@ from cardwatch_rulebook.snapshot import Snapshot
 
 
 class State(StrEnum):
-    """What the detector does with it."""
+    """What the detector does with a rule."""
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -87,7 +87,7 @@ class StatusChanges:
         """The statuses that have changed since the last call.
 
         Args:
-            snapshot: what the detector works with.
+            snapshot: the rules and lists that the detector works with.
             failing: rules of it that fail when they are evaluated, id → one sentence.
             scopes: those that the detector runs; rules of other scopes are not reported. None for all.
             at: now, microseconds since 1970-01-01 UTC.

@@ -58,7 +58,7 @@ class RuleStore:
         return self._reader.skipped
 
     def read(self) -> Rulebook:
-        """The rulebook up to where the topic ends now.
+        """The rulebook up to the current end of the topic.
 
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
@@ -146,7 +146,7 @@ class ListStore:
         self._book: Final = ListBook()
 
     def read(self) -> ListBook:
-        """The lists up to where the topic ends now.
+        """The lists up to the current end of the topic.
 
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
@@ -161,7 +161,7 @@ class ListStore:
         """Write entries.
 
         Raises:
-            CardwatchError: one holds a card number (then nothing is written), or broker or registry do not answer.
+            CardwatchError: a value is a card number (then nothing is written), or broker or registry do not answer.
         """
         self._log.append([self._writer(entry) for entry in entries])
 
@@ -179,7 +179,7 @@ class StatusStore:
         self._statuses: Final[dict[str, dict[str, RuleStatus]]] = {}
 
     def read(self) -> Mapping[str, Mapping[str, RuleStatus]]:
-        """Rule id → detector → its last status, up to where the topic ends now.
+        """Rule id → detector → its last status, up to the current end of the topic.
 
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
@@ -207,10 +207,10 @@ class StatusReporter:
     def report(
         self, snapshot: Snapshot, failing: Mapping[str, str] = _NONE, scopes: Collection[str] | None = None
     ) -> None:
-        """Publish what has changed since the last call; cheap where nothing has.
+        """Publish the states that have changed since the last call; cheap if none has.
 
         Args:
-            snapshot: what the detector works with.
+            snapshot: the rules and lists that the detector works with.
             failing: rules of it that fail when they are evaluated, id → one sentence.
             scopes: those that the detector runs; rules of other scopes are not reported. None for all.
         """
@@ -219,7 +219,7 @@ class StatusReporter:
             return
         try:
             self._status_topic.write([self._writer(status) for status in self._unsent])
-        except CardwatchError as error:  # the registry is away: with the next report
+        except CardwatchError as error:  # the registry does not answer: the next report includes these states
             log.warning("rule states not reported", why=str(error))
         else:
             self._unsent = []
@@ -244,10 +244,10 @@ class _Task:
 
 
 class _OvertakenError(CardwatchError):
-    """Others came first."""
+    """Somebody else's change was written first."""
 
 
 def _counting(book: Rulebook, change: Change) -> Change | None:
-    """The change that counts as this one's revision."""
+    """The change that counts for the revision of the given one."""
     history = book.history(change.rule_id)
     return history[change.revision - 1] if change.revision <= len(history) else None

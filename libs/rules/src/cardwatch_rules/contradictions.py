@@ -1,6 +1,7 @@
 """Conditions that can never be true: ``payments >= 5 and payments < 3``, ``channel = 'POS'``.
 
-Sound, not complete: what is reported can never be true; much that cannot be true is not found. A condition is expanded
+The search is sound but not complete: a reported condition can never be true, but many others are not found. A condition
+is expanded
 into the alternatives of its ``or``; within each, what the comparisons with literals demand of a name is intersected.
 """
 

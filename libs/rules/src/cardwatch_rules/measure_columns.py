@@ -32,7 +32,7 @@ from cardwatch_rules.windows import (
 )
 
 MeasureKey = tuple[int, Aggregate, str | None, str | None]
-"""Window, aggregate, field and condition: what measures of the same values have in common, whatever their names."""
+"""Window, aggregate, field and condition: measures that share all four have the same values."""
 
 
 def key_of(measure: Measure) -> MeasureKey:
@@ -57,7 +57,7 @@ class MeasureColumns:
         self._timeline = Timeline(
             transactions["group"].to_numpy(), transactions["event_time"].to_numpy(), longest_window_us
         )
-        # What does not depend on a window's length is computed once for all of them.
+        # These do not depend on a window's length and are computed once for all windows.
         self._after = self._timeline.after(rows)
         self._previous: dict[tuple[str | None, str], Ints] = {}
         self._numbers: dict[str, Ints] = {}

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cardwatch_rules.model import Mode, Severity
 
-# Told first: a misspelt name explains why another one is missing.
+# Reported first: a misspelt name explains why another one is missing.
 _UNKNOWN_ENTRY: Final = "unknown entry"
 
 
@@ -54,7 +54,7 @@ def validate_rule_text(item: Any) -> RuleText:
     """Check the entries of a rule and their types.
 
     Raises:
-        RuleMistakeError: some are wrong; the sentence says so of each.
+        RuleMistakeError: some are wrong; the sentence names each.
     """
     try:
         return RuleText.model_validate(item)

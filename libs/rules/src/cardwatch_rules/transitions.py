@@ -49,7 +49,7 @@ class Transitions:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The hits of one rule with what becomes of them.
+    """The hits of one rule, and whether each raises an alert.
 
     Attributes:
         hits: the rule and its rows.
@@ -63,13 +63,13 @@ class Decided:
 def transitions(
     arrivals: pl.DataFrame, rules: Sequence[Rule], lists: Lists = NO_LISTS, ledger: Ledger | None = None
 ) -> list[Transitions]:
-    """What the new ones among a scope's transactions change.
+    """The changes to a scope's alerts by the new transactions.
 
     Args:
         arrivals: one row per arrival, unsorted, duplicates included, with the columns ``group`` (int64, keys from 0),
             ``event_time`` and ``raw_broker_time`` (int64, microseconds), ``transaction_id``, ``is_new`` (it came with
             this batch), ``evaluate_from`` (int64, microseconds: earlier ones are only history), and the fields that
-            the rules use. Profiles of cards may be among them (``profiles``), as rows with IS_PROFILE.
+            the rules use. The rows may include profiles of cards (``profiles``), which have IS_PROFILE set.
         rules: rules of this scope; paused ones are left out.
         lists: what ``in list('name')`` looks into.
         ledger: takes the failures of rules; without a ledger they are raised.
@@ -124,7 +124,7 @@ def decide(
     lists: Lists = NO_LISTS,
     ledger: Ledger | None = None,
 ) -> list[Decided]:
-    """The hits of rules among the transactions from some time on, and which of them are alerts.
+    """The hits of rules in the transactions from some time on, and which of them are alerts.
 
     Args:
         transactions: as ``evaluate`` takes them.
@@ -136,7 +136,7 @@ def decide(
     found = {hits.rule.rule_id: _all_alerts(hits) for hits in evaluate(transactions, wanted, plain, lists, ledger)}
     suppressing = [rule for rule in rules if rule.suppress_us is not None]
     if suppressing:
-        # Earlier hits decide, so they are found again; only what becomes of the wanted ones is told.
+        # Earlier hits decide about later ones, so they are computed again; only the wanted hits are returned.
         reach = max(rule.suppression_reach_us for rule in suppressing)
         rows = _where(transactions, pl.col("event_time") >= evaluate_from - reach)
         keep = np.zeros(transactions.height, dtype=np.bool_)
@@ -152,8 +152,8 @@ def decide(
 def deduplicate(arrivals: pl.DataFrame) -> pl.DataFrame:
     """One row per transaction, sorted by (group, event time).
 
-    It is new only if all its arrivals are. Should arrivals of one ``transaction_id`` differ, which is a producer's
-    defect, the one with the smallest event time, then content, stands, whatever order they came in.
+    It is new only if all its arrivals are. If arrivals of one ``transaction_id`` differ, which is a producer's defect,
+    the one with the smallest event time, then content, is taken, so that their order does not matter.
     """
     unique = arrivals
     if arrivals.select(pl.struct("group", "transaction_id").is_duplicated().any()).item():
@@ -166,7 +166,7 @@ def deduplicate(arrivals: pl.DataFrame) -> pl.DataFrame:
     return unique.sort("group", "event_time", "transaction_id")
 
 
-# Where what an arrival can change begins; null in groups without one.
+# The first row that an arrival can change, per group; null in groups without an arrival.
 _AFFECTED_FROM: Final = pl.when(pl.col("new_from").is_not_null()).then(pl.max_horizontal("evaluate_from", "new_from"))
 _AFFECTED: Final = (pl.col("event_time") >= _AFFECTED_FROM).fill_null(value=False)
 
@@ -244,7 +244,7 @@ def _identities(frame: pl.DataFrame, found: Decided) -> tuple[list[tuple[int, st
 
 
 def _with_cause(frame: pl.DataFrame, newest: pl.DataFrame) -> pl.DataFrame:
-    # Groups without anything new are in the frame only by accident; they cost nothing but are not evaluated.
+    # Groups without a new row may be in the frame; they are not evaluated.
     return frame.join(newest, on="group", how="left", maintain_order="left").with_columns(
         cause_broker_time=pl.when("is_new").then("raw_broker_time").otherwise("cause_broker_time")
     )

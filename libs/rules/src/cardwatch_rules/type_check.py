@@ -1,6 +1,6 @@
-"""Conditions checked: only what a rule may use, known names, and kinds that go together.
+"""Checks conditions: only functions that a rule may use, known names, and kinds that go together.
 
-Whatever is not listed here is rejected, so that no condition costs more than a few passes over its columns.
+Everything that is not listed here is rejected, so that no condition costs more than a few passes over its columns.
 """
 
 from collections.abc import Mapping

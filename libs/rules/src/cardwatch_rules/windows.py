@@ -7,7 +7,7 @@ Rows are sorted by (group, event time). Within a group the window of a row is on
                   └─ first  ┘│
                              └─ after: one past the last row with the same time, so ties are all in
 
-so every measure is a question about the rows [first, after). Counts and sums are differences of prefix sums, in
+so every measure is a function of the rows [first, after). Counts and sums are differences of prefix sums, in
 integers and therefore exact and independent of order; smallest and largest come from a sparse table (Bender &
 Farach-Colton, "The LCA Problem Revisited", 2000); distinct values are the rows whose previous occurrence lies before
 the window, looked at one by one where windows are short, and counted in a wavelet matrix (Claude, Navarro & Ordóñez,
@@ -62,7 +62,7 @@ class Timeline:
             self._axis = group * np.int64(stride) + relative
 
     def after(self, rows: Ints) -> Ints:
-        """One past the last row with the time of each row: where its windows end, whatever their length."""
+        """One past the last row with the time of each row: the end of its windows of any length."""
         return np.searchsorted(self._axis, self._axis[rows], side="right").astype(np.int64)
 
     def bounds(self, rows: Ints, window_us: int, after: Ints | None = None) -> Bounds:
@@ -109,7 +109,7 @@ def count_distinct(
     lengths = bounds.after - bounds.first
     levels = max(1, len(codes).bit_length())
     if int(lengths.sum()) > _ROWS_PER_LEVEL * levels * (len(lengths) + len(codes)):
-        # An excluded row counts for no window, so it lies behind every border.
+        # An excluded row counts for no window, so it gets a value beyond every border.
         return _count_below(bounds, np.where(included, previous + 1, len(codes) + 1), bounds.first + 1)
     return _count_fresh(bounds, included, previous, rows_per_step)
 
@@ -117,7 +117,8 @@ def count_distinct(
 def deviation(bounds: Bounds, included: Bools, values: Ints) -> Floats:
     """The sample standard deviation of the included values; meaningless where there are fewer than two.
 
-    √((n·Σx² − (Σx)²) / (n·(n − 1))): in integers up to the division, so that no order and no cut of the data shows.
+    √((n·Σx² − (Σx)²) / (n·(n − 1))): in integers up to the division, so that the result does not depend on the order or
+    the chunks of the data.
     """
     number = count(bounds, included)
     chosen = np.where(included, values, 0)
@@ -185,7 +186,7 @@ def _last_before(first: Ints, after: Ints, included: Bools) -> Ints:
 def _count_fresh(bounds: Bounds, included: Bools, previous: Ints, rows_per_step: int) -> Ints:
     lengths = bounds.after - bounds.first
     result = np.zeros(len(lengths), dtype=np.int64)
-    # In steps of whole windows, so that memory stays bounded whatever the windows hold.
+    # In steps of whole windows, so that memory stays bounded however many rows the windows have.
     ends = np.arange(rows_per_step, int(lengths.sum()) + rows_per_step, rows_per_step)
     cuts = np.searchsorted(np.cumsum(lengths), ends)
     for begin, end in zip(np.r_[0, cuts + 1], np.r_[cuts + 1, len(lengths)], strict=True):

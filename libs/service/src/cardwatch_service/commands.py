@@ -9,7 +9,7 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
 @contextmanager
 def exit_with_error_message() -> Iterator[None]:
-    """Turn a CardwatchError into its sentence and exit code 1; anything else stays a stack trace."""
+    """Print a CardwatchError as one sentence and exit with code 1; any other exception stays a stack trace."""
     try:
         yield
     except CardwatchError as error:

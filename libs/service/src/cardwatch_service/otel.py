@@ -35,7 +35,7 @@ _QUEUE_SPANS: Final = 2048
 _BATCH_SPANS: Final = 512
 _PARENT_BASED: Final = "parentbased_"
 _W3C: Final = TraceContextTextMapPropagator()
-# A root span has no parent, whatever span may be current in its thread.
+# A root span has no parent, even if another span is current in its thread.
 _NO_PARENT: Final = Context()
 
 
@@ -55,8 +55,8 @@ class OpenTelemetry(Tracer):
         self._provider: Final = TracerProvider(
             sampler=sampler(settings),
             resource=_resource(service),
-            id_generator=UnmistakableIds(),
-            # The process's end waits for nothing that `close` has given up on.
+            id_generator=CardSafeIdGenerator(),
+            # `close` has its own time limit; nothing else may delay the end of the process.
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(_CountingQueue(exporter or _collector(settings), spans))
@@ -86,8 +86,8 @@ class OpenTelemetry(Tracer):
         return Span(" ".join(headers.values()), span)
 
 
-class UnmistakableIds(IdGenerator):
-    """Random ids in which nobody can see a card number.
+class CardSafeIdGenerator(IdGenerator):
+    """Random ids that cannot be mistaken for card numbers.
 
     Ids travel in headers, and what looks like a card number there is masked in dead letters and in bronze. So each
     begins with a letter and has no thirteen decimal digits in a row. Sampling uses other bits than the first four.
@@ -114,7 +114,7 @@ class UnmistakableIds(IdGenerator):
 class _CountingQueue(BatchSpanProcessor):
     """The SDK's queue in front of the exporter, with a count of the spans by outcome.
 
-    The queue never overflows: a span for which there is no room is dropped here, where it can be counted.
+    The queue never overflows: a span that does not fit is dropped here, where it can be counted.
     """
 
     def __init__(self, exporter: SpanExporter, spans: Counter) -> None:
@@ -144,7 +144,9 @@ class _CountingQueue(BatchSpanProcessor):
 
 
 class _CountingExporter(SpanExporter):
-    """Counts the spans that the exporter sends and those it fails to send; logs when it begins and ceases to fail."""
+    """Counts the spans that the exporter sends and those it fails to send; logs when it starts to fail and when it
+    recovers.
+    """
 
     def __init__(self, exporter: SpanExporter, spans: Counter, make_room: Callable[[int], None]) -> None:
         self._exporter: Final = exporter
@@ -159,7 +161,7 @@ class _CountingExporter(SpanExporter):
         self._make_room(len(spans))
         try:
             result = self._exporter.export(spans)
-        except Exception as error:  # noqa: BLE001  # whatever it is, traces must not disturb the service
+        except Exception as error:  # noqa: BLE001  # no failure of tracing may disturb the service
             _LAST_MESSAGE.text, result = type(error).__name__, SpanExportResult.FAILURE
         works = result is SpanExportResult.SUCCESS
         (self._exported if works else self._failed).inc(len(spans))
@@ -178,7 +180,7 @@ class _CountingExporter(SpanExporter):
 
 
 class _LastMessage(logging.Filter):
-    """Keeps the last message of a logger instead of letting it through."""
+    """Keeps the last message of a logger instead of logging it."""
 
     text = ""
 

@@ -1,4 +1,4 @@
-"""Retries of what fails for a reason that passes by itself, until it succeeds or the service is asked to stop."""
+"""Repeats calls that fail for a transient reason, until they succeed or the service is asked to stop."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Stop(Protocol):
 
 
 class Deadline:
-    """A stop that is requested a number of seconds after it was made."""
+    """A stop that counts as requested a number of seconds after this object was created."""
 
     def __init__(self, seconds: float) -> None:
         self._at: Final = time.monotonic() + seconds
@@ -54,7 +54,7 @@ def retry_until_stopped(
 
     Args:
         errors: the exceptions after which the call is repeated; all others are raised.
-        before_pause: told each failure and the number of attempts so far.
+        before_pause: called with each failure and the number of attempts so far.
 
     Raises:
         StoppedError: the last attempt failed and the stop was requested.
@@ -84,5 +84,5 @@ def retry_until_stopped(
 
 def _failure(state: RetryCallState) -> BaseException:
     error = state.outcome.exception() if state.outcome is not None else None
-    assert error is not None, "only asked after a failed attempt"
+    assert error is not None, "called only after a failed attempt"
     return error

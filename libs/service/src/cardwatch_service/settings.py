@@ -38,7 +38,9 @@ class ServiceSettings(BaseSettings):
     )
     schema_registry_basic_auth: Annotated[SecretStr, Field(description="user:password, or empty")] = SecretStr("")
     topic_prefix: Annotated[str, Field(description="put before every topic name and consumer group")] = ""
-    metrics_host: Annotated[str, Field(description="address that /metrics, /healthz and /readyz bind to")] = "127.0.0.1"
+    metrics_host: Annotated[str, Field(description="address that /metrics, /healthz and /readyz listen on")] = (
+        "127.0.0.1"
+    )
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free port and logs it")] = 0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"

@@ -1,4 +1,4 @@
-"""The trace that a message belongs to, as it travels: W3C Trace Context, in headers or as one text.
+"""The trace that a message belongs to, as it is sent: W3C Trace Context, in headers or as one text.
 
 The text is the value of ``traceparent``, followed by a space and the value of ``tracestate`` if there is one. It names
 a trace and the span that the next one continues; nothing in it says anything about a transaction.
@@ -23,9 +23,9 @@ _SAMPLED: Final = 0x01
 
 
 def extract_context(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
-    """The trace context among a message's headers; None where there is none that can be used.
+    """The trace context in a message's headers; None if they have no valid one.
 
-    Whoever may write to a topic may write headers: a malformed context counts as absent, and so does one that contains
+    Any producer may write headers: a malformed context counts as absent, and so does one that contains
     something that could be a card number, since it is copied to other messages.
     """
     parent = state = None

@@ -1,4 +1,4 @@
-"""Traces: what a service says of the messages that it sends, processes and delivers.
+"""Traces of the messages that a service sends, processes and delivers.
 
 Off unless an OpenTelemetry collector is named. A service then has no tracer, checks for that once per message, and
 nothing of OpenTelemetry is even imported: ``otel.py``, which is imported only when traces are on, connects this module
@@ -32,7 +32,7 @@ RECEIVER: Final = "cardwatch.receiver"
 MESSAGE_ID: Final = "cardwatch.message_id"
 
 FLUSH_SECONDS: Final = 3.0
-"""How long the end of a service waits for its last spans: well inside the grace period that it has for its work."""
+"""How long the end of a service waits for its last spans: well within the service's grace period."""
 
 Attributes = Mapping[str, str | int]
 
@@ -43,7 +43,7 @@ class Span:
     """One step of one trace, until ``end`` is called.
 
     Attributes:
-        context: what the next step has to be told (``trace_context``).
+        context: the trace context that is passed to the next step (``trace_context``).
     """
 
     __slots__ = ("_span", "context")
@@ -68,7 +68,7 @@ class Span:
         self.set_attributes(_position(partition, offset))
 
     def add_event(self, name: str, at_ns: int) -> None:
-        """Add something that happened meanwhile, at ``at_ns`` nanoseconds since 1970-01-01 UTC."""
+        """Add an event of the span at ``at_ns``, nanoseconds since 1970-01-01 UTC."""
         if self._span is not None:
             self._span.add_event(name, timestamp=at_ns)
 
@@ -77,7 +77,7 @@ class Span:
         if self._span is None:
             return
         if error:
-            from opentelemetry.trace import StatusCode  # imported long ago, since there is a span
+            from opentelemetry.trace import StatusCode  # already imported, because there is a span
 
             self._span.set_attribute("error.type", error)
             self._span.set_status(StatusCode.ERROR)
@@ -131,7 +131,7 @@ class Tracer(ABC):
 
 
 class TracingSettings(BaseSettings):
-    """Those of OpenTelemetry's variables that decide something here, ``OTEL_<FIELD>``; others the SDK reads itself."""
+    """The variables of OpenTelemetry that are used here, ``OTEL_<FIELD>``; the SDK reads the others itself."""
 
     model_config = SettingsConfigDict(env_prefix="OTEL_", extra="ignore", frozen=True, env_ignore_empty=True)
 
@@ -156,12 +156,12 @@ def tracing(service: str, metrics: Metrics, *, flush_seconds: float = FLUSH_SECO
     Args:
         service: the name of its package, ``cardwatch-enricher``: the name and version that its spans carry.
         metrics: where the number of spans is counted.
-        flush_seconds: how long the end waits at most for the last spans.
+        flush_seconds: how long closing waits at most for the last spans.
 
     Raises:
         ConfigurationError: a setting is wrong.
     """
-    # Looked at first, so that a platform's other OTEL_ variables cannot disturb a service that has no traces.
+    # Checked first, so that a platform's other OTEL_ variables cannot disturb a service that has no traces.
     if not any(os.environ.get(name) for name in _ENDPOINTS):
         yield None
         return

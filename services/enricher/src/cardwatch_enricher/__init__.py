@@ -1,1 +1,1 @@
-"""The enricher: raw transactions in, validated and enriched ones out; what is bad is kept with its reason."""
+"""The enricher: validates and enriches raw transactions, and keeps invalid ones as dead letters with a reason."""

@@ -99,7 +99,7 @@ def run() -> None:
 
 
 def run_from_bronze(tables_dir: str, to: str) -> None:
-    """Enrich the messages in bronze into a Delta table, printing how far it is to standard output.
+    """Enrich the messages in bronze into a Delta table, printing the progress to standard output.
 
     Raises:
         CardwatchError: a setting, a table, or the registry's schemas are wrong, or bronze cannot be read.

@@ -1,10 +1,10 @@
-"""All use of private parts of Faust and aiokafka, for what neither has a setting for.
+"""All use of private parts of Faust and aiokafka, for behaviour that neither has a setting for.
 
 - Messages of transactions that were aborted, or are still open, are not read.
-- A fetch that finds little waits at the broker for ``fetch_wait_seconds`` instead of 1.5 s, and is not answered with
-  every single message: at a few hundred messages per second that kept both sides busy with fetches. aiokafka has one
-  fetch per broker on its way, without the partitions whose messages are not consumed yet; what arrives in those
-  meanwhile waits for that fetch to return.
+- The broker answers a fetch once it has 64 KiB, or after ``fetch_wait_seconds`` instead of 1.5 s. Answering for every
+  single message kept both sides busy with fetches at a few hundred messages per second. The wait must be short because
+  aiokafka has one fetch per broker under way, and leaves out the partitions whose messages are not consumed yet:
+  messages that arrive in those meanwhile wait until that fetch returns.
 - Offsets are committed by us (see ``stream/positions.py``), and a commit that fails is survived instead of a crash.
 
 ``tests/test_internals.py`` fails when the versions that this was written for change.
@@ -25,7 +25,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 
 WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 
-# Faust names a service's logger after its class's module; these are Faust's all the same.
+# Faust names a service's logger after the module of its class; the classes below should log under Faust's own name.
 _transport_log: Final = logging.getLogger("faust.transport")
 
 _FETCH_MIN_BYTES: Final = 64 * 1024
@@ -60,8 +60,8 @@ class ConsumerThread(AIOKafkaConsumerThread):
     def reached(self, partition: TopicPartition, position: int) -> int:
         """The offset up to which there is nothing left to process, for a partition processed up to ``position``.
 
-        Behind the last message there may be offsets without one (of an aborted transaction, a transaction's marker):
-        the consumer has passed them once every message that it fetched is processed.
+        After the last message there may be offsets without a message (of an aborted transaction, or of a transaction's
+        marker). The consumer has passed them once every message that it fetched is processed.
         """
         (end, passed) = self._fetched.get(ClientTopicPartition(*partition), (0, 0))
         return max(position, passed) if position >= end else position
@@ -81,7 +81,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
         """Where reading a partition starts: its committed offset, or its first where none is committed.
 
         Raises:
-            aiokafka.errors.KafkaError: the broker does not say.
+            aiokafka.errors.KafkaError: the broker did not answer with the offsets.
         """
         place = ClientTopicPartition(*partition)
         consumer = self._ensure_consumer()
@@ -116,7 +116,7 @@ class FaustApplication(faust.App):
         """As ``faust.App``.
 
         Args:
-            fetch_wait_seconds: how long the broker keeps a fetch that finds little.
+            fetch_wait_seconds: how long the broker waits for more messages before it answers a fetch.
         """
         self._transport_type = _transport_type(fetch_wait_seconds)
         super().__init__(*arguments, **options)

@@ -14,7 +14,7 @@ def enricher(context: typer.Context) -> None:
 
     Consumes transactions.raw.v1 (Avro) and transactions.json.v1 (JSON) as a member of the consumer group
     cardwatch-enricher, and publishes to transactions.silver.v1 and transactions.dlq.v1. Runs until SIGTERM or SIGINT.
-    Start more of it to share the partitions.
+    Start several instances to share the partitions.
 
     All settings come from the environment. Those of every service: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS,
     CARDWATCH_SCHEMA_REGISTRY_URL, CARDWATCH_TOPIC_PREFIX, CARDWATCH_METRICS_PORT, CARDWATCH_LOG_LEVEL, ... Its own:
@@ -45,16 +45,16 @@ def enricher(context: typer.Context) -> None:
 
 @cli.command("from-bronze")
 def from_bronze(
-    to: Annotated[str, typer.Option(help="Delta table to write; there must be none.", show_default=False)],
+    to: Annotated[str, typer.Option(help="Delta table to write; it must not exist yet.", show_default=False)],
     tables_dir: Annotated[
         str, typer.Option(envvar="CARDWATCH_LAKEHOUSE_TABLES_DIR", help="Directory with bronze/transactions in it.")
     ] = ".cardwatch/tables",
 ) -> None:
-    """Do the same with all messages of the table bronze.transactions, once, into a table instead of a topic.
+    """Enrich all messages of the table bronze.transactions once, and write them to a Delta table instead of a topic.
 
     A step of `cardwatch tables rebuild`, which says what it can restore and what it cannot. Prints a line of JSON with
-    counts for every ten thousand messages and at the end. It needs the registry that the messages' schema ids are of,
-    the topic prefix that they came under, and the same reference tables and settings as the enricher had.
+    counts for every ten thousand messages and at the end. It needs the registry that assigned the messages' schema ids,
+    the topic prefix that the messages were sent with, and the reference tables and settings of the original enricher.
     """
     from cardwatch_enricher.bootstrap import run_from_bronze
 

@@ -17,7 +17,7 @@ class EnricherSettings(ReferenceSettings):
         float, Field(gt=0, le=10, description="how long a batch that is not full waits; adds to latency")
     ] = 0.02
     fetch_wait_seconds: Annotated[
-        float, Field(gt=0, le=10, description="how long the broker keeps a fetch that finds little; adds to latency")
+        float, Field(gt=0, le=10, description="how long the broker waits for more messages; adds to latency")
     ] = 0.1
     commit_interval_seconds: Annotated[
         float, Field(gt=0, le=60, description="time between offset commits: what a crash repeats at most")

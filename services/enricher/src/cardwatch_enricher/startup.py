@@ -1,4 +1,4 @@
-"""What the enricher does before it works: settings, logs, the ids of the schemas that it writes."""
+"""Prepares the enricher's start: loads settings, configures logs, looks up the ids of the schemas that it writes."""
 
 import logging
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def defect_report(metrics: Metrics) -> ReportDefect:
     def report(message: ReceivedMessage, error_type: str, where: str) -> None:
         metrics.errors.labels("internal_error").inc()
         log.error(
-            "a defect of the enricher cost a message; it is kept as a dead letter",
+            "the enricher failed on a message, a defect of its own; the message is kept as a dead letter",
             topic=message.topic, partition=message.partition, offset=message.offset, error=error_type, where=where,
         )  # fmt: skip
 

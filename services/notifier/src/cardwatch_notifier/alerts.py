@@ -13,7 +13,7 @@ class Status(StrEnum):
 
 
 class Mode(StrEnum):
-    """Whether receivers are told of an alert."""
+    """Whether receivers are notified of an alert."""
 
     LIVE = "live"
     SHADOW = "shadow"

@@ -1,4 +1,4 @@
-"""What the health endpoint says of the notifier, from its start on."""
+"""The notifier's health, as its health endpoint reports it from the start on."""
 
 from dataclasses import dataclass
 

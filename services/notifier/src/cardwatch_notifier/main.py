@@ -44,7 +44,7 @@ def run(
     Alerts go to standard output and, when CARDWATCH_NOTIFIER_WEBHOOK_URL and CARDWATCH_NOTIFIER_WEBHOOK_SECRET are
     set, to that webhook, signed. What a receiver does not take now stays in the outbox and is tried again, over
     restarts too. The outbox is a SQLite file (CARDWATCH_NOTIFIER_OUTBOX_PATH) of one process, or a PostgreSQL database
-    (CARDWATCH_NOTIFIER_OUTBOX_URL) that any number of processes share; `outbox migrate` makes its schema.
+    (CARDWATCH_NOTIFIER_OUTBOX_URL) that any number of processes share; `outbox migrate` creates its schema.
     """
     with exit_with_error_message():
         service = load_settings(ServiceSettings)

@@ -32,8 +32,8 @@ class NotifierMetrics:
         shared: every service's metrics.
         clocked_receiver: whose deliveries the shared latency histogram measures. One receiver, so that a fast one
             (standard output) does not hide a slow one (the webhook) in the same histogram.
-        receivers: all of them. What is counted of each begins at 0: Prometheus sees no rise in a counter that begins
-            with some.
+        receivers: all of them. Their counters start at 0: Prometheus sees no increase in a counter that first appears
+            with a higher value.
     """
 
     def __init__(self, shared: Metrics, clocked_receiver: str, receivers: Iterable[str] = ()) -> None:
@@ -101,7 +101,7 @@ class OutboxCollector(Collector):
         )
         available = GaugeMetricFamily(OUTBOX_AVAILABLE, "1 where the outbox answers, 0 where it does not.")
         try:
-            # Not asked where others are waiting for it: a scrape must not hang.
+            # The outbox is not asked while other calls wait for it: a scrape must not hang.
             backlogs = None if self._outbox.problem() else self._outbox.backlog()
         except OutboxUnavailableError:
             backlogs = None

@@ -1,4 +1,4 @@
-"""Waits for the notifier's dependencies: a registry, a broker or an outbox that does not answer comes back."""
+"""Repeats calls until the notifier's dependencies (registry, broker, outbox) answer again."""
 
 from collections.abc import Callable
 from typing import Final, Literal, TypeVar

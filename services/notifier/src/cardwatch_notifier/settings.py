@@ -34,7 +34,7 @@ class OutboxSettings(BaseSettings):
         Path | None, Field(description="file that holds it instead, read at every connection")
     ] = None
     outbox_lease_seconds: Annotated[
-        float, Field(ge=1, le=3600, description="after so long a replica's deliveries go to another if it is gone")
+        float, Field(ge=1, le=3600, description="time until other replicas take over deliveries of one that is gone")
     ] = 30.0
 
     @model_validator(mode="after")
@@ -48,7 +48,7 @@ class OutboxSettings(BaseSettings):
         """Everything that is wrong with several settings together, or that must not be quoted: sentences."""
         if not self.outbox_url:
             return
-        # Large, and of no use with SQLite.
+        # Imported here: these modules are large, and SQLite does not need them.
         from cardwatch_notifier.outbox.postgres.database import Database
 
         try:
@@ -65,7 +65,7 @@ class OutboxSettings(BaseSettings):
 class NotifierSettings(OutboxSettings):
     """Each field is the environment variable ``CARDWATCH_NOTIFIER_<FIELD>``."""
 
-    retention_days: Annotated[float, Field(gt=0, description="delivered messages are removed after so long")] = 30.0
+    retention_days: Annotated[float, Field(gt=0, description="age after which delivered messages are removed")] = 30.0
 
     stdout: Annotated[bool, Field(description="write one line per alert to standard output")] = True
     webhook_url: Annotated[
@@ -78,10 +78,10 @@ class NotifierSettings(OutboxSettings):
     retry_first_seconds: Annotated[float, Field(gt=0, description="pause after a first failure; then doubled")] = 0.5
     retry_longest_seconds: Annotated[float, Field(gt=0, description="longest pause after failures")] = 300.0
     # 900 pauses of at most 5 minutes: about three days.
-    retry_attempts: Annotated[int, Field(ge=1, description="so many failures, and a delivery is parked")] = 900
+    retry_attempts: Annotated[int, Field(ge=1, description="failures after which a delivery is parked")] = 900
     rejected_first_seconds: Annotated[float, Field(gt=0, description="pause after a first refusal (4xx)")] = 60.0
     rejected_longest_seconds: Annotated[float, Field(gt=0, description="longest pause after refusals")] = 3600.0
-    rejected_attempts: Annotated[int, Field(ge=1, description="so many refusals, and a delivery is parked")] = 8
+    rejected_attempts: Annotated[int, Field(ge=1, description="refusals after which a delivery is parked")] = 8
 
     def _problems(self) -> Iterator[str]:
         yield from super()._problems()

@@ -78,7 +78,7 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
         )
         endpoint = HealthEndpoint(
             metrics.registry,
-            ready=lambda: "it was asked to stop" if shutdown.requested else "",
+            ready=lambda: "the producer was asked to stop" if shutdown.requested else "",
             host=settings.metrics_host,
             port=settings.metrics_port,
         )

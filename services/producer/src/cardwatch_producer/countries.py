@@ -1,4 +1,4 @@
-"""The countries of the simulation: currency, place, clock, and the (made-up) BIN of its one issuer."""
+"""The countries of the simulation: currency, place, clock, and the fictional BIN of its one issuer."""
 
 import csv
 from functools import cache
@@ -11,7 +11,7 @@ class Country(NamedTuple):
 
     Attributes:
         code: ISO 3166-1 alpha-2.
-        issuer_bin: six digits, made up, of the cards issued there.
+        issuer_bin: six digits, fictional, of the cards issued there.
         currency: ISO 4217 alphabetic code.
         exponent: digits after the decimal point of the currency (ISO 4217 minor unit).
         units_per_eur: rough value of one euro in the currency, only to make amounts of a likely size.

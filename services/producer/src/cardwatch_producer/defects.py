@@ -20,7 +20,7 @@ JSON: Final[frozenset[Format]] = frozenset({"json"})
 _NOBODYS_SCHEMA_ID: Final = 2_000_000_123
 # A published test number: Luhn-valid, of no real account.
 _TEST_CARD_NUMBER: Final = "4111111111111111"
-# 2100-01-01: ahead of the broker's clock, whatever the simulation's own clock was set to.
+# 2100-01-01: ahead of the broker's clock, even if the simulation's own clock was set to a later time.
 _FAR_FUTURE_US: Final = 4_102_444_800_000_000
 
 
@@ -80,7 +80,7 @@ def _unknown_schema(value: bytes, other: bytes) -> bytes:
 
 
 def _cut_off(value: bytes, other: bytes) -> bytes:
-    # After two thirds: inside the strings, whatever the optional fields at the end are.
+    # Cut after two thirds: that is inside the strings, even if the optional fields at the end are missing.
     return value[: len(value) * 2 // 3]
 
 

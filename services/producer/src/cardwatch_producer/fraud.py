@@ -48,7 +48,7 @@ class Episode(NamedTuple):
 
 
 class Fraudsters:
-    """Plans episodes. Cards are taken from those that rest, so that an episode mixes with nothing else."""
+    """Plans episodes. Its cards make no ordinary payments meanwhile, so that an episode mixes with nothing else."""
 
     def __init__(self, population: Population, traffic: OrdinaryTraffic, rng: Random, *, ends_at: float) -> None:
         """``ends_at``: the second at which the simulation ends, infinity if never."""

@@ -33,7 +33,7 @@ class Category(NamedTuple):
 
 WITHDRAWALS: Final = "6011"
 
-# The first four stand in every town, so that a person always finds something open.
+# The first four exist in every town, so that a person always finds something open.
 IN_TOWN: Final = (
     Category("5411", "pos", 0.24, 32.0, 0.70, 7, 22),  # groceries
     Category("5541", "pos", 0.10, 55.0, 0.45, 0, 0),  # fuel
@@ -58,12 +58,12 @@ ONLINE: Final = (
 )
 CATEGORIES: Final = IN_TOWN + ONLINE
 
-# No ordinary payment is above this: what lies beyond is bought with a transfer.
+# No ordinary payment is above this: people pay larger amounts by bank transfer.
 MOST_EUROS: Final = 1_200.0
 LEAST_EUROS: Final = 1.5
 
-# Activity by local hour, relative to the busiest hour. The nights are livelier than in life: the simulator is asked
-# for a rate, so at any hour few sleepless people must not have to make all of it.
+# Activity by local hour, relative to the busiest hour. The nights are busier than in reality: the simulation has a
+# constant rate, and at night the few people who are awake must not have to make all of its payments.
 RHYTHM: Final = (
     0.28, 0.24, 0.22, 0.20, 0.20, 0.24, 0.35, 0.52, 0.66, 0.74, 0.80, 0.90,
     1.00, 0.94, 0.84, 0.80, 0.86, 0.96, 1.00, 0.90, 0.74, 0.60, 0.46, 0.36,

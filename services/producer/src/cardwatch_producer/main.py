@@ -142,11 +142,11 @@ def _simulate(
     population = make_population(config, parts.tokens.key_bytes(), cards, merchants)
     if population.card_count < config.cards_needed() // 2:
         log.warning(
-            "so few cards must each pay so often that ordinary payments will look like fraud",
+            "with so few cards, each pays so often that ordinary payments will look like fraud",
             cards=population.card_count,
             cards_needed=config.cards_needed(),
         )
-    # Only now, because generating the population takes a moment and event times count from here.
+    # The clock starts here, because generating the population takes a moment and event times count from the start.
     start_us = now_microseconds() if starts_now else config.start_us
     config = replace(config, start_us=start_us, token_key_id=parts.tokens.key_id)
     expected = config.max_messages

@@ -76,7 +76,7 @@ def pay(
         country.currency,
         kind,
         status,
-        # Three terminals stand in each shop; online it is the holder's own device.
+        # Each shop has three terminals; an online payment comes from the holder's own device.
         f"T{merchant.merchant_id[1:]}-{rng.randrange(3)}" if in_person else card.device_id,
         None if in_person else card.ip_address,
     )

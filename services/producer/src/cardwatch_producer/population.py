@@ -1,7 +1,7 @@
 """The population: cardholders with a home place and habits, towns, merchants. Fixed by its seed, no I/O.
 
-People and merchants are columns of numbers, an object is made when one is looked at: a million cards cost some
-hundred megabytes less that way.
+People and merchants are stored as columns of numbers, and an object is created when one is looked at: a million cards
+take some hundred megabytes less memory that way.
 """
 
 from collections.abc import Callable
@@ -122,7 +122,8 @@ class Population:
                 len(IN_TOWN) + rng.choice(len(ONLINE), online, p=online_share / online_share.sum()),
             ]
         )
-        # Merchants of a group stand side by side: a town's are group `town`, all online merchants are the last group.
+        # Merchants of a group are stored side by side: a town's are group `town`, all online merchants are the last
+        # group.
         group = np.where(category < len(IN_TOWN), town, towns)
         order = np.argsort(group, kind="stable")
         count = len(order)

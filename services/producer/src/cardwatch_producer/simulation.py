@@ -192,7 +192,8 @@ def _in_sending_order(config: SimulationConfig, transactions: Iterator[Message])
     for message in transactions:
         at = message.send_at
         message_format: Format = "json" if formats.random() < config.json_fraction else "avro"
-        # Drawn whether needed or not, so that each share alone decides about its own messages.
+        # All numbers are drawn even where they are not needed, so that changing one share leaves the others' messages
+        # alone.
         invalid, late, again = (
             defects.random() < config.invalid_fraction,
             delivery.random() < config.late_fraction,

@@ -1,7 +1,7 @@
 """How a Delta table's columns are kept in Snowflake, and how they travel there in Parquet. No I/O.
 
 Names become upper case, as Snowflake writes names that are not quoted. Times are TIMESTAMP_NTZ and hold UTC: they mean
-the same whatever a session's time zone is. Whole numbers of any width are NUMBER(38,0), so that widening one changes
+the same in every session's time zone. Whole numbers of any width are NUMBER(38,0), so that widening one changes
 nothing. Nested values are VARIANT; in Parquet they travel as JSON text, because how Snowflake reads Parquet's own lists
 and structs depends on who wrote the file.
 """
@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 from cardwatch_contracts.errors import CardwatchError
 
-# Marks rows to delete, in the files that travel; no column of a Delta table is called so.
+# Marks the rows to delete in the files that are uploaded; no column of a Delta table has this name.
 DELETED: Final = "CARDWATCH_DELETED"
 
 _VARIANT: Final = "VARIANT"
@@ -33,7 +33,7 @@ class Column:
     Attributes:
         name: in Delta.
         type: in Snowflake's target table.
-        to_parquet: DuckDB's expression that makes the travelling value of Delta's.
+        to_parquet: DuckDB's expression that turns Delta's value into the one in the uploaded file.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Column:
 
     @property
     def from_staged(self) -> str:
-        """Snowflake's expression that makes the target's value of the staged one."""
+        """Snowflake's expression that turns the staged value into the target's."""
         return f"PARSE_JSON({self.target})" if self.type == _VARIANT else self.target
 
 
@@ -66,7 +66,9 @@ def columns_of(schema: pa.Schema) -> tuple[Column, ...]:
 
 
 def missing(columns: Iterable[Column], present: Iterable[str]) -> list[Column]:
-    """Those columns that a Snowflake table does not have; ``present`` are its names as Snowflake tells them."""
+    """Those columns that a Snowflake table does not have; ``present`` are the table's column names as Snowflake returns
+    them.
+    """
     there = set(present)
     return [column for column in columns if column.name.upper() not in there]
 

@@ -73,7 +73,7 @@ def parse_commit(version: int, lines: Sequence[str]) -> Commit:
 
 
 class DeltaFiles:
-    """The files under a table's directory, on whatever store it is; credentials come from the environment."""
+    """The files under a table's directory, on any store of delta-rs; credentials come from the environment."""
 
     def __init__(self, location: Location) -> None:
         handler: Any = DeltaStorageHandler(location.uri, location.options())
@@ -118,7 +118,7 @@ def _partition(values: Mapping[str, str | None], schema: pa.Schema) -> ds.Expres
     expression = ds.scalar(True)
     for name, value in values.items():
         field = ds.field(name)
-        # Delta writes null as an empty string or as null.
+        # Delta writes a null partition value as an empty string or as null.
         is_value = field.is_null() if value in (None, "") else field == pa.scalar(value).cast(schema.field(name).type)
         expression = expression & is_value
     return expression

@@ -24,7 +24,7 @@ from cardwatch_snowflake.errors import HistoryGoneError, SourceError
 from cardwatch_snowflake.progress import Head, Reached
 from cardwatch_snowflake.source import Changes, Chunk
 
-# In DuckDB only: the commit that a row is of.
+# In DuckDB only: the version of the commit that a row belongs to.
 _VERSION: Final = "CARDWATCH_VERSION"
 
 
@@ -74,7 +74,7 @@ class DeltaSource:
     def changes(self, since: int, directory: Path) -> Changes:
         """See ``Source``.
 
-        Commits are gone through one by one. A commit's changed rows are those of the files that it added, less those
+        Commits are read one by one. A commit's changed rows are those of the files that it added, less those
         that a file which it removed holds unchanged; its deleted rows are the keys that only removed files hold. Of
         several changes of one key, the last counts.
         """

@@ -20,7 +20,7 @@ _PASSING_NUMBERS: Final = frozenset(
         390114,  # token expired
     }
 )
-# Whatever their class, only somebody who acts helps.
+# Somebody has to fix these, whichever class they have.
 _LASTING_NUMBERS: Final = frozenset(
     {
         251005,  # no user
@@ -31,7 +31,8 @@ _LASTING_NUMBERS: Final = frozenset(
         390201,  # the account or object does not exist, or access is not allowed
     }
 )
-# No answer to a login. A refusal carries Snowflake's own number, or, in the connector before version 5, its words.
+# A login that got no answer. A refused login carries Snowflake's own number or, in the connector before version 5, its
+# text.
 _LOGIN_FAILED: Final = 250001
 _REFUSED: Final = ("incorrect username or password", "token is invalid")
 

@@ -79,7 +79,7 @@ class TableLoader:
         self._progress = None
 
     def step(self) -> Loaded:
-        """Do what comes next.
+        """Take the table's next step.
 
         Raises:
             SourceError: the Delta table cannot be read now.

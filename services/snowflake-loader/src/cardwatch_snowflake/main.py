@@ -25,11 +25,12 @@ app = typer.Typer(
 @app.command()
 def run(
     context: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Load what there is now, then end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Load the changes that exist now, then end.")] = False,
 ) -> None:
     """Load gold tables into Snowflake until stopped (SIGTERM or Ctrl-C).
 
-    A table that is not there yet is taken up when it comes. Every load and the record of it (CARDWATCH_LOADS) are one
+    A table that does not exist yet is loaded once it is created. Every load and the record of it (CARDWATCH_LOADS) are
+    one
     transaction: the loader may be stopped or killed at any time and goes on where Snowflake says it was. One loader
     per schema.
     """
@@ -58,16 +59,16 @@ def reload(
     context: typer.Context,
     table: Annotated[str, typer.Argument(help="gold.alerts, …: as in `status`.")],
 ) -> None:
-    """Have one table loaded whole again.
+    """Request that one whole table is loaded again.
 
-    Readers see the old rows until the new ones are complete. A running loader takes it up with the table's next change,
-    within an hour at the latest; one that is started, at once.
+    Readers see the old rows until the new ones are complete. A running loader notices the request with the table's next
+    change, within an hour at the latest; one that is started, at once.
     """
     with exit_with_error_message(), connected(load_settings(SnowflakeSettings), _dependencies(context)) as warehouse:
         if not warehouse.forget_progress(table):
             known = ", ".join(line.table for line in warehouse.loads()) or "none yet"
             raise typer.BadParameter(f"{table} was never loaded; loaded are: {known}", param_hint="TABLE")
-        typer.echo(f"{table} is loaded whole again; until then its rows stay as they are")
+        typer.echo(f"{table} will be loaded again as a whole; until then its rows stay as they are")
 
 
 def _dependencies(context: typer.Context) -> Dependencies:
@@ -79,7 +80,7 @@ def _table(loads: list[Load]) -> str:
     for line in loads:
         in_progress = ""
         if line.snapshot_version is not None:
-            in_progress = f"loading version {line.snapshot_version} whole: {line.snapshot_rows:,} rows so far"
+            in_progress = f"loading the whole of version {line.snapshot_version}: {line.snapshot_rows:,} rows so far"
         rows.append(
             (
                 line.table,

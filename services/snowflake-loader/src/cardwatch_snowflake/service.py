@@ -42,14 +42,14 @@ class LoaderService:
         self._resting: Final[set[str]] = set()  # failed since the last pause
 
     def run(self) -> None:
-        """Load what there is and what comes, until the stop is requested."""
+        """Load the changes that exist and those that follow, until the stop is requested."""
         while not self._shutdown.requested:
             if not self.round():
                 self._shutdown.wait(self._poll_seconds)
                 self._resting.clear()
 
     def catch_up(self) -> None:
-        """Load what there is now.
+        """Load the changes that exist now.
 
         Raises:
             CardwatchError: a table could not be loaded; the others are.

@@ -40,12 +40,12 @@ class LoaderSettings(BaseSettings):
         ),
     ] = ".cardwatch/tables"
     tables: Annotated[str, Field(description="comma separated; empty for every gold table")] = ""
-    poll_seconds: Annotated[float, Field(gt=0, description="between looks at the Delta tables")] = 60.0
+    poll_seconds: Annotated[float, Field(gt=0, description="pause between two looks at the Delta tables")] = 60.0
     chunk_rows: Annotated[int, Field(ge=1, description="approximate number of rows per load")] = 500_000
     memory: Annotated[
-        str, Field(pattern=r"^\d+(MB|GB)$", description="for comparing rows; what needs more goes through the disk")
+        str, Field(pattern=r"^\d+(MB|GB)$", description="memory for comparing rows; the rest goes to the disk")
     ] = "512MB"
-    work_dir: Annotated[Path | None, Field(description="where files are made; empty for the system's")] = None
+    work_dir: Annotated[Path | None, Field(description="directory for temporary files; empty for the system's")] = None
 
     def table_names(self) -> list[str]:
         """The tables named; none for all."""

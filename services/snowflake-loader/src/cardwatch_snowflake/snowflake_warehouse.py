@@ -122,7 +122,7 @@ class SnowflakeWarehouse:
     ) -> Progress:
         """See ``Warehouse``."""
         with self._translated():
-            # Nothing is recorded as gathered while the loading table may be another's or gone.
+            # The record must not claim rows in the loading table while that table may be another loader's or gone.
             cleared = Progress(expected.table_id, expected.version)
             if expected.snapshot is not None:
                 self._record_snapshot(table, None, expected)

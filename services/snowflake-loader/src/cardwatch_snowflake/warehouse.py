@@ -13,8 +13,8 @@ class Warehouse(Protocol):
 
     Every method that takes ``expected`` changes rows and progress in one transaction, and only if the recorded progress
     is what the caller expects. All methods raise WarehouseError when Snowflake refuses or does not answer;
-    nothing is half done then. After an error, call ``disconnect`` before the next one: whether a commit that got no
-    answer took effect is told by ``progress`` on a new connection.
+    nothing is half done then. After an error, call ``disconnect`` before the next one: ``progress`` on a new connection
+        tells whether a commit without an answer took effect.
     """
 
     def progress(self, table: str) -> Progress:

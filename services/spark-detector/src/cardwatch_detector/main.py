@@ -45,10 +45,10 @@ def rebuild(
     staged: Annotated[
         str,
         typer.Option(
-            help="Table written by `cardwatch-enricher from-bronze`, to make silver of; without it, only gold is made."
+            help="Table of `cardwatch-enricher from-bronze` to rebuild silver from; without it, only gold is rebuilt."
         ),
     ] = "",
-    gold: Annotated[bool, typer.Option(help="Make the gold tables that silver alone determines.")] = True,
+    gold: Annotated[bool, typer.Option(help="Rebuild the gold tables that are computed from silver alone.")] = True,
     alerts: Annotated[bool, typer.Option(help="Make gold.alerts, empty.")] = True,
 ) -> None:
     """Rebuild silver from enriched transactions, and gold from silver, in another directory.

@@ -61,7 +61,7 @@ class RebuiltAlerts:
 
     Attributes:
         rows: rows of the table.
-        retracted: retracted alerts among them, which are copied from the live table.
+        retracted: how many of these are retracted alerts, which are copied from the live table.
         late: transactions that were left out because a detector had left them out.
         without_live_columns: alerts that the live table does not have.
     """

@@ -1,4 +1,4 @@
-"""Steps of a rebuild that a service does, as a process that reports its progress in lines of JSON."""
+"""Steps of a rebuild that a service does, run as a process that reports its progress in lines of JSON."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ _STOP_SECONDS: Final = 20.0
 def run_service(name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Run a console script of this installation until it ends, and yield the JSON objects that it prints.
 
-    The process ends when this one ends, for whatever reason.
+    The process ends when this one ends, in whichever way.
 
     Raises:
         CardwatchError: the script is not installed, or it failed; the message quotes its error.
@@ -30,7 +30,7 @@ def run_service(name: str, arguments: Sequence[str], environment: Mapping[str, s
     command = Path(sys.executable).with_name(name)
     if not command.exists():
         raise CardwatchError(f"{name} is not installed here, expected an environment with all services")
-    # Installed together with the services; the image of the command line has neither.
+    # Imported here: the package is installed together with the services, and the command line's image has neither.
     from cardwatch_platform.processes import GuardedProcess
 
     # No metrics: nothing scrapes a process of a minute, and the service itself may be running here on the port.

@@ -1,6 +1,6 @@
-"""One module per dashboard, with a function of the same name that makes it.
+"""One module per dashboard, with a function of the same name that builds it.
 
-frame         what all dashboards have in common, and rows that several have
+frame         parts that all dashboards have in common, and rows that several have
 latency       queries for latencies
 spark_panels  panels about Spark queries
 """

@@ -1,4 +1,4 @@
-"""Queries for latencies between two points of a transaction's way."""
+"""Queries for latencies between two points in a transaction's life."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Looking up the schemas of Avro messages: what the registry answers is remembered, its failures are of one kind."""
+"""Looks up the schemas of Avro messages: caches the registry's answers, and translates its failures."""
 
 import time
 from collections.abc import Callable
@@ -55,5 +55,5 @@ def _ask(call: Callable[[], T]) -> T:
     except CardwatchError:
         raise
     except Exception as error:
-        # Whatever a client raises says nothing about the message: it must not be refused for that.
+        # No exception of the client says anything about the message, so the message must not be refused for it.
         raise RegistryUnavailableError(f"the schema registry cannot be asked: {error!r}") from error

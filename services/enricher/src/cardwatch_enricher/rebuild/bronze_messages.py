@@ -22,7 +22,7 @@ _PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
 
 
 class BronzeMessages:
-    """The tables as they are when this is made; those who write them are not disturbed."""
+    """A snapshot of the tables from when this object is created; their writers are not disturbed."""
 
     def __init__(self, tables_dir: str, topics: Collection[str]) -> None:
         """
@@ -41,14 +41,14 @@ class BronzeMessages:
         """All messages, some thousands at a time.
 
         Raises:
-            ConfigurationError: one is of another topic.
+            ConfigurationError: a message is from another topic.
         """
         for batch in self._bronze.to_batches(columns=list(_COLUMNS), batch_size=_ROWS_PER_BATCH):
             if batch.num_rows:
                 yield [self._message(row) for row in batch.to_pylist()]
 
     def silver_records(self, places: Collection[Place]) -> Mapping[Place, Record]:
-        """The content of messages by silver, as far as it has rows of them: records of ``transaction.avsc``."""
+        """The content of those messages that silver has rows of, as records of ``transaction.avsc``."""
         if self._silver is None:
             return {}
         offsets: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
@@ -56,7 +56,8 @@ class BronzeMessages:
             offsets[topic, partition].append(offset)
         found: dict[Place, Record] = {}
         for (topic, partition), some in offsets.items():
-            # Files of other offsets are not opened: messages that are neighbours in bronze are so in silver too.
+            # Files with other offsets are not opened: messages that are neighbours in bronze are neighbours in silver
+            # too.
             where = (ds.field("raw_topic") == topic) & (ds.field("raw_partition") == partition)
             where &= (ds.field("raw_offset") >= min(some)) & (ds.field("raw_offset") <= max(some))
             rows = self._silver.to_table(columns=[*self._fields, *_PLACE], filter=where).to_pylist()

@@ -20,7 +20,7 @@ Place = tuple[str, int, int]
 """Topic, partition and offset of a message."""
 
 SilverRecords = Callable[[Collection[Place]], Mapping[Place, Record]]
-"""The content of messages by silver, records of ``transaction.avsc``; without those that it has no row of."""
+"""The content of messages as silver has it: records of ``transaction.avsc``, none for messages without a row."""
 
 
 @dataclass(frozen=True, slots=True)

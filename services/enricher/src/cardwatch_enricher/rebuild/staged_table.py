@@ -13,7 +13,7 @@ from cardwatch_lakehouse.locations import locate
 from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
-# Known to the original run only: a rebuilt row takes it from the row that it replaces.
+# Only the original run knew this field: a rebuilt row takes it from the row that it replaces.
 _NOT_STAGED: Final = "enriched_at"
 _ROWS_PER_COMMIT: Final = 200_000
 _MOMENT: Final = pa.timestamp("us", "UTC")

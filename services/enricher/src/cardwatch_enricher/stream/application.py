@@ -23,7 +23,7 @@ log = logs.get_logger(__name__)
 
 ProcessBatch = Callable[[Sequence[ReceivedMessage]], None]
 
-# sysexits.h EX_TEMPFAIL: whoever watches the process starts it again, from the last commit.
+# EX_TEMPFAIL of sysexits.h: the supervisor starts the process again, which continues from the last commit.
 EXIT_UNSAFE: Final = 75
 
 _STOP_CHECK_SECONDS: Final = 0.05
@@ -41,7 +41,7 @@ class StreamApplication:
         metrics: Metrics,
         data_dir: Path,
     ) -> None:
-        """Must be made inside the running event loop.
+        """Create it inside the running event loop.
 
         Args:
             process: blocks until a batch is safe; raises StoppedError to leave it unacknowledged.
@@ -75,7 +75,7 @@ class StreamApplication:
         """Consume until asked to stop.
 
         Raises:
-            Exception: whatever broke Faust, mostly that the broker is away for longer than its client endures.
+            Exception: any error that ended Faust; mostly the broker was away for longer than its client waits.
         """
         await self._app.start()
         commits = asyncio.create_task(self._commit_regularly())

@@ -1,4 +1,4 @@
-"""A batch: each message through the pipeline, all outcomes published; done only when every one of them is safe."""
+"""Processes a batch: passes each message through the pipeline, and publishes every outcome before the batch is done."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from cardwatch_enricher.stream.traces import BatchTraces
 
 log = logs.get_logger(__name__)
 
-# What is kept of the value of a dead letter that is larger than the broker takes.
+# A dead letter that is larger than the broker accepts keeps this many bytes of the refused message's value.
 _MAX_SHORTENED_VALUE_BYTES: Final = 256 * 1024
 
 
@@ -107,7 +107,7 @@ class BatchProcessor:
         try:
             return self._pipeline(message)
         except RegistryUnavailableError as error:
-            # Rare, so that the cost of a retrying call is paid then only.
+            # This is rare, so only these messages pay for a call with retries.
             self._report_registry(error, 0)
             return self._outcome_after_retries(message)
 

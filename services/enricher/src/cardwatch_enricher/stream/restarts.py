@@ -1,4 +1,4 @@
-"""Keeping the stream running: a new application whenever its connection breaks for good, and the end of a stop."""
+"""Keeps the stream running: starts a new application whenever its connection breaks for good; ends a stop in time."""
 
 import asyncio
 import time

@@ -13,7 +13,9 @@ from cardwatch_enricher.pipeline.outcomes import Enriched, Outcome
 
 
 class BatchTraces:
-    """Starts and ends the spans of a batch. A message without a trace starts one: not every producer is ours."""
+    """Starts and ends the spans of a batch. A message without a trace starts a new one: third-party producers may send
+    none.
+    """
 
     def __init__(self, tracer: Tracer, group: str) -> None:
         """``group`` is the consumer group."""

@@ -1,4 +1,4 @@
-"""Makes the receivers and their couriers as the settings describe them."""
+"""Creates the receivers and their couriers as the settings describe them."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

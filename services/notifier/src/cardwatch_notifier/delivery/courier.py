@@ -144,11 +144,12 @@ class Courier:
             message = delivery.message
             lease = self._leases.get(message.sequence)
             if lease is not None and lease.message_id == message.message_id:
-                # It ran out while the outbox did not answer, and is ours again; the attempt is still running.
+                # The lease ran out while the outbox did not answer, and was leased to us again; the attempt is still
+                # running.
                 lease.until = until
                 continue
             if lease is not None:
-                # The outbox was restored and numbers on from there: what is running was another message.
+                # The outbox was restored and reuses sequence numbers: the running attempt is for another message.
                 self._outbox.release(self._receiver.name, [message.sequence])
                 continue
             lease = self._leases[message.sequence] = _Lease(message.message_id, until)

@@ -21,7 +21,7 @@ class StandardOutput:
         if stream is None:
             stream = sys.stdout
             if hasattr(stream, "reconfigure"):
-                # A terminal that cannot show a character gets its code, never an error.
+                # A character that the terminal cannot show is written as its code instead of raising an error.
                 stream.reconfigure(errors="backslashreplace")
         self._stream: Final = stream
 

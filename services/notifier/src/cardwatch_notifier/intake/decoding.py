@@ -1,4 +1,4 @@
-"""Decodes messages of the alerts topic into alerts, and makes the JSON body that receivers get."""
+"""Decodes messages of the alerts topic into alerts, and builds the JSON body that receivers get."""
 
 import json
 import math

@@ -15,8 +15,8 @@ _SETTINGS: Final[KafkaConfig] = {
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 6000,
     "heartbeat.interval.ms": 2000,
-    # An alert is answered to a waiting fetch at once; this bounds the wait of a fetch that finds nothing, and with it
-    # the delay of a partition that joins while one is waiting.
+    # The broker answers a waiting fetch as soon as an alert arrives. This limits how long a fetch that finds nothing
+    # waits, and with it the delay for a partition that is assigned in the meantime.
     "fetch.wait.max.ms": 100,
     "fetch.error.backoff.ms": 100,
     "reconnect.backoff.max.ms": 2000,
@@ -34,10 +34,10 @@ class Source(Protocol):
         """The next messages: as soon as there is one, all that have come; empty after the timeout."""
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Tell the broker the next offsets. For its own and other tools' eyes: the outbox is what counts."""
+        """Commit the next offsets to the broker. Only monitoring reads them: the outbox decides where to continue."""
 
     def rewind(self) -> None:
-        """Read on from the outbox's positions, whatever was read before."""
+        """Continue from the outbox's positions, even if they lie before what was already read."""
 
     def close(self) -> None:
         """Commit, and leave the group."""
@@ -47,9 +47,10 @@ def source_config(connection: KafkaConfig, group: str, member: str | None) -> di
     """The settings of the consumer that reads alerts.
 
     Args:
-        member: for a notifier that has the outbox to itself, the outbox's identity. As a static member of the group it
-            takes its partitions back as soon as it is there again after a kill, without waiting for the session of its
-            former self to time out. None for those that share an outbox: the partitions go to the others then.
+        member: for a notifier that has the outbox to itself, the outbox's identity. As a static member of the group, a
+            notifier that was killed gets its partitions back as soon as it is restarted, without waiting until the
+            session of the killed process times out. None for notifiers that share an outbox: there the others take over
+            the partitions.
     """
     membership = {} if member is None else {"group.instance.id": f"{group}-{member}"}
     return consumer_config(connection, group, {**_SETTINGS, **membership})

@@ -1,4 +1,4 @@
-"""What a batch of arrivals does to an outbox: the part that every outbox has in common. Pure.
+"""How a batch of arrivals changes an outbox: the pure functions that every implementation uses.
 
 In one transaction an outbox reads the positions of the batch's partitions and calls ``select_new``, reads what
 receivers know of the alerts and calls ``find_changes``, and writes the result.
@@ -28,8 +28,8 @@ class NewAlerts:
 def select_new(arrivals: Sequence[Arrival], positions: Mapping[SourcePartition, int]) -> NewAlerts:
     """The alerts that are new to an outbox that has reached ``positions``; a partition without one is at 0.
 
-    Offsets that hold no message, such as the marker of a transaction or the messages of an aborted one, are no gap: an
-    arrival says itself where the message before it ended.
+    Offsets without a message, such as the marker of a transaction or the messages of an aborted one, are not a gap:
+        each arrival carries the end of the message before it.
 
     Raises:
         OutboxBehindError: the message before an arrival is beyond the position: what lies between would be lost.

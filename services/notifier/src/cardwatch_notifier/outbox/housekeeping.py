@@ -45,6 +45,6 @@ class Housekeeping:
             try:
                 self.prune()
             except CardwatchError as error:
-                # No reason to stop delivering; the next hour may do better.
+                # A failure must not stop deliveries; pruning is tried again in an hour.
                 log.warning("old messages were not removed from the outbox", reason=str(error))
             self._stopping.wait(_INTERVAL_SECONDS)

@@ -16,15 +16,15 @@ def open_outbox(settings: OutboxSettings, *, create: bool = True) -> Outbox:
     """Open the outbox.
 
     Args:
-        create: make a SQLite file that is not there; a database's schema is made by ``migrate_outbox`` only.
+        create: create a missing SQLite file; only ``migrate_outbox`` creates the schema of a PostgreSQL database.
 
     Raises:
-        ConfigurationError: it is not there, or another version of Cardwatch made it.
+        ConfigurationError: the outbox does not exist, or another version of Cardwatch created it.
         OutboxUnavailableError: its database does not answer.
     """
     if not settings.outbox_url:
         return SqliteOutbox(settings.outbox_path, create=create)
-    # Large, and of no use with SQLite.
+    # Imported here: these modules are large, and SQLite does not need them.
     from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 
     return PostgresOutbox(_database(settings), settings.outbox_lease_seconds)

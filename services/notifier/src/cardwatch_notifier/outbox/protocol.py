@@ -145,7 +145,8 @@ class Backlog:
 class Outbox(Protocol):
     """What the notifier needs of an outbox. Every method is atomic and durable when it returns, and thread-safe.
 
-    Several notifiers may share one, if its implementation says so. Each accepts the alerts of its own partitions, and
+    Several notifiers may share one, if its implementation supports it. Each accepts the alerts of its own partitions,
+    and
     any of them delivers. What one of them is delivering is *leased* to it: nobody else gets it until the result is
     recorded, the lease is released, or it has run out because its holder is gone.
 
@@ -220,7 +221,7 @@ class Outbox(Protocol):
     def prune(self, before: int) -> int:
         """Remove messages from before a time that every receiver has; what is known of alerts stays.
 
-        Returns how many; 0 where another notifier is at it at this moment.
+        Returns how many; 0 where another notifier is pruning at this moment.
         """
 
     def close(self) -> None:

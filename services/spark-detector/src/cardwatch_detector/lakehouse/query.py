@@ -71,7 +71,7 @@ class LakehouseQuery:
         """Do nothing: the next start repeats the same micro-batch. What cannot be decoded fails no query."""
 
     def needs_restart(self) -> bool:
-        """Never: what it does does not change while it runs."""
+        """Return False: the query's work does not change while it runs."""
         return False
 
 
@@ -79,12 +79,12 @@ def follow_table(session: SparkSession, table: Table, tables_dir: str, **limits:
     """A stream of the rows added to a table; where there is no new version, a trigger starts no Spark job.
 
     Args:
-        limits: of a micro-batch's size, as options of Delta's source.
+        limits: upper limits of a micro-batch's size, as options of Delta's source.
     """
     return (
         session.readStream.format("delta")
         .options(**limits)
-        # The tables only grow by themselves; somebody who deletes rows must not stop the query for ever.
+        # The pipeline only appends to these tables; rows that somebody deletes must not stop the query for ever.
         .option("skipChangeCommits", "true")
         .load(table.path(tables_dir))
     )

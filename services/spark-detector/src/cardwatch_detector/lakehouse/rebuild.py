@@ -1,6 +1,6 @@
 """Rebuilds silver from enriched transactions, and gold from silver, in another directory: batch work without topics.
 
-What only the original run knew (when a transaction was enriched, its position in the silver topic) a rebuilt row takes
+A rebuilt row takes what only the original run knew (when a transaction was enriched, its position in the silver topic)
 from the row that it replaces; where there is none, those columns are null.
 """
 
@@ -51,19 +51,19 @@ _SPARK_CONFIG: Final = {
     "spark.sql.adaptive.enabled": "true",
     "spark.sql.shuffle.partitions": "64",
     "spark.databricks.delta.optimizeWrite.enabled": "true",
-    # Of the log, which is short.
+    # The number of partitions for reading Delta's log, which is short.
     "spark.databricks.delta.snapshotPartitions": "2",
     JAVA_OPTIONS: STEADY_JVM,
 }
 
 
 def run(*, tables_dir: str, to: str, staged: str = "", gold: bool = True, alerts: bool = True) -> None:
-    """Make the tables, and print a line of JSON for each.
+    """Create the tables, and print a line of JSON for each.
 
     Args:
         staged: path of the Delta table of enriched transactions, or empty: silver is that of ``tables_dir``.
-        gold: whether to make the gold tables that silver determines.
-        alerts: whether to make GOLD_ALERTS, empty: Spark does not fill it.
+        gold: whether to create the gold tables that are computed from silver.
+        alerts: whether to create GOLD_ALERTS, empty: Spark does not fill it.
 
     Raises:
         CardwatchError: settings are wrong, a table is there already, or one that is needed is not.

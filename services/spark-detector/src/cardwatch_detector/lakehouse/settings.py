@@ -25,14 +25,16 @@ class LakehouseSettings(BaseSettings):
     duplicates_within: Annotated[
         Duration, Field(description="how far apart the event times of messages about one transaction may be")
     ] = "1h"
-    profiles: Annotated[bool, Field(description="make the cards' profiles, publish them to cards.profile.v1")] = True
-    profiles_trigger: Annotated[Duration, Field(description="time between looks at what is new in silver")] = "1m"
+    profiles: Annotated[bool, Field(description="compute the cards' profiles and publish them to cards.profile.v1")] = (
+        True
+    )
+    profiles_trigger: Annotated[Duration, Field(description="time between looks at the new rows of silver")] = "1m"
     profiles_lateness: Annotated[
         Duration, Field(description="how far the newest event time must be past a day for it to be settled")
     ] = "1h"
     profiles_days_kept: Annotated[int, Field(ge=1, description="days whose profiles are kept")] = 8
     minutes: Annotated[bool, Field(description="make gold.pipeline_minutes")] = True
-    minutes_trigger: Annotated[Duration, Field(description="time between looks at what is new in the tables")] = "1m"
+    minutes_trigger: Annotated[Duration, Field(description="time between looks at the new rows of the tables")] = "1m"
     velocity: Annotated[bool, Field(description="make gold.velocity_5m")] = True
     velocity_trigger: Annotated[Duration, Field(description="time between looks at the windows in progress")] = "1m"
     velocity_late_trigger: Annotated[

@@ -72,7 +72,7 @@ def topic_queries(
         metrics,
         within_us=parse_duration(settings.duplicates_within),
     )
-    # A late transaction comes as it was in silver.
+    # The late topic carries transactions as they were in the silver topic.
     late = LateWriter(tables_dir, schemas(TRANSACTIONS_SILVER, "transaction_id"), metrics)
     alerts = AlertAndFeedbackWriter(
         feedback_topic,

@@ -20,7 +20,7 @@ class TopicWriter(ABC):
     Attributes:
         tables_dir: where the tables are.
         schemas: the schemas that the topic's messages are written with.
-        counter: told after each commit what was written.
+        counter: counts the rows after each commit.
         part: tells apart what several writers put into quarantine in one micro-batch.
     """
 

@@ -60,7 +60,7 @@ class SparkApplication:
 
 
 RunQueries = Callable[[SparkApplication, Sequence[Query], Callable[[SparkSession], None]], None]
-"""The signature of ``run_queries``, for which tests may put another one."""
+"""The signature of ``run_queries``, which tests may replace."""
 
 
 def run_queries(

@@ -1,4 +1,4 @@
-"""Schemas of functions over Arrow, spelled once for Arrow and for Spark."""
+"""Schemas of functions over Arrow, defined once for both Arrow and Spark."""
 
 from typing import Any, Final
 

@@ -1,6 +1,6 @@
 """Periodic garbage collection of Py4J references.
 
-A DataFrame in Python stands for a plan in the JVM and for all that the plan holds, such as broadcast rows. The JVM can
+A DataFrame in Python references a plan in the JVM and all that the plan holds, such as broadcast rows. The JVM can
 free them only when the Python object is gone. DataFrames are part of reference cycles, though, and CPython's collector
 looks for old cycles the more rarely the more objects there are: with those of our imports, once in many minutes. By
 then the plans of some hundred micro-batches fill the JVM's heap (docs/decisions/0023-python-garbage-collection.md).

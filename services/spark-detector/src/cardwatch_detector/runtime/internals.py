@@ -1,7 +1,7 @@
 """The one module that uses private parts of PySpark, Spark's JVM classes and Py4J.
 
-None of them is promised to stay as it is. ``tests/runtime/test_internals.py`` fails when a version is pinned that this
-module was not checked against; how to check is said there.
+Any of them may change with the next version. ``tests/runtime/test_internals.py`` fails when a version is pinned that
+this module was not checked against, and says how to check it.
 """
 
 import json
@@ -96,7 +96,7 @@ class RunningBatch:
         return (rows, int(operator.eventTimeWatermarkForLateEvents().get()) * 1000) if rows else None
 
     def _context(self, batch: DataFrame) -> Any:
-        """Spark's execution context. The plan of ``batch`` itself does not help: it begins behind the state."""
+        """Spark's execution context. The plan of ``batch`` itself does not help: it begins after the state operator."""
         if self._execution is None:
             # By its id, as the first micro-batch may come before ``start()`` has returned the query.
             query = self._session.streams.get(query_id(batch.sparkSession))
@@ -193,7 +193,7 @@ class _Names(JVMView):  # type: ignore[misc]  # as above
 
 
 def cache_class_lookups(session: SparkSession) -> None:
-    """Have a session look up each of Java's classes and static methods once.
+    """Make a session look up each of Java's classes and static methods only once.
 
     PySpark asks for them by name for each column, literal and ``select``, and Py4J then tries one package after the
     other: each miss searches all jars on the class path, some three hundred. A name stands for the same class as long

@@ -6,9 +6,9 @@ from typing import Final
 
 CHECKPOINT_FILES: Final = "spark.sql.streaming.checkpointFileManagerClass"
 _SPARK_STREAMING: Final = "org.apache.spark.sql.execution.streaming.checkpointing"
-# Writes beside and renames, which costs no second process on a local disk (see ``session``).
+# Writes to a temporary file and renames it, which starts no second process on a local disk (see ``session``).
 LOCAL_CHECKPOINT_FILES: Final = f"{_SPARK_STREAMING}.FileSystemBasedCheckpointFileManager"
-# The same through Hadoop's FileContext, whose rename fails where the file is: Spark's own choice for what can rename.
+# The same through Hadoop's FileContext, whose rename fails where the file exists: Spark's default for such stores.
 _RENAMED_CHECKPOINT_FILES: Final = f"{_SPARK_STREAMING}.FileContextBasedCheckpointFileManager"
 # S3 has no rename: a file is there once its upload is completed, and a cancelled write is never completed.
 _S3_CHECKPOINT_FILES: Final = "org.apache.spark.internal.io.cloud.AbortableStreamBasedCheckpointFileManager"
@@ -23,7 +23,7 @@ def for_stores(
 ) -> dict[str, str]:
     """Spark's settings for where tables and checkpoints are; none for what is on this machine.
 
-    Credentials are not among them: the connectors look for those themselves, in the environment first.
+    They contain no credentials: the connectors look for those themselves, in the environment first.
 
     Args:
         environment: the endpoint and region are in ``AWS_ENDPOINT_URL`` and ``AWS_REGION``, as for other readers.

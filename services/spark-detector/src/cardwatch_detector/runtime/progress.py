@@ -45,7 +45,7 @@ class QueryMetrics:
         self.state_bytes: Final = Gauge(STATE_BYTES, "Memory that the state store uses.", ["query"], registry=registry)
         self.late_rows: Final = Counter(
             LATE_ROWS_TOTAL,
-            "Rows that came after the watermark had passed their group (a row counts once a group, at most twice).",
+            "Rows that came after the watermark had passed their group (a row counts once per group, at most twice).",
             ["query"],
             registry=registry,
         )

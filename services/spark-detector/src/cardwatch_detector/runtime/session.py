@@ -32,7 +32,7 @@ _INITIAL_MEMORY: Final = "-XX:InitialRAMPercentage=50 -XX:MetaspaceSize=256m"
 # times a second, and not for what runs every ten seconds.
 STEADY_JVM: Final = f"-XX:+UseSerialGC {_INITIAL_MEMORY}"
 # Without that compiler Java keeps room for 48 MB of compiled code only, which the lakehouse's queries fill within a
-# minute; Java then interprets whatever comes new, ten times slower, for as long as the process lives.
+# minute; Java then interprets all further code, ten times slower, until the process ends.
 QUICK_JVM: Final = f"-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m {STEADY_JVM}"
 PEAK_JVM: Final = "-XX:+UseParallelGC -XX:NewRatio=1"
 
@@ -45,7 +45,7 @@ DELTA: Final = {
     "spark.databricks.delta.autoCompact.modifiedPartitionsOnly.enabled": "false",
 }
 
-# Plans are interpreted: no code is generated and compiled for them; or it is.
+# Whether plans are interpreted, or code is generated and compiled for them.
 INTERPRETED: Final = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 COMPILED: Final = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
@@ -97,7 +97,7 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
     config = {
         "spark.app.name": app_name,
         "spark.driver.memory": settings.driver_memory,
-        # Of each job Spark describes the plan for a web page that is off: in as few words as it can.
+        # Spark describes each job's plan for its web page, which is off: the description is kept as short as possible.
         "spark.sql.ui.explainMode": "simple",
         **_COMMON,
         **extra,
@@ -105,7 +105,7 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
     if settings.master:
         config["spark.master"] = settings.master
     if settings.master.startswith("local"):
-        # One machine: nothing listens on, or is told, any other address.
+        # All of Spark runs on this machine: nothing listens on any other address, or is reached by one.
         config |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     if settings.classpath:
         # On the JVM's class path and never through spark.jars: those are put on the Python workers' sys.path too,
@@ -117,7 +117,7 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
     java_options = f"{_AVRO_LIMITS} {extra.get(JAVA_OPTIONS, '')}".strip()
     config |= {JAVA_OPTIONS: java_options, "spark.executor.extraJavaOptions": java_options}
     if settings.conf_file is not None:
-        # What is given on the command line, as these are, would win over the file.
+        # These settings are passed on the command line, and would win over the file.
         config = {name: value for name, value in config.items() if name not in names_in(settings.conf_file)}
         submit_with(settings.conf_file)
     builder = SparkSession.builder

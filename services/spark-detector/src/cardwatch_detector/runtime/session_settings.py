@@ -34,7 +34,7 @@ def temporary_settings(session: SparkSession, settings: Mapping[str, str]) -> It
 class BatchSize:
     """How many rows a query's work has, for settings that pay only with many; the session is set up for few.
 
-    A micro-batch's size is known only after it has been read. Until then that of the one before stands for it.
+    A micro-batch's size is known only after it has been read. Until then the size of the previous one is the estimate.
 
     Attributes:
         rows: of the current micro-batch, or of the one before; None before the first.

@@ -177,7 +177,7 @@ class _WatchedQuery:
         metrics.common.errors.labels("query_failed").inc()
         if self._failures >= _MAX_FAILURES_IN_A_ROW:
             raise CardwatchError(
-                f"the query {self._name} failed {self._failures} times in a row, last because: {reason}"
+                f"the query {self._name} failed {self._failures} times in a row; the last failure: {reason}"
             )
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
         self._retry_at = time.monotonic() + pause

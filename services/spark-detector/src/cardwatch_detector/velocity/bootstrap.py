@@ -31,7 +31,7 @@ from cardwatch_detector.velocity.spark_config import spark_config
 from cardwatch_detector.velocity.warm_up import warm_up
 
 _RULES_WAIT_SECONDS: Final = 60.0
-# Alerts wait for it.
+# Short, because the alerts of a micro-batch wait while its traces are read.
 _TRACES_WAIT_SECONDS: Final = 2.0
 
 

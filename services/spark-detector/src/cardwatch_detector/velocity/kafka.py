@@ -1,4 +1,4 @@
-"""Kafka beside Spark: publishing what a micro-batch has, and reading its messages a second time."""
+"""Kafka clients besides Spark's own: they publish a micro-batch's results, and read its messages a second time."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
@@ -64,6 +64,6 @@ def silver_reader(kafka: KafkaConfig, *, silence_seconds: float = 30.0) -> Range
     """Reads the silver messages of a micro-batch again.
 
     Args:
-        silence_seconds: after so long without an answer the broker counts as unavailable.
+        silence_seconds: how long the broker may not answer before it counts as unavailable.
     """
     return RangeReader(kafka, _READER_NAME, _READER_CONFIG, silence_seconds=silence_seconds)

@@ -52,7 +52,7 @@ class VelocityPlan:
 
 @dataclass
 class VelocityPlanner:
-    """Makes plans for the scopes of this process."""
+    """Creates plans for the scopes of this process."""
 
     scopes: tuple[str, ...]
     rules: ActiveRules
@@ -75,8 +75,8 @@ class VelocityPlanner:
     def plan(self, messages: DataFrame) -> VelocityPlan:
         """The plan over messages (columns ``topic`` and ``value``, the framed Avro) for the current rules.
 
-        All of it is one streaming plan: with the part behind the state planned for each micro-batch by itself, Spark's
-        analyser took longer than the tasks.
+        All of it is one streaming plan: when the part after the state was planned for each micro-batch by itself,
+            Spark's analyser took longer than the tasks.
 
         Raises:
             CardwatchError: the registry does not answer, or a schema is not registered.

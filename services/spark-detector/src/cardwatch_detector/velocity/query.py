@@ -43,7 +43,7 @@ class VelocityQuery:
             CardwatchError: the registry does not answer, or the silver schema is not registered.
         """
         settings = self.planner.settings
-        messages = read_topic(session, self.planner.service, self.topics, settings.transactions_a_batch)
+        messages = read_topic(session, self.planner.service, self.topics, settings.max_batch_transactions)
         if settings.tuned_for == "latency":
             # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
             messages = messages.coalesce(settings.partitions)

@@ -28,7 +28,7 @@ class VelocitySettings(BaseSettings):
     ] = None
     name: Annotated[str, Field(description="under which `cardwatch rules list` shows this detector")] = "detector"
     rule_budget_seconds: Annotated[
-        float, Field(gt=0, description="what one rule may take of a micro-batch before it is set aside")
+        float, Field(gt=0, description="time per micro-batch that one rule may take before it is set aside")
     ] = 1.0
     scopes: Annotated[str, AfterValidator(_scopes), NoDecode, Field(description="comma separated")] = "card,merchant"
     lateness: Annotated[Duration, Field(description="how far behind the newest event a transaction may come")] = "1h"
@@ -37,31 +37,35 @@ class VelocitySettings(BaseSettings):
     horizon_device: Annotated[Duration, Field(description="how far back a device's windows can reach")] = "1h"
     horizon_ip: Annotated[Duration, Field(description="how far back an address's windows can reach")] = "1h"
     horizon_bin: Annotated[Duration, Field(description="how far back a BIN's windows can reach")] = "1h"
-    profiles: Annotated[bool, Field(description="keep the profiles of cards (cards.profile.v1) beside them")] = True
+    profiles: Annotated[bool, Field(description="keep the profiles of cards (cards.profile.v1) in the state too")] = (
+        True
+    )
     checkpoint_dir: Annotated[str, Field(description="any Hadoop file system")] = ".cardwatch/checkpoints/velocity"
-    partitions: Annotated[int, Field(ge=1, description="of the state; fixed by the checkpoint: choose for peak")] = 2
+    partitions: Annotated[
+        int, Field(ge=1, description="partitions of the state; fixed by the checkpoint: choose for peak")
+    ] = 2
     max_offsets_per_trigger: Annotated[
         int | None,
         Field(ge=1, description="transactions in a micro-batch at most; 50,000 for latency, 250,000 for throughput"),
     ] = None
     trigger_seconds: Annotated[
-        float, Field(ge=0, description="between starts of micro-batches; 0 is one after the other")
+        float, Field(ge=0, description="time between starts of micro-batches; 0: no pause between them")
     ] = 0.5
     tuned_for: Annotated[
         Literal["latency", "throughput"],
         Field(description="latency interprets small batches, throughput compiles large ones"),
     ] = "latency"
     state_cache_mb: Annotated[
-        int, Field(ge=8, description="memory for state read from disk, MB a partition, outside Java's heap")
+        int, Field(ge=8, description="memory for state read from disk, MB per partition, outside Java's heap")
     ] = 128
-    warm_up: Annotated[bool, Field(description="run on made-up transactions before calling itself ready")] = True
+    warm_up: Annotated[bool, Field(description="run synthetic transactions before reporting ready")] = True
     evidence_limit: Annotated[int, Field(ge=1, description="transaction ids in an alert at most")] = 500
 
     @property
-    def transactions_a_batch(self) -> int:
+    def max_batch_transactions(self) -> int:
         """How many transactions a micro-batch takes at most.
 
-        What it costs to touch a card does not depend on how many of its transactions a micro-batch brings.
+        The cost of loading a card's state does not depend on how many of its transactions a micro-batch contains.
         """
         return self.max_offsets_per_trigger or (50_000 if self.tuned_for == "latency" else 250_000)
 

@@ -1,7 +1,7 @@
-"""Runs a query's plan on made-up transactions before the service reports itself as ready.
+"""Runs a query's plan on synthetic transactions before the service reports itself as ready.
 
 A JVM that has just started takes some ten seconds over its first micro-batches: it loads classes, starts Python workers
-and opens state stores. Done before the first real transaction comes, alerts never wait for it.
+and opens state stores. The warm-up does this before the first real transaction, so that no alert waits for it.
 """
 
 import tempfile
@@ -64,7 +64,7 @@ class _WarmUp:
 @contextmanager
 def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_WarmUp]:
     run = _WarmUp()
-    plan = query.planner.plan(_made_up(session, query))
+    plan = query.planner.plan(_synthetic_messages(session, query))
 
     def count(batch: DataFrame, _: int) -> None:
         plan.evaluate(batch)
@@ -86,13 +86,13 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_WarmUp]:
             run.query.stop()
 
 
-def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
+def _synthetic_messages(session: SparkSession, query: VelocityQuery) -> DataFrame:
     service = query.planner.service
     prefix = service.topic_prefix
     schema_id = service.registry().id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
     encode = Encoder("enriched_transaction", schema_id)
     now = query.alerts.clock_us()
-    values = [encode(made_up_transaction(at, now + at * MICROSECONDS_PER_SECOND)) for at in range(_TRANSACTIONS)]
+    values = [encode(synthetic_transaction(at, now + at * MICROSECONDS_PER_SECOND)) for at in range(_TRANSACTIONS)]
     rows = (
         session.readStream.format("rate-micro-batch")
         .option("rowsPerBatch", _ROWS_PER_BATCH)
@@ -105,8 +105,8 @@ def _made_up(session: SparkSession, query: VelocityQuery) -> DataFrame:
     return rows.select(F.lit(TRANSACTIONS_SILVER.name(prefix)).alias("topic"), value.alias("value"))
 
 
-def made_up_transaction(at: int, event_time: int) -> dict[str, object]:
-    """A silver transaction; over several, a few cards and merchants, so that windows hold something."""
+def synthetic_transaction(at: int, event_time: int) -> dict[str, object]:
+    """A silver transaction; several of them share a few cards and merchants, so that windows are not empty."""
     return {
         "transaction_id": f"warm-up-{at}",
         "event_time": event_time,

@@ -24,9 +24,8 @@ class Timeouts:
     """When a database counts as away.
 
     Attributes:
-        connection_seconds: a caller waits so long for a connection before it is told that there is none; also how long
-            a stop may have to wait.
-        slow_call_seconds: a call that takes longer is not given up, but reported as a problem: the server stands still.
+        connection_seconds: how long a caller waits for a connection before it gets an error; a stop may wait as long.
+        slow_call_seconds: a call that takes longer is not given up, but reported as a problem: the server hangs.
     """
 
     connection_seconds: float = 3.0
@@ -76,7 +75,7 @@ class OutboxConnections:
                     yield connection
                 except psycopg.Error as error:
                     if connection.closed or isinstance(error, ReadOnlySqlTransaction):
-                        # The others lead to the same server, which is gone, or not the primary any more.
+                        # The other connections lead to the same server, which is gone or is no longer the primary.
                         self.pool.drain()
                     raise
         except OutboxUnavailableError as error:

@@ -23,8 +23,8 @@ _DEFAULTS: Final = {
     "keepalives_count": 2,
     "tcp_user_timeout": 15_000,
 }
-# So that a client that is gone, or stands still, cannot hold locks for long. Commits are synced, whatever the role's
-# default is; what waits for replicas is left to it.
+# Timeouts, so that a client that is gone or hangs cannot hold locks for long. Every commit is synced to the disk, even
+# if the role's default is off; whether a commit waits for replicas is left to the role.
 _SESSION: Final = """
     SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout', '30s', false),
            set_config('idle_in_transaction_session_timeout', '30s', false),

@@ -139,7 +139,7 @@ class PostgresOutbox:
             ).fetchall()
             delivered = sum(state == DeliveryState.DELIVERED for (state,) in states)
             if delivered:
-                # Last, because all that deliver to this receiver wait for this row.
+                # This comes last, because every notifier that delivers to this receiver waits for this row.
                 db.execute(statements.COUNT_DELIVERED, (delivered, receiver))
         return len(states)
 

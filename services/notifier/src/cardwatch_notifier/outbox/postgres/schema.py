@@ -39,7 +39,7 @@ def migrate(database: Database) -> tuple[str, str]:
         ConfigurationError: a newer version made the schema.
         CardwatchError: the role may not change it.
     """
-    # Alembic and SQLAlchemy are large, and of no use to a notifier that runs.
+    # Imported here: Alembic and SQLAlchemy are large, and a running notifier does not need them.
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine

@@ -51,7 +51,7 @@ class SqliteOutbox:
         self._leased: defaultdict[str, set[int]] = defaultdict(set)  # sequences by receiver
         if not create and not path.is_file():
             raise ConfigurationError(
-                f"there is no outbox at {path}: `cardwatch-notifier run` makes one, "
+                f"there is no outbox at {path}: `cardwatch-notifier run` creates one,  "
                 "CARDWATCH_NOTIFIER_OUTBOX_PATH says where"
             )
         try:
@@ -111,7 +111,7 @@ class SqliteOutbox:
     def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
         with self._lock:
             leased = self._leased[receiver]
-            # What is leased comes with the rest: it is pending as well.
+            # Leased deliveries are pending too, so the query returns them with the others.
             rows = self._connection.execute(statements.READ_DUE, (receiver, now, limit + len(leased))).fetchall()
             deliveries = [
                 Delivery(Message(*row[:9]), attempts=row[9], rejections=row[10]) for row in rows if row[0] not in leased

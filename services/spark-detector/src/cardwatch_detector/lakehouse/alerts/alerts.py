@@ -27,7 +27,7 @@ _ID: Final = "alert_id"
 # takes for one transaction is less than twice its horizon (30 h by default) apart.
 _SAME_WITHIN_US: Final = 3 * MICROSECONDS_PER_DAY
 
-# Beside the alerts that a micro-batch adds.
+# The write that changes rows; the same micro-batch also appends the new alerts.
 _PART: Final = "changed"
 
 

@@ -38,9 +38,9 @@ _ORDER: Final = {
     OFFSET: "feedback_offset",
 }
 
-# Beside what the micro-batch does for the alerts themselves.
+# The write of labels to gold.alerts; the same micro-batch also writes the alerts themselves.
 _PART: Final = "feedback"
-# Beside the labels that a micro-batch adds.
+# The write that replaces labels; the same micro-batch also appends new ones.
 _CHANGED: Final = "changed"
 
 

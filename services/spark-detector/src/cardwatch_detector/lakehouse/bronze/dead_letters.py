@@ -19,7 +19,7 @@ from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 _SOURCE: Final = {"source_topic": "topic", "source_partition": "partition", "source_offset": "offset"}
 _IDENTITY: Final = ("service", *_SOURCE)
 
-# Beside what the lakehouse itself refuses in the same micro-batch.
+# The write of other services' dead letters; the lakehouse itself may refuse messages in the same micro-batch.
 _PART: Final = "dead_letters"
 
 

@@ -22,7 +22,7 @@ class BronzeWriter:
     Attributes:
         tables_dir: where the tables are.
         json_topic: full name of the topic whose messages are JSON.
-        counter: told after each commit what was written.
+        counter: counts the rows after each commit.
     """
 
     tables_dir: str

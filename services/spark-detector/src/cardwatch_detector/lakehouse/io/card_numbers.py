@@ -18,8 +18,8 @@ from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
 
 _TRANSACTION_FIELDS: Final = frozenset(field["name"] for field in parsed_schema("transaction")["fields"])
 
-# What is worth looking at, as a regular expression of Java: without a digit run of this length there is nothing to
-# mask, and a micro-batch without any such message costs no Python.
+# A regular expression of Java that selects the messages for Python to check: without a run of digits of this length
+# there is nothing to mask, and a micro-batch without such a message starts no Python.
 _JAVA_JSON_DIGIT: Final = r"(?:[0-9]|\\u003[0-9])"
 _JAVA_JSON_BETWEEN: Final = rf"(?:[{SEPARATORS}]|\\u00(?!3[0-9])[0-9a-f]{{2}}|\\/){{0,{MAX_SEPARATORS}}}"
 SUSPECT_JSON: Final = (
@@ -78,7 +78,7 @@ def redacted(messages: DataFrame, is_json: Column) -> tuple[DataFrame, int]:
     Python looks only at what may hold one: where no message of a micro-batch does, none is started.
 
     Args:
-        messages: Kafka's columns; cached, as they are gone through twice.
+        messages: Kafka's columns; cached, because they are read twice.
         is_json: whether a message is JSON text.
 
     Returns:

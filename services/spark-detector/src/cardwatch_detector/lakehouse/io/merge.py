@@ -1,4 +1,4 @@
-"""Changing rows that a table holds, and doing a command again when another writer's commit came first."""
+"""Changes rows of a table, and repeats a command when another writer's commit came first."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Reading: a table as it is now, and a few columns of a micro-batch or a table into the driver, as Polars frames.
+"""Reads the current version of a table, and a few columns of a micro-batch or a table into the driver as Polars frames.
 
 Which messages become rows is decided in the driver, by functions without Spark. Where a micro-batch is small, that
 is a third of the work of a MERGE (docs/decisions/0022-append-instead-of-merge.md).

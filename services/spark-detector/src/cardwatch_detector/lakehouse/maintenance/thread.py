@@ -18,7 +18,7 @@ _log = get_logger(__name__)
 
 # Measuring the files reads the tables' logs.
 _MEASURE_EVERY_SECONDS: Final = 300.0
-# So that a service that restarts more often than maintenance is due gets it all the same.
+# The first run comes this soon after a start, so that a service that often restarts is maintained too.
 _FIRST_AFTER_SECONDS: Final = 600.0
 _STOP_SECONDS: Final = 20.0
 
@@ -51,7 +51,7 @@ class MaintenanceThread:
                     due = time.monotonic() + every
                 else:
                     self._maintenance.measure()
-            except Exception:  # noqa: BLE001 - whatever it is, the queries go on and maintenance is tried again
+            except Exception:  # noqa: BLE001 - no error here may stop the queries; maintenance is tried again
                 _log.exception("maintenance failed, it is tried again the next time")
                 due = time.monotonic() + every
             self._shutdown.wait(max(0.1, min(due - time.monotonic(), _MEASURE_EVERY_SECONDS)))

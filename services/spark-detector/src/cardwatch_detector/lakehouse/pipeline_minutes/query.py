@@ -30,8 +30,8 @@ class MinuteWriter:
 
     Attributes:
         tables_dir: where the tables are.
-        counter: told after each commit what was written.
-        size: of the work, from micro-batch to micro-batch.
+        counter: counts the rows after each commit.
+        size: how many rows the work has; carried from micro-batch to micro-batch.
     """
 
     tables_dir: str
@@ -56,7 +56,7 @@ def minutes_query(
     """The query.
 
     Args:
-        make_size: makes the size that the query's settings depend on.
+        make_size: creates the size that the query's settings depend on.
     """
 
     def source(session: SparkSession) -> DataFrame:

@@ -1,7 +1,7 @@
 """``gold.pipeline_minutes``: what each service did in each minute, computed again when a minute changes.
 
-A minute is computed from all that the tables hold of it and replaces what was there, so that repeating it changes
-nothing, whatever was killed when (docs/pipeline-minutes.md says what the columns mean).
+A minute is computed from all rows that the tables hold of it and replaces the rows that were there, so that repeating
+the computation after a crash changes nothing (docs/pipeline-minutes.md defines the columns).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ from cardwatch_detector.lakehouse.pipeline_minutes.figures import MINUTE_US, TAB
 from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_detector.runtime.session_settings import temporary_settings
 
-# As many tasks as the rows are worth.
+# The number of tasks follows from the number of rows.
 TASK_SETTINGS: Final = {"spark.sql.adaptive.enabled": "true", "spark.sql.shuffle.partitions": "8"}
 
 SETTINGS_FOR_MANY: Final = {**COMPILED, **TASK_SETTINGS}

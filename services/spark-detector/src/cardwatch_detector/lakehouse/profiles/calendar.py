@@ -1,6 +1,6 @@
 """Which days a profile covers, when it can be computed, and which profiles a transaction changes.
 
-Days are UTC. The profile of day D is over the days [D − 91, D − 2], the last 30 of them being [D − 31, D − 2]:
+Days are UTC. The profile of day D covers the days [D − 91, D − 2], whose last 30 are [D − 31, D − 2]:
 
     day     D−91 ················ D−31 ········ D−2 │ D−1 │ D
             └──────────────── 90 days ─────────────┘ grace  the day that it is for

@@ -13,7 +13,7 @@ from cardwatch_detector.lakehouse.profiles.topic import ProfileTopic
 from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule, follow_table
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 
-# All that is new is one micro-batch, however much it is: three columns of it are read, and each day is computed once.
+# All new rows are one micro-batch, however many they are: three columns of it are read, and each day is computed once.
 _UNLIMITED: Final = {"maxFilesPerTrigger": "1000000"}
 
 

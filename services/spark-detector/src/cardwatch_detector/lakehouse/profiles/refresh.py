@@ -94,7 +94,7 @@ class ProfileWriter:
     Attributes:
         tables_dir: where the tables are.
         publisher: where changed profiles go.
-        counter: told after each commit what was written.
+        counter: counts the rows after each commit.
         spark_settings: of the session while profiles are computed.
     """
 

@@ -49,9 +49,10 @@ class WindowWriter:
     Attributes:
         tables_dir: where the tables are.
         choose: the windows to compute.
-        counter: told after each commit what was written.
-        writing: held while a query writes, so that the other waits instead of conflicting in Delta's log.
-        size: of the work, from micro-batch to micro-batch.
+        counter: counts the rows after each commit.
+        writing: a lock that a query takes while it writes, so that the other waits instead of conflicting in Delta's
+            log.
+        size: how many rows the work has; carried from micro-batch to micro-batch.
     """
 
     tables_dir: str
@@ -81,12 +82,13 @@ def velocity_queries(
 ) -> list[LakehouseQuery]:
     """One query that computes every window with new transactions, and one that is ahead of it in the newest windows.
 
-    The first alone makes the table right. Late transactions touch all windows of the last hour all the time, with a few
+    The first alone keeps the table complete. Late transactions touch all windows of the last hour all the time, with a
+    few
     rows each: computing those again costs much, and nobody waits for them. So it has a long trigger, the second a short
     one.
 
     Args:
-        make_size: makes the size that a query's settings depend on.
+        make_size: creates the size that a query's settings depend on.
     """
     name = GOLD_VELOCITY_5M.name
     writer = partial(WindowWriter, settings.tables_dir, counter=counter, writing=Lock())

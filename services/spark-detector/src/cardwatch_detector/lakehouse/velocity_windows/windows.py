@@ -1,6 +1,7 @@
 """``gold.velocity_5m``: windows of five minutes, computed again from silver whenever one of their transactions comes.
 
-A window that has new transactions is computed from all that silver holds of it, and replaces what was there. So a late
+A window that has new transactions is computed from all its rows in silver, and replaces the rows that were there. So a
+late
 transaction is included however late it is, a micro-batch may be repeated, and a window does not depend on the order in
 which its transactions came (docs/decisions/0007-velocity-windows.md).
 """
@@ -141,7 +142,7 @@ def settings_for_many(windows: int) -> Mapping[str, str]:
 
 
 def _task_settings(windows: int) -> Mapping[str, str]:
-    # As many tasks as the rows are worth: each window is in one task, small ones share one.
+    # The number of tasks follows from the number of rows: each window is in one task, and small windows share one.
     return {
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.shuffle.partitions": str(min(windows * _PARTITIONS_PER_WINDOW, _MAX_PARTITIONS)),

@@ -102,18 +102,18 @@ class LatePublisher:
         if found.transactions:
             earliest_us = min(late.event_us for late in found.transactions)
             _log.info(
-                "transactions came too late and were not evaluated; they are kept",
+                "transactions came too late and were not evaluated; they are published as late",
                 query=query,
                 transactions=len(found.transactions),
                 scopes=_by_scope(found.transactions),
                 latest_by_seconds=(dropped.watermark_us - earliest_us) / MICROSECONDS_PER_SECOND,
             )
-        # Rows of another topic that the state holds beside the transactions may be among the dropped ones.
+        # The dropped rows may include rows of the other topic in the state, the cards' profiles.
         start, end = dropped.offsets
         others = {**end, self.topics.silver: {}} != {**start, self.topics.silver: {}}
         if found.groups > dropped.rows or (found.groups < dropped.rows and not others):
             _log.warning(
-                "Spark dropped another number of rows than late transactions have groups",
+                "the number of rows that Spark dropped differs from the number of groups of the late transactions",
                 query=query,
                 dropped=dropped.rows,
                 found=found.groups,

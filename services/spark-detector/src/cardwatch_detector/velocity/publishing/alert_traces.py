@@ -98,7 +98,7 @@ class AlertTraces:
         return [self._span(self._decode_alert(alert), at, began_us) for alert in alerts]
 
     def _arrivals(self, start: Mapping[int, int], end: Mapping[int, int]) -> list[TracedArrival]:
-        """The traced arrivals by partition and offset, in whatever order they are read."""
+        """The traced arrivals, keyed by partition and offset."""
         if sum(until - start.get(partition, 0) for partition, until in end.items()) > _MAX_TRACED_MESSAGES:
             return []
         found = []

@@ -1,1 +1,1 @@
-"""One file a version of the schema, ``0001_…`` on."""
+"""One file per version of the schema, from ``0001_…`` on."""
