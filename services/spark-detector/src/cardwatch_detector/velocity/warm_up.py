@@ -39,31 +39,51 @@ def warm_up(session: SparkSession, query: VelocityQuery, shutdown: Shutdown) -> 
     Raises:
         CardwatchError: the registry does not answer, or a schema is not registered.
     """
-    begin = time.monotonic()
     with _run(session, query) as run:
-        while not run.done and not shutdown.requested:
-            if time.monotonic() - begin > _MAX_WARM_UP_SECONDS:
-                _log.warning("not warmed up in time, starting anyway", seconds=_MAX_WARM_UP_SECONDS)
-                break
-            time.sleep(0.05)
-    _log.info("warmed up", seconds=round(time.monotonic() - begin, 1))
+        wait_until_warm(run, shutdown)
 
 
 @dataclass
-class _WarmUp:
-    """A running warm-up."""
+class WarmUp:
+    """A running warm-up.
+
+    Attributes:
+        batches: micro-batches that have been evaluated.
+    """
 
     query: StreamingQuery | None = None
     batches: int = 0
 
     @property
     def done(self) -> bool:
-        return self.batches >= _BATCHES or (self.query is not None and not self.query.isActive)
+        """Whether there is nothing more to wait for: the batches are evaluated, or the query has failed."""
+        return self.warm or (self.query is not None and not self.query.isActive)
+
+    @property
+    def warm(self) -> bool:
+        """Whether all micro-batches of the warm-up were evaluated."""
+        return self.batches >= _BATCHES
+
+
+def wait_until_warm(run: WarmUp, shutdown: Shutdown, max_seconds: float = _MAX_WARM_UP_SECONDS) -> None:
+    """Wait until the warm-up is done, a stop is requested, or ``max_seconds`` have passed; logs which it was."""
+    begin = time.monotonic()
+    while not run.done and not shutdown.requested and time.monotonic() - begin <= max_seconds:
+        time.sleep(0.05)
+    seconds = round(time.monotonic() - begin, 1)
+    if run.warm:
+        _log.info("warmed up", seconds=seconds)
+    elif shutdown.requested:
+        _log.info("stopped before it was warmed up", seconds=seconds)
+    elif run.done:
+        _log.warning("the warm-up failed, starting anyway", seconds=seconds)
+    else:
+        _log.warning("not warmed up in time, starting anyway", seconds=max_seconds)
 
 
 @contextmanager
-def _run(session: SparkSession, query: VelocityQuery) -> Iterator[_WarmUp]:
-    run = _WarmUp()
+def _run(session: SparkSession, query: VelocityQuery) -> Iterator[WarmUp]:
+    run = WarmUp()
     plan = query.planner.plan(_synthetic_messages(session, query))
 
     def count(batch: DataFrame, _: int) -> None:
