@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from cardwatch_service.metrics import Metrics
+from cardwatch_service.metrics import SPANS_TOTAL, Metrics
 from cardwatch_service.otel import OpenTelemetry
-from cardwatch_service.tracing import SPANS_TOTAL, TracingSettings
+from cardwatch_service.tracing import TracingSettings
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 ALWAYS = "always_on"

@@ -1,7 +1,8 @@
-"""docs/metrics.md lists the metrics that exist, and the catalogue knows of every module that makes one."""
+"""docs/metrics.md lists the metrics that exist; the catalogue knows every module that makes one, a `metrics.py`."""
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -51,13 +52,25 @@ def test_the_catalogue_knows_every_module_that_makes_a_metric() -> None:
     }
     making = {
         ".".join(path.relative_to(source).with_suffix("").parts)
-        for source in REPOSITORY.glob("*/*/src")
-        if source.parent.parent.name in {"libs", "services"}
-        for path in source.rglob("*.py")
+        for source, path in source_files()
         if makes_metrics(parsed(path))
     }
     assert making, "the services have metrics"
     assert making - known == set(), "add them to the catalogue"
+
+
+def test_metrics_are_defined_in_files_named_metrics() -> None:
+    defining = [path for _, path in source_files() if defines_metrics(parsed(path))]
+    assert defining, "the services have metrics"
+    assert [path for path in defining if path.name != "metrics.py"] == []
+
+
+def source_files() -> Iterator[tuple[Path, Path]]:
+    """The source directory of each library and service, with each file in it."""
+    for source in REPOSITORY.glob("*/*/src"):
+        if source.parent.parent.name in {"libs", "services"}:
+            for path in source.rglob("*.py"):
+                yield source, path
 
 
 def parsed(path: Path) -> ast.Module:
@@ -69,5 +82,13 @@ def makes_metrics(module: ast.Module) -> bool:
         isinstance(node, ast.ImportFrom)
         and str(node.module).startswith("prometheus_client")
         and {alias.name for alias in node.names} & (MAKERS | FAMILIES)
+        for node in ast.walk(module)
+    )
+
+
+def defines_metrics(module: ast.Module) -> bool:
+    """Whether a module calls the constructor of a metric; a module that only names the type does not."""
+    return makes_metrics(module) and any(
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in MAKERS | FAMILIES
         for node in ast.walk(module)
     )

@@ -11,10 +11,10 @@ import pytest
 from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_card_numbers.testing import TEXT_CASES, MaskingCase
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_service.metrics import Metrics
+from cardwatch_service.metrics import SPANS_TOTAL, Metrics
 from cardwatch_service.otel import CardSafeIdGenerator, OpenTelemetry, sampler
 from cardwatch_service.trace_context import extract_context, is_sampled, to_headers, to_text_headers
-from cardwatch_service.tracing import OUTCOME, SPANS_TOTAL, Span, Tracer, TracingSettings, tracing
+from cardwatch_service.tracing import OUTCOME, Span, Tracer, TracingSettings, tracing
 from structlog.testing import capture_logs
 from support.otlp_collector import Collector, collector
 from support.recorded_spans import ALWAYS, RecordingTracer

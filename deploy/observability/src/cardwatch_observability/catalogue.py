@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from cardwatch_detector.lakehouse.maintenance.metrics import MaintenanceMetrics
-from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
-from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
-from cardwatch_detector.runtime.progress import QueryMetrics
-from cardwatch_detector.velocity.late.late_publisher import LateMetrics
-from cardwatch_detector.velocity.publishing.alert_publisher import AlertMetrics
-from cardwatch_detector.velocity.rules.active_rules import RuleMetrics
+from cardwatch_detector.lakehouse.metrics import LakehouseMetrics, ProfileMetrics
+from cardwatch_detector.runtime.metrics import QueryMetrics
+from cardwatch_detector.velocity.metrics import AlertMetrics, LateMetrics, RuleMetrics
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_service.metrics import Metrics

@@ -1,6 +1,6 @@
-"""Metrics that every service has; a service adds its own to ``Metrics.registry``.
+"""Metrics that every service has, and the one of traces; a service defines its own in its ``metrics.py``.
 
-The names are defined here and nowhere else; the demo, the tests and the dashboards import them.
+The names of these shared metrics are defined only here; the demo, the tests and the dashboards import them.
 """
 
 from typing import Final
@@ -14,6 +14,7 @@ ERRORS_TOTAL: Final = "cardwatch_errors_total"
 LATENCY_SECONDS: Final = "cardwatch_latency_seconds"
 CONSUMER_LAG: Final = "cardwatch_consumer_lag_messages"
 CONSUMER_POSITION: Final = "cardwatch_consumer_position_offset"
+SPANS_TOTAL: Final = "cardwatch_trace_spans_total"
 
 # From 10 ms to 5 min, for a pipeline that catches up; finer around the objective of 2 s.
 LATENCY_BUCKETS: Final = (
@@ -71,3 +72,13 @@ class Metrics:
             ["topic", "partition"],
             registry=self.registry,
         )
+
+
+def span_counter(metrics: Metrics) -> Counter:
+    """The counter of spans by ``outcome``, which only a service that sends traces registers."""
+    return Counter(
+        SPANS_TOTAL,
+        "Spans of this service's traces: exported, failed (the collector did not take them), dropped (no room).",
+        ["outcome"],
+        registry=metrics.registry,
+    )

@@ -25,9 +25,9 @@ from opentelemetry.util.re import parse_env_headers
 from prometheus_client import Counter
 
 from cardwatch_service.logs import get_logger
-from cardwatch_service.metrics import Metrics
+from cardwatch_service.metrics import Metrics, span_counter
 from cardwatch_service.trace_context import is_sampled, to_text_headers
-from cardwatch_service.tracing import FLUSH_SECONDS, SPANS_TOTAL, Attributes, Span, Tracer, TracingSettings
+from cardwatch_service.tracing import FLUSH_SECONDS, Attributes, Span, Tracer, TracingSettings
 
 _log = get_logger(__name__)
 
@@ -46,12 +46,7 @@ class OpenTelemetry(Tracer):
         self, service: str, settings: TracingSettings, metrics: Metrics, exporter: SpanExporter | None = None
     ) -> None:
         """``exporter`` replaces the collector in tests."""
-        spans = Counter(
-            SPANS_TOTAL,
-            "Spans of this service's traces: exported, failed (the collector did not take them), dropped (no room).",
-            ["outcome"],
-            registry=metrics.registry,
-        )
+        spans = span_counter(metrics)
         self._provider: Final = TracerProvider(
             sampler=sampler(settings),
             resource=_resource(service),

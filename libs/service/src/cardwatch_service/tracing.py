@@ -20,8 +20,6 @@ from cardwatch_service.settings import load_settings
 if TYPE_CHECKING:
     from opentelemetry import trace
 
-SPANS_TOTAL: Final = "cardwatch_trace_spans_total"
-
 # Attributes of our own. There is none for a card, an amount or a message's key, and there must not be one.
 OUTCOME: Final = "cardwatch.outcome"
 REASON: Final = "cardwatch.reason"

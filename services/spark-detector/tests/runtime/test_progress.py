@@ -6,8 +6,9 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_detector.runtime.confluent_avro import projection
 from cardwatch_detector.runtime.kafka_source import kafka_options
-from cardwatch_detector.runtime.progress import RESTARTS_TOTAL, QueryMetrics, record_progress
-from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL, LateMetrics
+from cardwatch_detector.runtime.metrics import RESTARTS_TOTAL, QueryMetrics
+from cardwatch_detector.runtime.progress import record_progress
+from cardwatch_detector.velocity.metrics import LATE_TOTAL, LateMetrics
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load_settings

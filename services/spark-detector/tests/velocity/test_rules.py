@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cardwatch_detector.velocity.rules.active_rules import ActiveRules, RuleMetrics, fixed_snapshot, worker_report
+from cardwatch_detector.velocity.metrics import RuleMetrics
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules, fixed_snapshot, worker_report
 from cardwatch_detector.velocity.rules.rule_set import RuleSet, TaskRuleSet, attach_rules
 from cardwatch_detector.velocity.state.plan_shape import shape_for
 from cardwatch_rulebook.snapshot import Snapshot

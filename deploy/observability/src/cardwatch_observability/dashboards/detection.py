@@ -3,8 +3,7 @@
 from typing import Any, Final
 
 from cardwatch_detector.lakehouse.metrics import LABELLED_ALERTS
-from cardwatch_detector.velocity.publishing.alert_publisher import ALERTS_TOTAL
-from cardwatch_detector.velocity.rules.active_rules import RULES, RULES_SET_ASIDE_TOTAL
+from cardwatch_detector.velocity.metrics import ALERTS_TOTAL, RULES, RULES_SET_ASIDE_TOTAL
 
 from cardwatch_observability.catalogue import DETECTOR, LAKEHOUSE
 from cardwatch_observability.dashboards.frame import Row, make

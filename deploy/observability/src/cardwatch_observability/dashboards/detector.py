@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from cardwatch_detector.runtime.progress import BATCH_SECONDS, INPUT_ROWS_TOTAL
-from cardwatch_detector.velocity.publishing.alert_publisher import ALERTS_TOTAL
-from cardwatch_detector.velocity.rules.active_rules import RULES
+from cardwatch_detector.runtime.metrics import BATCH_SECONDS, INPUT_ROWS_TOTAL
+from cardwatch_detector.velocity.metrics import ALERTS_TOTAL, RULES
 
 from cardwatch_observability.catalogue import DETECTOR
 from cardwatch_observability.dashboards.frame import Row, lag_panels, make, process_row

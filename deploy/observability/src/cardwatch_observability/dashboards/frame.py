@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from cardwatch_service.metrics import ERRORS_TOTAL
-from cardwatch_service.tracing import SPANS_TOTAL
+from cardwatch_service.metrics import ERRORS_TOTAL, SPANS_TOTAL
 from grafana_foundation_sdk.builders import dashboard, stat
 from grafana_foundation_sdk.models import dashboard as models
 

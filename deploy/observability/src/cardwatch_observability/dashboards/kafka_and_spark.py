@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from cardwatch_detector.runtime.progress import (
+from cardwatch_detector.runtime.metrics import (
     BATCH_SECONDS,
     BATCHES_TOTAL,
     INPUT_ROWS_TOTAL,

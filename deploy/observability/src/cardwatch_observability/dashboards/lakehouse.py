@@ -12,11 +12,11 @@ from cardwatch_detector.lakehouse.maintenance.metrics import (
     UPKEEP_SECONDS,
     UPKEEP_TIMESTAMP_SECONDS,
 )
-from cardwatch_detector.lakehouse.metrics import ROWS_WRITTEN_TOTAL
-from cardwatch_detector.lakehouse.profiles.refresh import (
+from cardwatch_detector.lakehouse.metrics import (
     NEWEST_PROFILE_SECONDS,
     PROFILE_REFRESH_SECONDS,
     PROFILES_PUBLISHED_TOTAL,
+    ROWS_WRITTEN_TOTAL,
 )
 from cardwatch_service.metrics import REFUSED_TOTAL
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
-from cardwatch_detector.velocity.publishing.alert_publisher import ALERTS_TOTAL
+from cardwatch_detector.velocity.metrics import ALERTS_TOTAL
 from cardwatch_notifier.metrics import DELIVERIES_TOTAL
 from cardwatch_service.metrics import (
     CONSUMED_TOTAL,

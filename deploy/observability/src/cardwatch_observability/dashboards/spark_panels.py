@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from cardwatch_detector.runtime.progress import BATCH_SECONDS, INPUT_ROWS_TOTAL
-from cardwatch_detector.velocity.late.late_publisher import LATE_TOTAL
+from cardwatch_detector.runtime.metrics import BATCH_SECONDS, INPUT_ROWS_TOTAL
+from cardwatch_detector.velocity.metrics import LATE_TOTAL
 
 from cardwatch_observability.catalogue import DETECTOR
 from cardwatch_observability.panels import NUMBER, PER_SECOND, SECONDS, AnyPanel, Query, graph

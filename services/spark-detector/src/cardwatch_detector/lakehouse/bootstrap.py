@@ -11,10 +11,9 @@ from pyspark.sql import SparkSession
 
 from cardwatch_detector.lakehouse.io.create import create_tables
 from cardwatch_detector.lakehouse.maintenance.thread import maintenance_thread
-from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
+from cardwatch_detector.lakehouse.metrics import LakehouseMetrics, ProfileMetrics
 from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.profiles.query import profile_query
-from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics
 from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.lakehouse.topic_queries import topic_queries

@@ -9,6 +9,9 @@ from prometheus_client import Counter, Gauge
 
 ROWS_WRITTEN_TOTAL: Final = "cardwatch_lakehouse_rows_written_total"
 LABELLED_ALERTS: Final = "cardwatch_lakehouse_labelled_alerts"
+PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
+NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"
+PROFILE_REFRESH_SECONDS: Final = "cardwatch_lakehouse_profile_refresh_seconds"
 
 
 class WriteCounter(Protocol):
@@ -56,3 +59,21 @@ class LakehouseMetrics:
         self.labelled_alerts.clear()
         for (rule, label), number in by_rule_and_label.items():
             self.labelled_alerts.labels(rule, label).set(number)
+
+
+class ProfileMetrics:
+    """Metrics of the profiles beside the rows that are written."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        registry = metrics.registry
+        self.published: Final = Counter(
+            PROFILES_PUBLISHED_TOTAL, "Profiles acknowledged by the broker.", registry=registry
+        )
+        self.newest: Final = Gauge(
+            NEWEST_PROFILE_SECONDS,
+            "Beginning of the newest day that there are profiles for.",
+            registry=registry,
+        )
+        self.seconds: Final = Gauge(
+            PROFILE_REFRESH_SECONDS, "What the last refresh of profiles took.", registry=registry
+        )

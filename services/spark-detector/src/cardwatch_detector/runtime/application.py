@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.runtime.internals import JsonProgressListener
-from cardwatch_detector.runtime.progress import QueryMetrics, record_progress
+from cardwatch_detector.runtime.metrics import QueryMetrics
+from cardwatch_detector.runtime.progress import record_progress
 from cardwatch_detector.runtime.session import build_session, given_session
 from cardwatch_detector.runtime.settings import SparkSettings
 from cardwatch_detector.runtime.supervision import SupervisedQuery, Supervisor

@@ -14,7 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.runtime.failures import innermost_cause
 from cardwatch_detector.runtime.garbage_collection import periodic_garbage_collection
 from cardwatch_detector.runtime.internals import committed_offsets, last_batch_timestamp
-from cardwatch_detector.runtime.progress import QueryMetrics
+from cardwatch_detector.runtime.metrics import QueryMetrics
 
 _log = get_logger(__name__)
 

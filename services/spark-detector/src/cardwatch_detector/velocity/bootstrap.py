@@ -19,13 +19,14 @@ from cardwatch_units.timestamps import now_microseconds
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
 from cardwatch_detector.velocity.kafka import BatchPublisher, silver_reader
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
-from cardwatch_detector.velocity.late.late_publisher import LateMetrics, LatePublisher, LateTopics
+from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics
 from cardwatch_detector.velocity.late.search import LateSearch
+from cardwatch_detector.velocity.metrics import AlertMetrics, LateMetrics, RuleMetrics
 from cardwatch_detector.velocity.plan import VelocityPlanner
-from cardwatch_detector.velocity.publishing.alert_publisher import AlertMetrics, AlertPublisher
+from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_detector.velocity.query import VelocityQuery
-from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReporter, RuleMetrics, fixed_snapshot
+from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReporter, fixed_snapshot
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_detector.velocity.spark_config import spark_config
 from cardwatch_detector.velocity.warm_up import warm_up

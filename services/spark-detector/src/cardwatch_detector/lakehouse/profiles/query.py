@@ -7,8 +7,8 @@ from cardwatch_service.settings import ServiceSettings
 from cardwatch_units.durations import parse_duration
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.metrics import WriteCounter
-from cardwatch_detector.lakehouse.profiles.refresh import ProfileMetrics, ProfileSchedule, ProfileWriter
+from cardwatch_detector.lakehouse.metrics import ProfileMetrics, WriteCounter
+from cardwatch_detector.lakehouse.profiles.refresh import ProfileSchedule, ProfileWriter
 from cardwatch_detector.lakehouse.profiles.topic import ProfileTopic
 from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule, follow_table
 from cardwatch_detector.lakehouse.settings import LakehouseSettings

@@ -8,14 +8,12 @@ from typing import Final, Protocol
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
 from cardwatch_service.logs import get_logger
-from cardwatch_service.metrics import Metrics
-from prometheus_client import Counter, Gauge
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.io.write import WriteId
-from cardwatch_detector.lakehouse.metrics import WriteCounter
+from cardwatch_detector.lakehouse.metrics import ProfileMetrics, WriteCounter
 from cardwatch_detector.lakehouse.profiles.calendar import (
     RefreshPlan,
     kept_from,
@@ -28,10 +26,6 @@ from cardwatch_detector.lakehouse.profiles.card_profile import CHANGED_BY, Profi
 from cardwatch_detector.runtime.internals import query_id
 from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_detector.runtime.session_settings import temporary_settings
-
-PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
-NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"
-PROFILE_REFRESH_SECONDS: Final = "cardwatch_lakehouse_profile_refresh_seconds"
 
 _log = get_logger(__name__)
 
@@ -47,24 +41,6 @@ class ProfilePublisher(Protocol):
 
     def publish(self, rows: DataFrame) -> None:
         """Publish rows of GOLD_CARD_PROFILE and wait until the broker has acknowledged all."""
-
-
-class ProfileMetrics:
-    """Metrics of the profiles beside the rows that are written."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        registry = metrics.registry
-        self.published: Final = Counter(
-            PROFILES_PUBLISHED_TOTAL, "Profiles acknowledged by the broker.", registry=registry
-        )
-        self.newest: Final = Gauge(
-            NEWEST_PROFILE_SECONDS,
-            "Beginning of the newest day that there are profiles for.",
-            registry=registry,
-        )
-        self.seconds: Final = Gauge(
-            PROFILE_REFRESH_SECONDS, "What the last refresh of profiles took.", registry=registry
-        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Publishes late transactions to their own topic, and counts them, before the micro-batch is committed."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from cardwatch_contracts.late_headers import (
     DETECTOR,
@@ -12,39 +10,17 @@ from cardwatch_contracts.late_headers import (
     SILVER_PARTITION,
     WATERMARK_US,
 )
-from cardwatch_contracts.topics import TRANSACTIONS_LATE
 from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_service.logs import get_logger
-from cardwatch_service.metrics import Metrics
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
-from prometheus_client import Counter
 
 from cardwatch_detector.runtime.offsets import partition_offsets
 from cardwatch_detector.velocity.kafka import MessageReader, Publisher
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.search import LateSearch, LateTransaction, LateTransactions
-
-LATE_TOTAL: Final = "cardwatch_late_transactions_total"
+from cardwatch_detector.velocity.metrics import LateMetrics
 
 _log = get_logger(__name__)
-
-
-class LateMetrics:
-    """Counts late transactions; a micro-batch that a crash repeats is counted again."""
-
-    def __init__(self, metrics: Metrics, topic_prefix: str, scopes: Iterable[str]) -> None:
-        self._published: Final = metrics.published.labels(TRANSACTIONS_LATE.name(topic_prefix))
-        self.late: Final = Counter(
-            LATE_TOTAL, "Transactions that came too late to be evaluated.", ["scope"], registry=metrics.registry
-        )
-        for scope in scopes:
-            self.late.labels(scope)  # from 0: Prometheus does not see a counter rise that begins with some
-
-    def count(self, late: list[LateTransaction]) -> None:
-        """Count transactions after the broker has acknowledged them."""
-        self._published.inc(len(late))
-        for scope, number in _by_scope(late).items():
-            self.late.labels(scope).inc(number)
 
 
 @dataclass(frozen=True)
@@ -82,7 +58,7 @@ class LatePublisher:
         start, end = (partition_offsets(offsets, self.topics.silver) for offsets in dropped.offsets)
         found = self.search.find(self.reader.read(self.topics.silver, start, end), dropped.watermark_us)
         self.publisher.publish(self._outgoing(query, late, dropped.watermark_us) for late in found.transactions)
-        self.metrics.count(found.transactions)
+        self.metrics.count(len(found.transactions), _by_scope(found.transactions))
         self._log_result(query, found, dropped)
 
     def _outgoing(self, query: str, late: LateTransaction, watermark_us: int) -> OutgoingMessage:

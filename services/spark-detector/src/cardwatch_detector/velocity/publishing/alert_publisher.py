@@ -3,42 +3,14 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Final
+from typing import Any
 
 from cardwatch_kafka.messages import Headers, OutgoingMessage
-from cardwatch_service.metrics import Metrics
-from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
-from prometheus_client import Counter
 
 from cardwatch_detector.runtime.offsets import OffsetRange
 from cardwatch_detector.velocity.kafka import Publisher
+from cardwatch_detector.velocity.metrics import AlertMetrics
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
-
-ALERTS_TOTAL: Final = "cardwatch_alerts_total"
-
-
-class AlertMetrics:
-    """What the detector counts of its alerts."""
-
-    def __init__(self, metrics: Metrics, topic: str) -> None:
-        self._common = metrics
-        self._topic = topic
-        self.alerts: Final = Counter(
-            ALERTS_TOTAL,
-            "Alert events published, by rule, status (raised, suppressed, retracted) and mode (live, shadow).",
-            ["rule", "status", "mode"],
-            registry=metrics.registry,
-        )
-
-    def count(self, alerts: Any, now_us: int) -> None:
-        """Count the alerts of a micro-batch (an Arrow table with RESULT_TYPE's columns)."""
-        self._common.published.labels(self._topic).inc(alerts.num_rows)
-        for start in ("event_time", "raw_broker_time"):
-            latency = self._common.latency.labels(start, "alert_published")
-            for at in alerts[start].to_pylist():
-                latency.observe(max(0.0, (now_us - at) / MICROSECONDS_PER_SECOND))
-        for found in alerts.group_by(["rule_id", "status", "mode"]).aggregate([([], "count_all")]).to_pylist():
-            self.alerts.labels(found["rule_id"], found["status"], found["mode"]).inc(found["count_all"])
 
 
 @dataclass(frozen=True)

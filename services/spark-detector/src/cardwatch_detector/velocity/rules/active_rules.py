@@ -16,13 +16,9 @@ from cardwatch_rulebook.snapshot import Snapshot
 from cardwatch_rules.evaluate import Ledger
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_service.logs import get_logger
-from cardwatch_service.metrics import Metrics
-from prometheus_client import Counter, Gauge
 
+from cardwatch_detector.velocity.metrics import RuleMetrics
 from cardwatch_detector.velocity.rules.rule_set import RuleSet
-
-RULES: Final = "cardwatch_rules"
-RULES_SET_ASIDE_TOTAL: Final = "cardwatch_rules_set_aside_total"
 
 _log = get_logger(__name__)
 
@@ -61,24 +57,6 @@ def worker_report(ledger: Ledger, rows: int) -> str | None:
     if not ledger.failed and not seconds:
         return None
     return json.dumps({"failed": ledger.failed, "seconds": seconds, "rows": rows})
-
-
-class RuleMetrics:
-    """Metrics of the rules."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self.rules: Final = Gauge(
-            RULES,
-            "Rules of this detector's scopes by state: live, shadow, paused or set_aside.",
-            ["state"],
-            registry=metrics.registry,
-        )
-        self.set_aside: Final = Counter(
-            RULES_SET_ASIDE_TOTAL,
-            "Times a rule was set aside, because it is broken, failed or cost too much.",
-            ["reason"],
-            registry=metrics.registry,
-        )
 
 
 @dataclass(frozen=True, slots=True)
