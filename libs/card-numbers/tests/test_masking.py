@@ -73,6 +73,13 @@ def test_a_record_keeps_all_but_the_card_numbers_in_its_texts() -> None:
     )
 
 
+def test_a_longer_number_is_masked_to_its_end_though_a_part_of_it_is_one_as_well() -> None:
+    longer = "6795-3520-9556-9068-3"
+    assert find_standalone(longer) == [(0, 19), (0, 21)]
+    for strings in ([longer], [longer, longer[:19]], [longer[:19], longer]):
+        assert mask_strings(f"\x2a{longer}".encode(), strings) == b"\x2a****-****-****-****-*"
+
+
 def test_a_token_is_not_masked_for_its_digits() -> None:
     token = "4111111111111111abcdef0123456789"
     assert mask_suspicious_text(f"x {token} y") == f"x {token} y"

@@ -6,10 +6,19 @@ chance are left as they are: its time, its coordinates, its tokens.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import cache
 from typing import Any, Final, NoReturn
 
-from cardwatch_card_numbers.scanner import TOKEN_PATTERN, Span, find_anywhere, find_embedded, find_standalone
+from cardwatch_card_numbers.scanner import (
+    TOKEN_PATTERN,
+    Span,
+    find_anywhere,
+    find_embedded,
+    find_standalone,
+    find_written,
+    numbers_at,
+)
 
 CARD_NUMBER_FIELD: Final = "card_number"
 """The JSON field in which producers without tokens send a card number."""
@@ -22,18 +31,19 @@ _JSON_TOKEN: Final = re.compile(rf"{_JSON_STRING}|[{{}}\[\],:]", re.DOTALL)
 _CARD_NUMBER_VALUE: Final = re.compile(rf'"{CARD_NUMBER_FIELD}"\s*:\s*({_JSON_STRING[:-1]}"?|[^,}}\]\s]*)', re.DOTALL)
 # Microseconds (milliseconds) since 1970 are 16 (13) digits that begin with 1 until 2033; no card number of that length
 # does. A coordinate lies between -180 and 180.
-_KEPT: Final = re.compile(
+_KEPT_PATTERN: Final = (
     r'"event_time"\s*:\s*1[0-9]{12}(?:[0-9]{3})?(?![0-9.])'
     r'|"(?:latitude|longitude)"\s*:\s*-?(?:1[0-7][0-9]|180|[0-9]{1,2})\.[0-9]+(?![0-9])'
     rf"|{TOKEN_PATTERN}"
-    # The digits of these escape sequences do not belong to the text.
-    r"|\\(?:u[0-9A-Fa-f]{4}|.)"
 )
+_KEPT: Final = re.compile(_KEPT_PATTERN)
+# In well-formed JSON also the digits of these escape sequences, which do not belong to the text.
+_KEPT_IN_JSON: Final = re.compile(rf"{_KEPT_PATTERN}|\\(?:u[0-9A-Fa-f]{{4}}|.)")
 
 
 def mask_text(text: str) -> str:
-    """A text with the digits of card numbers that stand by themselves masked."""
-    return _mask_spans(text, find_standalone(text))
+    """A text with the digits of card numbers masked that stand by themselves, wherever else they are repeated in it."""
+    return _mask_numbers(text, numbers_at(text, find_standalone(text)))
 
 
 def mask_suspicious_text(text: str) -> str:
@@ -53,10 +63,8 @@ def mask_undecodable(value: bytes) -> bytes:
 
 def mask_strings(value: bytes, strings: Iterable[str]) -> bytes:
     """Decoded Avro bytes with the card numbers in the decoded strings masked, and nothing between them."""
-    for text in strings:
-        for start, end in find_standalone(text):
-            value = value.replace(text[start:end].encode(), _DIGIT.sub("*", text[start:end]).encode())
-    return value
+    numbers = set[str]().union(*(numbers_at(text, find_standalone(text)) for text in strings))
+    return _in_latin_1(lambda text: _mask_numbers(text, numbers), value)
 
 
 def mask_json(value: bytes, known_fields: frozenset[str] | None = frozenset()) -> bytes:
@@ -70,55 +78,69 @@ def mask_json(value: bytes, known_fields: frozenset[str] | None = frozenset()) -
         known_fields: names in the outermost object whose text follows a contract, and may hold long numbers; None for a
             key or a header of a JSON message, whose whole text may.
     """
-    if known_fields and not _is_utf_8(value):
-        known_fields = frozenset()
-    return _in_latin_1(lambda text: _mask_json_text(text, known_fields), value)
+    is_json = cache(lambda: _is_json(value))
+    return _in_latin_1(lambda text: _mask_json_text(text, known_fields, is_json), value)
 
 
-def _mask_json_text(original: str, known_fields: frozenset[str] | None) -> str:
-    written = _JSON_ESCAPE.sub(_written_out, original) if "\\" in original else original
-    text = _CARD_NUMBER_VALUE.sub(
-        lambda match: match.group()[: match.start(1) - match.start()] + _DIGIT.sub("*", match.group(1)), written
-    )
-    kept = [match.span() for match in _KEPT.finditer(text)]
-    masked = _mask_between(text, kept, _mask_embedded if known_fields is None else mask_suspicious_text)
-    if masked != text and known_fields:
-        known = _mask_between(text, kept, _mask_embedded)
+def _mask_json_text(original: str, known_fields: frozenset[str] | None, is_json: Callable[[], bool]) -> str:
+    text = _JSON_ESCAPE.sub(_written_out, original) if "\\" in original else original
+    kept_pattern = _KEPT_IN_JSON if "\\" in text and is_json() else _KEPT
+    kept = [match.span() for match in kept_pattern.finditer(text)]
+    embedded = _embedded_mask(text, kept)
+    masked = _mask_between(text, kept, embedded if known_fields is None else mask_suspicious_text)
+    if masked != text and known_fields and is_json():
+        known = _mask_between(text, kept, embedded)
         for start, end in _values_of(text, known_fields):
             masked = masked[:start] + known[start:end] + masked[end:]
-    if masked == written:
+    # Last, for it may find a part of a number only, of which the rest would not be found any more.
+    masked = _CARD_NUMBER_VALUE.sub(
+        lambda match: match.group()[: match.start(1) - match.start()] + _DIGIT.sub("*", match.group(1)), masked
+    )
+    if masked == text:
         return original
     # A zero byte can only be written as an escape in JSON.
     return masked if "\x00" in original else masked.replace("\x00", "\\u0000")
 
 
-def _mask_embedded(text: str) -> str:
-    return _mask_spans(text, find_embedded(text))
+def _embedded_mask(text: str, kept: list[Span]) -> Callable[[str], str]:
+    """Masks, in a part of the text, the numbers that whole groups of digits make up anywhere between what is kept."""
+
+    @cache
+    def numbers() -> set[str]:
+        return {number for part in _between(text, kept) for number in numbers_at(part, find_embedded(part))}
+
+    return lambda part: _mask_numbers(part, numbers())
 
 
-def _is_utf_8(value: bytes) -> bool:
+def _mask_numbers(text: str, numbers: Collection[str]) -> str:
+    return _mask_spans(text, find_written(text, numbers))
+
+
+def _is_json(value: bytes) -> bool:
+    """Whether it is one well-formed JSON value in UTF-8 (RFC 8259) in whose objects no name occurs twice."""
     try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
+        json.loads(value.decode("utf-8"), object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):  # of which the errors of UTF-8 are some
         return False
     return True
 
 
-def _mask_between(text: str, kept: list[Span], mask: Callable[[str], str]) -> str:
-    parts: list[str] = []
+def _between(text: str, kept: list[Span]) -> Iterator[str]:
+    """The parts of a text before, between and behind these spans."""
     position = 0
     for start, end in kept:
-        parts += [mask(text[position:start]), text[start:end]]
+        yield text[position:start]
         position = end
-    return "".join([*parts, mask(text[position:])])
+    yield text[position:]
+
+
+def _mask_between(text: str, kept: list[Span], mask: Callable[[str], str]) -> str:
+    masked = [mask(part) for part in _between(text, kept)]
+    return masked[0] + "".join(text[start:end] + part for (start, end), part in zip(kept, masked[1:], strict=True))
 
 
 def _values_of(text: str, names: frozenset[str]) -> Iterator[Span]:
-    """Where the texts of these fields of the outermost object are; nowhere if the text is not well-formed JSON."""
-    try:
-        json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant, strict=False)
-    except (ValueError, RecursionError):
-        return
+    """Where in well-formed JSON the texts of these fields of the outermost object are."""
     depth, name, at_name = 0, None, True
     for token in _JSON_TOKEN.finditer(text):
         match token.group():

@@ -14,6 +14,7 @@ digits). All take time in proportion to the length of the text.
 """
 
 import re
+from collections.abc import Collection, Iterable
 from itertools import accumulate
 from typing import Final
 
@@ -72,6 +73,23 @@ def _in_groups(text: str, run_start: int, run_end: int) -> list[Span]:
             if length >= MIN_DIGITS and sums.valid(before[first], before[last + 1]):
                 found.append((start, groups[last][1]))
     return found
+
+
+def numbers_at(text: str, spans: Iterable[Span]) -> set[str]:
+    """The numbers of these spans, as they are written."""
+    return {text[start:end] for start, end in spans}
+
+
+def find_written(text: str, numbers: Collection[str]) -> list[Span]:
+    """The spans of these numbers, written exactly like this, with any characters beside them."""
+    lengths = {len(number) for number in numbers}
+    return [
+        (start, start + length)
+        for run in (_GROUPED_RUN.finditer(text) if numbers else ())
+        for start in range(run.start(), run.end() - MIN_DIGITS + 1)
+        for length in lengths
+        if text[start : start + length] in numbers
+    ]
 
 
 def _is_alphanumeric(char: str) -> bool:

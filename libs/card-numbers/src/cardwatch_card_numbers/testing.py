@@ -65,6 +65,7 @@ _SPELLINGS: Final = (
     b"4111 1111-1111 1111",
     b"4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
     b"3782 822463 10005",
+    b"4111.1111 1111.1111",
     *(CARD_NUMBER.encode(encoding) for encoding in ("utf-16-le", "utf-32-le")),
 )
 _TOKEN: Final = "4111111111111111abcdef0123456789"  # noqa: S105 - a card token of the tests
@@ -84,6 +85,8 @@ TEXT_CASES: Final = (
         f"001-{CARD_NUMBER}",
         f"a1 {CARD_NUMBER}",
         f"({CARD_NUMBER})",
+        # A number that stands by itself once is masked wherever else it is written.
+        f"{CARD_NUMBER} a{CARD_NUMBER}b 9{CARD_NUMBER}9",
     ),
     *_kept(
         Structure.TEXT,
@@ -118,6 +121,13 @@ JSON_CASES: Final = (
         f'{{"amount_minor": {CARD_NUMBER}}}',
         f'{{"card_number":"{CARD_NUMBER}"}}',
         f'{{"card_number":"{CARD_NUMBER}',
+        '{"card_number":4111 1111 1111 1111}',
+        '{"card_number": ["4111.1111 1111.1111"]}',
+        f'{{"merchant_id": "{CARD_NUMBER}\\\\9{CARD_NUMBER}9"}}',
+        # Not well-formed: what its escapes and fields are, nobody knows.
+        f'{{"pan": "\\{CARD_NUMBER}"}}',
+        f'{{"pan": \\u{CARD_NUMBER}',
+        '{"merchant_id": "a\t4111.1111.1111.1111", "x": 1}',
         f'"{CARD_NUMBER}"',
         CARD_NUMBER,
         f'[{{"pan": "{CARD_NUMBER}"}}]',
@@ -137,6 +147,12 @@ JSON_CASES: Final = (
         Structure.JSON, b'{"note":"\\u00004111\\u0000111111111111"}', b'{"note":"\\u0000****\\u0000************"}'
     ),
     MaskingCase(Structure.JSON, b'{"note":"4111\\/1111\\/1111\\/1111"}', b'{"note":"****/****/****/****"}'),
+    # Its escapes would make it well-formed, were they written out.
+    MaskingCase(
+        Structure.JSON,
+        b'{"merchant_id": "4111.1111.1111.1111\\u00\\u0030a"}',
+        b'{"merchant_id": "****.****.****.****\\u000a"}',
+    ),
     # Within a longer number there may be several.
     *(
         MaskingCase(Structure.JSON, text % f"12{CARD_NUMBER}34".encode(), text % (b"*" * 20))
