@@ -52,6 +52,7 @@ class FakeConsumer:
         self.assigned: list[ClientTopicPartition] = []
         self.offsets: list[int] = []
         self.committed_offsets: list[list[int]] = []
+        self.next_offset = OFFSET_INVALID
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         self.on_assign, self.on_revoke = on_assign, on_revoke
@@ -65,7 +66,10 @@ class FakeConsumer:
     def poll(self, timeout: float) -> FakeMessage | None:
         if self.error is not None:
             return FakeMessage(0, self.error)
-        return FakeMessage(self.offsets.pop(0)) if self.assigned and self.offsets else None
+        if not self.assigned or not self.offsets:
+            return None
+        self.next_offset = self.offsets[-1] + 1
+        return FakeMessage(self.offsets.pop(0))
 
     def consume(self, number: int, timeout: float) -> list[FakeMessage]:
         messages = [FakeMessage(offset) for offset in self.offsets]
@@ -79,7 +83,7 @@ class FakeConsumer:
         return 0, 100
 
     def position(self, partitions: list[ClientTopicPartition]) -> list[ClientTopicPartition]:
-        return [ClientTopicPartition(one.topic, one.partition, OFFSET_INVALID) for one in partitions]
+        return [ClientTopicPartition(one.topic, one.partition, self.next_offset) for one in partitions]
 
     def commit(self, offsets: list[ClientTopicPartition], asynchronous: bool) -> None:
         self.committed_offsets.append([one.offset for one in offsets])
@@ -114,8 +118,13 @@ class Bench:
         return [partition.offset for partition in self.client.assigned]
 
     def lag(self) -> float | None:
-        labels = {"topic": "alerts.v1", "partition": "0"}
-        return self.metrics.registry.get_sample_value("cardwatch_consumer_lag_messages", labels)
+        return self._gauge("cardwatch_consumer_lag_messages")
+
+    def position(self) -> float | None:
+        return self._gauge("cardwatch_consumer_position_offset")
+
+    def _gauge(self, name: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, {"topic": "alerts.v1", "partition": "0"})
 
 
 @pytest.fixture
@@ -179,6 +188,15 @@ def test_of_a_partition_that_was_taken_away_it_says_nothing_more(bench: Bench) -
     assert bench.lag() is None
     bench.consumer.commit({bench.partition: 9})
     assert (bench.lag(), bench.client.committed_offsets) == (None, [])
+
+
+def test_messages_that_are_being_processed_count_as_lag(bench: Bench) -> None:
+    bench.give()
+    bench.client.offsets = [7, 98, 99]
+    bench.consumer.poll(0)
+    assert (bench.position(), bench.lag()) == (7, 93), "the client is past them, the store is not"
+    bench.consumer.commit({bench.partition: 100})
+    assert bench.position() == 100
 
 
 def test_offsets_without_a_message_are_no_gap_in_what_was_read(bench: Bench) -> None:

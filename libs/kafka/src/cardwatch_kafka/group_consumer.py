@@ -98,8 +98,9 @@ class GroupConsumer:
         if self._unplaced:
             self._place()
         messages = poll_messages(self._client, timeout_seconds, _MESSAGES_PER_POLL)
-        self._observe_lag()
-        return [consumed for message in messages if (consumed := self._consumed(message)) is not None]
+        consumed = [one for message in messages if (one := self._consumed(message)) is not None]
+        self._observe_lag()  # only now: it needs to know which messages are still being processed
+        return consumed
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         """Commit the next offsets to the broker. Only monitoring reads them: the store decides where to continue."""
