@@ -76,6 +76,7 @@ def test_forget_asks_first_and_says_what_it_does_not_reach(lake: Path) -> None:
         ),
         (("optimize", "gold.nothing"), "there is no table gold.nothing; the tables are bronze.transactions"),
         (("vacuum", "--keep", "soon"), "--keep: expected a duration such as 90s, 10m, 24h or 7d, got 'soon'"),
+        (("vacuum", "--keep", "0d", "--force"), "--keep: expected a duration longer than zero, got '0d'"),
     ],
 )
 def test_mistakes_are_one_sentence(lake: Path, arguments: tuple[str, ...], sentence: str) -> None:

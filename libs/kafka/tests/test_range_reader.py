@@ -108,6 +108,17 @@ def test_a_partition_that_ends_before_its_range_is_waited_for() -> None:
         read(FakeClient([FakeMessage(0, 3), end_of_partition(0, 4)]), {0: 3}, {0: 6})
 
 
+def test_a_range_that_is_not_reached_ends_although_another_partition_goes_on() -> None:
+    """As behind a transaction that stays open, while new messages come in elsewhere."""
+
+    class EndlessClient(FakeClient):
+        def poll(self, timeout: float) -> FakeMessage | None:
+            return super().poll(timeout) or FakeMessage(1, 7)
+
+    with pytest.raises(BrokerUnavailableError, match="sent no message of topic"):
+        read(EndlessClient([FakeMessage(0, 3), end_of_partition(0, 4)]), {0: 3, 1: 0}, {0: 6, 1: 1})
+
+
 def test_an_empty_range_is_read_without_the_broker() -> None:
     client = FakeClient()
     assert read(client, {0: 6}, {0: 6}) == []

@@ -164,4 +164,5 @@ def _chosen(catalog: Catalog, tables: Sequence[str] | None) -> list[str]:
 
 def _duration(option: str, text: str) -> timedelta:
     with configuration_errors(option):
-        return timedelta(microseconds=parse_duration(text, allow_zero=True))
+        # Zero in one way of writing only, so that a slip of the pen deletes nothing.
+        return timedelta(microseconds=parse_duration(text, allow_zero=text == "0s"))

@@ -129,7 +129,8 @@ class RangeReader:
                         raise translate_error(error, "read", topic=topic, servers=self._servers)
                     why = f": {error.str()}"
                     continue
-                heard = time.monotonic()
+                if message.partition() in unread:  # others go on being read, but that brings the end no nearer
+                    heard = time.monotonic()
                 yield from self._within(message, unread, end, at_end=error is not None)
             if unread and time.monotonic() - heard > self._silence_seconds:
                 raise BrokerUnavailableError(
