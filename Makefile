@@ -55,7 +55,7 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(SOURCES)
-	@$(BIN)/lint-imports --no-cache
+	@PYTHONPATH=deploy/observability/src $(BIN)/lint-imports --no-cache
 
 wheels: $(INSTALLED) ## Wheels of the detector and the libraries it needs, and one of all for Databricks, into dist/.
 	@$(BIN)/python scripts/wheels
