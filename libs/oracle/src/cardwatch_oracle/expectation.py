@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import duckdb
 import pyarrow as pa
 
-from cardwatch_oracle.conditions import profile_fields
+from cardwatch_oracle.duckdb_conditions import profile_fields
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.lists import distinct
 from cardwatch_oracle.profiles import SOURCES, check_use, compute_profiles, take_profiles

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from cardwatch_oracle.conditions import profile_column, profile_fields
+from cardwatch_oracle.duckdb_conditions import profile_column, profile_fields
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.rule_file import Rule
 from cardwatch_oracle.transactions import columns_of, first_line, with_integer_time

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from cardwatch_oracle.conditions import condition_sql, profile_fields
+from cardwatch_oracle.duckdb_conditions import condition_sql, profile_fields
 from cardwatch_oracle.measures import (
     PLACE,
     aggregate_sql,

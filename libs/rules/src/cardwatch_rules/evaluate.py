@@ -14,7 +14,7 @@ import polars as pl
 from cardwatch_contracts.errors import ConfigurationError
 from polars.exceptions import PolarsError
 
-from cardwatch_rules.compiler import NO_LISTS, Lists, compile_sql, evaluate_conditions
+from cardwatch_rules.condition_compiler import NO_LISTS, Lists, compile_condition, evaluate_conditions
 from cardwatch_rules.measure_columns import MeasureColumns, MeasureKey, key_of
 from cardwatch_rules.model import Rule
 from cardwatch_rules.windows import Bounds, Ints
@@ -129,7 +129,7 @@ class _Evaluation:
 
     def _condition(self, rule: Rule, names: Mapping[MeasureKey, str]) -> pl.Expr:
         columns = {measure.name: names[key_of(measure)] for measure in rule.measures}
-        return compile_sql(rule.when, self._lists, columns)
+        return compile_condition(rule.when, self._lists, columns)
 
     def _evaluate_one(self, frame: pl.DataFrame, rule: Rule, names: Mapping[MeasureKey, str]) -> pl.Series:
         return evaluate_conditions(frame, [self._condition(rule, names)])[0]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
-from cardwatch_rules.compiler import Lists, evaluate_condition, polars_type
+from cardwatch_rules.condition_compiler import Lists, evaluate_condition, polars_type
 from cardwatch_rules.fields import FIELD_KINDS
 from cardwatch_rules.measures import measure_kind
 from cardwatch_rules.model import Aggregate, Measure

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
-from cardwatch_rules.compiler import evaluate_condition, polars_type
+from cardwatch_rules.condition_compiler import evaluate_condition, polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.profiles import ARRIVED
 from cardwatch_rules.windows import Bounds, Ints, count, deviation, largest, total, union

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from cardwatch_rules.compiler import NO_LISTS, Lists
+from cardwatch_rules.condition_compiler import NO_LISTS, Lists
 from cardwatch_rules.evaluate import Hits, Ledger, evaluate
 from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.model import Mode, Rule

@@ -1,4 +1,4 @@
-"""The conditions of `where` and `when` translated for DuckDB."""
+"""Translates conditions to DuckDB's SQL, for the oracle only; the rule engine compiles its own."""
 
 import re
 from collections.abc import Mapping, Sequence

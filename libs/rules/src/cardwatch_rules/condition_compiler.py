@@ -1,4 +1,7 @@
-"""SQL conditions compiled to Polars expressions; docs/rules.md says what they mean."""
+"""Compiles a rule's conditions (``when``, and a measure's ``where``) from SQL to Polars expressions.
+
+docs/rules.md says what conditions mean.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -28,8 +31,8 @@ def polars_type(kind: Kind) -> pl.DataType:
     }[kind]
 
 
-def compile_sql(text: str, lists: Lists = NO_LISTS, columns: Mapping[str, str] | None = None) -> pl.Expr:
-    """The Polars expression of a checked SQL expression.
+def compile_condition(text: str, lists: Lists = NO_LISTS, columns: Mapping[str, str] | None = None) -> pl.Expr:
+    """Compile a checked SQL condition to a Polars expression.
 
     Args:
         lists: the lists for ``in list('name')``; an unknown list is empty.
@@ -43,7 +46,7 @@ def compile_sql(text: str, lists: Lists = NO_LISTS, columns: Mapping[str, str] |
 
 def evaluate_condition(text: str, frame: pl.DataFrame, lists: Lists = NO_LISTS) -> pl.Series:
     """Whether a condition is true, as a boolean column of the frame's length; null counts as false."""
-    return evaluate_conditions(frame, [compile_sql(text, lists)])[0]
+    return evaluate_conditions(frame, [compile_condition(text, lists)])[0]
 
 
 def evaluate_conditions(frame: pl.DataFrame, expressions: list[pl.Expr]) -> list[pl.Series]:
