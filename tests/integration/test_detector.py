@@ -105,7 +105,7 @@ def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
     assert detector.metric("cardwatch_late_transactions_total", scope="card") == 1
     assert detector.metric("cardwatch_late_transactions_total", scope="merchant") == 1
     assert '"latest_by_seconds": 81840.0' in detector.log(), "22 hours and 44 minutes"
-    assert "another number of rows" not in detector.log()
+    assert "the number of rows that Spark dropped" not in detector.log()
 
 
 def states(detector: Any) -> list[tuple[str, str, str]]:

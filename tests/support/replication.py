@@ -96,7 +96,7 @@ class Replication:
             LoaderMetrics(self.metrics),
             self.shutdown,
             clock=lambda: self.seconds,
-            first_pause_seconds=0.0,
+            max_first_pause_seconds=0.0,
         )
         return service, warehouse
 

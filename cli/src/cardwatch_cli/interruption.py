@@ -35,7 +35,7 @@ class Interruption:
 
 @contextmanager
 def ends_by_signal() -> Iterator[Interruption]:
-    """Within it each of the signals raises KeyboardInterrupt, and the exit code is 128 plus the signal's number.
+    """Inside the ``with`` block, each of the signals raises KeyboardInterrupt; the exit code is 128 plus its number.
 
     That holds for any exception after the signal: a KeyboardInterrupt in C code comes out as that code's own error,
     such as SystemError ("returned a result with an exception set") from Kafka's client. A signal that was ignored

@@ -80,7 +80,7 @@ app = typer.Typer(
 
 @app.callback()
 def _cardwatch() -> None:
-    """Card velocity alerts within a second: run the platform, manage rules and lists, query the tables."""
+    """Card velocity alerts within seconds: run the platform, manage rules and lists, query the tables."""
 
 
 if __name__ == "__main__":

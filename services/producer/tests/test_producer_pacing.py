@@ -30,7 +30,7 @@ class FakeTime:
 def test_waits_until_the_offset_in_slices_and_lets_the_client_work_between_them() -> None:
     time = FakeTime()
     between: list[float] = []
-    pacer = Pacer(wait=time.wait, between=lambda: between.append(time.now), clock=time.clock)
+    pacer = Pacer(wait=time.wait, on_wait=lambda: between.append(time.now), clock=time.clock)
     assert pacer.until(1.0)
     assert time.now == pytest.approx(101.0, abs=0.002)
     assert max(time.waits) <= 0.1

@@ -6,10 +6,10 @@ A *group* is digits in a row; a *run* is groups with separators between them.
                       digits, and no letter beside them. For text whose structure is known.
     find_embedded     the same, with any characters beside them. For text in JSON, where ``\\n`` may precede a number.
     find_anywhere     13 to 19 Luhn-valid digits in a run, wherever in it they begin and end, and whatever separators
-                      are between them (UTF-16's zero bytes too). For what could not be decoded: one number too many
-                      costs little there.
+                      are between them (UTF-16's zero bytes too). For undecodable messages, where a false match does
+                      little harm.
 
-Each finds all that the one before it finds, but that find_anywhere does not look into card tokens (32 hexadecimal
+Each finds everything that the previous one finds, except that find_anywhere skips card tokens (32 hexadecimal
 digits). All take time in proportion to the length of the text.
 """
 

@@ -31,7 +31,7 @@ _POLL_SECONDS: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class FailedDelivery:
-    """A message that the broker did not take. ``index`` is its place in the batch."""
+    """A message that the broker did not accept. ``index`` is its position in the batch."""
 
     index: int
     topic: str

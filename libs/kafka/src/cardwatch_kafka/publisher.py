@@ -45,7 +45,8 @@ class BatchPublisher:
             Indices of messages that the broker will never take, however often they are sent: they are too large.
 
         Raises:
-            DeliveryError: the broker takes none, and waiting will not help.
+            DeliveryError: the broker accepts no message, and a retry cannot help: the topic is missing, or a right to
+                it.
             StoppedError: the service stops.
         """
         rejected: list[int] = []

@@ -38,7 +38,7 @@ class Rulebook:
         return tuple(self._changes.get(rule_id, ()))
 
     def current(self) -> Iterator[Change]:
-        """The rules that there are, by id: of each the last change, none of them a deletion."""
+        """The last change of each existing rule, by id."""
         for rule_id in sorted(self._changes):
             latest = self._changes[rule_id][-1]
             if not latest.deletes:

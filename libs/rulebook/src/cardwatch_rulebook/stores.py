@@ -34,8 +34,7 @@ class Outcome:
     Attributes:
         before: the rule as the plan found it, None where there was none.
         change: the change that counts from now on; None where there was nothing to do.
-        overtaken_by: changes of others to the same rule that were written meanwhile. The plan was repeated on top of
-            them.
+        overtaken_by: changes to the same rule that other writers made meanwhile. The plan was repeated on top of them.
     """
 
     before: Change | None

@@ -70,7 +70,7 @@ def run() -> None:
     probe = readiness.not_ready
     health = HealthEndpoint(metrics.registry, ready=probe, host=service.metrics_host, port=service.metrics_port)
     health.start()
-    log.info("metrics and health", address=f"{service.metrics_host}:{health.port}")
+    log.info("starting", address=f"{service.metrics_host}:{health.port}")
     try:
         grace_period = GracePeriod(shutdown, own.stop_grace_seconds)
         targets = Targets(

@@ -5,7 +5,7 @@
   single message kept both sides busy with fetches at a few hundred messages per second. The wait must be short because
   aiokafka has one fetch per broker under way, and leaves out the partitions whose messages are not consumed yet:
   messages that arrive in those meanwhile wait until that fetch returns.
-- Offsets are committed by us (see ``stream/positions.py``), and a commit that fails is survived instead of a crash.
+- Offsets are committed by ``stream/application.py`` and not by Faust; a commit that fails is logged and tried again.
 
 ``tests/test_internals.py`` fails when the versions that this was written for change.
 """

@@ -84,7 +84,7 @@ def defect_report(metrics: Metrics) -> ReportDefect:
     def report(message: ReceivedMessage, error_type: str, where: str) -> None:
         metrics.errors.labels("internal_error").inc()
         log.error(
-            "the enricher failed on a message, a defect of its own; the message is kept as a dead letter",
+            "internal error: a message could not be processed and is kept as a dead letter",
             topic=message.topic, partition=message.partition, offset=message.offset, error=error_type, where=where,
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ class Status(StrEnum):
 
 
 class Mode(StrEnum):
-    """Whether receivers are notified of an alert."""
+    """Whether alerts of the rule are delivered to receivers."""
 
     LIVE = "live"
     SHADOW = "shadow"

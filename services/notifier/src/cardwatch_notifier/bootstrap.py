@@ -54,7 +54,7 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
         )
         endpoint.start()
         stack.callback(endpoint.stop)
-        log.info("notifier starts", metrics_port=endpoint.port, receivers=names, outbox=outbox_location(own))
+        log.info("starting", metrics_port=endpoint.port, receivers=names, outbox=outbox_location(own))
         with suppress(StoppedError):
             outbox = retry_until_stopped("outbox", partial(open_outbox, own), stop=shutdown, metrics=metrics)
             health.outbox = outbox
@@ -65,14 +65,14 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
             couriers = make_couriers(outbox, receivers, own, metrics)
             _start_delivery(stack, couriers, Housekeeping(outbox, own.retention_days, now_microseconds), shutdown)
             health.couriers = couriers
-            log.info("notifier started", outbox_id=instance_id)
+            log.info("delivering", outbox_id=instance_id)
             member = None if own.outbox_url else instance_id
             parts = connect(service, outbox, member, metrics, shutdown)
             health.source = parts.source
             stack.callback(parts.source.close)
             writer = OutboxWriter(outbox, names, topic_id=parts.topic_id, wake=couriers.wake, clock=now_microseconds)
             Intake(parts.source, parts.decoder, parts.dead_letters, writer, metrics, shutdown).run()
-        log.info("notifier stops")
+        log.info("stopped")
     failure = None if health.couriers is None else health.couriers.failure
     if failure is not None:
         raise CardwatchError(f"the notifier had to stop: {failure}") from failure

@@ -1,4 +1,4 @@
-"""Repeats calls until the notifier's dependencies (registry, broker, outbox) answer again."""
+"""Repeats calls to the registry, the broker and the outbox until they answer or the notifier is asked to stop."""
 
 from collections.abc import Callable
 from typing import Final, Literal, TypeVar
@@ -19,7 +19,13 @@ T = TypeVar("T")
 
 Dependency = Literal["dead_letter", "kafka", "outbox", "registry"]
 
-_PASSING_ERRORS: Final = (RegistryUnavailableError, DeadLetterError, OutboxUnavailableError, KafkaClientError)
+_NAMES: Final[dict[Dependency, str]] = {
+    "dead_letter": "dead-letter topic",
+    "kafka": "Kafka broker",
+    "outbox": "outbox",
+    "registry": "schema registry",
+}
+_TRANSIENT_ERRORS: Final = (RegistryUnavailableError, DeadLetterError, OutboxUnavailableError, KafkaClientError)
 
 
 def retry_until_stopped(dependency: Dependency, call: Callable[[], T], *, stop: Stop, metrics: NotifierMetrics) -> T:
@@ -34,6 +40,6 @@ def retry_until_stopped(dependency: Dependency, call: Callable[[], T], *, stop: 
 
     def report(error: BaseException, attempts: int) -> None:
         metrics.shared.errors.labels(dependency).inc()
-        log.warning("waiting", reason=str(error), attempts=attempts)
+        log.warning(f"waiting for the {_NAMES[dependency]}", reason=str(error), attempts=attempts)
 
-    return retry.retry_until_stopped(call, errors=_PASSING_ERRORS, stop=stop, before_pause=report)
+    return retry.retry_until_stopped(call, errors=_TRANSIENT_ERRORS, stop=stop, before_pause=report)

@@ -38,7 +38,7 @@ def test_another_layout_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     connection.close()
-    with pytest.raises(ConfigurationError, match="layout 99 of a newer Cardwatch"):
+    with pytest.raises(ConfigurationError, match="schema 99 of a newer Cardwatch"):
         SqliteOutbox(path)
 
 

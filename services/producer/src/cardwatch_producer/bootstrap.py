@@ -35,7 +35,7 @@ class Producer:
 
     def pacer(self) -> Pacer:
         """Create a pacer whose time starts now."""
-        return Pacer(wait=self.shutdown.wait, between=self.sink.poll)
+        return Pacer(wait=self.shutdown.wait, on_wait=self.sink.poll)
 
 
 @contextmanager
@@ -83,9 +83,7 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
             port=settings.metrics_port,
         )
         endpoint.start()
-        log.info(
-            "producer is ready", metrics_port=endpoint.port, topics=[t.name(settings.topic_prefix) for t in topics]
-        )
+        log.info("ready", metrics_port=endpoint.port, topics=[t.name(settings.topic_prefix) for t in topics])
         try:
             yield parts
         finally:

@@ -1,6 +1,6 @@
 """Ways in which a message can be invalid, each with the reason code for which the enricher must refuse it.
 
-A defect spoils either the record before it is encoded, or the bytes after. Pure functions: the same message and
+A defect changes either the record before it is encoded, or the bytes after. Pure functions: the same message and
 defect make the same bytes.
 """
 

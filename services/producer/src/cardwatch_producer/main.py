@@ -75,7 +75,7 @@ DuplicateFraction = Annotated[
     float, typer.Option(min=0.0, max=1.0, help="Share that is sent twice, the second time within 5 s.")
 ]
 InvalidFraction = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Share that is spoilt, so that the enricher must refuse it.")
+    float, typer.Option(min=0.0, max=1.0, help="Share that is made invalid, so that the enricher must refuse it.")
 ]
 SentFormat = Annotated[
     MessageFormat, typer.Option("--format", help="json: as legacy producers send it, with the card number.")
@@ -113,7 +113,7 @@ def simulate(
     """Simulate cardholders who go about their day, and fraud among them.
 
     Fraud comes in episodes: velocity bursts, card testing at one merchant, impossible travel, account takeover. Which
-    transactions are fraud or spoilt on purpose is published on the topic transactions.labels.v1 only.
+        transactions are fraud or made invalid on purpose is published on the topic transactions.labels.v1 only.
     """
     with exit_with_error_message():
         share = json_fraction if json_fraction is not None else float(message_format is MessageFormat.JSON)

@@ -12,7 +12,7 @@ from cardwatch_units.timestamps import from_microseconds
 from cardwatch_producer.countries import countries
 from cardwatch_producer.simulation import Message
 
-# A spoilt message names the transaction that it would have been, so that its dead letter can be found by its label.
+# An invalid message names the transaction that it was made of, so that its label leads to its dead letter.
 SPOILT_HEADER: Final = "simulated-transaction-id"
 
 _TOKEN_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")

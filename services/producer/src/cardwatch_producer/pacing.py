@@ -17,17 +17,17 @@ class Pacer:
         self,
         *,
         wait: Callable[[float], bool],
-        between: Callable[[], object] = lambda: None,
+        on_wait: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             wait: sleeps for a number of seconds; returns True, at once, when a stop is requested (``Shutdown.wait``).
-            between: called at least every tenth of a second while it waits.
+            on_wait: called at least every tenth of a second while it waits.
             clock: returns seconds; only differences count.
         """
         self._wait = wait
-        self._between = between
+        self._on_wait = on_wait
         self._clock = clock
         self._start = clock()
 
@@ -44,4 +44,4 @@ class Pacer:
                 return True
             if self._wait(min(remaining, _SLICE_SECONDS)):
                 return False
-            self._between()
+            self._on_wait()

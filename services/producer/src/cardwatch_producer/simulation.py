@@ -40,7 +40,7 @@ class SimulationConfig:
         fraud_fraction: share of transactions that are fraud, as far as whole episodes allow.
         late_fraction, max_late_seconds: share of transactions that are sent late, and by how much at most.
         duplicate_fraction: share of transactions of which the same message is sent again within 5 s.
-        invalid_fraction: share of messages that are spoilt on purpose, each in one of the ways of ``defects``.
+        invalid_fraction: share of messages that are made invalid on purpose, each in one of the ways of ``defects``.
         json_fraction: share of transactions that are sent as JSON.
     """
 
@@ -77,7 +77,7 @@ class Message:
         format: how it is sent.
         label: record of schemas/transaction_label.avsc that goes with it, if there is something to say.
         episode: number and scenario of the fraud episode, for fraud.
-        defect: how it is to be spoilt, if it is.
+        defect: how the message is made invalid, None for a valid one.
     """
 
     send_at: float

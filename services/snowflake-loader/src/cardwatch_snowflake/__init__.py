@@ -1,1 +1,1 @@
-"""The Snowflake loader: keeps the lakehouse's gold tables in Snowflake as they are in Delta, exactly once."""
+"""The Snowflake loader: replicates the gold tables from Delta to Snowflake; each change is applied exactly once."""

@@ -47,7 +47,7 @@ def run(
         endpoint.start()
         try:
             log.info(
-                "loader started",
+                "starting",
                 metrics_port=endpoint.port,
                 tables=[table.name for table in tables],
                 from_=own.tables_dir,
@@ -59,7 +59,7 @@ def run(
                 loader.run()
         finally:
             endpoint.stop()
-        log.info("loader stops")
+        log.info("stopped")
 
 
 def make_service(
@@ -70,9 +70,9 @@ def make_service(
     shutdown: Shutdown,
     *,
     clock: Callable[[], float] = time.monotonic,
-    first_pause_seconds: float = 1.0,
+    max_first_pause_seconds: float = 1.0,
 ) -> LoaderService:
-    """The loop over some tables; ``first_pause_seconds`` is the longest pause before a second attempt."""
+    """The loop over some tables; ``max_first_pause_seconds`` limits the random pause before a second attempt."""
     tables_dir = locate(own.tables_dir)
     limits = Limits(rows=own.chunk_rows, memory=own.memory)
     loaders = [
@@ -86,4 +86,4 @@ def make_service(
         )
         for table in tables
     ]
-    return LoaderService(loaders, warehouse, metrics, shutdown, own.poll_seconds, first_pause_seconds)
+    return LoaderService(loaders, warehouse, metrics, shutdown, own.poll_seconds, max_first_pause_seconds)

@@ -29,14 +29,14 @@ class LoaderService:
         metrics: LoaderMetrics,
         shutdown: Shutdown,
         poll_seconds: float,
-        first_pause_seconds: float = 1.0,
+        max_first_pause_seconds: float = 1.0,
     ) -> None:
         self._loaders: Final = tuple(loaders)
         self._warehouse: Final = warehouse
         self._metrics: Final = metrics
         self._shutdown: Final = shutdown
         self._poll_seconds: Final = poll_seconds
-        self._first_pause_seconds: Final = first_pause_seconds
+        self._max_first_pause_seconds: Final = max_first_pause_seconds
         self._looked_at: Final[set[str]] = set()
         self._failing: Final[dict[str, str]] = {}
         self._resting: Final[set[str]] = set()  # failed since the last pause
@@ -113,7 +113,7 @@ class LoaderService:
 
         return Retrying(
             retry=retry_if_exception(_is_transient),
-            wait=wait_random_exponential(multiplier=self._first_pause_seconds, max=_LONGEST_PAUSE_SECONDS),
+            wait=wait_random_exponential(multiplier=self._max_first_pause_seconds, max=_LONGEST_PAUSE_SECONDS),
             stop=lambda state: self._shutdown.requested or stop_after_attempt(_ATTEMPTS)(state),
             sleep=self._pause,
             before_sleep=lambda state: _log_retry(loader.name, state),

@@ -108,7 +108,9 @@ def add_columns(name: str, columns: Sequence[Column], *, in_staging: bool) -> st
 
 
 def stage_directory(table: str, load_id: str) -> str:
-    """Where in the stage the files of one load are; no two loads share it, so COPY never takes one for known."""
+    """Where in the stage the files of one load are; each load has its own, so that COPY never skips a file as already
+    loaded.
+    """
     return f"@{STAGE}/{target(table).lower()}/{load_id}"
 
 

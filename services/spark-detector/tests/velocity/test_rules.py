@@ -63,7 +63,7 @@ def test_a_rule_that_fails_is_set_aside_until_it_changes() -> None:
     rules.rule_set()
     rules.apply_reports([json.dumps({"failed": {"a": "ValueError: no"}, "seconds": {}, "rows": 5})])
     assert ids(rules.rule_set()) == ["b"]
-    assert analysts.failing == {"a": "it fails when it is evaluated: ValueError: no"}
+    assert analysts.failing == {"a": "its evaluation failed: ValueError: no"}
     assert metrics.registry.get_sample_value("cardwatch_rules", {"state": "set_aside"}) == 1
     assert metrics.registry.get_sample_value("cardwatch_rules_set_aside_total", {"reason": "failed"}) == 1
     analysts.change("b")

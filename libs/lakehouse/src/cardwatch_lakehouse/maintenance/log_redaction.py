@@ -27,9 +27,9 @@ class RedactedLog:
     """What was changed in a log.
 
     Attributes:
-        rewritten: number of entries from which the word was removed.
-        deleted: number of deleted checkpoints and checksums with the word; there is a newer checkpoint without it.
-        left: files that still contain the word.
+        rewritten: number of entries from which the token was removed.
+        deleted: number of deleted checkpoints and checksums with the token; there is a newer checkpoint without it.
+        left: files that still contain the token.
     """
 
     rewritten: int = 0
@@ -43,12 +43,12 @@ def log_paths(files: pafs.FileSystem) -> list[str]:
     return sorted(entry.path for entry in found if entry.type is pafs.FileType.File)
 
 
-def redact_log(files: pafs.FileSystem, word: str) -> RedactedLog:
-    """Remove a word from the log of a table. The checkpoint of the current version must not contain it.
+def redact_log(files: pafs.FileSystem, token: str) -> RedactedLog:
+    """Remove a token from the log of a table. The checkpoint of the current version must not contain it.
 
     If it is interrupted, it can be run again. The log is complete for readers at any time.
     """
-    redacted, left, needle = RedactedLog(), [], word.encode()
+    redacted, left, needle = RedactedLog(), [], token.encode()
     for path in log_paths(files):
         name = path.rsplit("/", 1)[-1]
         if _ENTRY.fullmatch(name):
@@ -56,7 +56,7 @@ def redact_log(files: pafs.FileSystem, word: str) -> RedactedLog:
             if needle in content:
                 # Hadoop's checksum of the old file would make the new one unreadable; without one, it is not checked.
                 _delete_if_exists(files, f"{path[: -len(name)]}.{name}.crc")
-                lines = [redact_action(line, word) for line in content.decode().splitlines()]
+                lines = [redact_action(line, token) for line in content.decode().splitlines()]
                 overwrite_file(files, path, "\n".join(lines).encode())
                 redacted.rewritten += 1
         elif _CHECKSUM.fullmatch(name):
@@ -75,37 +75,39 @@ def redact_log(files: pafs.FileSystem, word: str) -> RedactedLog:
     return redacted
 
 
-def redact_action(line: str, word: str) -> str:
-    """One action of a log entry without a word.
+def redact_action(line: str, token: str) -> str:
+    """One action of a log entry without a token.
 
-    A smallest or largest value with the word is left out, so that readers must open the file to know its values.
-    Everywhere else the word is replaced by MASK.
+    A smallest or largest value with the token is left out, so that readers must open the file to know its values.
+    Everywhere else the token is replaced by MASK.
     """
     return (
-        json.dumps(_masked(json.loads(line), word), separators=(",", ":"), ensure_ascii=False) if word in line else line
+        json.dumps(_masked(json.loads(line), token), separators=(",", ":"), ensure_ascii=False)
+        if token in line
+        else line
     )
 
 
-def _masked(value: Any, word: str) -> Any:
+def _masked(value: Any, token: str) -> Any:
     match value:
         case dict():
             return {
-                name: json.dumps(_without_bounds(json.loads(inner), word), separators=(",", ":"), ensure_ascii=False)
-                if name == "stats" and isinstance(inner, str) and word in inner
-                else _masked(inner, word)
+                name: json.dumps(_without_bounds(json.loads(inner), token), separators=(",", ":"), ensure_ascii=False)
+                if name == "stats" and isinstance(inner, str) and token in inner
+                else _masked(inner, token)
                 for name, inner in value.items()
             }
         case list():
-            return [_masked(inner, word) for inner in value]
+            return [_masked(inner, token) for inner in value]
         case str():
-            return value.replace(word, MASK)
+            return value.replace(token, MASK)
         case _:
             return value
 
 
-def _without_bounds(stats: dict[str, Any], word: str) -> dict[str, Any]:
+def _without_bounds(stats: dict[str, Any], token: str) -> dict[str, Any]:
     return {
-        name: {column: bound for column, bound in bounds.items() if word not in json.dumps(bound, ensure_ascii=False)}
+        name: {column: bound for column, bound in bounds.items() if token not in json.dumps(bound, ensure_ascii=False)}
         if name in ("minValues", "maxValues") and isinstance(bounds, dict)
         else bounds
         for name, bounds in stats.items()

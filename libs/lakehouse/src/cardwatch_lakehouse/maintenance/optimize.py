@@ -90,7 +90,7 @@ def optimize(
     Writers may append meanwhile. If one changes the same files, the partition is rewritten again.
 
     Args:
-        stopped: asked before each partition; the rest is left for the next run.
+        stopped: called before each partition; if true, the rest is left for the next run.
 
     Raises:
         ConfigurationError: there is no such table.

@@ -124,7 +124,7 @@ class StreamApplication:
             await asyncio.Event().wait()
         except BaseException as error:  # noqa: BLE001
             log.critical(
-                "a batch could be neither published nor kept as dead letters: exiting before it is acknowledged",
+                "a batch could be neither published nor kept as dead letters; exiting without committing its offsets",
                 error=str(error) if isinstance(error, Exception) else type(error).__name__,
             )
             # Not sys.exit: no handler on the way may commit anything.

@@ -35,7 +35,8 @@ class Publisher(Protocol):
             Indices of messages that the broker will never take, however often they are sent: they are too large.
 
         Raises:
-            DeliveryError: the broker takes none, and waiting will not help.
+            DeliveryError: the broker accepts no message, and a retry cannot help: the topic is missing, or a right to
+                it.
             StoppedError: the service stops.
         """
 
@@ -107,7 +108,7 @@ class BatchProcessor:
         try:
             return self._pipeline(message)
         except RegistryUnavailableError as error:
-            # This is rare, so only these messages pay for a call with retries.
+            # The registry rarely fails, so the cost of a retrying call is paid only after a failure.
             self._report_registry(error, 0)
             return self._outcome_after_retries(message)
 

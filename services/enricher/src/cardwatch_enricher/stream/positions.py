@@ -1,4 +1,4 @@
-"""Positions: for each partition the next offset that is not safely processed yet. What is committed, and nothing else.
+"""Positions: the next offset to process in each partition. ``application`` commits these offsets and no others.
 
 Faust's own acknowledgement is off (``acks=False`` on the channel): it acknowledges a batch when its generator closes,
 whether that was published or not, and messages that it skips during a rebalance. Here a position moves only after every

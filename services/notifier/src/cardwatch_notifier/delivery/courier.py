@@ -190,7 +190,9 @@ class Courier:
         recorded = self._outbox.record(name, [attempt for _, attempt in self._unrecorded])
         lost = len(self._unrecorded) - recorded
         if lost:
-            log.warning("leases were taken over: delivered again, under the same ids", deliveries=lost)
+            log.warning(
+                "another notifier took over deliveries and sends them again with the same message ids", deliveries=lost
+            )
         for result, attempt in self._unrecorded:
             del self._leases[attempt.sequence]
             self._report(result, attempt)
@@ -223,7 +225,7 @@ class Courier:
             )
         except StoppedError:
             log.warning(
-                "the outbox does not answer: the last messages are delivered again, under the same ids",
+                "stopped before the outbox recorded the last deliveries; they are repeated with the same message ids",
                 receiver=self._receiver.name,
                 deliveries=len(self._unrecorded),
             )

@@ -13,7 +13,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
-    """A failure that probably passes by itself.
+    """A failure that is probably transient.
 
     Attributes:
         why: one sentence, or a part of one.
@@ -26,7 +26,7 @@ class TryAgain:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The receiver refuses this message; a retry helps only once somebody has mended something."""
+    """The receiver rejects this message; a retry cannot succeed until somebody fixes the cause."""
 
     why: str
     after_seconds: float | None = None

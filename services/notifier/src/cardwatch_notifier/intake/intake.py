@@ -106,7 +106,9 @@ class Intake:
             return
         except OutboxBehindError as error:
             self._metrics.shared.errors.labels("outbox_behind").inc()
-            log.error("reading again what the outbox has lost", reason=str(error))  # noqa: TRY400 - no defect of ours
+            log.error(  # noqa: TRY400 - not a defect, so no stack trace
+                "the outbox is behind the offsets already read: reading again from its offsets", reason=str(error)
+            )
             self._source.rewind()
 
     def _take(self, consumed: Sequence[ConsumedMessage]) -> None:

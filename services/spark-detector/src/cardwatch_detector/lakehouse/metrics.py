@@ -40,7 +40,7 @@ class LakehouseMetrics:
         )
 
     def start_at_zero(self, *tables: Table) -> None:
-        """Show the tables with 0 rows: Prometheus does not see a counter rise that begins with more."""
+        """Show the tables with 0 rows: Prometheus's increase() misses the first value of a new series."""
         for table in tables:
             self.rows.labels(table.name)
 

@@ -71,7 +71,8 @@ class UnknownSchemaIds:
     """Schema ids in messages that the registry does not know as versions of the expected schema.
 
     A schema that was registered after a query started is unknown to the query, yet its messages may be valid: the query
-    stops and is restarted with the registry's current schemas. An id that is still unknown then is kept here, and its
+        fails on such a message and is restarted with the registry's current schemas. An id that is still unknown then
+        is kept here, and its
     messages are skipped.
     """
 

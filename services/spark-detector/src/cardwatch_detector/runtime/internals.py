@@ -125,7 +125,8 @@ class JsonProgressListener(StreamingQueryListener):
     """Calls a function with each progress report, sent after a micro-batch's commit, as parsed JSON.
 
     Spark's own Python listener rebuilds each report field by field, some hundred calls into the JVM: at a few
-    micro-batches a second that was a fifth of the detector's processor time. This one takes a report as one JSON text.
+    micro-batches per second that took a fifth of the detector's processor time. This one takes a report as one JSON
+    text.
     """
 
     def __init__(self, on_progress: Callable[[dict[str, Any]], None]) -> None:

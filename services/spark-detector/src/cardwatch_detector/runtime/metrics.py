@@ -44,7 +44,7 @@ class QueryMetrics:
         self.state_bytes: Final = Gauge(STATE_BYTES, "Memory that the state store uses.", ["query"], registry=registry)
         self.late_rows: Final = Counter(
             LATE_ROWS_TOTAL,
-            "Rows that came after the watermark had passed their group (a row counts once per group, at most twice).",
+            "Rows that Spark dropped because their group was evicted; not a number of transactions.",
             ["query"],
             registry=registry,
         )
@@ -53,7 +53,7 @@ class QueryMetrics:
             RESTARTS_TOTAL, "Times a failed query was started again.", ["query"], registry=registry
         )
         for query in queries:
-            self.restarts.labels(query)  # from 0: Prometheus does not see a counter rise that begins with 1
+            self.restarts.labels(query)  # from 0: Prometheus's increase() misses the first value of a new series
 
     def set_position(self, query: str, committed: Offsets) -> None:
         """Set the position to the offsets up to which a query has committed everything."""

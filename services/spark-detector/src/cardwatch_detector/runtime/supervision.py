@@ -95,7 +95,8 @@ class Stoppable(Protocol):
 def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> None:
     """Stop each query as soon as its running micro-batch ends.
 
-    Where one micro-batch follows the other without a pause, the next one has just begun by then. It is interrupted, and
+    If micro-batches follow each other without a pause, the next one has already begun when the current one ends. It is
+    interrupted, and
     repeated from the checkpoint later; waiting longer would only interrupt a later one.
 
     The limit of ``seconds`` is for all of them together: a process with a dozen queries must stop within a minute. A
@@ -136,7 +137,10 @@ class _WatchedQuery:
         elif self._query.isActive:
             metrics.set_position(self._name, committed_offsets(self._query))
             if self._supervised.needs_restart():
-                _log.info("query restarts with a plan that has room for the new rules", query=self._name)
+                _log.info(
+                    "restarting the query: the new rules need more fields or history than its plan has",
+                    query=self._name,
+                )
                 stop_all([self])
                 self._start(metrics)
         else:

@@ -44,10 +44,10 @@ class LateMetrics:
     def __init__(self, metrics: Metrics, topic_prefix: str, scopes: Iterable[str]) -> None:
         self._published: Final = metrics.published.labels(TRANSACTIONS_LATE.name(topic_prefix))
         self.late: Final = Counter(
-            LATE_TOTAL, "Transactions that came too late to be evaluated.", ["scope"], registry=metrics.registry
+            LATE_TOTAL, "Transactions that arrived too late to be evaluated.", ["scope"], registry=metrics.registry
         )
         for scope in scopes:
-            self.late.labels(scope)  # from 0: Prometheus does not see a counter rise that begins with some
+            self.late.labels(scope)  # from 0: Prometheus's increase() misses the first value of a new series
 
     def count(self, transactions: int, by_scope: Mapping[str, int]) -> None:
         """Count transactions after the broker has acknowledged them; one counts in each scope that missed it."""

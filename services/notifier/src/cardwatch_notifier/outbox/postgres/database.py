@@ -12,9 +12,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
 
-_NAMING: Final = ("user", "host", "port", "dbname")
+_SHOWN_PARAMETERS: Final = ("user", "host", "port", "dbname")
 _SCHEMES: Final = ("postgresql://", "postgres://")
-# A server that went away without a word is noticed after about a quarter of a minute; the URL may say otherwise.
+# A dead connection is detected after about 15 seconds, unless the URL sets other values.
 _DEFAULTS: Final = {
     "fallback_application_name": "cardwatch-notifier",
     "connect_timeout": 5,
@@ -57,7 +57,7 @@ class Database:
     @property
     def name(self) -> str:
         """Where it is, without any secret."""
-        (user, hosts, ports, database) = (str(self._parameters.get(one) or "") for one in _NAMING)
+        (user, hosts, ports, database) = (str(self._parameters.get(one) or "") for one in _SHOWN_PARAMETERS)
         at = (host + (f":{port}" if port else "") for host, port in zip_longest(hosts.split(","), ports.split(",")))
         return f"postgresql://{user}{'@' if user else ''}{','.join(at)}/{database}"
 
@@ -70,7 +70,7 @@ class Database:
         """A connection of its own.
 
         Raises:
-            OutboxUnavailableError: the database does not answer, or does not let us in.
+            OutboxUnavailableError: the database does not answer, or refuses the login.
         """
         parameters = self.parameters()
         with translated(self.name):

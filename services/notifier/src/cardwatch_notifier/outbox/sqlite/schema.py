@@ -1,6 +1,6 @@
-"""The tables of the outbox in a SQLite file, and how a file is brought up to this version's layout.
+"""The tables of the outbox in a SQLite file, and how a file is brought up to this version's schema.
 
-The layout is versioned by ``PRAGMA user_version``; each entry of ``_MIGRATIONS`` leads from one version to the next.
+The schema is versioned by ``PRAGMA user_version``; each entry of ``_MIGRATIONS`` leads from one version to the next.
 """
 
 import sqlite3
@@ -48,10 +48,10 @@ _VERSION: Final = len(_MIGRATIONS)
 
 
 def check_version(connection: sqlite3.Connection, path: Path, *, may_upgrade: bool) -> int:
-    """The layout's version, 0 for an empty file.
+    """The schema's version, 0 for an empty file.
 
     Args:
-        may_upgrade: accept an older layout.
+        may_upgrade: accept an older schema.
 
     Raises:
         ConfigurationError: a newer version of Cardwatch wrote the file, or an older one and it may not be upgraded.
@@ -60,14 +60,14 @@ def check_version(connection: sqlite3.Connection, path: Path, *, may_upgrade: bo
     if version > _VERSION or (version < _VERSION and not may_upgrade):
         newer_or_older = "a newer" if version > _VERSION else "an older"
         raise ConfigurationError(
-            f"the outbox {path} has layout {version} of {newer_or_older} Cardwatch, this one reads "
+            f"the outbox {path} has schema {version} of {newer_or_older} Cardwatch, this one works with "
             f"{_VERSION}; start the notifier of the newest version once to bring it up to date"
         )
     return version
 
 
 def upgrade(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the layout from ``version`` up to date, within the caller's transaction."""
+    """Bring the schema from ``version`` up to date, within the caller's transaction."""
     for number, statements in enumerate(_MIGRATIONS[version:], start=version + 1):
         for statement in statements:
             connection.execute(statement)

@@ -41,7 +41,7 @@ class SqliteOutbox:
         """Open the file.
 
         Args:
-            create: make the file and bring its layout up to date; False opens an existing file as it is.
+            create: make the file and bring its schema up to date; False opens an existing file as it is.
 
         Raises:
             ConfigurationError: there is no such outbox, it cannot be written, or another version of Cardwatch wrote it.

@@ -1,4 +1,4 @@
-"""Dead letters of every service into ``bronze.quarantine``: what was refused, where, by which service and why."""
+"""Writes the dead letters of all services to ``bronze.quarantine``."""
 
 from typing import Final
 

@@ -28,7 +28,7 @@ NEW_ID: Final = "new_schema_id"
 _NOT_LOOKED_UP: Final = "not_looked_up"
 # Schema ids are positive numbers of 32 bits: a frame that begins like this, or higher, has no valid one.
 _ABOVE_ALL_IDS: Final = bytes([MAGIC_BYTE, 0x80])
-# Stands for the reader's own schema while no schema id is known; no registry assigns it.
+# The placeholder id of the reader's own schema while no real id is known; no registry assigns it.
 _UNUSED_ID: Final = 0xFFFF_FFFF
 
 

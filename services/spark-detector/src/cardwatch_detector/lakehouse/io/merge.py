@@ -45,7 +45,7 @@ def update_rows(
     columns: Sequence[str] | None = None,
     condition: str | None = None,
 ) -> int:
-    """Give a table's rows the values of a micro-batch's, in one commit; repeating it changes nothing.
+    """Update rows of a table from the rows of a micro-batch, in one commit. The operation is idempotent.
 
     Args:
         match: SQL that tells whether the rows ``known`` (of the table) and ``new`` are about the same thing.

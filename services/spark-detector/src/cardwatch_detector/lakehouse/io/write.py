@@ -28,7 +28,7 @@ _SESSION_VERSION: Final = "spark.databricks.delta.write.txnVersion"
 
 @dataclass(frozen=True)
 class WriteId:
-    """Which write of which micro-batch a commit is; Delta takes each once per table.
+    """Identifies one write of one micro-batch. Delta applies each id once per table.
 
     Only what is the same whenever the micro-batch is repeated may be written under one id. If a repetition may have to
     write something else (because it depends on a clock, or on what a table holds by now), ``part`` must tell the two
@@ -74,7 +74,7 @@ def idempotent_write(session: SparkSession, table: Table, write_id: WriteId) -> 
     """For the length of a ``with``: MERGE, UPDATE or DELETE on a table takes effect once for a micro-batch.
 
     When a micro-batch is repeated, Delta skips the command, which then reports nothing (``count_affected`` returns 0).
-    A command that changes no row commits all the same, so that it too is known the next time. Run one command in the
+    A command that changes no row still commits, so that a repetition of it is skipped. Run one command in the
     ``with``: a second one with the same identity would be taken for the first and skipped. ``append`` and
     ``replace_rows`` do not need it.
 
@@ -99,7 +99,7 @@ def idempotent_write(session: SparkSession, table: Table, write_id: WriteId) -> 
 def replace_rows(
     rows: DataFrame, table: Table, tables_dir: str, *, predicate: str, write_id: WriteId | None = None
 ) -> int:
-    """Put rows in the place of all those that a predicate selects, in one commit.
+    """Replace the rows that a predicate selects, in one commit.
 
     Repeating it changes nothing, if the rows are always computed from all that they depend on.
 

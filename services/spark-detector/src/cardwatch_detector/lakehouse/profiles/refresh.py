@@ -174,9 +174,9 @@ class ProfileWriter:
         self.metrics.seconds.set(seconds)
         self._set_newest(newest)
         _log.info(
-            "profiles made",
+            "profiles computed",
             days=len(planned.days),
-            profiles_of=[day.isoformat() for day in planned.valid_on],
+            valid_on=[day.isoformat() for day in planned.valid_on],
             published=changed,
             seconds=round(seconds, 1),
         )

@@ -1,4 +1,4 @@
-"""``gold.velocity_5m``: windows of five minutes, computed again from silver whenever one of their transactions comes.
+"""``gold.velocity_5m``: five-minute windows, recomputed from silver when a transaction in them arrives.
 
 A window that has new transactions is computed from all its rows in silver, and replaces the rows that were there. So a
 late
@@ -177,7 +177,7 @@ def transactions_by_window(transactions: DataFrame) -> Mapping[int, int]:
 
 
 def ranges(starts: Iterable[int], at_most: int) -> list[tuple[int, int]]:
-    """Ranges [from, to) of time, microseconds, that hold the windows: few rather than narrow.
+    """Time ranges [from, to) in microseconds that cover the windows, merged until there are at most ``at_most``.
 
     Args:
         starts: when the windows begin.

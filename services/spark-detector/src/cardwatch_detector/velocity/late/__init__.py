@@ -1,1 +1,1 @@
-"""Transactions that came after the watermark: found, published and counted."""
+"""Finds, publishes and counts transactions that arrived too late: their group was evicted before they arrived."""

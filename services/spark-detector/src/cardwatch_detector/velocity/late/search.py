@@ -1,4 +1,4 @@
-"""Finds late transactions: those whose evaluating group of the state had ended before the watermark."""
+"""Finds transactions that arrived too late: the group in which they would be evaluated had already been evicted."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -117,7 +117,7 @@ class ActiveRules:
         over_budget: set[str] = set()
         for report in reports:
             for rule_id, why in report["failed"].items():
-                self._set_rule_aside(rule_id, "failed", f"it fails when it is evaluated: {why}")
+                self._set_rule_aside(rule_id, "failed", f"its evaluation failed: {why}")
             budget = self._budget_seconds + _SECONDS_PER_ROW * report["rows"]
             for rule_id, seconds in report["seconds"].items():
                 if seconds > budget:
@@ -146,7 +146,7 @@ class ActiveRules:
             number = sum(r.mode is mode and r.rule_id not in self._set_aside for r in own_rules)
             self._metrics.rules.labels(mode.value).set(number)
         self._metrics.rules.labels("set_aside").set(len(self._set_aside) + len(broken))
-        _log.info("rules taken", evaluated=len(active), set_aside=len(self._set_aside) + len(broken))
+        _log.info("rules loaded", evaluated=len(active), set_aside=len(self._set_aside) + len(broken))
         return RuleSet(active, self._current.lists)
 
     def _set_rule_aside(self, rule_id: str, reason: str, sentence: str) -> None:
