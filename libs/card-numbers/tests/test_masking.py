@@ -100,3 +100,17 @@ def test_time_is_in_proportion_to_the_length(text: str) -> None:
 
 def test_a_message_of_digits_only_is_masked() -> None:
     assert set(mask_suspicious_text("7" * 300_000)) == {"*"}
+
+
+def test_thousands_of_card_numbers_in_one_decoded_text_take_no_quadratic_time() -> None:
+    text = " ".join(str(4_000_000_000_000_000 + number) for number in range(50_000))
+    started = time.process_time()
+    masked = mask_strings(b"\x02" + text.encode() + b"\x04", [text])
+    assert time.process_time() - started < 6
+    assert len(masked) == len(text) + 2
+    assert not find_card_numbers(masked.decode("latin-1"))
+
+
+def test_numbers_in_decoded_text_that_overlap_are_masked() -> None:
+    text = "4111 1111 1111 1111 0028"  # the first four groups, and the last four
+    assert mask_strings(b"\x02" + text.encode(), [text]) == b"\x02**** **** **** **** ****"

@@ -4,12 +4,12 @@ The functions of ``scanner`` find these digits. Fields of a transaction whose di
 chance are left as they are: its time, its coordinates, its tokens.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
-from typing import Any, Final, NoReturn
+from typing import Final
 
+from cardwatch_card_numbers.json_documents import MalformedJsonError, parse_json
 from cardwatch_card_numbers.scanner import (
     TOKEN_PATTERN,
     Span,
@@ -23,7 +23,7 @@ from cardwatch_card_numbers.scanner import (
 CARD_NUMBER_FIELD: Final = "card_number"
 """The JSON field in which producers without tokens send a card number."""
 
-_DIGIT: Final = re.compile(r"[0-9]")
+_STARS: Final = str.maketrans(dict.fromkeys("0123456789", "*"))
 _JSON_ESCAPE: Final = re.compile(r"\\(?:u00([0-7][0-9a-f])|.)", re.IGNORECASE | re.DOTALL)
 _JSON_STRING: Final = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _JSON_TOKEN: Final = re.compile(rf"{_JSON_STRING}|[{{}}\[\],:]", re.DOTALL)
@@ -94,7 +94,7 @@ def _mask_json_text(original: str, known_fields: frozenset[str] | None, is_json:
             masked = masked[:start] + known[start:end] + masked[end:]
     # Last, for it may find a part of a number only, of which the rest would not be found any more.
     masked = _CARD_NUMBER_VALUE.sub(
-        lambda match: match.group()[: match.start(1) - match.start()] + _DIGIT.sub("*", match.group(1)), masked
+        lambda match: match.group()[: match.start(1) - match.start()] + match.group(1).translate(_STARS), masked
     )
     if masked == text:
         return original
@@ -117,10 +117,10 @@ def _mask_numbers(text: str, numbers: Collection[str]) -> str:
 
 
 def _is_json(value: bytes) -> bool:
-    """Whether it is one well-formed JSON value in UTF-8 (RFC 8259) in whose objects no name occurs twice."""
+    """Whether it is one JSON value in UTF-8 that a decoder of ours takes."""
     try:
-        json.loads(value.decode("utf-8"), object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):  # of which the errors of UTF-8 are some
+        parse_json(value.decode("utf-8"))
+    except (UnicodeDecodeError, MalformedJsonError):
         return False
     return True
 
@@ -156,17 +156,6 @@ def _values_of(text: str, names: frozenset[str]) -> Iterator[Span]:
                 yield token.span()
 
 
-def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a name occurs twice in an object")
-    return result
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
 def _written_out(escape: re.Match[str]) -> str:
     """What an escape stands for, if that may be part of a number; other escapes stay."""
     if escape.group() == "\\/":
@@ -180,7 +169,7 @@ def _mask_spans(text: str, spans: list[Span]) -> str:
         return text
     masked = list(text)
     for start, end in spans:
-        masked[start:end] = _DIGIT.sub("*", text[start:end])
+        masked[start:end] = text[start:end].translate(_STARS)
     return "".join(masked)
 
 

@@ -15,7 +15,7 @@ digits). All take time in proportion to the length of the text.
 
 import re
 from collections.abc import Collection, Iterable
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final
 
 from cardwatch_card_numbers.detection import MAX_DIGITS, MIN_DIGITS, luhn_valid
@@ -105,9 +105,10 @@ def find_anywhere(text: str) -> list[Span]:
 
 
 def _in_run(text: str, run: re.Match[str]) -> list[Span]:
-    places = [match.start() for match in _DIGIT.finditer(text, *run.span())]
+    digits = islice(_DIGIT.finditer(text, *run.span()), _MAX_RUN_DIGITS + 1)
+    places = [match.start() for match in digits]
     if len(places) > _MAX_RUN_DIGITS:
-        return [(places[0], places[-1] + 1)]
+        return [run.span()]
     sums = LuhnSums("".join(text[place] for place in places))
     return [
         (places[start], places[end - 1] + 1)

@@ -3,9 +3,9 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
+from cardwatch_card_numbers.json_documents import MalformedJsonError
 from cardwatch_card_numbers.masking import (
     CARD_NUMBER_FIELD,
     mask_json,
@@ -18,11 +18,10 @@ from cardwatch_contracts.wire import Record
 from cardwatch_kafka.dead_letters import DeadLetter, build_dead_letter, mask_message
 from cardwatch_kafka.messages import ReceivedMessage
 
-from cardwatch_enricher.pipeline.decode_json import MalformedJsonError, parse
+from cardwatch_enricher.pipeline.decode_json import parse
 
 SERVICE: Final = "enricher"
 
-_MAX_DETAIL_LENGTH: Final = 500
 _DIGIT: Final = re.compile(r"[0-9]")
 
 
@@ -48,7 +47,6 @@ class DeadLetterBuilder:
             now: the time of refusing, in microseconds since 1970 UTC.
         """
         content = mask_message(message, error, lambda value: self._masked_value(message.topic, value, decoded))
-        content = replace(content, detail=content.detail[:_MAX_DETAIL_LENGTH])
         return build_dead_letter(message, Reason(error.reason), content, service=SERVICE, refused_at=now)
 
     def _masked_value(self, topic: str, value: bytes, decoded: Record | None) -> bytes:

@@ -5,11 +5,11 @@ Two things differ from the Avro record: ``event_time`` may be ISO 8601 text with
 at once and goes no further.
 """
 
-import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from cardwatch_card_numbers.json_documents import MalformedJsonError, parse_json
 from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
@@ -27,39 +27,17 @@ _TYPE_NAMES: Final = {
 }  # fmt: skip
 
 
-class MalformedJsonError(ValueError):
-    """The bytes are not one JSON value in UTF-8; the message says why and quotes nothing of them."""
-
-
 def parse(value: bytes) -> Any:
-    """Parse one JSON value (RFC 8259: UTF-8, no NaN) in whose objects no name occurs twice.
+    """Parse one JSON value in UTF-8, within the limits of ``json_documents``.
 
     Raises:
         MalformedJsonError: the bytes are not such a value.
     """
     try:
-        return json.loads(value.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
-    except MalformedJsonError:
-        raise
+        text = value.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedJsonError("it is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise MalformedJsonError(f"{error.msg} at character {error.pos}") from None
-    except RecursionError:
-        raise MalformedJsonError("it is nested too deeply") from None
-    except ValueError:  # a number of thousands of digits
-        raise MalformedJsonError("it holds a number that is too long") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise MalformedJsonError("a name occurs twice in an object")
-    return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise MalformedJsonError(f"{name} is not a JSON number")
+    return parse_json(text)
 
 
 class JsonTransactions:
