@@ -1,10 +1,16 @@
 """The versions of Faust and aiokafka whose private parts the enricher uses."""
 
+import gzip
+import struct
 from importlib.metadata import version
+from typing import Any
 
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition as ClientTopicPartition
-from cardwatch_enricher.internals import WRITTEN_FOR
+from cardwatch_enricher.internals import WRITTEN_FOR, FetchedRecords
 from cardwatch_kafka.messages import TopicPartition
 
 
@@ -18,3 +24,51 @@ def test_private_parts_are_used_of_the_versions_they_were_read_in(package: str, 
 
 def test_partitions_are_equal_to_those_of_the_client() -> None:
     assert ClientTopicPartition("t", 1) == TopicPartition("t", 1)
+
+
+_LENGTH, _CRC, _ATTRIBUTES, _HEADER_BYTES = slice(8, 12), slice(17, 21), slice(21, 23), 61
+_NAME, _NOT_UTF_8 = b"name", b"n\xff\xfee"
+
+
+def record_batch(first_offset: int, compression: int) -> bytes:
+    """A batch of three records as a broker sends it; the second one's header has a name that is not UTF-8."""
+    builder: Any = DefaultRecordBatchBuilder(
+        magic=2, compression_type=0, is_transactional=0, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+        batch_size=10**6,
+    )  # fmt: skip
+    for number, headers in enumerate(([("a", b"1")], [(_NAME.decode(), b"\xff"), ("b", None)], [])):
+        builder.append(number, timestamp=5, key=None, value=b"value %d" % number, headers=headers)
+    data = bytearray(builder.build()).replace(_NAME, _NOT_UTF_8)
+    if compression:
+        data = data[:_HEADER_BYTES] + gzip.compress(data[_HEADER_BYTES:])
+        data[_ATTRIBUTES] = struct.pack(">h", compression)
+        data[_LENGTH] = struct.pack(">i", len(data) - _LENGTH.stop)
+    data[:8] = struct.pack(">q", first_offset)
+    data[_CRC] = struct.pack(">I", calc_crc32c(bytes(data[_CRC.stop :])))
+    return bytes(data)
+
+
+def read_records(records: Any) -> list[Any]:
+    found = []
+    while records.has_next():
+        batch = records.next_batch()
+        assert batch.validate_crc()
+        assert (batch.producer_id, batch.is_control_batch) == (-1, False)
+        found += list(batch)
+    return found
+
+
+@pytest.mark.parametrize("compression", [0, 1], ids=["plain", "gzip"])
+def test_the_name_of_a_header_need_not_be_utf_8(compression: int) -> None:
+    fetched = b"".join(record_batch(offset, compression) for offset in (0, 3, 6))[:-1]
+    with pytest.raises(UnicodeDecodeError):
+        read_records(MemoryRecords(fetched))
+    found = read_records(FetchedRecords(fetched))
+    assert [record.offset for record in found] == [0, 1, 2, 3, 4, 5]
+    assert [record.value for record in found[:3]] == [b"value 0", b"value 1", b"value 2"]
+    assert [tuple(record.headers) for record in found[:3]] == [
+        (("a", b"1"),),
+        (("n\\xff\\xfee", b"\xff"), ("b", None)),
+        (),
+    ]
+    assert {(record.timestamp, record.key, record.checksum) for record in found} == {(5, None, None)}

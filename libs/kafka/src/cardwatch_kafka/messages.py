@@ -6,9 +6,14 @@ They are named tuples because one is created for each message, in services that 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 ANY_PARTITION: Final = -1
+
+# 9999-01-01T00:00:00Z: a year before the last time that Python's datetime and others can hold.
+_MAX_BROKER_MILLISECONDS: Final = 253_370_764_800_000
 
 
 class TopicPartition(NamedTuple):
@@ -37,7 +42,8 @@ class ReceivedMessage(NamedTuple):
     """A message as the broker keeps it.
 
     Attributes:
-        broker_time: when the broker appended it, in microseconds since 1970-01-01 UTC; None if the topic keeps no time.
+        broker_time: when the broker appended it, in microseconds since 1970-01-01 UTC; None if the topic keeps no time,
+            or one that its producer made up (see ``broker_time_from``).
     """
 
     topic: str
@@ -52,3 +58,11 @@ class ReceivedMessage(NamedTuple):
     def topic_partition(self) -> TopicPartition:
         """The partition that the message is in."""
         return TopicPartition(self.topic, self.partition)
+
+
+def broker_time_from(milliseconds: int) -> int | None:
+    """A message's timestamp in microseconds since 1970-01-01 UTC; None for one before 1970 or after the year 9998.
+
+    On a topic with ``CreateTime`` the timestamp is whatever the producer wrote: any number of 64 bits, -1 for none.
+    """
+    return milliseconds * MICROSECONDS_PER_MILLISECOND if 0 <= milliseconds <= _MAX_BROKER_MILLISECONDS else None

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
-from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.messages import Headers, ReceivedMessage, broker_time_from
 
 
 def poll_messages(consumer: Any, timeout_seconds: float, limit: int) -> list[Message]:
@@ -19,13 +19,21 @@ def poll_messages(consumer: Any, timeout_seconds: float, limit: int) -> list[Mes
 def received_message(message: Message) -> ReceivedMessage:
     """A message of the client that is not an error, as a plain value."""
     (kind, millis) = message.timestamp()
-    headers: Any = message.headers()
     return ReceivedMessage(
         topic=cast(str, message.topic()),
         partition=cast(int, message.partition()),
         offset=cast(int, message.offset()),
         key=message.key(),
         value=message.value(),
-        headers=tuple(headers) if headers else (),
-        broker_time=None if kind == TIMESTAMP_NOT_AVAILABLE else millis * 1000,
+        headers=tuple(_headers(message)),
+        broker_time=None if kind == TIMESTAMP_NOT_AVAILABLE else broker_time_from(millis),
     )
+
+
+def _headers(message: Message) -> Headers:
+    """The headers; none where the client cannot read them, since a name is not UTF-8."""
+    try:
+        headers: Any = message.headers()
+    except (UnicodeDecodeError, SystemError):  # SystemError: raised by C code that does not expect the first
+        return ()
+    return headers or ()

@@ -5,17 +5,24 @@
   single message kept both sides busy with fetches at a few hundred messages per second. The wait must be short because
   aiokafka has one fetch per broker under way, and leaves out the partitions whose messages are not consumed yet:
   messages that arrive in those meanwhile wait until that fetch returns.
+- A header's name that is not UTF-8 is read with escapes. aiokafka raises an exception, before anybody sees the message
+  and at each restart again, so that one such message would stop the partition for good.
 - Offsets are committed by ``stream/application.py`` and not by Faust; a commit that fails is logged and tried again.
 
 ``tests/test_internals.py`` fails when the versions that this was written for change.
 """
 
 import logging
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.legacy_records import LegacyRecordBatch
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientTopicPartition
 from cardwatch_kafka.configuration import ISOLATION_LEVEL
@@ -28,7 +35,64 @@ WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 # Faust names a service's logger after the module of its class; the classes below should log under Faust's own name.
 _transport_log: Final = logging.getLogger("faust.transport")
 
+# Offset and length, in every version of the format.
+_BATCH_START: Final = struct.Struct(">qi")
 _FETCH_MIN_BYTES: Final = 64 * 1024
+
+
+class FetchedRecords:
+    """The record batches of a fetch: as ``MemoryRecords``, but with any bytes as names of headers."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data: Final = memoryview(data)
+        self._records: Final = MemoryRecords(data)
+        self._position = 0
+
+    def has_next(self) -> bool:
+        """Whether there is another complete batch."""
+        return bool(self._records.has_next())
+
+    def next_batch(self) -> Any:
+        """The next batch, an iterable of records."""
+        batch = self._records.next_batch()
+        start = self._position
+        (_, length) = _BATCH_START.unpack_from(self._data, start)
+        self._position = start + _BATCH_START.size + length
+        return batch if isinstance(batch, LegacyRecordBatch) else _Batch(batch, self._data[start : self._position])
+
+
+class _Batch:
+    """A record batch whose records are read in Python if a header's name is not UTF-8."""
+
+    def __init__(self, batch: Any, data: memoryview) -> None:
+        self._batch: Final = batch
+        self._data: Final = data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Any:
+        return next(self._batch)
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            return iter(list(self._batch))
+        except UnicodeDecodeError:
+            batch: Any = _DefaultRecordBatchPy(self._data)
+            batch._maybe_uncompress()
+            batch._buffer = _EscapedText(batch._buffer)
+            return iter(list(batch))
+
+
+class _EscapedText(bytearray):
+    """Bytes whose parts, decoded as text, have escapes (``\\xff``) for what is not UTF-8."""
+
+    def __getitem__(self, index: Any) -> Any:
+        part = super().__getitem__(index)
+        return _EscapedText(part) if isinstance(index, slice) else part
+
+    def decode(self, encoding: str = "utf-8", errors: str = "") -> str:
+        return super().decode(encoding, "backslashreplace")
 
 
 class ConsumerThread(AIOKafkaConsumerThread):
@@ -46,6 +110,8 @@ class ConsumerThread(AIOKafkaConsumerThread):
         consumer._isolation_level = ISOLATION_LEVEL
         consumer._fetch_max_wait_ms = round(self.fetch_wait_seconds * 1000)
         consumer._fetch_min_bytes = _FETCH_MIN_BYTES
+        # aiokafka makes these for each fetch, and has no place to give it others.
+        fetcher.MemoryRecords = FetchedRecords
         return consumer
 
     async def _fetch_records(self, consumer: AIOKafkaConsumer, *arguments: Any, **options: Any) -> Any:

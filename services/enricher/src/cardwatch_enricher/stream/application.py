@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from cardwatch_kafka.errors import StoppedError
-from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
+from cardwatch_kafka.messages import ReceivedMessage, TopicPartition, broker_time_from
 from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
-from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND
 
 from cardwatch_enricher.internals import ConsumerThread, FaustApplication
 from cardwatch_enricher.settings import EnricherSettings
@@ -193,7 +192,5 @@ def _received_message(message: Any) -> ReceivedMessage:
         value=message.value,
         headers=tuple(headers.items() if isinstance(headers, dict) else headers or ()),
         # Faust has seconds as a float, the broker milliseconds: exact again after rounding.
-        broker_time=None
-        if message.timestamp is None
-        else round(message.timestamp * 1000) * MICROSECONDS_PER_MILLISECOND,
+        broker_time=None if message.timestamp is None else broker_time_from(round(message.timestamp * 1000)),
     )
