@@ -33,9 +33,13 @@ class FakePublisher:
         self.published: list[OutgoingMessage] = []
 
     def publish(self, batch: Sequence[OutgoingMessage]) -> list[int]:
-        rejected = [index for index, message in enumerate(batch) if len(message.value or b"") > self.largest]
+        rejected = [index for index, message in enumerate(batch) if _size(message) > self.largest]
         self.published += [message for index, message in enumerate(batch) if index not in rejected]
         return rejected
+
+
+def _size(message: OutgoingMessage) -> int:
+    return len(message.key or b"") + len(message.value or b"")
 
 
 class FakeStop:

@@ -16,6 +16,7 @@ from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.schemas import parse, parsed_schema
 
 MAGIC_BYTE: Final = 0
+_MAX_ERROR_LENGTH: Final = 200
 HEADER: Final = struct.Struct(">bI")
 
 Record = dict[str, Any]
@@ -76,7 +77,7 @@ class Decoder:
         except Exception as error:  # a codec may raise anything on invalid bytes
             raise RefusedError(
                 Reason.UNDECODABLE_AVRO,
-                f"the bytes after schema id {schema_id} are not a record of that schema: {error!r}",
+                f"the bytes after schema id {schema_id} are not a record of that schema: {_describe(error)}",
             ) from error
         if source.read(1):
             raise RefusedError(
@@ -100,3 +101,10 @@ class Decoder:
                 )
             self._writers[schema_id] = writer
         return writer
+
+
+def _describe(error: Exception) -> str:
+    """What is wrong with the bytes. The error of text that is not UTF-8 holds all of it: that is left out."""
+    if isinstance(error, UnicodeError):
+        return f"a text is not UTF-8 ({type(error).__name__})"
+    return f"{type(error).__name__}({str(error)[:_MAX_ERROR_LENGTH]!r})"

@@ -1,8 +1,14 @@
 """Dead letters: the record of a message that was refused, and the writer that keeps it on the dead-letter topic.
 
 Card numbers are masked before a record is built. How the value is masked depends on what the service knows about it.
+
+A message that cannot be kept like that, because building or encoding its dead letter fails, is kept as a *last-resort*
+dead letter: where it is and a hash of it, but nothing of its content. It is always small and always valid, so that no
+message can stop a service.
 """
 
+import hashlib
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,10 +18,23 @@ from cardwatch_contracts.errors import CardwatchError, RefusedError
 from cardwatch_contracts.identity import dead_letter_id
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Encoder, Record
+from cardwatch_service.logs import get_logger
 
 from cardwatch_kafka.errors import ErrorKind, classify_error, describe_error
 from cardwatch_kafka.messages import Headers, OutgoingMessage, ReceivedMessage
 from cardwatch_kafka.producer import KafkaProducer
+
+log = get_logger(__name__)
+
+MAX_DETAIL_LENGTH: Final = 500
+MAX_SHORTENED_KEY_BYTES: Final = 16 * 1024
+"""A key counts twice, in the record and as the key that it is published under: a longer one is left out."""
+
+_MAX_STACK_CALLS: Final = 20
+_LONGS: Final = range(-(2**63), 2**63)
+
+ReportDefect = Callable[[ReceivedMessage, str, str], None]
+"""Called with a message that a service failed on, the exception's class, and where it was raised (no values)."""
 
 
 class DeadLetterError(CardwatchError):
@@ -62,9 +81,17 @@ def mask_message(
     return MaskedContent(
         key=None if message.key is None else mask_bytes(message.key),
         value=None if message.value is None else mask_value(message.value),
-        headers=[(mask_text(name), None if header is None else mask_bytes(header)) for name, header in message.headers],
-        detail=mask_suspicious_text(str(error)),
+        headers=[
+            (_masked_name(name), None if header is None else mask_bytes(header)) for name, header in message.headers
+        ],
+        # Masked before it is cut: part of a card number is none that masking finds.
+        detail=mask_suspicious_text(str(error))[:MAX_DETAIL_LENGTH],
     )
+
+
+def _masked_name(name: str) -> str:
+    """A header's name; what of it is not Unicode is written as escapes."""
+    return mask_text(name.encode("utf-8", "backslashreplace").decode())
 
 
 def build_dead_letter(
@@ -95,8 +122,107 @@ def build_dead_letter(
     return DeadLetter(source, reason, record)
 
 
+def describe_defect(error: Exception) -> tuple[str, str]:
+    """The class of an exception, and the last calls that led to it: no values, and so nothing of a message."""
+    return type(error).__name__, "".join(traceback.format_tb(error.__traceback__, limit=-_MAX_STACK_CALLS))
+
+
+def log_defect(source: ReceivedMessage, error_type: str, where: str) -> None:
+    """Log that a defect of ours cost a message; the arguments are those of ``ReportDefect``."""
+    log.error(
+        "a defect of the service cost a message; it is kept as a dead letter",
+        topic=source.topic, partition=source.partition, offset=source.offset, error=error_type, where=where,
+    )  # fmt: skip
+
+
+def build_last_resort_letter(
+    source: ReceivedMessage, why: str, *, reason: Reason, service: str, refused_at: int
+) -> DeadLetter:
+    """The dead letter of a message that cannot be kept otherwise: without any content, and valid for any message.
+
+    Args:
+        why: a sentence that says why there is no content; it quotes nothing of the message.
+        reason: why the message was refused.
+        service: which service refuses it.
+        refused_at: when, in microseconds since 1970-01-01 UTC.
+    """
+    value = source.value or b""
+    header_bytes = sum(len(name) + len(header or b"") for name, header in source.headers)
+    record: Record = {
+        "dead_letter_id": dead_letter_id(source.topic, source.partition, source.offset),
+        "reason": reason.value,
+        "detail": f"{why}; the whole message is at its source offset: a key of {len(source.key or b'')} bytes, a value "
+        f"of {len(value)} bytes with SHA-256 {hashlib.sha256(value).hexdigest()}, {len(source.headers)} headers of "
+        f"{header_bytes} bytes",
+        "service": service,
+        "source_topic": source.topic,
+        "source_partition": source.partition,
+        "source_offset": source.offset,
+        "source_time": source.broker_time if source.broker_time in _LONGS else None,
+        "key": None,
+        "value": None,
+        "redacted": source.key is not None or source.value is not None or bool(source.headers),
+        "headers": [],
+        "refused_at": refused_at,
+    }
+    return DeadLetter(source, reason, record)
+
+
+def build_or_last_resort(
+    build: Callable[[], DeadLetter],
+    source: ReceivedMessage,
+    refused: RefusedError,
+    *,
+    service: str,
+    refused_at: int,
+    report_defect: ReportDefect = log_defect,
+) -> DeadLetter:
+    """The dead letter that ``build`` makes; where that fails, which is a defect of ours, the last-resort letter.
+
+    Args:
+        refused: why the message is refused.
+        service: which service refuses it.
+        refused_at: when, in microseconds since 1970-01-01 UTC.
+    """
+    try:
+        return build()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must cost the content of one message at most
+        (error_type, where) = describe_defect(error)
+        report_defect(source, error_type, where)
+        why = f"refused with {refused.reason}; building its dead letter failed with {error_type}, a defect"
+        return build_last_resort_letter(
+            source, why, reason=Reason.INTERNAL_ERROR, service=service, refused_at=refused_at
+        )
+
+
+def encode_dead_letter(
+    letter: DeadLetter, encode: Encoder, report_defect: ReportDefect = log_defect
+) -> tuple[DeadLetter, bytes]:
+    """The letter and its bytes; where it cannot be encoded, which is a defect of ours, its last-resort letter's."""
+    try:
+        return letter, encode(letter.record)
+    except Exception as error:  # noqa: BLE001  # whatever it is, it must cost the content of one message at most
+        (error_type, where) = describe_defect(error)
+        report_defect(letter.source, error_type, where)
+        last_resort = remove_content(letter, f"encoding its dead letter failed with {error_type}, a defect")
+        return last_resort, encode(last_resort.record)
+
+
+def remove_content(letter: DeadLetter, why: str) -> DeadLetter:
+    """The last-resort letter for one that cannot be written. ``why``: as for ``build_last_resort_letter``."""
+    (service, refused_at) = (letter.record["service"], letter.record["refused_at"])
+    return build_last_resort_letter(letter.source, why, reason=letter.reason, service=service, refused_at=refused_at)
+
+
+def remove_large_content(letter: DeadLetter) -> DeadLetter:
+    """The last-resort letter for one that is too large even when it is shortened."""
+    return remove_content(letter, "its dead letter was too large, so that nothing of the message's content is kept")
+
+
 def shorten_dead_letter(letter: DeadLetter, max_value_bytes: int) -> DeadLetter:
     """The same dead letter without headers and with the beginning of its value only, where the broker takes no more.
+
+    A long key is left out too (see MAX_SHORTENED_KEY_BYTES).
 
     Args:
         max_value_bytes: how much of the value stays; 0 leaves it out.
@@ -104,8 +230,10 @@ def shorten_dead_letter(letter: DeadLetter, max_value_bytes: int) -> DeadLetter:
     value: bytes | None = letter.record["value"]
     kept = value[:max_value_bytes] if value is not None and max_value_bytes else None
     size = len(value or b"")
+    key: bytes | None = letter.record["key"]
     record = {
         **letter.record,
+        "key": key if key is None or len(key) <= MAX_SHORTENED_KEY_BYTES else None,
         "value": kept,
         "headers": [],
         "detail": f"{letter.record['detail']} (the dead letter was too large: {len(kept or b'')} of the value's {size} "
@@ -124,28 +252,44 @@ class DeadLetterWriter:
         self._timeout_seconds: Final = timeout_seconds
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Write dead letters; they are safe when it returns. One that is too large is kept without its value.
+        """Write dead letters; they are safe when it returns.
+
+        One that is too large is kept without its value, and if need be without anything of the message's content.
 
         Raises:
             DeadLetterError: some may not be safe; try again.
         """
+        encoded = [encode_dead_letter(letter, self._encode) for letter in letters]
+        for shorten in (_without_value, remove_large_content):
+            rejected = self._deliver(encoded)
+            encoded = [encode_dead_letter(shorten(letter), self._encode) for letter in rejected]
+            if not encoded:
+                return
+        if rejected := self._deliver(encoded):
+            raise DeadLetterError(
+                f"the dead-letter topic {self._topic} takes not even a dead letter without content, of "
+                f"{len(self._encode(rejected[0].record))} bytes; set the topic's max.message.bytes to 1 MB or more"
+            )
+
+    def _deliver(self, encoded: Sequence[tuple[DeadLetter, bytes]]) -> list[DeadLetter]:
+        """Those that the broker will never take: they are too large. The others are safe."""
         result = self._producer.deliver(
-            [OutgoingMessage(self._topic, letter.key, self._encode(letter.record)) for letter in letters],
-            self._timeout_seconds,
+            [OutgoingMessage(self._topic, letter.key, value) for letter, value in encoded], self._timeout_seconds
         )
-        too_large: list[DeadLetter] = []
+        rejected = []
         for failed in result.failed:
-            letter = letters[failed.index]
-            if classify_error(failed.error) is ErrorKind.REJECTED and letter.record["value"] is not None:
-                too_large.append(letter)
-            else:
+            if classify_error(failed.error) is not ErrorKind.REJECTED:
                 raise DeadLetterError(
                     describe_error(failed.error, "written to", topic=self._topic, servers=self._producer.servers)
                 )
+            rejected.append(encoded[failed.index][0])
         if result.unanswered:
             raise DeadLetterError(
                 f"the dead-letter topic {self._topic} does not take a message: "
                 f"no acknowledgement within {self._timeout_seconds:.0f} s"
             )
-        if too_large:
-            self.write([shorten_dead_letter(letter, 0) for letter in too_large])
+        return rejected
+
+
+def _without_value(letter: DeadLetter) -> DeadLetter:
+    return shorten_dead_letter(letter, 0)

@@ -7,6 +7,7 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
 from cardwatch_contracts.wire import Encoder
+from cardwatch_kafka.dead_letters import ReportDefect
 from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs, retry
@@ -15,7 +16,6 @@ from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings
 
-from cardwatch_enricher.pipeline.pipeline import ReportDefect
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.batch_processor import Target
 

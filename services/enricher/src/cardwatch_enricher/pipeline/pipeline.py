@@ -1,28 +1,26 @@
 """The whole of the enricher's work on one message, without I/O of its own.
 
 decode ─▶ (tokenise) ─▶ validate ─▶ enrich ─▶ Enriched
-   └────────┴─────────────┴────────────┴─ RefusedError ─▶ dead letter
+   └────────┴─────────────┴────────────┴─ RefusedError, defects ─▶ dead letter
+                                                          └─ defects ─▶ last-resort dead letter
 """
 
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.dead_letters import DeadLetter, ReportDefect, build_or_last_resort, describe_defect
 from cardwatch_kafka.messages import ReceivedMessage
 
+from cardwatch_enricher.pipeline.dead_letters import SERVICE
 from cardwatch_enricher.pipeline.outcomes import Enriched, Outcome
 
 Decode = Callable[[bytes | None], Record]
 Validate = Callable[[Record, int], None]
 Enrich = Callable[[Record, ReceivedMessage, int, int], Record]
 BuildDeadLetter = Callable[[ReceivedMessage, RefusedError, Record | None, int], DeadLetter]
-
-ReportDefect = Callable[[ReceivedMessage, str, str], None]
-"""Called with the message, the exception's type, and where it was raised (no values)."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Pipeline:
         except RegistryUnavailableError:
             raise
         except RefusedError as error:
-            return self.build_dead_letter(message, error, record, now)
+            return self._dead_letter(message, error, record)
         except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most, never the stream
             return self.defect(message, error, record)
 
@@ -75,9 +73,21 @@ class Pipeline:
 
         The exception's text is left out, since it may quote the message.
         """
-        self.report_defect(message, type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        (error_type, where) = describe_defect(error)
+        self.report_defect(message, error_type, where)
         refused = RefusedError(
             Reason.INTERNAL_ERROR,
-            f"the enricher failed with {type(error).__name__}, a defect of its own; redrive once it is fixed",
+            f"the enricher failed with {error_type}, a defect of its own; redrive once it is fixed",
         )
-        return self.build_dead_letter(message, refused, record, self.now())
+        return self._dead_letter(message, refused, record)
+
+    def _dead_letter(self, message: ReceivedMessage, refused: RefusedError, record: Record | None) -> DeadLetter:
+        now = self.now()
+        return build_or_last_resort(
+            lambda: self.build_dead_letter(message, refused, record, now),
+            message,
+            refused,
+            service=SERVICE,
+            refused_at=now,
+            report_defect=self.report_defect,
+        )

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.wire import Encoder
-from cardwatch_kafka.dead_letters import DeadLetter, shorten_dead_letter
+from cardwatch_kafka.dead_letters import DeadLetter, encode_dead_letter, remove_large_content, shorten_dead_letter
 from cardwatch_kafka.errors import DeliveryError, StoppedError
 from cardwatch_kafka.messages import Headers, OutgoingMessage, ReceivedMessage
 from cardwatch_service import logs, retry
@@ -136,29 +136,40 @@ class BatchProcessor:
                 return outcome, OutgoingMessage(silver.topic, outcome.key, silver.encode(outcome.record), headers)
             except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most
                 outcome = self._pipeline.defect(outcome.source, error)
-        value = self._targets.dead_letters.encode(outcome.record)
-        return outcome, OutgoingMessage(self._targets.dead_letters.topic, outcome.key, value, headers)
+        return self._encoded_letter(outcome, headers)
+
+    def _encoded_letter(self, letter: DeadLetter, headers: Headers) -> tuple[DeadLetter, OutgoingMessage]:
+        (letter, value) = encode_dead_letter(letter, self._targets.dead_letters.encode, self._pipeline.report_defect)
+        return letter, OutgoingMessage(self._targets.dead_letters.topic, letter.key, value, headers)
 
     def _publish(self, work: list[tuple[Outcome, OutgoingMessage]]) -> list[Outcome]:
         rejected = set(self._publisher.publish([outgoing for _, outgoing in work]))
         final = [outcome for outcome, _ in work]
         self._count([outcome for index, outcome in enumerate(final) if index not in rejected])
-        if not rejected:
-            return final
-        letters = []
-        for index in sorted(rejected):
-            outcome, outgoing = work[index]
-            if isinstance(outcome, Enriched):
-                outcome = self._pipeline.defect(outcome.source, ValueError("the broker rejects the silver record"))
-            final[index] = letter = shorten_dead_letter(outcome, _MAX_SHORTENED_VALUE_BYTES)
-            letters.append(self._encoded(letter, outgoing.headers))
-        if self._publisher.publish([outgoing for _, outgoing in letters]):
-            raise DeliveryError(
-                f"the broker accepts no dead letter on {self._targets.dead_letters.topic}, not even a shortened one; "
-                "set the topic's max.message.bytes to 1 MB or more"
-            )
-        self._count([outcome for outcome, _ in letters])
+        if rejected:
+            letters = self._publish_smaller([work[index] for index in sorted(rejected)])
+            for index, letter in zip(sorted(rejected), letters, strict=True):
+                final[index] = letter
+            self._count(list(letters))
         return final
+
+    def _publish_smaller(self, rejected: list[tuple[Outcome, OutgoingMessage]]) -> list[DeadLetter]:
+        """Publish dead letters for what was too large: a part of the message, or if need be nothing of its content."""
+        letters = [self._encoded_letter(self._shortened(outcome), outgoing.headers) for outcome, outgoing in rejected]
+        for index in self._publisher.publish([outgoing for _, outgoing in letters]):
+            (letter, outgoing) = letters[index]
+            letters[index] = small = self._encoded_letter(remove_large_content(letter), outgoing.headers)
+            if self._publisher.publish([small[1]]):
+                raise DeliveryError(
+                    f"the broker accepts no dead letter on {self._targets.dead_letters.topic}, not even one without "
+                    "content; set the topic's max.message.bytes to 1 MB or more"
+                )
+        return [letter for letter, _ in letters]
+
+    def _shortened(self, outcome: Outcome) -> DeadLetter:
+        if isinstance(outcome, Enriched):
+            outcome = self._pipeline.defect(outcome.source, ValueError("the broker rejects the silver record"))
+        return shorten_dead_letter(outcome, _MAX_SHORTENED_VALUE_BYTES)
 
     def _count(self, outcomes: list[Outcome]) -> None:
         now = time.time()

@@ -9,7 +9,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_kafka.dead_letters import DeadLetter, build_dead_letter, mask_message
 from cardwatch_kafka.messages import ReceivedMessage
 
-_SERVICE: Final = "notifier"
+SERVICE: Final = "notifier"
 _UNDECODED: Final = frozenset(
     {Reason.NOT_CONFLUENT_FRAMED, Reason.UNKNOWN_SCHEMA_ID, Reason.WRONG_SCHEMA, Reason.UNDECODABLE_AVRO}
 )
@@ -33,4 +33,4 @@ def refuse(message: ReceivedMessage, error: RefusedError, refused_at: int) -> De
     """
     mask_value = mask_undecodable if error.reason in _UNDECODED else mask_bytes
     content = mask_message(message, error, mask_value)
-    return build_dead_letter(message, error.reason, content, service=_SERVICE, refused_at=refused_at)
+    return build_dead_letter(message, error.reason, content, service=SERVICE, refused_at=refused_at)

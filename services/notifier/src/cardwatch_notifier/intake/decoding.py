@@ -11,16 +11,13 @@ from uuid import UUID
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.dead_letters import DeadLetter
+from cardwatch_kafka.dead_letters import DeadLetter, build_or_last_resort, describe_defect, log_defect
 from cardwatch_kafka.messages import ReceivedMessage
-from cardwatch_service.logs import get_logger
 from cardwatch_service.trace_context import extract_context
 from cardwatch_units.timestamps import from_microseconds
 
 from cardwatch_notifier.alerts import Alert, Mode, Status
-from cardwatch_notifier.intake.dead_letters import refuse
-
-log = get_logger(__name__)
+from cardwatch_notifier.intake.dead_letters import SERVICE, refuse
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -49,12 +46,19 @@ class AlertDecoder:
         except RegistryUnavailableError:
             raise
         except RefusedError as error:
-            return refuse(message, error, self._clock())
-        except Exception as error:
+            return self._dead_letter(message, error)
+        except Exception as error:  # noqa: BLE001
             # A defect of ours must not stop the alerts behind this message; the dead letter keeps it.
-            log.exception("an alert could not be read", partition=message.partition, offset=message.offset)
-            defect = RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {type(error).__name__}")
-            return refuse(message, defect, self._clock())
+            (error_type, where) = describe_defect(error)
+            log_defect(message, error_type, where)
+            defect = RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {error_type}")
+            return self._dead_letter(message, defect)
+
+    def _dead_letter(self, message: ReceivedMessage, refused: RefusedError) -> DeadLetter:
+        now = self._clock()
+        return build_or_last_resort(
+            lambda: refuse(message, refused, now), message, refused, service=SERVICE, refused_at=now
+        )
 
 
 def alert_from_record(record: Record) -> Alert:
