@@ -63,6 +63,21 @@ def test_undecodable_messages_are_masked_as_everywhere(case: MaskingCase) -> Non
     assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
 
+@pytest.mark.parametrize(
+    "identifier", ["tx-20261124-100000-123456", f"{49:032d}", "41111111111111110000", "4111.1111.1111.1111"]
+)
+def test_a_record_of_an_unknown_schema_keeps_its_ids(identifier: str) -> None:
+    value = b"\x00\x00\x00\x00\x63" + identifier.encode() + b"\x02"
+    assert redact_message({**message(value), "is_record": True})["value"] == value
+
+
+@pytest.mark.parametrize("number", [CARD, "4111 1111-1111 1111", f"x{CARD}y", f"\\{CARD}"])
+def test_a_record_of_an_unknown_schema_keeps_no_card_number(number: str) -> None:
+    value = b"\x00\x00\x00\x00\x63" + number.encode() + b"\x02"
+    masked = redact_message({**message(value), "is_record": True})
+    assert (masked["value"], masked["redacted"]) == (re.sub(rb"(?<=.{5})[0-9]", b"*", value, flags=re.DOTALL), True)
+
+
 @pytest.mark.parametrize("case", [case for case in ALL_CASES if case.changes], ids=repr)
 def test_spark_looks_at_whatever_may_be_masked(case: MaskingCase) -> None:
     suspect = SUSPECT if case.structure is Structure.TEXT else SUSPECT_JSON

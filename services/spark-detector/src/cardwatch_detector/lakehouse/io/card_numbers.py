@@ -44,7 +44,8 @@ def redact_message(message: dict[str, Any]) -> dict[str, Any]:
     """One message without card numbers.
 
     Args:
-        message: ``key``, ``value`` (bytes or None), ``headers`` (list of ``key``, ``value``; or None), ``is_json``.
+        message: ``key``, ``value`` (bytes or None), ``headers`` (list of ``key``, ``value``; or None), ``is_json`` and,
+            if the value is a record of a schema, ``is_record``.
 
     Returns:
         ``key``, ``value``, ``headers``, and whether anything changed, ``redacted``.
@@ -55,10 +56,12 @@ def redact_message(message: dict[str, Any]) -> dict[str, Any]:
             return None
         return mask_json(value, known_fields) if message["is_json"] else mask_bytes(value)
 
+    # The ids in a record may be long numbers.
+    known_fields = None if message.get("is_record") else _TRANSACTION_FIELDS
     headers = message["headers"]
     result = {
         "key": masked(message["key"]),
-        "value": masked(message["value"], _TRANSACTION_FIELDS),
+        "value": masked(message["value"], known_fields),
         "headers": headers
         and [{"key": mask_text(header["key"]), "value": masked(header["value"])} for header in headers],
     }
@@ -72,14 +75,15 @@ def redact_messages(messages: "pa.Array[Any]") -> "pa.Array[Any]":
     )
 
 
-def redacted(messages: DataFrame, is_json: Column) -> tuple[DataFrame, int]:
+def redacted(messages: DataFrame, is_json: Column, is_record: Column | None = None) -> tuple[DataFrame, int]:
     """Mask the card numbers in messages, and count the messages.
 
     Python looks only at what may hold one: where no message of a micro-batch does, none is started.
 
     Args:
         messages: Kafka's columns; cached, because they are read twice.
-        is_json: whether a message is JSON text.
+        is_json: whether a message is JSON text, or may be.
+        is_record: whether a message is a record of a schema, in which only whole groups of digits are card numbers.
 
     Returns:
         The messages, ``key``, ``value`` and ``headers`` masked and ``redacted`` added; and their number.
@@ -88,7 +92,8 @@ def redacted(messages: DataFrame, is_json: Column) -> tuple[DataFrame, int]:
     ((total, suspects),) = messages.agg(F.count("*"), F.count_if(suspect)).collect()
     if not suspects:
         return messages.withColumn("redacted", F.lit(False)), total
-    message = F.when(suspect, F.struct("key", "value", "headers", is_json.alias("is_json")))
+    form = (is_json.alias("is_json"), (F.lit(False) if is_record is None else is_record).alias("is_record"))
+    message = F.when(suspect, F.struct("key", "value", "headers", *form))
     checked = messages.withColumn("checked", arrow_udf(redact_messages, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
     for name in ("key", "value", "headers"):
         # By whether it was checked, not by null: a checked key may well be null.
