@@ -133,6 +133,10 @@ JSON_CASES: Final = (
         f'[{{"pan": "{CARD_NUMBER}"}}]',
         "card 4111.1111.1111.1111, please",
         f"\xff{CARD_NUMBER}".encode("latin-1"),
+        # A backslash begins an escape in well-formed JSON only.
+        f'{{"note": "\\{CARD_NUMBER}"}}',
+        f"C:\\{CARD_NUMBER}",
+        f"\\u{CARD_NUMBER}",
         f'{{"pan": "{CARD_NUMBER}"}}'.encode("utf-16-le"),
         f'{{"pan": "{CARD_NUMBER}"}}'.encode("utf-32-le"),
     ),
@@ -179,6 +183,8 @@ UNDECODABLE_CASES: Final = (
         Structure.UNDECODABLE,
         b"\x00\x00\x00\x00\x63\x20" + CARD_NUMBER.encode() + b"\x18",
         b"\x00junk " + CARD_NUMBER.encode() + b"\xff",
+        # The length of a text of 46 bytes is a backslash.
+        b"\x00\x00\x00\x00\x63\\" + CARD_NUMBER.encode() + b" is the number of the card, ...",
         f"x{CARD_NUMBER}y",
         b"\x00\x00" + b"4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
         "4111 - 1111 - 1111 - 1111",
