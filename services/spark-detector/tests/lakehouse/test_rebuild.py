@@ -8,7 +8,13 @@ from typing import Any
 import deltalake
 import pytest
 from cardwatch_detector.lakehouse.io.create import create_tables
-from cardwatch_detector.lakehouse.io.write import WriteId, append, count_affected, idempotent_write, replace_rows
+from cardwatch_detector.lakehouse.io.idempotent_writes import (
+    WriteId,
+    append,
+    count_affected,
+    idempotent_command,
+    replace_rows,
+)
 from cardwatch_detector.lakehouse.rebuild import make_profiles, silver_rows
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS, Table
 from delta.tables import DeltaTable
@@ -116,7 +122,7 @@ def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path
 
     def merge(card: str, batch_id: int) -> int:
         known_rows = DeltaTable.forPath(spark, table.path(tables)).alias("known")
-        with idempotent_write(spark, table, WriteId(batch_id, "merge")):
+        with idempotent_command(spark, table, WriteId(batch_id, "merge")):
             merged = known_rows.merge(days(card).alias("new"), "known.card_token = new.card_token")
             return count_affected(merged.whenNotMatchedInsertAll().execute(), "num_inserted_rows")
 
@@ -144,5 +150,5 @@ def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path
 
 
 def test_no_identity_outside_a_query(spark: SparkSession, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="outside"), idempotent_write(spark, SILVER_TRANSACTIONS, WriteId(0)):
+    with pytest.raises(RuntimeError, match="outside"), idempotent_command(spark, SILVER_TRANSACTIONS, WriteId(0)):
         pytest.fail("not reached")

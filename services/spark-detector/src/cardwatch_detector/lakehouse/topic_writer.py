@@ -9,7 +9,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.bronze.quarantine import quarantine
 from cardwatch_detector.lakehouse.io.decode import DecodedBatch, TopicSchemas, decode_batch
-from cardwatch_detector.lakehouse.io.write import WriteId
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId
 from cardwatch_detector.lakehouse.metrics import WriteCounter
 
 

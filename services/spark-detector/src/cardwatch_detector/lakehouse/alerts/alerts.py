@@ -14,10 +14,10 @@ from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter, join_labels, read_labels
 from cardwatch_detector.lakehouse.bronze.alert_events import IDENTITY, append_alert_events
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.merge import update_rows
-from cardwatch_detector.lakehouse.io.read import collect_rows, collect_with_position, read_table, where_in
+from cardwatch_detector.lakehouse.io.read import cached, collect_rows, collect_with_position, read_table, where_in
 from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
-from cardwatch_detector.lakehouse.io.write import WriteId, append, cached, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 _ID: Final = "alert_id"

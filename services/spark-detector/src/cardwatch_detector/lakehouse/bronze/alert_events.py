@@ -9,9 +9,9 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.read import collect_rows, read_table, where_in
 from cardwatch_detector.lakehouse.io.time_ranges import time_filter, time_ranges
-from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 
 # A detector that was killed publishes the events of its last micro-batch again: of the same status, by the same cause.
 IDENTITY: Final = ("alert_id", "status", "suppressed_by", "raw_broker_time")

@@ -10,8 +10,8 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
 from cardwatch_detector.lakehouse.io.decode import REASON, RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.read import collect_rows, collect_with_position, read_table, where_in
-from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 # A service that is killed before it commits its position refuses the same messages again. Which message that was: the

@@ -17,6 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.read import (
     OFFSET,
     PARTITION,
@@ -25,7 +26,6 @@ from cardwatch_detector.lakehouse.io.read import (
     read_table,
     where_in,
 )
-from cardwatch_detector.lakehouse.io.write import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.topic_writer import TopicWriter
 
 # The position of a message without the detector's headers, null for all others.

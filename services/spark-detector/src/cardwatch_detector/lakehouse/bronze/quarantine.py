@@ -11,7 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
 from cardwatch_detector.lakehouse.io.decode import REASON, DecodedBatch
-from cardwatch_detector.lakehouse.io.write import WriteId, append
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append
 
 # Reasons to refuse what may be a valid record of another schema.
 _RECORDS: Final = (Reason.UNKNOWN_SCHEMA_ID.value, Reason.WRONG_SCHEMA.value)

@@ -7,7 +7,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import redacted
-from cardwatch_detector.lakehouse.io.write import WriteId, append, cached, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
+from cardwatch_detector.lakehouse.io.read import cached
 from cardwatch_detector.lakehouse.metrics import WriteCounter
 from cardwatch_detector.runtime.session_settings import BatchSize, temporary_settings
 

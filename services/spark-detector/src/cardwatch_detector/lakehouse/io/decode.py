@@ -15,8 +15,7 @@ from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION, broadcast_rows
-from cardwatch_detector.lakehouse.io.write import cached
+from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION, broadcast_rows, cached
 from cardwatch_detector.runtime.confluent_avro import decode_avro, is_version_of, schema_id
 
 # Columns beside Kafka's.

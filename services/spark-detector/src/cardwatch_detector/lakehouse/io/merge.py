@@ -9,7 +9,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from cardwatch_detector.lakehouse.io.write import WriteId, count_affected, idempotent_write
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, count_affected, idempotent_command
 
 CONFLICTS: Final = (
     exceptions.ConcurrentAppendException,
@@ -61,6 +61,6 @@ def update_rows(
     session = rows.sparkSession
     known = DeltaTable.forPath(session, table.path(tables_dir)).alias("known")
     values: dict[str, str | Column] = {name: f"new.{name}" for name in columns or table.columns}
-    with idempotent_write(session, table, write_id):
+    with idempotent_command(session, table, write_id):
         merged = known.merge(rows.alias("new"), match).whenMatchedUpdate(condition, values).execute()
         return count_affected(merged, "num_affected_rows")

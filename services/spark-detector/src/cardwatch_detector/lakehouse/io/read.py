@@ -4,6 +4,8 @@ Which messages become rows is decided in the driver, by functions without Spark.
 is a third of the work of a MERGE (docs/decisions/0022-append-instead-of-merge.md).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import polars as pl
@@ -17,6 +19,16 @@ OFFSET: Final = "offset"
 
 # Values that a condition lists one by one; more become a table that is joined.
 MAX_INLINE_VALUES: Final = 100
+
+
+@contextmanager
+def cached(frame: DataFrame) -> Iterator[DataFrame]:
+    """Keep a frame that is read more than once, for the length of a ``with``."""
+    kept = frame.persist()
+    try:
+        yield kept
+    finally:
+        kept.unpersist()
 
 
 def read_table(session: SparkSession, tables_dir: str, table: Table) -> DataFrame:

@@ -8,7 +8,7 @@ from typing import Final
 from cardwatch_lakehouse.tables import GOLD_PIPELINE_MINUTES
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.io.write import WriteId
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId
 from cardwatch_detector.lakehouse.metrics import WriteCounter
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import TABLES, arrivals
 from cardwatch_detector.lakehouse.pipeline_minutes.refresh import (

@@ -15,10 +15,10 @@ from cardwatch_units.timestamps import MICROSECONDS_PER_DAY, from_microseconds, 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, replace_rows
 from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
 from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, TimeRange, time_filter, time_ranges
-from cardwatch_detector.lakehouse.io.write import WriteId, replace_rows
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import MINUTE_US, TABLES, arrivals, minute_figures
 from cardwatch_detector.runtime.session import COMPILED
 from cardwatch_detector.runtime.session_settings import temporary_settings

@@ -7,8 +7,8 @@ from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, SILVER_TRANSACTIONS
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, replace_rows
 from cardwatch_detector.lakehouse.io.read import read_table
-from cardwatch_detector.lakehouse.io.write import WriteId, replace_rows
 
 # Amounts are at most 10^12 in their own currency (the enricher refuses others), so that sums of squares fit into 38
 # digits. A sum that does not is null, and so are the deviations computed from it; nothing fails.

@@ -9,8 +9,8 @@ from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, replace_rows
 from cardwatch_detector.lakehouse.io.read import read_table
-from cardwatch_detector.lakehouse.io.write import WriteId, replace_rows
 from cardwatch_detector.lakehouse.profiles.calendar import AHEAD_DAYS, LONG_DAYS, SHORT_DAYS, first_day, last_day
 from cardwatch_detector.lakehouse.profiles.card_days import one_of
 

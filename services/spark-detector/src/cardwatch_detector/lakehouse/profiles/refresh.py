@@ -11,8 +11,8 @@ from cardwatch_service.logs import get_logger
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId
 from cardwatch_detector.lakehouse.io.read import read_table
-from cardwatch_detector.lakehouse.io.write import WriteId
 from cardwatch_detector.lakehouse.metrics import ProfileMetrics, WriteCounter
 from cardwatch_detector.lakehouse.profiles.calendar import (
     RefreshPlan,

@@ -9,7 +9,7 @@ from typing import Final
 from cardwatch_lakehouse.tables import GOLD_VELOCITY_5M, SILVER_TRANSACTIONS
 from pyspark.sql import DataFrame, SparkSession
 
-from cardwatch_detector.lakehouse.io.write import WriteId
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId
 from cardwatch_detector.lakehouse.metrics import WriteCounter
 from cardwatch_detector.lakehouse.query import LakehouseQuery, Schedule, follow_table
 from cardwatch_detector.lakehouse.settings import LakehouseSettings

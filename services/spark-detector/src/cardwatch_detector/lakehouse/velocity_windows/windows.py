@@ -17,10 +17,10 @@ from cardwatch_units.timestamps import MICROSECONDS_PER_MINUTE, from_microsecond
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
+from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, replace_rows
 from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
 from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, time_ranges
-from cardwatch_detector.lakehouse.io.write import WriteId, replace_rows
 from cardwatch_detector.lakehouse.profiles.card_days import is_counted, one_of
 from cardwatch_detector.lakehouse.velocity_windows.figures import (
     AMOUNT,

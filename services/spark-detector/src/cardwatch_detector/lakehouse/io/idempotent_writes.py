@@ -2,7 +2,8 @@
 
 Delta remembers for each table the last transaction version of each application id, in the same commit as the rows, and
 skips a write whose version it has seen. Here the application is a query and the version its micro-batch
-(docs/decisions/0009-idempotent-delta-writes.md).
+(docs/decisions/0009-idempotent-delta-writes.md). All writes get both from ``idempotence_options``: ``append`` and
+``replace_rows`` as options of the writer, MERGE, UPDATE and DELETE through ``idempotent_command``.
 """
 
 import math
@@ -44,19 +45,21 @@ class WriteId:
     part: str = ""
 
 
-@contextmanager
-def cached(frame: DataFrame) -> Iterator[DataFrame]:
-    """Keep a frame that is read more than once, for the length of a ``with``."""
-    kept = frame.persist()
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
-
-
 def coalesce_to_few_files(rows: DataFrame, number: int) -> DataFrame:
     """The rows in few partitions, hence files: one per 100,000 rows."""
     return rows.coalesce(math.ceil(number / _ROWS_PER_FILE))
+
+
+def idempotence_options(session: SparkSession, table: Table, write_id: WriteId) -> Mapping[str, str]:
+    """The options by which Delta recognises a micro-batch's write to a table and skips its repetition.
+
+    Raises:
+        RuntimeError: outside a streaming query.
+    """
+    # With the id that the query has from its checkpoint: micro-batches of another checkpoint are numbered from 0 again,
+    # and under the same id Delta would skip them.
+    names = (table.name, query_id(session), *([write_id.part] if write_id.part else []))
+    return {"txnAppId": "/".join(names), "txnVersion": str(write_id.batch_id)}
 
 
 def append(rows: DataFrame, table: Table, tables_dir: str, write_id: WriteId) -> None:
@@ -65,18 +68,17 @@ def append(rows: DataFrame, table: Table, tables_dir: str, write_id: WriteId) ->
     Raises:
         RuntimeError: outside a streaming query.
     """
-    identity = _identity(rows.sparkSession, table, write_id)
-    rows.write.format("delta").mode("append").options(**identity).save(table.path(tables_dir))
+    options = idempotence_options(rows.sparkSession, table, write_id)
+    rows.write.format("delta").mode("append").options(**options).save(table.path(tables_dir))
 
 
 @contextmanager
-def idempotent_write(session: SparkSession, table: Table, write_id: WriteId) -> Iterator[None]:
+def idempotent_command(session: SparkSession, table: Table, write_id: WriteId) -> Iterator[None]:
     """For the length of a ``with``: MERGE, UPDATE or DELETE on a table takes effect once for a micro-batch.
 
     When a micro-batch is repeated, Delta skips the command, which then reports nothing (``count_affected`` returns 0).
     A command that changes no row still commits, so that a repetition of it is skipped. Run one command in the
-    ``with``: a second one with the same identity would be taken for the first and skipped. ``append`` and
-    ``replace_rows`` do not need it.
+    ``with``: a second one with the same options would be taken for the first and skipped.
 
     Args:
         session: the micro-batch's (``batch.sparkSession``): each query has a clone of its own, so that others see
@@ -85,9 +87,9 @@ def idempotent_write(session: SparkSession, table: Table, write_id: WriteId) -> 
     Raises:
         RuntimeError: outside a streaming query.
     """
-    identity = _identity(session, table, write_id)
-    session.conf.set(_SESSION_APP_ID, identity["txnAppId"])
-    session.conf.set(_SESSION_VERSION, identity["txnVersion"])
+    options = idempotence_options(session, table, write_id)
+    session.conf.set(_SESSION_APP_ID, options["txnAppId"])
+    session.conf.set(_SESSION_VERSION, options["txnVersion"])
     try:
         yield
     finally:
@@ -112,10 +114,10 @@ def replace_rows(
         The number of rows; 0 where the micro-batch was written before, or somebody else has committed since.
     """
     session, path = rows.sparkSession, table.path(tables_dir)
-    identity = {} if write_id is None else _identity(session, table, write_id)
+    options = {} if write_id is None else idempotence_options(session, table, write_id)
     mark = uuid4().hex  # tells this commit from an earlier one of the same micro-batch, and from somebody else's
     write = rows.write.format("delta").mode("overwrite").option("replaceWhere", predicate)
-    write.options(**identity, userMetadata=mark).save(path)
+    write.options(**options, userMetadata=mark).save(path)
     last = DeltaTable.forPath(session, path).history(1).select("userMetadata", "operationMetrics")
     ((last_mark, metrics),) = last.collect()
     return int(metrics.get("numOutputRows", 0)) if last_mark == mark else 0
@@ -124,10 +126,3 @@ def replace_rows(
 def count_affected(merged: DataFrame, metric: str) -> int:
     """A MERGE's ``num_inserted_rows`` or ``num_affected_rows``, from its result; 0 if it was skipped."""
     return sum(int(metrics[metric]) for metrics in merged.collect())
-
-
-def _identity(session: SparkSession, table: Table, write_id: WriteId) -> Mapping[str, str]:
-    # With the id that the query has from its checkpoint: micro-batches of another checkpoint are numbered from 0 again,
-    # and under the same id Delta would skip them.
-    names = (table.name, query_id(session), *([write_id.part] if write_id.part else []))
-    return {"txnAppId": "/".join(names), "txnVersion": str(write_id.batch_id)}
