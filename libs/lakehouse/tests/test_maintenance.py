@@ -14,7 +14,7 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
 from cardwatch_lakehouse.layout import Layout, layout_of
 from cardwatch_lakehouse.maintenance import retention
-from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
+from cardwatch_lakehouse.maintenance.conflict_retry import retry_maintenance_on_conflict
 from cardwatch_lakehouse.maintenance.files import LiveFile, Partition, measure, partitions
 from cardwatch_lakehouse.maintenance.optimize import optimize
 from cardwatch_lakehouse.maintenance.planning import MAX_FILES_PER_PARTITION, Action, Task, plan, target_size
@@ -192,7 +192,7 @@ def test_who_appends_meanwhile_loses_nothing_and_is_not_in_the_way(lake: Path) -
                 (SILVER_TRANSACTIONS, silver_row(100_000 + appended, CARD)),
                 (BRONZE_LATE, bronze_row(100_000 + appended, b"late")),
             ):
-                retry_on_conflict(lambda table=table, row=row: write_rows(lake, table, row))
+                retry_maintenance_on_conflict(lambda table=table, row=row: write_rows(lake, table, row))
             appended += 1
 
     writer = threading.Thread(target=append)

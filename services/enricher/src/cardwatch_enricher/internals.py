@@ -132,7 +132,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
         (end, passed) = self._fetched.get(ClientTopicPartition(*partition), (0, 0))
         return max(position, passed) if position >= end else position
 
-    async def commit_positions(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit offsets.
 
         Raises:

@@ -8,7 +8,7 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Encoder
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Targets
-from cardwatch_enricher.stream.positions import Positions
+from cardwatch_enricher.stream.offset_commit import ProcessedOffsets
 from cardwatch_enricher.stream.restarts import GracePeriod
 from cardwatch_kafka.errors import DeliveryError, StoppedError
 from cardwatch_kafka.messages import OutgoingMessage, TopicPartition
@@ -96,23 +96,23 @@ def test_it_waits_no_longer_than_the_service_lives(make: Any, fresh_pipeline: An
     assert publisher.published == []
 
 
-def test_positions_move_only_over_what_was_processed(make: Any) -> None:
-    positions, place = Positions(), TopicPartition("transactions.raw.v1", 1)
-    positions.start(place, 40)
-    assert positions.to_commit() == {}
-    positions.advance([make.avro(offset=40), make.avro(offset=41)])
-    assert positions.to_commit() == {place: 42} == positions.all()
-    positions.committed({place: 42})
-    assert positions.to_commit() == {}
+def test_offsets_advance_only_over_what_was_processed(make: Any) -> None:
+    offsets, place = ProcessedOffsets(), TopicPartition("transactions.raw.v1", 1)
+    offsets.start(place, 40)
+    assert offsets.to_commit() == {}
+    offsets.advance([make.avro(offset=40), make.avro(offset=41)])
+    assert offsets.to_commit() == {place: 42} == offsets.all()
+    offsets.committed({place: 42})
+    assert offsets.to_commit() == {}
 
 
-def test_positions_of_a_partition_that_was_taken_away_are_forgotten(make: Any) -> None:
-    positions, place = Positions(), TopicPartition("transactions.raw.v1", 1)
-    positions.advance([make.avro(offset=40)])
-    assert positions.keep_only([TopicPartition("transactions.raw.v1", 0)]) == [place]
-    assert positions.all() == {}
-    positions.start(place, 7)
-    assert positions.all() == {place: 7}
+def test_offsets_of_a_partition_that_was_taken_away_are_forgotten(make: Any) -> None:
+    offsets, place = ProcessedOffsets(), TopicPartition("transactions.raw.v1", 1)
+    offsets.advance([make.avro(offset=40)])
+    assert offsets.keep_only([TopicPartition("transactions.raw.v1", 0)]) == [place]
+    assert offsets.all() == {}
+    offsets.start(place, 7)
+    assert offsets.all() == {place: 7}
 
 
 def test_giving_up_comes_after_the_grace_period() -> None:

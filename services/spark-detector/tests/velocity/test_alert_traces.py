@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.wire import Decoder, Encoder
-from cardwatch_detector.runtime.offsets import OffsetRange
+from cardwatch_detector.runtime.spark_offsets import OffsetRange
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.trace_context import extract_context

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.wire import Decoder, Encoder
-from cardwatch_detector.runtime.offsets import OffsetRange
+from cardwatch_detector.runtime.spark_offsets import OffsetRange
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics

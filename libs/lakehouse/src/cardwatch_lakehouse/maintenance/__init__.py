@@ -10,5 +10,5 @@ retention      deletes the rows that are older than the layer allows
 erasure        erases one card from all tables, and from their history
 card_rows      how the rows of a card are found in each table
 log_redaction  removes a card's token from a table's log
-commit_retry   retries a commit that conflicted with another writer's
+conflict_retry retries a commit that conflicted with another writer's
 """

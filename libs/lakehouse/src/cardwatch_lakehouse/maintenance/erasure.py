@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.internals import storage_of
 from cardwatch_lakehouse.maintenance.card_rows import ALERT_ID, Card, CardRowMatcher, matcher_for, quoted
-from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
+from cardwatch_lakehouse.maintenance.conflict_retry import retry_maintenance_on_conflict
 from cardwatch_lakehouse.maintenance.log_redaction import LOG_DIR, named_data_files, redact_log
 from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
 
@@ -155,7 +155,7 @@ def _delete(catalog: Catalog, name: str, matcher: CardRowMatcher, card: Card, *,
             predicate = " AND ".join(
                 [*(f'"{c}" = {_constant(v)}' for c, v in zip(columns, key, strict=True)), f"({where})"]
             )
-            retry_on_conflict(lambda predicate=predicate: catalog.open(name).delete(predicate))  # type: ignore[misc]
+            retry_maintenance_on_conflict(lambda predicate=predicate: catalog.open(name).delete(predicate))  # type: ignore[misc]
     return deleted
 
 
@@ -185,7 +185,7 @@ def _remove_from_evidence(catalog: Catalog, card: Card) -> None:
                 target_alias="target",
             ).when_matched_update({_EVIDENCE: f"source.{_EVIDENCE}"}).execute()
 
-    retry_on_conflict(attempt)
+    retry_maintenance_on_conflict(attempt)
 
 
 def _matches(

@@ -12,7 +12,7 @@ from deltalake import BloomFilterProperties, ColumnProperties, DeltaTable, Write
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.internals import storage_of
 from cardwatch_lakehouse.layout import Layout, layout_of
-from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
+from cardwatch_lakehouse.maintenance.conflict_retry import retry_maintenance_on_conflict
 from cardwatch_lakehouse.maintenance.files import LiveFile, partitions
 from cardwatch_lakehouse.maintenance.planning import Action, Task, plan
 
@@ -99,7 +99,7 @@ def optimize(
     for task in tasks(catalog, name, datetime.now(UTC), settled_after):
         if stopped():
             return
-        done = retry_on_conflict(lambda task=task: _write(catalog.open(name), name, task))  # type: ignore[misc]
+        done = retry_maintenance_on_conflict(lambda task=task: _write(catalog.open(name), name, task))  # type: ignore[misc]
         left = len(task.partition.files) - done["numFilesRemoved"] + done["numFilesAdded"]
         yield OptimizedPartition(name, str(task.partition), task.action, len(task.partition.files), left)
 

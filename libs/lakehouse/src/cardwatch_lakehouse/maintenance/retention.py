@@ -6,7 +6,7 @@ from typing import Final
 
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.layout import layout_of
-from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
+from cardwatch_lakehouse.maintenance.conflict_retry import retry_maintenance_on_conflict
 
 # In predicates on timestamps, the library accepts this kind of literal only.
 _TIMESTAMP: Final = 'Timestamp(Microsecond, Some("UTC"))'
@@ -47,5 +47,5 @@ def retain(catalog: Catalog, name: str, age: timedelta, now: datetime) -> int:
     """
     rows, where = older_than(catalog, name, age, now)
     if rows:
-        retry_on_conflict(lambda: catalog.open(name).delete(where))
+        retry_maintenance_on_conflict(lambda: catalog.open(name).delete(where))
     return rows

@@ -6,7 +6,7 @@ from typing import Final
 from cardwatch_contracts.errors import ConfigurationError
 
 from cardwatch_lakehouse.catalog import Catalog
-from cardwatch_lakehouse.maintenance.commit_retry import retry_on_conflict
+from cardwatch_lakehouse.maintenance.conflict_retry import retry_maintenance_on_conflict
 
 DEFAULT_KEEP: Final = timedelta(days=7)
 _MIN_KEEP: Final = timedelta(days=1)
@@ -36,6 +36,6 @@ def vacuum(
             "if nothing reads or writes"
         )
     hours = int(keep / _HOUR)
-    return retry_on_conflict(
+    return retry_maintenance_on_conflict(
         lambda: catalog.open(name).vacuum(hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
     )

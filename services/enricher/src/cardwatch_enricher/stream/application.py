@@ -13,10 +13,10 @@ from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 
-from cardwatch_enricher.internals import ConsumerThread, FaustApplication
+from cardwatch_enricher.internals import FaustApplication
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.faust_settings import faust_options
-from cardwatch_enricher.stream.positions import Positions
+from cardwatch_enricher.stream.offset_commit import OffsetCommitter
 
 log = logs.get_logger(__name__)
 
@@ -48,8 +48,7 @@ class StreamApplication:
         """
         self._settings: Final = settings
         self._process: Final = process
-        self._metrics: Final = metrics
-        self._positions: Final = Positions()
+        self._offsets: Final = OffsetCommitter(lambda: self._app.consumer_thread, metrics)
         self._assigned = False
         self.was_ready = False
         self._stopping = False
@@ -92,7 +91,7 @@ class StreamApplication:
             self._assigned = False
             await self._app.stop()
             self._pool.shutdown(wait=False)
-            self._remove_gauges(list(self._positions.all()))
+            self._offsets.remove_gauges()
 
     async def _finish_batch(self) -> None:
         """Wait for the current batch and commit it, so that a clean stop leaves nothing to repeat."""
@@ -101,7 +100,7 @@ class StreamApplication:
             await asyncio.wait_for(self._idle.wait(), self._settings.stop_grace_seconds)
         except TimeoutError:
             log.warning("stopped during a batch; it is repeated after a restart")
-        await self._commit()
+        await self._offsets.commit()
 
     async def _take_batches(self, stream: Any) -> None:
         async for events in stream.take_events(self._settings.batch_size, within=self._settings.batch_wait_seconds):
@@ -128,58 +127,19 @@ class StreamApplication:
             )
             # Not sys.exit: no handler on the way may commit anything.
             os._exit(EXIT_UNSAFE)
-        self._positions.advance(messages)
+        self._offsets.advance(messages)
         self._idle.set()
 
     async def _on_assigned(self, *arguments: Any, **_: Any) -> None:
         assigned = arguments[-1]
-        self._remove_gauges(self._positions.keep_only({TopicPartition(one.topic, one.partition) for one in assigned}))
+        self._offsets.keep_only({TopicPartition(one.topic, one.partition) for one in assigned})
         self._assigned = self.was_ready = True
         log.info("partitions assigned", partitions=sorted(f"{one.topic}-{one.partition}" for one in assigned))
 
     async def _commit_regularly(self) -> None:
         while True:
             await asyncio.sleep(self._settings.commit_interval_seconds)
-            await self._commit()
-
-    async def _commit(self) -> None:
-        """Commit the positions that moved. A failure is survived: the next commit makes up for it."""
-        try:
-            thread = self._app.consumer_thread
-            assigned = thread.partitions()
-            for partition in assigned:
-                if partition not in self._positions:
-                    self._positions.start(partition, await thread.committed_or_first(partition))
-            offsets = {
-                partition: offset for partition, offset in self._positions.to_commit().items() if partition in assigned
-            }
-            if offsets:
-                await thread.commit_positions(offsets)
-                self._positions.committed(offsets)
-            self._set_gauges(thread, assigned)
-        except Exception as error:  # noqa: BLE001  # a rebalance, or a broker that is away
-            self._metrics.errors.labels("commit_failed").inc()
-            log.warning("offsets could not be committed; trying again", error=str(error) or type(error).__name__)
-
-    def _set_gauges(self, thread: ConsumerThread, assigned: set[TopicPartition]) -> None:
-        for partition, position in self._positions.all().items():
-            if partition not in assigned:
-                continue
-            labels = (partition.topic, str(partition.partition))
-            reached = thread.reached(partition, position)
-            self._metrics.position.labels(*labels).set(reached)
-            end = thread.end_offset(partition)
-            if end is not None:
-                self._metrics.lag.labels(*labels).set(max(0, end - reached))
-
-    def _remove_gauges(self, partitions: list[TopicPartition]) -> None:
-        """Another member reports these partitions from now on."""
-        for partition in partitions:
-            for gauge in (self._metrics.position, self._metrics.lag):
-                try:
-                    gauge.remove(partition.topic, str(partition.partition))
-                except KeyError:
-                    continue
+            await self._offsets.commit()
 
 
 def _received_message(message: Any) -> ReceivedMessage:

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.listener import StreamingQueryListener
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.offsets import OffsetRange, Offsets, parse_offsets
+from cardwatch_detector.runtime.spark_offsets import OffsetRange, Offsets, parse_offsets
 
 CHECKED_VERSIONS: Final = {"pyspark": "4.1.1", "py4j": "0.10.9.9"}
 """The versions that this module was checked against."""

@@ -6,7 +6,7 @@ from typing import Final
 from cardwatch_service.metrics import Metrics
 from prometheus_client import Counter, Gauge
 
-from cardwatch_detector.runtime.offsets import Offsets
+from cardwatch_detector.runtime.spark_offsets import Offsets
 
 BATCHES_TOTAL: Final = "cardwatch_spark_batches_total"
 INPUT_ROWS_TOTAL: Final = "cardwatch_spark_input_rows_total"

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from cardwatch_detector.runtime.metrics import QueryMetrics
-from cardwatch_detector.runtime.offsets import parse_offsets
+from cardwatch_detector.runtime.spark_offsets import parse_offsets
 
 
 def record_progress(progress: dict[str, Any], metrics: QueryMetrics) -> None:

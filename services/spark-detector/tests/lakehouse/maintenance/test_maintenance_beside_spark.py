@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cardwatch_detector.lakehouse.io.create import create_tables
-from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
+from cardwatch_detector.lakehouse.io.merge import retry_command_on_conflict
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import erasure
 from cardwatch_lakehouse.maintenance.files import measure
@@ -58,7 +58,7 @@ def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSes
             time.sleep(0.05)
         return text
 
-    @retry_on_conflict
+    @retry_command_on_conflict
     def merge() -> None:
         nonlocal attempts
         attempts += 1

@@ -24,7 +24,7 @@ CONFLICTS: Final = (
 )
 """Another writer's commit came first: done again from the table's new version, the command may succeed."""
 
-retry_on_conflict: Final = retry(
+retry_command_on_conflict: Final = retry(
     # Maintenance compacted files, or a card was erased: what was read may have changed, so the command is done again.
     retry=retry_if_exception_type(CONFLICTS),
     wait=wait_random_exponential(multiplier=0.2, max=10),
@@ -34,7 +34,7 @@ retry_on_conflict: Final = retry(
 """Decorates a function that reads a table's current version and runs one command on it."""
 
 
-@retry_on_conflict
+@retry_command_on_conflict
 def update_rows(
     rows: DataFrame,
     table: Table,

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, replace_rows
-from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
+from cardwatch_detector.lakehouse.io.merge import retry_command_on_conflict
 from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, TimeRange, time_filter, time_ranges
 from cardwatch_detector.lakehouse.pipeline_minutes.figures import MINUTE_US, TABLES, arrivals, minute_figures
@@ -93,7 +93,7 @@ def rows_by_minute(minutes: DataFrame) -> Mapping[int, int]:
     return {row["minute_us"]: row["count"] for row in found}
 
 
-@retry_on_conflict
+@retry_command_on_conflict
 def _refresh(
     session: SparkSession,
     tables_dir: str,

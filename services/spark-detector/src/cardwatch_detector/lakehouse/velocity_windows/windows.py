@@ -18,7 +18,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, replace_rows
-from cardwatch_detector.lakehouse.io.merge import retry_on_conflict
+from cardwatch_detector.lakehouse.io.merge import retry_command_on_conflict
 from cardwatch_detector.lakehouse.io.read import read_table
 from cardwatch_detector.lakehouse.io.time_ranges import LAST_US, time_ranges
 from cardwatch_detector.lakehouse.profiles.card_days import is_counted, one_of
@@ -121,7 +121,7 @@ class _Selection:
     of_windows: str
 
 
-@retry_on_conflict
+@retry_command_on_conflict
 def _refresh(
     session: SparkSession,
     tables_dir: str,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 
 from cardwatch_detector.runtime.internals import RunningBatch
-from cardwatch_detector.runtime.offsets import OffsetRange
+from cardwatch_detector.runtime.spark_offsets import OffsetRange
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_service.logs import get_logger
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
-from cardwatch_detector.runtime.offsets import partition_offsets
+from cardwatch_detector.runtime.spark_offsets import partition_offsets
 from cardwatch_detector.velocity.kafka import MessageReader, Publisher
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.search import LateSearch, LateTransaction, LateTransactions

@@ -7,7 +7,7 @@ from typing import Any
 
 from cardwatch_kafka.messages import Headers, OutgoingMessage
 
-from cardwatch_detector.runtime.offsets import OffsetRange
+from cardwatch_detector.runtime.spark_offsets import OffsetRange
 from cardwatch_detector.velocity.kafka import Publisher
 from cardwatch_detector.velocity.metrics import AlertMetrics
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces

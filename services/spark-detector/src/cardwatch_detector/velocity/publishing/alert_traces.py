@@ -19,7 +19,7 @@ from cardwatch_service.logs import get_logger
 from cardwatch_service.trace_context import extract_context, is_sampled, to_headers
 from cardwatch_service.tracing import ALERT_ID, OUTCOME, RULE_ID, Span, Tracer
 
-from cardwatch_detector.runtime.offsets import OffsetRange, partition_offsets
+from cardwatch_detector.runtime.spark_offsets import OffsetRange, partition_offsets
 from cardwatch_detector.velocity.kafka import MessageReader
 
 _log = get_logger(__name__)

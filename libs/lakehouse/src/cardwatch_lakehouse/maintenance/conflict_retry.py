@@ -12,7 +12,7 @@ _ATTEMPTS: Final = 8
 _MAX_PAUSE_SECONDS: Final = 20
 
 
-def retry_on_conflict(commit: Callable[[], Result]) -> Result:
+def retry_maintenance_on_conflict(commit: Callable[[], Result]) -> Result:
     """Make a commit; if another writer's commit conflicts with it, make it again on the table's new version.
 
     Args:
