@@ -166,6 +166,12 @@ def test_a_stop_ends_the_wait_for_a_full_queue_and_for_reports(bench: Bench) -> 
         bench.producer.deliver([message()])
 
 
+def test_a_queue_that_stays_full_is_waited_for_no_longer_than_for_reports(bench: Bench) -> None:
+    bench.client.capacity, bench.client.answering = 1, False
+    result = bench.producer.deliver([message()] * 3, timeout_seconds=0.01)
+    assert (result.sent, list(result.failed), result.unanswered) == (3, [], 3)
+
+
 def test_a_fatal_error_ends_the_wait_for_a_full_queue(bench: Bench) -> None:
     bench.client.capacity, bench.client.answering = 0, False
     bench.client.config["error_cb"](KafkaError(KafkaError._FATAL, "fenced", fatal=True))

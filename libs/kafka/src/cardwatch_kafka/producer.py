@@ -115,15 +115,19 @@ class KafkaProducer:
         """
         require_topic(self._client, topic, timeout_seconds=timeout_seconds, servers=self.servers)
 
-    def send(self, message: OutgoingMessage, on_delivery: DeliveryReport) -> None:
-        """Give a message to the client; waits while its queue is full, however long the broker takes.
+    def send(
+        self, message: OutgoingMessage, on_delivery: DeliveryReport, *, timeout_seconds: float = float("inf")
+    ) -> None:
+        """Give a message to the client; waits while its queue is full, but not longer than ``timeout_seconds``.
 
         Raises:
             KafkaException: the client refuses the message at once.
+            DeliveryError: the queue is full for ``timeout_seconds``.
             ProducerFatalError: the queue is full and the client can never send again.
             StoppedError: asked to stop while the queue is full.
         """
         topic, key, value, headers, partition = message
+        deadline = time.monotonic() + timeout_seconds
         while True:
             try:
                 self._client.produce(
@@ -131,6 +135,8 @@ class KafkaProducer:
                 )
             except BufferError:  # librdkafka's queue is full: wait for delivery reports, which empty it
                 self.check_stopped()
+                if time.monotonic() >= deadline:
+                    raise DeliveryError(f"the queue of messages for {self.servers} is full") from None
                 self.poll(_POLL_SECONDS)
                 self.check_usable()
             else:
@@ -157,20 +163,26 @@ class KafkaProducer:
     def deliver(self, messages: Iterable[OutgoingMessage], timeout_seconds: float = float("inf")) -> DeliveryResult:
         """Send messages and wait until the broker has answered for each of them, or for ``timeout_seconds``.
 
+        It also waits so long at most for room in the client's queue; messages for which there is none are unanswered.
+
         Raises:
             StoppedError: asked to stop while waiting.
         """
         reports: dict[int, tuple[str, KafkaError] | None] = {}
         sent = 0
-        for index, message in enumerate(messages):
+        rest = iter(messages)
+        for index, message in enumerate(rest):
             sent += 1
             try:
-                self.send(message, partial(_report, reports, index, message.topic))
+                self.send(message, partial(_report, reports, index, message.topic), timeout_seconds=timeout_seconds)
             except KafkaException as exception:
                 reports[index] = message.topic, kafka_error(exception)
             except ProducerFatalError:
                 assert self._fatal is not None
                 reports[index] = message.topic, self._fatal
+            except DeliveryError:
+                sent += sum(1 for _ in rest)
+                timeout_seconds = 0.0
         deadline = time.monotonic() + timeout_seconds
         while len(reports) < sent and (left := deadline - time.monotonic()) > 0:
             self.check_stopped()
