@@ -133,6 +133,14 @@ class Follower:
     def _take_until_stopped(self, message: ReceivedMessage) -> bool:
         """Whether the message was taken: it is tried until the registry answers or the follower is stopped."""
         try:
+            self._take(message)
+        except RegistryUnavailableError:
+            # Rare, so that the cost of a retrying call is paid then only: a list may have a million entries.
+            return self._retry_until_stopped(message)
+        return True
+
+    def _retry_until_stopped(self, message: ReceivedMessage) -> bool:
+        try:
             self._retrying(self._take, message)
         except RetryError:
             return False
