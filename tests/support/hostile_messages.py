@@ -1,6 +1,6 @@
-"""Messages that were written to stop whoever reads them: each must end in silver or in one dead letter.
+"""Messages that were written to stop whoever reads them: each is taken, or ends in one dead letter.
 
-Every consumer of a transaction topic is tested with them. Nothing is random and no clock is asked.
+Every consumer of a topic of transactions or alerts is tested with them. Nothing is random and no clock is asked.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 
-from support.records import CARD_NUMBER, EVENT_TIME_US, transaction_document, transaction_record
+from support.records import CARD_NUMBER, EVENT_TIME_US, alert_record, transaction_document, transaction_record
 
 LARGE_BYTES: Final = 900_000
 """Nearly what a broker takes by default."""
@@ -21,7 +21,7 @@ _EVERY_BYTE: Final = bytes(range(256))
 
 @dataclass(frozen=True)
 class HostileMessage:
-    """A message of a transaction topic.
+    """A message of a topic of transactions or alerts.
 
     Attributes:
         name: unique among those of its topic.
@@ -80,6 +80,48 @@ def hostile_avro_messages(encode: Callable[[Record], bytes], event_time: int = E
         HostileMessage("zero byte in an id", transaction(merchant_id="a\x00b"), Reason.INVALID_MERCHANT_ID),
         HostileMessage("long text", transaction(device_id="x" * LARGE_BYTES), Reason.WRONG_TYPE),
         HostileMessage("thousands of card numbers", transaction(device_id=card_numbers), Reason.CARD_NUMBER_PRESENT),
+        *_envelopes(good, b"\x01", Reason.NOT_CONFLUENT_FRAMED),
+    ]
+
+
+def hostile_alert_messages(encode: Callable[[Record], bytes]) -> list[HostileMessage]:
+    """For the alerts topic. ``encode``: frames and encodes a record of ``alert.avsc``."""
+    good = encode(alert_record())
+    frame = good[:5]
+    implausible = (253_402_300_800_000_000, 2**63 - 1, -(2**63))  # the first is the year 10000
+    times = ("event_time", "window_start", "raw_broker_time", "detected_at")
+    measure = {"name": "a", "expression": "b", "window_us": 1, "text": None}
+    valid: dict[str, dict[str, Any]] = {
+        "measures that are not finite": {
+            "measures": [{**measure, "value": float(value)} for value in ("nan", "inf", "-inf")]
+        },
+        "many transactions": {"evidence_transaction_ids": ["x"] * (LARGE_BYTES // 2)},
+        "control characters": {"rule_title": bytes(range(32)).decode(), "severity": "\u202e"},
+    }
+    # The number of measures that follow: 2^62, less than none, and more than there are.
+    counts = (b"\xfe" + b"\xff" * 8 + b"\x7f", b"\xff" * 9 + b"\x01", b"\xfe\xff\x7f")
+    before, _, behind = good.partition(b"\x02" + bytes([2 * len("payments")]) + b"payments")
+    return [
+        *(HostileMessage(name, encode(alert_record(**changes)), None) for name, changes in valid.items()),
+        *(
+            HostileMessage(f"{name} {time}", encode(alert_record(**{name: time})), Reason.EVENT_TIME_IMPLAUSIBLE)
+            for name in times
+            for time in implausible
+        ),
+        *(
+            HostileMessage(f"{count.hex()} measures", before + count + behind, Reason.UNDECODABLE_AVRO)
+            for count in counts
+        ),
+        HostileMessage("truncated", good[:-30], Reason.UNDECODABLE_AVRO),
+        HostileMessage("a number that does not end", frame + b"\xff" * LARGE_BYTES, Reason.UNDECODABLE_AVRO),
+        HostileMessage("every byte", frame + _EVERY_BYTE, Reason.UNDECODABLE_AVRO),
+        HostileMessage(
+            "long text that is not UTF-8", frame + _zigzag(LARGE_BYTES) + b"\xff" * LARGE_BYTES, Reason.UNDECODABLE_AVRO
+        ),
+        HostileMessage("zero byte in the rule", encode(alert_record(rule_id="a\x00b")), Reason.WRONG_TYPE),
+        HostileMessage("id of digits", encode(alert_record(alert_id="4" * LARGE_BYTES)), Reason.WRONG_TYPE),
+        HostileMessage("id of other digits", encode(alert_record(alert_id="\uff11" * 36)), Reason.WRONG_TYPE),
+        HostileMessage("long status", encode(alert_record(status="4" * LARGE_BYTES)), Reason.INVALID_STATUS),
         *_envelopes(good, b"\x01", Reason.NOT_CONFLUENT_FRAMED),
     ]
 

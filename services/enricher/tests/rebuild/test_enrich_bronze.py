@@ -99,6 +99,19 @@ def test_what_is_good_is_enriched_as_before_and_the_rest_is_counted(
     assert rows["json"]["card_last_four"] == make.card_number[-4:]
 
 
+def test_a_time_that_no_calendar_has_costs_nothing(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
+    put(tmp_path, pipeline, [(make.avro(make.transaction(), offset=offset), False) for offset in (1, 2)], [])
+    place = tmp_path / "bronze/transactions"
+    rows = DeltaTable(place).to_pyarrow_table()
+    times = pa.array([2**62, make.received_at]).cast(pa.timestamp("us", "UTC"))
+    late = rows.set_column(rows.schema.get_field_index("broker_time"), "broker_time", times)
+    write_deltalake(place, late, mode="overwrite")
+    bronze = BronzeMessages(str(tmp_path), TOPICS)
+    work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: None)
+    write_staged(str(tmp_path / "staged"), work.enrich(bronze.batches()))
+    assert work.counts.enriched == 2
+
+
 def test_without_silver_what_is_masked_is_lost_and_said_so(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
     put(tmp_path, pipeline, [(masked(make.json(make.document()), make.card_number), True)], [])
     (tmp_path / "silver/transactions").rename(tmp_path / "gone")

@@ -5,14 +5,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
+import pyarrow as pa
 import pyarrow.dataset as ds
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.messages import ReceivedMessage, broker_time_from
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
-from cardwatch_units.timestamps import to_microseconds
+from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND, to_microseconds
 
 from cardwatch_enricher.rebuild.enrich_bronze import BronzeMessage, Place
 
@@ -45,7 +46,7 @@ class BronzeMessages:
         """
         for batch in self._bronze.to_batches(columns=list(_COLUMNS), batch_size=_ROWS_PER_BATCH):
             if batch.num_rows:
-                yield [self._message(row) for row in batch.to_pylist()]
+                yield [self._message(row) for row in _with_plain_times(batch).to_pylist()]
 
     def silver_records(self, places: Collection[Place]) -> Mapping[Place, Record]:
         """The content of those messages that silver has rows of, as records of ``transaction.avsc``."""
@@ -81,9 +82,19 @@ class BronzeMessages:
                 "set CARDWATCH_TOPIC_PREFIX to the prefix that they were sent with"
             )
         headers = tuple((header["key"], header["value"]) for header in row["headers"] or ())
-        broker_time = None if row["broker_time"] is None else to_microseconds(row["broker_time"])
         message = ReceivedMessage(
-            row["topic"], row["partition"], row["offset"], row["key"], row["value"], headers, broker_time
+            row["topic"], row["partition"], row["offset"], row["key"], row["value"], headers, _broker_time(row)
         )
         # Where only key or headers are masked, the value is complete.
         return BronzeMessage(message, masked=row["redacted"] and b"*" in (row["value"] or b""))
+
+
+def _with_plain_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows with the broker's times in microseconds: Python has no type for those after the year 9999."""
+    at = batch.schema.get_field_index("broker_time")
+    return batch.set_column(at, "broker_time", batch.column(at).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+
+
+def _broker_time(row: Mapping[str, Any]) -> int | None:
+    time: int | None = row["broker_time"]
+    return None if time is None else broker_time_from(time // MICROSECONDS_PER_MILLISECOND)

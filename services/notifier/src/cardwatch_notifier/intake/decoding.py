@@ -76,6 +76,8 @@ def alert_from_record(record: Record) -> Alert:
         raise RefusedError(
             Reason.WRONG_TYPE, f"alert_id is {alert_id[:40]!r}; expected a UUID in lower case with hyphens"
         )
+    if "\x00" in record["rule_id"]:
+        raise RefusedError(Reason.WRONG_TYPE, "rule_id contains a zero byte; expected text that a database can hold")
     return Alert(
         alert_id=alert_id,
         status=_one_of(Status, record, "status"),
