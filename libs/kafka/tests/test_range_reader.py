@@ -1,10 +1,11 @@
 """What the range reader takes for the end of a range, with a client that gives what it is told to."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cardwatch_kafka.errors import BrokerUnavailableError, KafkaClientError
+from cardwatch_kafka.errors import BrokerUnavailableError, KafkaClientError, MissingTopicError
 from cardwatch_kafka.messages import TopicPartition
 from cardwatch_kafka.range_reader import RangeReader
 from cardwatch_kafka.topic_follower import TopicFollower
@@ -140,6 +141,27 @@ def test_a_message_becomes_a_plain_value() -> None:
     (message,) = reader.read("topic", {}, {0: 1})
     assert message == ("topic", 0, 0, b"k", b"v", (("name", b"content"),), 5_000)
     assert message.topic_partition == TopicPartition("topic", 0)
+
+
+def test_partitions_are_asked_for_again_while_leaders_change() -> None:
+    answers: list[Any] = [
+        KafkaException(KafkaError(KafkaError._TRANSPORT)),
+        SimpleNamespace(error=KafkaError(KafkaError.LEADER_NOT_AVAILABLE), partitions={}),
+        SimpleNamespace(error=None, partitions={1: None, 0: None}),
+        SimpleNamespace(error=KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), partitions={}),
+    ]
+
+    class Client(FakeClient):
+        def list_topics(self, topic: str, timeout: float) -> Any:
+            answer = answers.pop(0)
+            if isinstance(answer, KafkaException):
+                raise answer
+            return SimpleNamespace(topics={topic: answer})
+
+    reader = RangeReader(CONNECTION, "test", make_client=Client())
+    assert reader.partitions("topic") == [0, 1]
+    with pytest.raises(MissingTopicError):
+        reader.partitions("topic")
 
 
 def test_an_end_is_asked_again_while_leaders_change() -> None:

@@ -79,17 +79,22 @@ def topic_partitions(client: Any, topic: str, *, timeout_seconds: float, servers
 
     Args:
         client: a producer, consumer or administration client of confluent_kafka.
+        timeout_seconds: how long to try again while the broker does not answer or changes its leadership.
 
     Raises:
         KafkaClientError: the broker does not answer, or has no such topic.
     """
-    try:
+
+    def ask() -> list[int]:
         found = client.list_topics(topic, timeout=timeout_seconds).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        return sorted(found.partitions)
+
+    try:
+        return _retrying(timeout_seconds)(ask)
     except KafkaException as error:
         raise translate_error(error, "described", topic=topic, servers=servers) from error
-    if found.error is not None:
-        raise translate_error(found.error, "described", topic=topic, servers=servers)
-    return sorted(found.partitions)
 
 
 def require_topic(client: Any, topic: str, *, timeout_seconds: float, servers: object) -> None:
@@ -117,9 +122,6 @@ def end_offsets(
     """
     wanted = [ClientTopicPartition(topic, number, _LATEST) for topic, number in partitions]
 
-    def passes(error: BaseException) -> bool:
-        return isinstance(error, KafkaException) and classify_error(kafka_error(error)) in _PASSES
-
     def ask() -> dict[TopicPartition, int]:
         answers = consumer.offsets_for_times(wanted, timeout=timeout_seconds)
         for answer in answers:
@@ -127,14 +129,22 @@ def end_offsets(
                 raise KafkaException(answer.error)
         return {TopicPartition(answer.topic, answer.partition): answer.offset for answer in answers}
 
-    retrying = Retrying(
+    try:
+        return _retrying(timeout_seconds)(ask)
+    except KafkaException as error:
+        topics = ", ".join(sorted({one.topic for one in wanted}))
+        raise translate_error(error, "read", topic=topics, servers=servers) from error
+
+
+def _retrying(timeout_seconds: float) -> Retrying:
+    """Repeats a request for that long while it fails for a reason that passes within moments."""
+
+    def passes(error: BaseException) -> bool:
+        return isinstance(error, KafkaException) and classify_error(kafka_error(error)) in _PASSES
+
+    return Retrying(
         retry=retry_if_exception(passes),
         stop=stop_after_delay(timeout_seconds),
         wait=wait_fixed(_RETRY_SECONDS),
         reraise=True,
     )
-    try:
-        return retrying(ask)
-    except KafkaException as error:
-        topics = ", ".join(sorted({one.topic for one in wanted}))
-        raise translate_error(error, "read", topic=topics, servers=servers) from error
