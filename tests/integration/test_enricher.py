@@ -3,7 +3,9 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Record
 from cardwatch_service.token_settings import TokenSettings
+from support.hostile_messages import hostile_avro_messages, hostile_json_messages
 from support.kafka import KafkaTopics
 from support.platforms import Platform
 from support.processes import ServiceProcess, installed_command, service_environment
 from support.records import CARD_NUMBER, transaction_document, transaction_record
+from support.unreadable_headers import send_with_unreadable_header
 
 pytestmark = pytest.mark.integration
 
@@ -137,6 +141,38 @@ def test_good_and_bad_messages_of_every_kind(enricher: Enricher) -> None:
     metrics = enricher.get("/metrics").text
     assert 'cardwatch_messages_refused_total{reason="invalid_amount"} 1.0' in metrics
     assert 'cardwatch_latency_seconds_count{end="silver_published",start="raw_broker_time"} 3.0' in metrics
+    enricher.stop()
+    assert CARD_NUMBER not in enricher.log()
+
+
+def test_no_message_stops_it(enricher: Enricher, platform: Platform) -> None:
+    enricher.start()
+    now = time.time_ns() // 1000
+    hostile = {
+        TRANSACTIONS_RAW: hostile_avro_messages(partial(enricher.topics.encode, TRANSACTIONS_RAW), now),
+        TRANSACTIONS_JSON: hostile_json_messages(now),
+    }
+    for topic, messages in hostile.items():
+        for message in messages:
+            enricher.topics.send(topic, message.value, message.key, message.headers)
+    enricher.topics.flush()
+    send_with_unreadable_header(
+        platform.bootstrap_servers, TRANSACTIONS_JSON.name(enricher.topics.prefix), json_transaction(1), b"{"
+    )
+    enricher.send(transaction(2))
+    enricher.topics.flush()
+    enricher.wait_until_drained(180)
+
+    # Each message ends in exactly one place, and those behind it are not held up.
+    expected = Counter(message.expected for messages in hostile.values() for message in messages)
+    expected += Counter({None: 2, Reason.MALFORMED_JSON: 1})
+    letters, silver = enricher.dead_letters(), enricher.silver()
+    assert Counter(letter["reason"] for letter in letters) + Counter({None: len(silver)}) == expected
+    assert len({letter["dead_letter_id"] for letter in letters}) == len(letters)
+    assert {header["name"] for letter in letters for header in letter["headers"]} >= {r"n\xff\xfee"}
+    assert "t-2" in {record["transaction_id"] for record in silver}
+    for topic in (TRANSACTIONS_SILVER, DEAD_LETTERS):
+        assert not any(CARD_NUMBER.encode() in part for part in enricher.published_bytes(topic))
     enricher.stop()
     assert CARD_NUMBER not in enricher.log()
 
