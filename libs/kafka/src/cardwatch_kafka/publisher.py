@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from cardwatch_service import logs
+from cardwatch_service.retry_pauses import PUBLISH_SECONDS
 from tenacity import RetryCallState, Retrying, retry_if_result, wait_fixed
 
 from cardwatch_kafka.errors import DeliveryError, ErrorKind, classify_error
@@ -12,8 +13,6 @@ from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_kafka.producer import FailedDelivery, KafkaProducer
 
 log = logs.get_logger(__name__)
-
-_RETRY_SECONDS: Final = 1.0
 
 # A person has to change something: create the topic, or grant the right to write to it.
 _HOPELESS: Final = frozenset({ErrorKind.MISSING_TOPIC, ErrorKind.FORBIDDEN})
@@ -67,10 +66,10 @@ class BatchPublisher:
             self._prepare_retry(unpublished)
 
         self._prepare_retry(unpublished)
-        self._sleep(_RETRY_SECONDS)
-        Retrying(retry=retry_if_result(bool), wait=wait_fixed(_RETRY_SECONDS), before_sleep=prepare, sleep=self._sleep)(
-            attempt
-        )
+        self._sleep(PUBLISH_SECONDS)
+        Retrying(
+            retry=retry_if_result(bool), wait=wait_fixed(PUBLISH_SECONDS), before_sleep=prepare, sleep=self._sleep
+        )(attempt)
 
     def _attempt(
         self, batch: Sequence[OutgoingMessage], indices: Sequence[int], rejected: list[int]

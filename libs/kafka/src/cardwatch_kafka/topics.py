@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.topics import ALL_TOPICS, Topic
+from cardwatch_service.retry_pauses import END_OFFSETS_SECONDS
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as ClientTopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
@@ -16,7 +17,6 @@ from cardwatch_kafka.messages import TopicPartition
 
 _CREATE_SECONDS: Final = 30.0
 _DESCRIBE_SECONDS: Final = 4.0
-_RETRY_SECONDS: Final = 0.1
 _LATEST: Final = -1  # the timestamp that asks for a partition's end (Kafka protocol, ListOffsets)
 
 # Errors of a broker that has just started, or lost the leadership of a partition for a moment.
@@ -145,6 +145,6 @@ def _retrying(timeout_seconds: float) -> Retrying:
     return Retrying(
         retry=retry_if_exception(passes),
         stop=stop_after_delay(timeout_seconds),
-        wait=wait_fixed(_RETRY_SECONDS),
+        wait=wait_fixed(END_OFFSETS_SECONDS),
         reraise=True,
     )

@@ -9,6 +9,7 @@ from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_kafka.topic_follower import FollowedBatch
 from cardwatch_service import logs
+from cardwatch_service.retry_pauses import REGISTRY_SECONDS
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, wait_fixed
 from tenacity.nap import sleep_using_event
 from tenacity.stop import stop_when_event_set
@@ -17,7 +18,6 @@ from cardwatch_rulebook.log import Feed
 from cardwatch_rulebook.snapshot import Snapshot, SnapshotBuilder
 
 _POLL_SECONDS: Final = 0.2
-_REGISTRY_RETRY_SECONDS: Final = 1.0
 _STOP_SECONDS: Final = 10.0
 
 log = logs.get_logger(__name__)
@@ -35,7 +35,7 @@ class Follower:
         builder: SnapshotBuilder,
         take: Callable[[ReceivedMessage], None],
         *,
-        registry_retry_seconds: float = _REGISTRY_RETRY_SECONDS,
+        registry_retry_seconds: float = REGISTRY_SECONDS,
     ) -> None:
         """
         Args:

@@ -7,8 +7,9 @@ from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service import logs
+from cardwatch_service.retry_pauses import RULE_CONFLICT
 from cardwatch_units.timestamps import now_microseconds
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
@@ -20,7 +21,6 @@ from cardwatch_rulebook.snapshot import Snapshot
 from cardwatch_rulebook.status import RuleStatus, StatusChanges
 
 _ATTEMPTS: Final = 10
-_WAIT_SECONDS: Final = 0.05
 
 log = logs.get_logger(__name__)
 
@@ -94,7 +94,7 @@ class RuleStore:
             for attempt in Retrying(
                 retry=retry_if_exception_type(_OvertakenError),
                 stop=stop_after_attempt(_ATTEMPTS),
-                wait=wait_random(0, _WAIT_SECONDS),
+                wait=RULE_CONFLICT,
                 reraise=True,
             ):
                 with attempt:

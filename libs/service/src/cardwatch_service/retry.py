@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from cardwatch_service import retry_pauses
 
 T = TypeVar("T")
-
-_FIRST_PAUSE_SECONDS: Final = 0.2
-_LONGEST_PAUSE_SECONDS: Final = 5.0
-_JITTER_SECONDS: Final = 0.2
 
 
 class StoppedError(Exception):
@@ -71,9 +69,7 @@ def retry_until_stopped(
 
     retrying = Retrying(
         retry=retry_if_exception_type(errors),
-        wait=wait_exponential_jitter(
-            multiplier=_FIRST_PAUSE_SECONDS, max=_LONGEST_PAUSE_SECONDS, jitter=_JITTER_SECONDS
-        ),
+        wait=retry_pauses.DEPENDENCY,
         stop=lambda _: stop.requested,
         sleep=pause,
         before_sleep=report,

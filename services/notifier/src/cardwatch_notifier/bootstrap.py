@@ -24,8 +24,8 @@ from cardwatch_notifier.outbox.housekeeping import Housekeeping
 from cardwatch_notifier.outbox.opening import open_outbox, outbox_location
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_notifier.outbox.sqlite.process_lock import lock_outbox
-from cardwatch_notifier.retry import retry_until_stopped
 from cardwatch_notifier.settings import NotifierSettings
+from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 
 log = get_logger(__name__)
 
@@ -56,12 +56,12 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
         stack.callback(endpoint.stop)
         log.info("starting", metrics_port=endpoint.port, receivers=names, outbox=outbox_location(own))
         with suppress(StoppedError):
-            outbox = retry_until_stopped("outbox", partial(open_outbox, own), stop=shutdown, metrics=metrics)
+            outbox = wait_for_dependency("outbox", partial(open_outbox, own), stop=shutdown, metrics=metrics)
             health.outbox = outbox
             stack.callback(outbox.close)
             metrics.shared.registry.register(OutboxCollector(outbox, now_microseconds))
             attach = partial(_attach, outbox, receivers)
-            instance_id = retry_until_stopped("outbox", attach, stop=shutdown, metrics=metrics)
+            instance_id = wait_for_dependency("outbox", attach, stop=shutdown, metrics=metrics)
             couriers = make_couriers(outbox, receivers, own, metrics)
             _start_delivery(stack, couriers, Housekeeping(outbox, own.retention_days, now_microseconds), shutdown)
             health.couriers = couriers

@@ -25,9 +25,9 @@ from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.postgres.schema import advisory_key
 from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Message, OutboxUnavailableError
-from cardwatch_notifier.retry import retry_until_stopped
 from cardwatch_notifier.settings import NotifierSettings, OutboxSettings
 from cardwatch_notifier.transitions import Verdict
+from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.retry import Deadline
 from cardwatch_service.settings import load_settings
@@ -377,7 +377,7 @@ class TestTheServerGoesAndComesBack:
         accepted: list[Any] = []
         intake = threading.Thread(
             target=lambda: accepted.append(
-                retry_until_stopped(
+                wait_for_dependency(
                     "outbox", lambda: box.accept(late, ["webhook"], now=6), stop=Shutdown(), metrics=metrics
                 )
             )
@@ -442,7 +442,7 @@ class TestTheServerGoesAndComesBack:
         # The pool may have asked the old primary once more in the meantime.
         metrics = NotifierMetrics(Metrics(), "webhook")
         again = lambda: box.accept([kit.arrival(9, "a")], ["webhook"], now=5)  # noqa: E731
-        assert retry_until_stopped("outbox", again, stop=Deadline(10), metrics=metrics) == [Verdict.RAISED]
+        assert wait_for_dependency("outbox", again, stop=Deadline(10), metrics=metrics) == [Verdict.RAISED]
 
 
 @pytest.fixture

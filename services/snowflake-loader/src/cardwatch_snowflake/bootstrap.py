@@ -8,6 +8,7 @@ from cardwatch_lakehouse.tables import Table
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
+from cardwatch_service.retry_pauses import MAX_FIRST_LOAD_SECONDS
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown
 
@@ -70,7 +71,7 @@ def make_service(
     shutdown: Shutdown,
     *,
     clock: Callable[[], float] = time.monotonic,
-    max_first_pause_seconds: float = 1.0,
+    max_first_pause_seconds: float = MAX_FIRST_LOAD_SECONDS,
 ) -> LoaderService:
     """The loop over some tables; ``max_first_pause_seconds`` limits the random pause before a second attempt."""
     tables_dir = locate(own.tables_dir)

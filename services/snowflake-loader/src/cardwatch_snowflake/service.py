@@ -5,8 +5,9 @@ from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service.logs import get_logger
+from cardwatch_service.retry_pauses import MAX_FIRST_LOAD_SECONDS, load_pause
 from cardwatch_service.shutdown import Shutdown
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from cardwatch_snowflake.errors import WarehouseError
 from cardwatch_snowflake.loader import Loaded, TableLoader
@@ -16,7 +17,6 @@ from cardwatch_snowflake.warehouse import Warehouse
 log = get_logger(__name__)
 
 _ATTEMPTS: Final = 5
-_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 class LoaderService:
@@ -29,7 +29,7 @@ class LoaderService:
         metrics: LoaderMetrics,
         shutdown: Shutdown,
         poll_seconds: float,
-        max_first_pause_seconds: float = 1.0,
+        max_first_pause_seconds: float = MAX_FIRST_LOAD_SECONDS,
     ) -> None:
         self._loaders: Final = tuple(loaders)
         self._warehouse: Final = warehouse
@@ -113,7 +113,7 @@ class LoaderService:
 
         return Retrying(
             retry=retry_if_exception(_is_transient),
-            wait=wait_random_exponential(multiplier=self._max_first_pause_seconds, max=_LONGEST_PAUSE_SECONDS),
+            wait=load_pause(self._max_first_pause_seconds),
             stop=lambda state: self._shutdown.requested or stop_after_attempt(_ATTEMPTS)(state),
             sleep=self._pause,
             before_sleep=lambda state: _log_retry(loader.name, state),

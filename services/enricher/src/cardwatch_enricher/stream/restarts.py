@@ -7,14 +7,12 @@ from typing import Final
 
 from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
+from cardwatch_service.retry_pauses import CONSUMER_RESTART
 from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_enricher.stream.application import StreamApplication
 
 log = logs.get_logger(__name__)
-
-_RECONNECT_SECONDS: Final = 2.0
-_MAX_RECONNECT_SECONDS: Final = 30.0
 
 
 class Readiness:
@@ -58,16 +56,15 @@ async def run_until_stopped(
     make_application: Callable[[], StreamApplication], shutdown: Shutdown, readiness: Readiness, metrics: Metrics
 ) -> None:
     """Run the application, and a new one whenever its connection to the broker breaks for good."""
-    wait_seconds = _RECONNECT_SECONDS
+    failures = 1  # so that a first connection that is never made counts as the second
     while not shutdown.requested:
         application = readiness.application = make_application()
         try:
             await application.run(lambda: shutdown.requested)
         except Exception as error:  # noqa: BLE001  # whatever broke it, a new one starts from the last commit
             readiness.application = None
-            wait_seconds = (
-                _RECONNECT_SECONDS if application.was_ready else min(2 * wait_seconds, _MAX_RECONNECT_SECONDS)
-            )
+            failures = 1 if application.was_ready else failures + 1
+            wait_seconds = CONSUMER_RESTART.seconds(failures)
             metrics.errors.labels("consumer_restarted").inc()
             log.warning(
                 "the consumer broke and is restarted",

@@ -18,7 +18,7 @@ from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Receiver, TryAgain
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Attempt, Delivery, DeliveryState, Outbox
-from cardwatch_notifier.retry import retry_until_stopped
+from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 
 log = get_logger(__name__)
 
@@ -202,7 +202,7 @@ class Courier:
         try:
             while not self._stopping.requested:
                 with suppress(StoppedError):
-                    retry_until_stopped("outbox", self._round, stop=self._stopping, metrics=self._metrics)
+                    wait_for_dependency("outbox", self._round, stop=self._stopping, metrics=self._metrics)
             self._drain()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the process must end and say so
             self.failure = error
@@ -220,7 +220,7 @@ class Courier:
         self._executor.shutdown(wait=True)
         self._abandoned.extend(not_begun)
         try:
-            retry_until_stopped(
+            wait_for_dependency(
                 "outbox", self.record_outcomes, stop=Deadline(self._drain_seconds), metrics=self._metrics
             )
         except StoppedError:

@@ -21,7 +21,7 @@ from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.kafka_source import outbox_positions, source_config
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Outbox
-from cardwatch_notifier.retry import retry_until_stopped
+from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 
 _DEAD_LETTER_SECONDS: Final = 30.0
 _LOG_CRITICAL: Final = 2  # failures are reported with the dead letters
@@ -53,7 +53,7 @@ def connect(
         StoppedError: the stop was requested while the registry or the broker did not answer.
         CardwatchError: there is no such topic or schema.
     """
-    retry = partial(retry_until_stopped, stop=shutdown, metrics=metrics)
+    retry = partial(wait_for_dependency, stop=shutdown, metrics=metrics)
     connection, registry, prefix = service.kafka_config(), service.registry(), service.topic_prefix
     topic = ALERTS.name(prefix)
     schema_id = retry("registry", lambda: registry.id_of(DEAD_LETTERS.subject(prefix), "dead_letter"))

@@ -15,8 +15,8 @@ from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.kafka_source import Source
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError, SourcePartition
-from cardwatch_notifier.retry import Dependency, retry_until_stopped
 from cardwatch_notifier.transitions import Verdict
+from cardwatch_notifier.wait_for_dependency import Dependency, wait_for_dependency
 
 log = get_logger(__name__)
 
@@ -131,4 +131,4 @@ class Intake:
             log.warning("message refused", reason=reason, partition=source.partition, offset=source.offset)
 
     def _retry(self, dependency: Dependency, call: Callable[[], T]) -> T:
-        return retry_until_stopped(dependency, call, stop=self._shutdown, metrics=self._metrics)
+        return wait_for_dependency(dependency, call, stop=self._shutdown, metrics=self._metrics)

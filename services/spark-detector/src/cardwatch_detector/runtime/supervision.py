@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_service.logs import get_logger
+from cardwatch_service.retry_pauses import QUERY_RESTART
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql.streaming.query import StreamingQuery
 
@@ -19,8 +20,6 @@ from cardwatch_detector.runtime.metrics import QueryMetrics
 _log = get_logger(__name__)
 
 _POLL_SECONDS: Final = 0.5
-_FIRST_PAUSE_SECONDS: Final = 1.0
-_LONGEST_PAUSE_SECONDS: Final = 30.0
 _MAX_FAILURES_IN_A_ROW: Final = 8
 # A query that ran this long has recovered: its next failure is a first one.
 _RECOVERED_AFTER_SECONDS: Final = 120.0
@@ -183,7 +182,7 @@ class _WatchedQuery:
             raise CardwatchError(
                 f"the query {self._name} failed {self._failures} times in a row; the last failure: {reason}"
             )
-        pause = min(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1), _LONGEST_PAUSE_SECONDS)
+        pause = QUERY_RESTART.seconds(self._failures)
         self._retry_at = time.monotonic() + pause
         _log.error("query failed, it is restarted from its checkpoint", query=self._name, reason=reason, pause_s=pause)
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from cardwatch_lakehouse.tables import Table
+from cardwatch_service.retry_pauses import TABLE_CONFLICT
 from delta import exceptions
 from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, count_affected, idempotent_command
 
@@ -27,7 +28,7 @@ CONFLICTS: Final = (
 retry_command_on_conflict: Final = retry(
     # Maintenance compacted files, or a card was erased: what was read may have changed, so the command is done again.
     retry=retry_if_exception_type(CONFLICTS),
-    wait=wait_random_exponential(multiplier=0.2, max=10),
+    wait=TABLE_CONFLICT,
     stop=stop_after_attempt(5),
     reraise=True,
 )

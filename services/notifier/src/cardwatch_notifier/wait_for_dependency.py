@@ -6,9 +6,8 @@ from typing import Final, Literal, TypeVar
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_kafka.dead_letters import DeadLetterError
 from cardwatch_kafka.errors import KafkaClientError
-from cardwatch_service import retry
 from cardwatch_service.logs import get_logger
-from cardwatch_service.retry import Stop
+from cardwatch_service.retry import Stop, retry_until_stopped
 
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
@@ -28,7 +27,7 @@ _NAMES: Final[dict[Dependency, str]] = {
 _TRANSIENT_ERRORS: Final = (RegistryUnavailableError, DeadLetterError, OutboxUnavailableError, KafkaClientError)
 
 
-def retry_until_stopped(dependency: Dependency, call: Callable[[], T], *, stop: Stop, metrics: NotifierMetrics) -> T:
+def wait_for_dependency(dependency: Dependency, call: Callable[[], T], *, stop: Stop, metrics: NotifierMetrics) -> T:
     """Repeat a call for as long as what it depends on does not answer.
 
     Args:
@@ -42,4 +41,4 @@ def retry_until_stopped(dependency: Dependency, call: Callable[[], T], *, stop: 
         metrics.shared.errors.labels(dependency).inc()
         log.warning(f"waiting for the {_NAMES[dependency]}", reason=str(error), attempts=attempts)
 
-    return retry.retry_until_stopped(call, errors=_TRANSIENT_ERRORS, stop=stop, before_pause=report)
+    return retry_until_stopped(call, errors=_TRANSIENT_ERRORS, stop=stop, before_pause=report)
