@@ -19,6 +19,7 @@ from cardwatch_lakehouse.internals import overwrite_file
 LOG_DIR: Final = "_delta_log"
 MASK: Final = "***"
 _ENTRY: Final = re.compile(r"\d{20}(?:\.\d{20}\.compacted)?\.json")
+_CHECKPOINT: Final = re.compile(r"\d{20}\.checkpoint\b.*\.parquet$")
 _CHECKSUM: Final = re.compile(r"\d{20}\.crc")
 
 
@@ -29,7 +30,7 @@ class RedactedLog:
     Attributes:
         rewritten: number of entries from which the token was removed.
         deleted: number of deleted checkpoints and checksums with the token; there is a newer checkpoint without it.
-        left: files that still contain the token.
+        left: files that still contain the token, such as the newest checkpoint if a row that is kept contains it.
     """
 
     rewritten: int = 0
@@ -44,12 +45,13 @@ def log_paths(files: pafs.FileSystem) -> list[str]:
 
 
 def redact_log(files: pafs.FileSystem, token: str) -> RedactedLog:
-    """Remove a token from the log of a table. The checkpoint of the current version must not contain it.
+    """Remove a token from the log of a table, whose current version has a checkpoint.
 
     If it is interrupted, it can be run again. The log is complete for readers at any time.
     """
-    redacted, left, needle = RedactedLog(), [], token.encode()
-    for path in log_paths(files):
+    redacted, left, needle, paths = RedactedLog(), [], token.encode(), log_paths(files)
+    newest = max((name for path in paths if _CHECKPOINT.match(name := path.rsplit("/", 1)[-1])), default="")[:20]
+    for path in paths:
         name = path.rsplit("/", 1)[-1]
         if _ENTRY.fullmatch(name):
             content = read(files, path)
@@ -65,7 +67,8 @@ def redact_log(files: pafs.FileSystem, token: str) -> RedactedLog:
                 _delete_if_exists(files, f"{path[: -len(name)]}.{name}.crc")
                 redacted.deleted += 1
         elif name.endswith(".parquet") and needle in _decoded(files, path):
-            if "/_sidecars/" in path:
+            # Without the newest checkpoint the table cannot be read. It has the token if a row that is kept has it.
+            if "/_sidecars/" in path or name.startswith(newest):
                 left.append(path)
             else:
                 _delete_if_exists(files, path)
