@@ -123,7 +123,7 @@ def test_interrupted_after_the_rows_it_goes_on_with_the_files(lake: Path) -> Non
     catalog = Catalog(str(lake))
     erasure.delete_rows(catalog, CARD, erasure.Erasure())
     # Live silver does not know any more which JSON messages were the card's; its old files do.
-    assert erasure.find_card(catalog, CARD).messages == {("raw", 0, 1), ("raw", 0, 3), ("json", 0, 4)}
+    assert erasure.find_card(catalog, CARD).messages.keys() == {("raw", 0, 1), ("raw", 0, 3), ("json", 0, 4)}
     assert erase(lake).rows == {}
     assert files_containing(lake, [TOKEN, b'"tx-0004", "card_number"']) == []
 

@@ -1,15 +1,17 @@
 """How the rows of a card are found in each table, directly by its token or through its transactions and alerts."""
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute
 
+from cardwatch_lakehouse.maintenance.message_ownership import Card, Match, match_messages
 from cardwatch_lakehouse.tables import (
     BRONZE_LATE,
     BRONZE_QUARANTINE,
@@ -25,47 +27,33 @@ pc: Any = pyarrow.compute
 CARD_COLUMN: Final = "card_token"
 ALERT_ID: Final = "alert_id"
 RAW_POSITION: Final = ("raw_topic", "raw_partition", "raw_offset")
-_TRANSACTION_ID: Final = "transaction_id"
+TRANSACTION_ID: Final = "transaction_id"
 _IDS_PER_PATTERN: Final = 200
-
-
-@dataclass(slots=True)
-class Card:
-    """A card and what belongs to it.
-
-    Attributes:
-        transactions: ids of its transactions.
-        messages: positions of the raw messages of its transactions: topic, partition and offset.
-        alerts: ids of its alerts.
-    """
-
-    token: str
-    transactions: set[str] = field(default_factory=set)
-    messages: set[tuple[str, int, int]] = field(default_factory=set)
-    alerts: set[str] = field(default_factory=set)
-
-    def add_rows(self, name: str, rows: pa.Table | pa.RecordBatch) -> None:
-        """Add what rows of this card in silver or gold.alerts refer to."""
-        frame: Any = rows
-        if name == SILVER_TRANSACTIONS.name:
-            self.transactions.update(frame.column(_TRANSACTION_ID).to_pylist())
-            self.messages.update(zip(*(frame.column(column).to_pylist() for column in RAW_POSITION), strict=True))
-        elif name == GOLD_ALERTS.name:
-            self.alerts.update(frame.column(ALERT_ID).to_pylist())
 
 
 class CardRowMatcher(ABC):
     """Finds the rows of a card in one table."""
 
     columns: Sequence[str]
+    place: tuple[str, ...] = ()  # columns of the position of a message that a row holds; empty if it holds none
 
     @abstractmethod
     def mask(self, rows: pa.RecordBatch, card: Card) -> Any:
         """Which rows are the card's: an Arrow array of booleans."""
 
+    def count(self, rows: pa.RecordBatch, card: Card) -> Counter[Match]:
+        """How many rows are the card's, and how many are only kept, by reason."""
+        number = pc.sum(self.mask(rows, card)).as_py() or 0
+        return Counter({Match.COLUMN: number} if number else {})
+
     @abstractmethod
-    def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
-        """SQL that is true for the card's rows; `rows` are those that ``mask`` has found."""
+    def where(self, rows: Iterable[Mapping[str, Any]], card: Card, repeated: Collection[tuple[Any, ...]] = ()) -> str:
+        """SQL that is true for the card's rows and no others.
+
+        Args:
+            rows: those that ``mask`` has found.
+            repeated: positions that other rows of the table have, too; only for tables with messages.
+        """
 
 
 @dataclass(frozen=True)
@@ -90,7 +78,7 @@ class TokenMatcher(CardRowMatcher):
             found = pc.and_(found, pc.equal(rows.column(self.kind[0]), self.kind[1]))
         return pc.fill_null(found, False)
 
-    def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
+    def where(self, rows: Iterable[Mapping[str, Any]], card: Card, repeated: Collection[tuple[Any, ...]] = ()) -> str:
         kind = f" AND {self.kind[0]} = {quoted(self.kind[1])}" if self.kind else ""
         return f"({self.column} = {quoted(card.token)}{kind})"
 
@@ -105,15 +93,26 @@ class AnyMatcher(CardRowMatcher):
     def columns(self) -> Sequence[str]:  # type: ignore[override]
         return tuple(dict.fromkeys(column for matcher in self.matchers for column in matcher.columns))
 
+    @property
+    def place(self) -> tuple[str, ...]:  # type: ignore[override]
+        return next((matcher.place for matcher in self.matchers if matcher.place), ())
+
     def mask(self, rows: pa.RecordBatch, card: Card) -> Any:
         first, *others = (matcher.mask(rows, card) for matcher in self.matchers)
         for other in others:
             first = pc.or_(first, other)
         return first
 
-    def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
+    def count(self, rows: pa.RecordBatch, card: Card) -> Counter[Match]:
+        counts = super().count(rows, card)
+        kept = (matcher.count(rows, card) for matcher in self.matchers)
+        counts.update({match: number for one in kept for match, number in one.items() if not match.erased})
+        return counts
+
+    def where(self, rows: Iterable[Mapping[str, Any]], card: Card, repeated: Collection[tuple[Any, ...]] = ()) -> str:
         found = list(rows)
-        return " OR ".join(matcher.where(found, card) for matcher in self.matchers)
+        terms = (matcher.where(found, card, repeated) for matcher in self.matchers)
+        return " OR ".join(term for term in terms if term)
 
 
 @dataclass(frozen=True)
@@ -125,56 +124,91 @@ class AlertIdMatcher(CardRowMatcher):
     def mask(self, rows: pa.RecordBatch, card: Card) -> Any:
         return pc.fill_null(pc.is_in(rows.column(ALERT_ID), pa.array(sorted(card.alerts), pa.string())), False)
 
-    def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
+    def where(self, rows: Iterable[Mapping[str, Any]], card: Card, repeated: Collection[tuple[Any, ...]] = ()) -> str:
         return f"{ALERT_ID} IN ({', '.join(quoted(row[ALERT_ID]) for row in rows)})"
 
 
 @dataclass(frozen=True)
 class MessageMatcher(CardRowMatcher):
-    """Matches messages as received: the token or the id of one of the transactions is somewhere in the bytes, or the
-    message is one that a transaction of silver came from.
+    """Matches messages as received by what they say themselves and by their position (``match_messages``).
 
     Attributes:
         place: the columns with the message's position, partition and offset last.
-        raw: whether the messages are those that silver has the positions of.
+        content: the columns with its bytes.
+        card_column: a column that says whose a row is; only rows where it is null are matched. Empty if there is none.
     """
 
     place: tuple[str, ...] = ("topic", "partition", "offset")
     content: tuple[str, ...] = ("key", "value")
-    raw: bool = False
+    card_column: str = ""
 
     @property
     def columns(self) -> Sequence[str]:  # type: ignore[override]
-        return (*self.place, *self.content)
+        return (*self.place, *self.content, *((self.card_column,) if self.card_column else ()))
 
     def mask(self, rows: pa.RecordBatch, card: Card) -> Any:
+        erased = [number for number, match in self.matches(rows, card).items() if match.erased]
+        return pc.is_in(pa.array(range(rows.num_rows), pa.int64()), pa.array(erased, pa.int64()))
+
+    def count(self, rows: pa.RecordBatch, card: Card) -> Counter[Match]:
+        return Counter(self.matches(rows, card).values())
+
+    def matches(self, rows: pa.RecordBatch, card: Card) -> dict[int, Match]:
+        """The card's rows, and those that are kept though they contain its token or an id; by number in the batch."""
+        candidates = self._candidates(rows, card)
+        found = rows.filter(candidates).to_pylist()
+        return match_messages(
+            dict(zip(pc.indices_nonzero(candidates).to_pylist(), found, strict=True)), card, self.place
+        )
+
+    def _candidates(self, rows: pa.RecordBatch, card: Card) -> Any:
+        """Which rows are worth decoding: all others can neither contain the token nor an id, nor be at a position."""
         found: Any = pa.array([False] * rows.num_rows)
         for column in self.content:
-            for pattern in _patterns(card):
+            for pattern in (_ESCAPED_OR_WIDE, *_patterns(card)):
                 matches = pc.match_substring_regex(rows.column(column).cast(pa.binary()), pattern)
                 found = pc.or_(found, pc.fill_null(matches, False))
-        if self.raw and card.messages:
-            offsets = pa.array({offset for *_, offset in card.messages}, pa.int64())
-            near = pc.fill_null(pc.is_in(rows.column("offset"), offsets), False)
-            if pc.any(near).as_py():
-                places = zip(*(rows.column(name).to_pylist() for name in self.place), strict=True)
-                found = pc.or_(found, pa.array([place in card.messages for place in places]))
-        return found
+        offsets = {offset for positions in (card.messages, card.refused) for *_, offset in positions}
+        found = pc.or_(found, pc.fill_null(pc.is_in(rows.column("offset"), pa.array(offsets, pa.int64())), False))
+        return pc.and_(found, pc.is_null(rows.column(self.card_column))) if self.card_column else found
 
-    def where(self, rows: Iterable[Mapping[str, Any]], card: Card) -> str:
+    def where(self, rows: Iterable[Mapping[str, Any]], card: Card, repeated: Collection[tuple[Any, ...]] = ()) -> str:
         offsets: dict[tuple[Any, ...], set[int]] = defaultdict(set)
+        terms: list[str] = []
         *others, last = self.place
         for row in rows:
-            offsets[tuple(row[name] for name in others)].add(row[last])
-        return " OR ".join(
-            "(" + " AND ".join(
-                [
-                    *(f'"{name}" = {quoted(value)}' for name, value in zip(others, values, strict=True)),
-                    f'"{last}" IN ({", ".join(map(str, sorted(numbers)))})',
-                ]
-            ) + ")"
-            for values, numbers in offsets.items()
-        )  # fmt: skip
+            place = tuple(row[name] for name in self.place)
+            if self.card_column and row[self.card_column] is not None:
+                continue
+            if place in repeated or None in place:
+                terms.append(self._exactly(row))
+            else:
+                offsets[place[:-1]].add(row[last])
+        for values, numbers in offsets.items():
+            same = [f'"{name}" = {quoted(value)}' for name, value in zip(others, values, strict=True)]
+            terms.append(f'({" AND ".join(same)} AND "{last}" IN ({", ".join(map(str, sorted(numbers)))}))')
+        if self.card_column and terms:
+            return f"({self.card_column} IS NULL AND ({' OR '.join(terms)}))"
+        return " OR ".join(terms)
+
+    def _exactly(self, row: Mapping[str, Any]) -> str:
+        """SQL for a row whose position other rows have, too: by a digest of its bytes, which the log then contains."""
+        position = (_same(f'"{name}"', row[name]) for name in self.place)
+        content = (
+            _same(f'md5("{name}")', value if value is None else hashlib.md5(value, usedforsecurity=False).hexdigest())
+            for name, value in ((name, row[name]) for name in self.content)
+        )
+        return f"({' AND '.join([*position, *content])})"
+
+
+# JSON with escapes, or in UTF-16 or UTF-32: its bytes need not contain the text that it means.
+_ESCAPED_OR_WIDE: Final = (
+    r"\\|\A(?:\xff\xfe|\xfe\xff|\x00\x00\xfe\xff|[^\x00]\x00|\x00[^\x00]\x00|\x00\x00\x00[^\x00]\x00\x00\x00)"
+)
+
+
+def _same(column: str, value: Any) -> str:
+    return f"{column} IS NULL" if value is None else f"{column} = {quoted(value)}"
 
 
 def _patterns(card: Card) -> list[str]:
@@ -191,11 +225,11 @@ def quoted(value: Any) -> str:
 
 
 MATCHERS: Final[Mapping[str, CardRowMatcher]] = {
-    BRONZE_TRANSACTIONS.name: MessageMatcher(raw=True),
-    BRONZE_LATE.name: AnyMatcher((TokenMatcher(), MessageMatcher(("partition", "offset"), ("value",)))),
+    BRONZE_TRANSACTIONS.name: MessageMatcher(),
+    BRONZE_LATE.name: AnyMatcher((TokenMatcher(), MessageMatcher(("partition", "offset"), ("value",), CARD_COLUMN))),
     BRONZE_QUARANTINE.name: MessageMatcher(),
     GOLD_ALERTS.name: AnyMatcher((TokenMatcher(also=(ALERT_ID,)), TokenMatcher("key", ("scope", "card")))),
-    SILVER_TRANSACTIONS.name: TokenMatcher(also=(_TRANSACTION_ID, *RAW_POSITION)),
+    SILVER_TRANSACTIONS.name: TokenMatcher(also=(TRANSACTION_ID, *RAW_POSITION)),
     GOLD_VELOCITY_5M.name: TokenMatcher("key", ("dimension", "card")),
 }
 

@@ -5,25 +5,35 @@ of these files. If it is killed in between, it can be run again: the card's rows
 through silver's old files, which are deleted last.
 """
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.internals import storage_of
-from cardwatch_lakehouse.maintenance.card_rows import ALERT_ID, Card, CardRowMatcher, matcher_for, quoted
+from cardwatch_lakehouse.maintenance.card_rows import ALERT_ID, CARD_COLUMN, CardRowMatcher, MessageMatcher, quoted
+from cardwatch_lakehouse.maintenance.card_search import (
+    batches_of,
+    find_card,
+    matcher_of,
+    matches,
+    matches_in,
+    old_files,
+    repeated_positions,
+)
 from cardwatch_lakehouse.maintenance.conflict_retry import retry_maintenance_on_conflict
-from cardwatch_lakehouse.maintenance.log_redaction import LOG_DIR, named_data_files, redact_log
-from cardwatch_lakehouse.tables import GOLD_ALERTS, SILVER_TRANSACTIONS
+from cardwatch_lakehouse.maintenance.log_redaction import named_data_files, redact_log
+from cardwatch_lakehouse.maintenance.message_content import MessageReader
+from cardwatch_lakehouse.maintenance.message_ownership import Card, Match
+from cardwatch_lakehouse.maintenance.survey import Survey
+from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, BRONZE_TRANSACTIONS, GOLD_ALERTS, SILVER_TRANSACTIONS
 
-_ROWS_PER_BATCH: Final = 65_536
 # No write takes longer: a file that the log does not name after this time never gets into it.
 _MAX_WRITE_TIME: Final = timedelta(days=1)
 _EVIDENCE: Final = "evidence_transaction_ids"
@@ -50,7 +60,9 @@ class Erasure:
     left: list[str] = field(default_factory=list)
 
 
-def delete_rows(catalog: Catalog, token: str, done: Erasure, *, dry_run: bool = False) -> None:
+def delete_rows(
+    catalog: Catalog, token: str, done: Erasure, *, reader: MessageReader | None = None, dry_run: bool = False
+) -> None:
     """Delete a card's rows from every table; adds to `done`.
 
     Silver comes after bronze, whose rows are found through it, and before the tables that are derived from it.
@@ -59,9 +71,9 @@ def delete_rows(catalog: Catalog, token: str, done: Erasure, *, dry_run: bool = 
         ConfigurationError: there are no tables.
         deltalake.exceptions.DeltaError: a table cannot be written.
     """
-    card = find_card(catalog, token)
+    card = find_card(catalog, token, reader)
     for name in _in_order(catalog, last=()):
-        matcher = _matcher(catalog.open(name), name)
+        matcher = matcher_of(catalog.open(name), name)
         if matcher is None:
             continue
         deleted = _delete(catalog, name, matcher, card, dry_run=dry_run)
@@ -71,7 +83,7 @@ def delete_rows(catalog: Catalog, token: str, done: Erasure, *, dry_run: bool = 
             _remove_from_evidence(catalog, card)
 
 
-def purge(catalog: Catalog, token: str, done: Erasure) -> None:
+def purge(catalog: Catalog, token: str, done: Erasure, reader: MessageReader | None = None) -> None:
     """Delete the old files that contain a card's rows, and remove it from the logs; adds to `done`.
 
     Only files that are no longer part of a table are deleted; those of a write in progress are left and reported. A
@@ -81,16 +93,16 @@ def purge(catalog: Catalog, token: str, done: Erasure) -> None:
         ConfigurationError: there are no tables.
         deltalake.exceptions.DeltaError: a table cannot be written.
     """
-    card = find_card(catalog, token)
-    for name in _in_order(catalog, last=(SILVER_TRANSACTIONS.name,)):
+    card = find_card(catalog, token, reader)
+    for name in _in_order(catalog, last=(BRONZE_QUARANTINE.name, SILVER_TRANSACTIONS.name)):
         table = catalog.open(name)
-        matcher = _matcher(table, name)
+        matcher = matcher_of(table, name)
         if matcher is None:
             continue
         files = storage_of(table)
         named, now = named_data_files(files), datetime.now(UTC)
-        for path, entry in _old_files(table, files):
-            if not _has_card(files, path, matcher, card):
+        for path, entry in old_files(table, files):
+            if not any(True for _ in matches_in(files, path, matcher, card)):
                 continue
             if path in named or now - _written_at(entry) > _MAX_WRITE_TIME:
                 files.delete_file(path)
@@ -104,22 +116,40 @@ def purge(catalog: Catalog, token: str, done: Erasure) -> None:
         done.left += [f"{name}/{path}" for path in redacted.left]
 
 
-def find_card(catalog: Catalog, token: str) -> Card:
-    """A card with its transactions and alerts, from silver and gold.alerts as they are, and from their old files."""
-    card = Card(token)
-    for name in (SILVER_TRANSACTIONS.name, GOLD_ALERTS.name):
-        if name not in catalog.names():
-            continue
+def survey(catalog: Catalog, token: str, reader: MessageReader | None = None) -> Survey:
+    """Count the rows that ``delete_rows`` would delete, and why; nothing is changed.
+
+    Raises:
+        ConfigurationError: there are no tables.
+        RegistryUnavailableError: the reader's registry does not answer.
+    """
+    card = find_card(catalog, token, reader)
+    result = Survey(known_messages=len(card.messages.keys() | card.refused.keys()))
+    for name in _in_order(catalog, last=()):
         table = catalog.open(name)
-        matcher = _matcher(table, name)
-        assert matcher is not None, f"{name} has no matcher"
-        for rows, _ in _matches(table, matcher, card):
-            card.add_rows(name, rows)
-        files = storage_of(table)
-        for path, _ in _old_files(table, files):
-            for rows in _matches_in(files, path, matcher, card):
-                card.add_rows(name, rows)
-    return card
+        matcher = matcher_of(table, name)
+        if matcher is None:
+            continue
+        if isinstance(matcher, MessageMatcher):
+            unknown = result.unknown_messages if name == BRONZE_TRANSACTIONS.name else []
+            result.matches[name] = _count_messages(table, matcher, card, unknown)
+        else:
+            result.matches[name] = sum((matcher.count(batch, card) for batch in batches_of(table, matcher)), Counter())
+        if name == GOLD_ALERTS.name:
+            result.alerts_of_others = len(_changed_evidence(table, card))
+    return result
+
+
+def _count_messages(table: DeltaTable, matcher: MessageMatcher, card: Card, unknown: list[str]) -> Counter[Match]:
+    """Count by reason; add the positions of the card's rows that neither silver nor a dead letter has to `unknown`."""
+    counts: Counter[Match] = Counter()
+    for batch in batches_of(table, matcher):
+        for number, match in matcher.matches(batch, card).items():
+            counts[match] += 1
+            place: Any = tuple(batch.column(name)[number].as_py() for name in matcher.place)
+            if match.erased and place not in card.messages and place not in card.refused:
+                unknown.append("/".join(map(str, place)))
+    return counts
 
 
 def _in_order(catalog: Catalog, last: tuple[str, ...]) -> list[str]:
@@ -133,24 +163,24 @@ def _in_order(catalog: Catalog, last: tuple[str, ...]) -> list[str]:
     return sorted(catalog.names(), key=lambda name: (name in last, rank(name)))
 
 
-def _matcher(table: DeltaTable, name: str) -> CardRowMatcher | None:
-    return matcher_for(name, [column.name for column in table.schema().fields])
-
-
 def _delete(catalog: Catalog, name: str, matcher: CardRowMatcher, card: Card, *, dry_run: bool) -> int:
     table = catalog.open(name)
     deleted = 0
     partitions: dict[tuple[Any, ...], list[pa.RecordBatch]] = {}
-    for rows, key in _matches(table, matcher, card):
+    for rows, key in matches(table, matcher, card):
         deleted += rows.num_rows
         partitions.setdefault(key, []).append(rows)
     if dry_run:
         return deleted
     columns = table.metadata().partition_columns
+    repeated: set[tuple[Any, ...]] = set()
+    if matcher.place and deleted:
+        places = [[rows.column(column).to_pylist() for column in matcher.place] for rows in chain(*partitions.values())]
+        repeated = repeated_positions(table, matcher, [place for one in places for place in zip(*one, strict=True)])
     for key, batches in partitions.items():
         found = [row for rows in batches for row in rows.to_pylist()]
         for first in range(0, len(found), _ROWS_PER_COMMAND):
-            where = matcher.where(found[first : first + _ROWS_PER_COMMAND], card)
+            where = matcher.where(found[first : first + _ROWS_PER_COMMAND], card, repeated)
             # One commit per partition: short ones, which fit between those of other writers.
             predicate = " AND ".join(
                 [*(f'"{c}" = {_constant(v)}' for c, v in zip(columns, key, strict=True)), f"({where})"]
@@ -168,14 +198,8 @@ def _remove_from_evidence(catalog: Catalog, card: Card) -> None:
 
     def attempt() -> None:
         table = catalog.open(GOLD_ALERTS.name)
-        dataset: Any = table.to_pyarrow_dataset()
         # The merge's predicate has no ids, so that the log has none either.
-        changed = [
-            {ALERT_ID: alert, _EVIDENCE: [one for one in evidence if one not in card.transactions]}
-            for batch in dataset.to_batches(columns=[ALERT_ID, _EVIDENCE])
-            for alert, evidence in zip(*(batch.column(name).to_pylist() for name in (ALERT_ID, _EVIDENCE)), strict=True)
-            if evidence and not card.transactions.isdisjoint(evidence)
-        ]
+        changed = _changed_evidence(table, card)
         if changed:
             schema = pa.schema([(ALERT_ID, pa.string()), (_EVIDENCE, pa.list_(pa.string()))])
             table.merge(
@@ -188,62 +212,22 @@ def _remove_from_evidence(catalog: Catalog, card: Card) -> None:
     retry_maintenance_on_conflict(attempt)
 
 
-def _matches(
-    table: DeltaTable, matcher: CardRowMatcher, card: Card
-) -> Iterator[tuple[pa.RecordBatch, tuple[Any, ...]]]:
-    """A card's rows in the current version with the matcher's columns, and the values of their partition."""
-    columns = table.metadata().partition_columns
+def _changed_evidence(table: DeltaTable, card: Card) -> list[dict[str, Any]]:
+    """The other cards' alerts with an id of the card's transactions in their evidence, without these ids."""
     dataset: Any = table.to_pyarrow_dataset()
-    for batch in dataset.to_batches(
-        columns=list(dict.fromkeys([*matcher.columns, *columns])), batch_size=_ROWS_PER_BATCH
-    ):
-        rows = batch.filter(matcher.mask(batch, card))
-        if not rows.num_rows:
-            continue
-        keys = list(zip(*(rows.column(column).to_pylist() for column in columns), strict=True)) or [()] * rows.num_rows
-        for key in dict.fromkeys(keys):
-            yield rows.filter(pa.array([key == other for other in keys])), key
-
-
-def _old_files(table: DeltaTable, files: pafs.FileSystem) -> Iterator[tuple[str, pafs.FileInfo]]:
-    """The data files that are not part of the current version."""
-    actions: Any = table.get_add_actions()
-    live = {unquote(path) for path in actions.column("path").to_pylist()}
-    for entry in files.get_file_info(pafs.FileSelector("", recursive=True)):
-        hidden = entry.path.startswith(LOG_DIR) or entry.base_name.startswith(".")
-        data = entry.type is pafs.FileType.File and not hidden and entry.path.endswith(".parquet")
-        if data and unquote(entry.path) not in live:
-            yield entry.path, entry
+    # An id that another card's transaction has as well stays: nothing says which of the two an alert means.
+    ids = card.transactions - card.shared
+    return [
+        {ALERT_ID: row[ALERT_ID], _EVIDENCE: [one for one in row[_EVIDENCE] if one not in ids]}
+        for batch in dataset.to_batches(columns=[ALERT_ID, _EVIDENCE, "scope", "key", CARD_COLUMN])
+        for row in batch.to_pylist()
+        if row[_EVIDENCE]
+        and not ids.isdisjoint(row[_EVIDENCE])
+        # The evidence of an alert per card is that card's.
+        and row["scope"] != "card"
+        and row[CARD_COLUMN] != card.token
+    ]
 
 
 def _written_at(entry: pafs.FileInfo) -> datetime:
     return entry.mtime or datetime.now(UTC)
-
-
-def _has_card(files: pafs.FileSystem, path: str, matcher: CardRowMatcher, card: Card) -> bool:
-    return any(True for _ in _matches_in(files, path, matcher, card))
-
-
-def _matches_in(files: pafs.FileSystem, path: str, matcher: CardRowMatcher, card: Card) -> Iterator[pa.RecordBatch]:
-    try:
-        with files.open_input_file(path) as source:
-            file = pq.ParquetFile(source)
-            columns = [column for column in matcher.columns if column in file.schema_arrow.names]
-            if set(matcher.columns) - set(columns):
-                return
-            for raw in file.iter_batches(_ROWS_PER_BATCH, columns=columns):
-                batch = _without_views(raw)
-                rows = batch.filter(matcher.mask(batch, card))
-                if rows.num_rows:
-                    yield rows
-    except FileNotFoundError:  # deleted by a vacuum
-        return
-    except pa.ArrowInvalid:  # not completely written
-        return
-
-
-def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with plain types: Arrow has few functions for the views that files of delta-rs are read as."""
-    plain: Any = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    columns = [column.cast(plain.get(column.type, column.type)) for column in batch.columns]
-    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
