@@ -67,9 +67,57 @@ def test_forget_asks_first_and_says_what_it_does_not_reach(lake: Path) -> None:
     assert "no table has a row of this card" in run(lake, *command, "--yes").output
 
 
+def test_forget_shows_the_counts_before_it_asks(lake: Path) -> None:
+    write_rows(
+        lake, BRONZE_TRANSACTIONS, bronze_row(1, b'{"merchant_id": "' + CARD.encode() + b'", "card_token": "x"}')
+    )
+    answer = run(lake, "forget", "--card-token", CARD, "--grace", "0s", answers="n\n")
+    before, asked, _ = answer.output.partition("Erase card")
+    assert asked
+    assert "silver.transactions: 3 rows would be deleted\n" in before
+    assert "bronze.transactions: 1 row would be deleted\n  1 by their position in silver.transactions\n" in before
+    assert "bronze.transactions: 1 row would be kept: of other cards, or of several, which contain the token" in before
+    assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).rows == 12
+
+
+def test_forget_refuses_more_messages_than_the_card_has(lake: Path) -> None:
+    write_rows(
+        lake, BRONZE_TRANSACTIONS, *(bronze_row(at, b'{"card_token": "' + CARD.encode() + b'"}') for at in range(1, 5))
+    )
+    command = ("forget", "--card-token", CARD, "--grace", "0s", "--yes")
+    for extra in ((), ("--dry-run",)):
+        refused = run(lake, *command, *extra)
+        assert refused.exit_code == 1
+        assert "bronze.transactions: 5 rows would be deleted" in refused.stdout
+        assert "nothing was changed: bronze.transactions would lose 5 messages" in refused.stderr
+        assert "have 3 of this card" in refused.stderr
+        assert "repeat with --allow-unknown-messages" in refused.stderr
+        assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).rows == 12
+        assert Catalog(str(lake)).summary(BRONZE_TRANSACTIONS.name).rows == 5
+    done = run(lake, *command, "--allow-unknown-messages")
+    assert done.exit_code == 0, done.output
+    assert "bronze.transactions: 5 rows deleted" in done.output
+    assert files_containing(lake, [CARD.encode()]) == []
+
+
+def test_forget_with_a_registry_that_does_not_answer_changes_nothing(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARDWATCH_SCHEMA_REGISTRY_URL", "http://127.0.0.1:1")
+    write_rows(lake, BRONZE_TRANSACTIONS, bronze_row(1, b"\0\0\0\0\1@" + CARD.encode()))
+    refused = run(lake, "forget", "--card-token", CARD, "--grace", "0s", "--yes")
+    assert refused.exit_code == 1
+    assert "the schema registry at http://127.0.0.1:1 does not answer" in refused.stderr
+    assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).rows == 12
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        *(
+            (("forget", "--card-token", token, "--yes"), "expected 32 hexadecimal digits as in silver.transactions")
+            for token in (CARD[:16], CARD.upper(), CARD + "0", "z" * 32)
+        ),
         (
             ("forget", "--card-token", "4111", "--yes"),
             "expected 32 hexadecimal digits as in silver.transactions, got '4111'",

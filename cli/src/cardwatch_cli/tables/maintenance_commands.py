@@ -1,5 +1,6 @@
 """``cardwatch tables optimize | vacuum | retain | forget``: maintenance of the tables while they are written."""
 
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,13 @@ from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
+from cardwatch_lakehouse.maintenance.message_content import MessageReader
+from cardwatch_lakehouse.maintenance.message_ownership import Match
+from cardwatch_lakehouse.maintenance.survey import Survey
+from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_units.durations import parse_duration
 
+from cardwatch_cli.connections import current_connections
 from cardwatch_cli.output import counted, print_table
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 
@@ -20,7 +26,7 @@ TablesArgument = Annotated[
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 
-_MIN_TOKEN_CHARACTERS: Final = 16
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _NOT_ERASED: Final = (
     "Not erased: messages in Kafka's topics until their retention (7 days of transactions and profiles, 30 days of "
     "alerts, late and refused messages), the detector's state (its horizon, 30 h), checkpoints, the notifier's outbox, "
@@ -112,31 +118,46 @@ def forget_command(
     grace: Annotated[
         str, typer.Option(help="Time between deleting rows and their files, for running readers; 0s if there are none.")
     ] = "5m",
+    allow_unknown_messages: Annotated[
+        bool,
+        typer.Option(
+            "--allow-unknown-messages",
+            help="Go on where bronze.transactions would lose messages that neither silver nor the dead letters have of "
+            "the card, such as repeated ones.",
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Erase one card from all tables, their old versions and their logs. If it was stopped, run it again.
 
-    Rows are deleted first. Their files stay for the time of --grace, so that queries and streams that read them can
-    finish.
+    First it counts the card's rows by table and says how they were found; it refuses what may be another card's. Rows
+    are deleted before their files, which stay for the time of --grace, so that queries and streams that read them can
+    finish. Messages are decoded by the schema registry if CARDWATCH_SCHEMA_REGISTRY_URL is set, and otherwise by the
+    schemas of this version.
     """
-    if not card_token.isalnum() or len(card_token) < _MIN_TOKEN_CHARACTERS:
+    if not _TOKEN.fullmatch(card_token):
         raise ConfigurationError(
             f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {card_token!r}"
         )
-    catalog, pause = Catalog(tables_dir), _duration("--grace", grace)
-    if not dry_run and not yes:
-        typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
-    done = erasure.Erasure()
-    erasure.delete_rows(catalog, card_token, done, dry_run=dry_run)
-    _print_deleted_rows(done, dry_run)
+    catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), _message_reader()
+    survey = erasure.survey(catalog, card_token, reader)
+    _print_survey(survey)
+    if not allow_unknown_messages:
+        survey.check()
     if dry_run:
         return
+    if not yes:
+        typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
+    done = erasure.Erasure()
+    erasure.delete_rows(catalog, card_token, done, reader=reader)
+    for name, rows in done.rows.items():
+        typer.echo(f"{name}: {counted(rows, 'row')} deleted")
     if pause:
         typer.echo(f"the files of these rows stay for {grace}, for queries that read them")
         time.sleep(pause.total_seconds())
     # Again: a micro-batch that ran meanwhile may have written rows that it derived from the deleted ones.
-    erasure.delete_rows(catalog, card_token, done)
-    erasure.purge(catalog, card_token, done)
+    erasure.delete_rows(catalog, card_token, done, reader=reader)
+    erasure.purge(catalog, card_token, done, reader)
     files = sum(done.files.values())
     typer.echo(f"{counted(files, 'old file')} deleted, {counted(done.log_files, 'log file')} cleaned")
     typer.echo(_NOT_ERASED)
@@ -147,11 +168,26 @@ def forget_command(
         )
 
 
-def _print_deleted_rows(done: erasure.Erasure, dry_run: bool) -> None:
-    if not done.rows:
+def _message_reader() -> MessageReader:
+    settings = load_settings(ServiceSettings)
+    # A machine with the tables need not reach a registry: the default address is not asked.
+    configured = "schema_registry_url" in settings.model_fields_set
+    return MessageReader(current_connections().registry(settings) if configured else None)
+
+
+def _print_survey(survey: Survey) -> None:
+    if not survey.rows:
         typer.echo("no table has a row of this card; old versions may have")
-    for name, rows in done.rows.items():
-        typer.echo(f"{name}: {counted(rows, 'row')} {'would be ' if dry_run else ''}deleted")
+    for name, rows in survey.rows.items():
+        typer.echo(f"{name}: {counted(rows, 'row')} would be deleted")
+        for match, number in sorted(survey.matches[name].items()):
+            if match.erased and match is not Match.COLUMN:
+                typer.echo(f"  {number} {match}")
+    if survey.alerts_of_others:
+        typer.echo(f"gold.alerts: {counted(survey.alerts_of_others, 'alert')} of other cards would lose evidence ids")
+    for name, matches in survey.kept.items():
+        for match, number in sorted(matches.items()):
+            typer.echo(f"{name}: {counted(number, 'row')} would be kept: {match}")
 
 
 def _chosen(catalog: Catalog, tables: Sequence[str] | None) -> list[str]:
