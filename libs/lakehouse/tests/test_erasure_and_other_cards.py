@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cardwatch_contracts.errors import ConfigurationError, RegistryUnavailableError
 from cardwatch_contracts.schemas import schema_text
-from cardwatch_contracts.wire import Encoder
+from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import erasure
 from cardwatch_lakehouse.maintenance.message_content import MessageReader
@@ -34,6 +34,10 @@ from support.registry import InMemoryRegistry
 
 SCHEMA_ID = 5
 SHORT_IDS = ("0", "7", "e", "00", "77", "tx", "é", "日本", 'a"b', "it's", "\\7", "'; --", "%", "")
+
+
+def registered(registry: InMemoryRegistry) -> MessageReader:
+    return MessageReader(Decoder(name, registry) for name in ("transaction", "enriched_transaction"))
 
 
 def avro(transaction_id: str, card: str, **changes: Any) -> bytes:
@@ -351,7 +355,7 @@ def test_messages_are_decoded_by_the_schema_that_wrote_them(lake: Lake) -> None:
         Match.SILVER: 1,
         Match.OTHERS: 2,
     }
-    reader = MessageReader(registry)
+    reader = registered(registry)
     assert erasure.survey(catalog, CARD, reader).matches["bronze.transactions"] == {Match.TOKEN: 3, Match.OTHERS: 1}
     assert Counter(registry.asked).most_common(1)[0][1] <= 2, "each schema is asked for once by each of two decoders"
     erase(catalog, reader)
@@ -367,7 +371,7 @@ def test_a_registered_text_that_is_no_schema_of_transactions_decodes_nothing(lak
     for number, card in enumerate((CARD, OTHER)):
         lake.transaction(str(number), card, avro(str(number), card))
         lake.message(avro("2", card))
-    found = erasure.survey(lake.write(), CARD, MessageReader(registry))
+    found = erasure.survey(lake.write(), CARD, registered(registry))
     assert found.matches["bronze.transactions"] == {Match.SILVER: 1, Match.UNDECODED: 1}
 
 
@@ -376,7 +380,7 @@ def test_a_registry_that_does_not_answer_ends_the_survey(lake: Lake) -> None:
     registry = InMemoryRegistry({"transaction": SCHEMA_ID})
     registry.failures.append(RegistryUnavailableError("the registry does not answer"))
     with pytest.raises(RegistryUnavailableError):
-        erasure.survey(lake.write(), CARD, MessageReader(registry))
+        erasure.survey(lake.write(), CARD, registered(registry))
 
 
 def test_more_messages_than_silver_and_dead_letters_have_are_refused(lake: Lake) -> None:

@@ -11,14 +11,12 @@ from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
-from cardwatch_lakehouse.maintenance.message_content import MessageReader
 from cardwatch_lakehouse.maintenance.message_ownership import Match
 from cardwatch_lakehouse.maintenance.survey import Survey
-from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_units.durations import parse_duration
 
-from cardwatch_cli.connections import current_connections
 from cardwatch_cli.output import counted, print_table
+from cardwatch_cli.tables.message_reader import registered_message_reader
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 
 TablesArgument = Annotated[
@@ -139,7 +137,7 @@ def forget_command(
         raise ConfigurationError(
             f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {card_token!r}"
         )
-    catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), _message_reader()
+    catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), registered_message_reader()
     survey = erasure.survey(catalog, card_token, reader)
     _print_survey(survey)
     if not allow_unknown_messages:
@@ -166,13 +164,6 @@ def forget_command(
             f"these files still contain the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
             "write in progress: run the same command again in a day"
         )
-
-
-def _message_reader() -> MessageReader:
-    settings = load_settings(ServiceSettings)
-    # A machine with the tables need not reach a registry: the default address is not asked.
-    configured = "schema_registry_url" in settings.model_fields_set
-    return MessageReader(current_connections().registry(settings) if configured else None)
 
 
 def _print_survey(survey: Survey) -> None:

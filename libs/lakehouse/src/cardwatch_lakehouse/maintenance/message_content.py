@@ -1,16 +1,23 @@
 """What a Kafka message says about the card that it is of: Avro by its writer's schema, JSON, or else its bytes."""
 
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from cardwatch_contracts.errors import IncompatibleSchemaError, RefusedError, RegistryUnavailableError
+import fastavro
+from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
-from cardwatch_contracts.registry import Registry
-from cardwatch_contracts.schemas import schema_text
-from cardwatch_contracts.wire import MAGIC_BYTE, Decoder, Record
+from cardwatch_contracts.schemas import parsed_schema
+
+Decode = Callable[[bytes], dict[str, Any]]
+"""Decodes an Avro message; RefusedError if it cannot be decoded, RegistryUnavailableError if nobody can tell now."""
+
+# Confluent's wire format: a zero byte and a schema id of four bytes, then the record.
+_MAGIC_BYTE: Final = 0
+_FRAME_BYTES: Final = 5
 
 _SCHEMAS: Final = ("transaction", "enriched_transaction")
 _TOKEN_FIELD: Final = "card_token"  # noqa: S105 - a field's name
@@ -52,12 +59,15 @@ class MessageContent:
 
 
 class MessageReader:
-    """Decodes messages by the schemas of a registry, or without one by the schemas of this version of Cardwatch."""
+    """Decodes messages by the schemas that wrote them, or else by the schemas of this version of Cardwatch."""
 
-    def __init__(self, registry: Registry | None = None) -> None:
-        known = None if registry is None else _RememberingRegistry(registry)
-        self._registered: Final = [] if known is None else [Decoder(name, known) for name in _SCHEMAS]
-        self._bundled: Final = [Decoder(name, _BundledSchema(name)) for name in _SCHEMAS]
+    def __init__(self, decoders: Iterable[Decode] = ()) -> None:
+        """
+        Args:
+            decoders: decode Avro by the schemas of a registry, each those of one name: ``Decoder`` of
+                ``cardwatch_contracts.wire``. Without them only messages of this version's schemas can be decoded.
+        """
+        self._decoders: Final = tuple(decoders)
 
     def __call__(self, value: bytes | None) -> MessageContent:
         """The content of a message; of a message without a value: nothing.
@@ -67,7 +77,7 @@ class MessageReader:
         """
         if not value:
             return MessageContent()
-        record = self._record(value) if value[0] == MAGIC_BYTE else None
+        record = self._record(value) if value[0] == _MAGIC_BYTE else None
         if record is not None:
             return _content_of(_JsonObject(record.items()))
         try:
@@ -75,56 +85,32 @@ class MessageReader:
         except (ValueError, RecursionError):
             return _undecoded(value)
 
-    def _record(self, value: bytes) -> Record | None:
-        for decode in self._registered:
+    def _record(self, value: bytes) -> dict[str, Any] | None:
+        for decode in self._decoders:
             try:
                 return decode(value)
             except RefusedError as error:
                 if error.reason is Reason.UNKNOWN_SCHEMA_ID:
-                    break
+                    return _decode_by_own_schemas(value)
             except RegistryUnavailableError:
                 raise
             except Exception:  # noqa: BLE001  # whatever a registered text raises that is no Avro schema
                 return None
-        else:
-            if self._registered:
-                return None
-        # Decoder refuses a record that does not end where the message does, as one of another version would.
-        for decode in self._bundled:
-            try:
-                return decode(value)
-            except RefusedError:
-                continue
-        return None
+        return None if self._decoders else _decode_by_own_schemas(value)
 
 
-class _RememberingRegistry:
-    """A registry that is asked once for each schema id, whether it knows it or not."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry: Final = registry
-        self._answers: Final[dict[int, str | None]] = {}
-
-    def schema_by_id(self, schema_id: int) -> str | None:
-        if schema_id not in self._answers:
-            self._answers[schema_id] = self._registry.schema_by_id(schema_id)
-        return self._answers[schema_id]
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        return self._registry.id_of(subject, schema_name)
-
-
-class _BundledSchema:
-    """Stands for a registry: whatever its id, a message was written with this version of one schema."""
-
-    def __init__(self, name: str) -> None:
-        self._text: Final = schema_text(name)
-
-    def schema_by_id(self, schema_id: int) -> str | None:
-        return self._text
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        raise IncompatibleSchemaError(f"{schema_name} has no id without a registry")
+def _decode_by_own_schemas(value: bytes) -> dict[str, Any] | None:
+    for name in _SCHEMAS:
+        source = io.BytesIO(value)
+        source.seek(_FRAME_BYTES)
+        try:
+            record: Any = fastavro.schemaless_reader(source, parsed_schema(name), None)
+        except Exception:  # noqa: BLE001, S112  # whatever a codec raises on garbage
+            continue
+        # A record of another version would not end where the message does.
+        if not source.read(1):
+            return cast(dict[str, Any], record)
+    return None
 
 
 class _JsonObject(tuple[tuple[str, Any], ...]):
