@@ -26,7 +26,7 @@ def test_a_signal_ends_the_command_with_the_code_that_shells_give(
     assert capsys.readouterr().err == "stopped\n"
 
 
-def test_an_error_that_c_code_makes_of_it_is_the_signal_too() -> None:
+def test_an_error_that_c_code_raises_instead_counts_as_the_signal() -> None:
     def code_in_c() -> None:
         try:
             signal.raise_signal(signal.SIGINT)
@@ -57,7 +57,7 @@ def test_a_signal_that_got_lost_ends_the_command_at_the_next_check() -> None:
     assert (ended.value.exit_code, looked) == (130, [0])
 
 
-def test_without_a_signal_errors_stay_what_they_are_and_handlers_are_given_back() -> None:
+def test_without_a_signal_errors_are_unchanged_and_handlers_restored() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     with pytest.raises(SystemError, match="its own"), ends_by_signal():
@@ -75,7 +75,7 @@ def test_what_nohup_has_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_query_that_would_take_long_ends_at_once(tmp_path: Path) -> None:
+def test_a_long_query_ends_at_once(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "gold/alerts", pa.table({"alert_id": ["a"]}))
     # Half a minute: DuckDB by itself would finish it.
     sql = "SELECT range % 1000 AS k, sum(hash(range)) FROM range(5_000_000_000) GROUP BY k"

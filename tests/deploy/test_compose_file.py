@@ -82,7 +82,7 @@ def test_the_settings_file_lists_exactly_the_variables_that_are_read() -> None:
     assert settings().keys() - {"COMPOSE_PROFILES"} == {name for name, _ in references()}
 
 
-def test_the_settings_file_shows_the_defaults_that_hold() -> None:
+def test_the_settings_file_shows_the_effective_defaults() -> None:
     wrong = {name: default for name, default in references() if settings()[name] != default}
     assert not wrong
 
@@ -112,7 +112,7 @@ def test_every_service_is_confined(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_ends_and_restarts_as_it_should(name: str) -> None:
+def test_every_service_has_a_grace_period_and_a_restart_policy(name: str) -> None:
     service = SERVICES[name]
     if name in JOBS:
         assert "ports" not in service
@@ -124,16 +124,16 @@ def test_every_service_ends_and_restarts_as_it_should(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_ports_are_for_this_machine_only(name: str) -> None:
+def test_published_ports_listen_on_loopback_only(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
         assert re.fullmatch(r"127\.0\.0\.1:\$\{\w+:-\d+\}:\d+", port), port
 
 
-def test_what_is_scaled_has_no_port_of_the_host() -> None:
+def test_scaled_services_publish_no_port() -> None:
     assert not [name for name in ("enricher", "notifier", "producer") if "ports" in SERVICES[name]]
 
 
-def test_images_of_others_are_pinned() -> None:
+def test_third_party_images_are_pinned() -> None:
     for name in SERVICES.keys() - OURS:
         tag = SERVICES[name]["image"].partition(":")[2]
         assert re.match(r"v?\d+\.\d+", tag), f"{name} has no version"
@@ -146,14 +146,14 @@ def test_every_wait_is_for_a_service_of_the_same_profiles() -> None:
             assert set(service["profiles"]) <= set(SERVICES[awaited]["profiles"]), f"{name} waits for {awaited}"
 
 
-def test_jobs_are_waited_for_until_they_are_done_and_services_until_they_are_well() -> None:
+def test_services_wait_for_completed_jobs_and_healthy_services() -> None:
     for service in SERVICES.values():
         awaited = service.get("depends_on", {})
         for name, how in awaited.items() if isinstance(awaited, dict) else ():
             assert how["condition"] == ("service_completed_successfully" if name in JOBS else "service_healthy")
 
 
-def test_secrets_are_files_and_none_is_a_setting() -> None:
+def test_secrets_are_files_and_not_variables() -> None:
     assert all(secret["file"].startswith("${CARDWATCH_SECRETS:-./secrets}/") for secret in COMPOSE["secrets"].values())
     assert "secrets/" in (ROOT / ".gitignore").read_text().split()
     for service in SERVICES.values():
@@ -165,14 +165,14 @@ def test_secrets_are_files_and_none_is_a_setting() -> None:
             assert not re.search(r"(PASSWORD|SECRET|TOKEN_KEY|PASSPHRASE)$", variable), variable
 
 
-def test_volumes_of_data_have_names_and_all_else_is_read_only() -> None:
+def test_data_volumes_are_named_and_other_mounts_read_only() -> None:
     for name, service in SERVICES.items():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert source in COMPOSE["volumes"] or volume.endswith(":ro"), f"{name}: {volume}"
 
 
-def test_every_mounted_file_is_there() -> None:
+def test_every_mounted_file_exists() -> None:
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -185,7 +185,7 @@ def test_every_service_of_the_repository_has_an_image() -> None:
     assert {SERVICES[name]["build"]["target"] for name in OURS} == set(OWN_PACKAGES)
 
 
-def test_every_service_is_built_as_its_image_is_called() -> None:
+def test_every_service_builds_the_stage_of_its_image() -> None:
     for name in OURS:
         build = SERVICES[name]["build"]
         assert f"}}{build['target']}:$" in SERVICES[name]["image"]
@@ -207,11 +207,11 @@ def image(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_what_builds_is_not_in_what_runs(image: str) -> None:
+def test_build_stages_are_not_part_of_images(image: str) -> None:
     assert not re.search(r"\b(pip|binutils)\b", what_runs(image))
 
 
-def test_images_run_without_privileges_and_say_what_they_are(image: str) -> None:
+def test_images_run_without_privileges_and_have_labels(image: str) -> None:
     final = what_runs(image)
     assert re.findall(r"^USER (\S+)$", final, re.M) == [USER]
     assert re.search(r'^ENTRYPOINT \["', final, re.M), "the exec form makes the service process 1, which gets SIGTERM"
@@ -244,7 +244,7 @@ def test_an_image_copies_the_packages_that_it_needs_and_no_other(image: str, tmp
 
 
 @pytest.mark.parametrize("image", image_requirements())
-def test_what_an_image_installs_is_part_of_the_lock_and_complete(image: str) -> None:
+def test_requirements_of_an_image_are_locked_and_complete(image: str) -> None:
     everything, own = locked(ROOT / "requirements/requirements.txt"), locked(ROOT / f"requirements/images/{image}.txt")
     for name, entry in own.items():
         version, checksums = entry.split(" ")[0].partition("==")[2], set(re.findall(r"sha256:\w+", entry))

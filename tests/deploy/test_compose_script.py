@@ -47,7 +47,7 @@ def test_without_docker_it_says_so_in_one_sentence(run: Runner, command: str) ->
     assert not run.secrets.exists()
 
 
-def test_secrets_are_made_once_and_let_nobody_else_in(run: Runner) -> None:
+def test_secrets_are_created_once_with_restricted_permissions(run: Runner) -> None:
     assert run("secrets").returncode == 0
     first = {path.name: path.read_text() for path in run.secrets.iterdir()}
     assert re.fullmatch(r"[0-9a-f]{64}", first["cardwatch_token_key"])

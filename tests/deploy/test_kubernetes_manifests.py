@@ -93,7 +93,7 @@ def test_custom_resources_are_valid(source: Any) -> None:
     assert not validators[mine[0]["kind"]].is_valid(broken)
 
 
-def test_nothing_dangles(manifests: Manifests) -> None:
+def test_there_is_no_dangling_reference(manifests: Manifests) -> None:
     assert problems(manifests) == []
 
 
@@ -118,7 +118,7 @@ def test_nothing_dangles(manifests: Manifests) -> None:
         ("Service registry/spec/ports/0/port", 80, "registry:8080, for which there is no Service"),
     ],
 )
-def test_what_dangles_is_told(path: str, value: Any, sentence: str) -> None:
+def test_a_dangling_reference_is_reported(path: str, value: Any, sentence: str) -> None:
     broken = copy.deepcopy(list(documents(KUBERNETES / "rendered" / "production.yaml")))
     title, *steps = path.split("/")
     place: Any = next(m for m in broken if f"{m['kind']} {m['metadata']['name']}" == title)
@@ -142,7 +142,7 @@ def test_every_pod_is_restricted(manifests: Manifests) -> None:
             assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"], pod.owner
 
 
-def test_every_pod_says_what_it_needs_and_how_it_is(manifests: Manifests) -> None:
+def test_every_pod_has_resource_requests_and_probes(manifests: Manifests) -> None:
     for manifest in manifests.of("Deployment", "StatefulSet"):
         for container in manifest["spec"]["template"]["spec"]["containers"]:
             name = manifest["metadata"]["name"]
@@ -158,7 +158,7 @@ def test_every_pod_says_what_it_needs_and_how_it_is(manifests: Manifests) -> Non
         assert pod.spec["automountServiceAccountToken"] is wants_token, pod.owner
 
 
-def test_network_policies_deny_what_they_do_not_allow(manifests: Manifests) -> None:
+def test_network_policies_deny_by_default(manifests: Manifests) -> None:
     deny = next(m for m in manifests.of("NetworkPolicy") if m["metadata"]["name"] == "default-deny")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     # A label that asks for something is one that a policy knows: a misspelt one would ask for nothing.
@@ -255,7 +255,7 @@ def test_commands_are_those_of_the_packages(manifests: Manifests) -> None:
     assert commands - scripts == {"/opt/cardwatch/spark-entrypoint", "sleep"}
 
 
-def test_what_a_service_does_at_its_end_fits_into_its_grace_period(manifests: Manifests) -> None:
+def test_shutdown_of_a_service_fits_into_its_grace_period(manifests: Manifests) -> None:
     grace = {
         m["metadata"]["name"]: m["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         for m in manifests.of("Deployment")
@@ -294,7 +294,7 @@ def test_spark_restarts_always_and_each_scope_keeps_its_own_checkpoint(manifests
             assert budget["spec"]["minAvailable"] == instances[name] - 1
 
 
-def test_images_have_one_version_each_and_ours_is_that_of_the_packages(manifests: Manifests) -> None:
+def test_images_have_one_version_each_and_cardwatchs_is_that_of_the_packages(manifests: Manifests) -> None:
     version = tomllib.loads((ROOT / "cli" / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     images = {container["image"] for pod in manifests.pods() for container in pod.containers if "image" in container}
     images |= {application["spec"]["image"] for application in manifests.of("SparkApplication")}
@@ -323,7 +323,7 @@ def test_dashboards_are_config_maps_with_the_sidecars_label() -> None:
     assert all(path.stat().st_size < 1_000_000 for path in directory.glob("*.json")), "a ConfigMap holds 1 MiB"
 
 
-def test_scraped_pods_are_called_as_rules_and_dashboards_expect(manifests: Manifests) -> None:
+def test_scraped_pods_have_the_job_names_of_rules_and_dashboards(manifests: Manifests) -> None:
     names = {pod.labels["app.kubernetes.io/name"] for pod in scraped(manifests)}
     assert names - {"registry"} <= {"producer", "enricher", "detector", "lakehouse", "notifier", "snowflake-loader"}
     assert {"enricher", "detector", "lakehouse", "notifier"} <= names
@@ -352,7 +352,7 @@ def run_entrypoint(tmp_path: Path) -> Callable[..., list[str]]:
     return run
 
 
-def test_a_driver_starts_the_service_with_what_was_submitted(run_entrypoint: Callable[..., list[str]]) -> None:
+def test_a_driver_starts_the_service_with_the_submitted_arguments(run_entrypoint: Callable[..., list[str]]) -> None:
     submitted = ("driver", "--properties-file", "/conf/spark.properties", "--class", "PythonRunner")
     application = ("local:///opt/cardwatch/detector.py", "velocity")
     variables = {"SPARK_DRIVER_BIND_ADDRESS": "10.0.0.7", "CARDWATCH_SPARK_MASTER": ""}

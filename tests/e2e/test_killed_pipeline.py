@@ -125,7 +125,7 @@ def test_each_alerts_trace_leads_from_the_producer_to_the_webhook(killed: Killed
 
 
 @pytest.mark.timeout(600)
-def test_backtested(live: Pipeline, raised: Standing, tmp_path: Path) -> None:
+def test_a_backtest_gives_the_same_alerts(live: Pipeline, raised: Standing, tmp_path: Path) -> None:
     file = tmp_path / "alerts.parquet"
     rules, tables = str(live.options.rules), str(live.tables_dir)
     outcome = CliRunner().invoke(app, ["backtest", "--rules", rules, "--tables-dir", tables, "--output", str(file)])
@@ -135,7 +135,7 @@ def test_backtested(live: Pipeline, raised: Standing, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_replayed_from_a_file(
+def test_a_replay_from_a_file_gives_the_same_alerts(
     live: Pipeline, raised: Standing, start_pipeline: Callable[..., Pipeline], tmp_path: Path
 ) -> None:
     replayed = start_pipeline(without=frozenset({LAKEHOUSE}), env=QUICK)
@@ -152,7 +152,7 @@ def test_every_question_of_the_docs_has_an_answer(live: Pipeline) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_rebuilt(live: Pipeline, rebuilding: GuardedProcess) -> None:
+def test_a_rebuild_gives_the_same_tables(live: Pipeline, rebuilding: GuardedProcess) -> None:
     """Silver from bronze and the alerts from silver are the same, row by row; gold is of that silver."""
     assert rebuilding.wait(WAIT_SECONDS) == 0, log_tail(rebuilding.log_path)
     to = rebuilding.log_path.parent / "tables"

@@ -69,7 +69,7 @@ def wait_for_alerts(stack: Stack, more: int) -> None:
 
 
 @pytest.mark.parametrize("service", LIMITS_MB)
-def test_images_are_small_and_say_what_they_are(stack: Stack, service: str) -> None:
+def test_images_are_small_and_have_labels(stack: Stack, service: str) -> None:
     image, base = stack.inspect(stack.image(service)), stack.inspect(BASE)
     size = (image["Size"] - base["Size"]) / MEGABYTE + BASE_MB
     print(f"{service}: {size:.0f} MB")
@@ -79,7 +79,7 @@ def test_images_are_small_and_say_what_they_are(stack: Stack, service: str) -> N
     assert image["Config"]["Healthcheck"]["Test"]
 
 
-def test_every_service_is_well_and_every_job_done(stack: Stack) -> None:
+def test_every_service_is_healthy_and_every_job_done(stack: Stack) -> None:
     assert stack.unwell() == {}
 
 
@@ -139,14 +139,14 @@ def test_three_enrichers_share_the_partitions(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("service", ["enricher", "detector", "notifier", "lakehouse"])
-def test_a_killed_service_goes_on(stack: Stack, service: str) -> None:
+def test_a_killed_service_continues_after_a_restart(stack: Stack, service: str) -> None:
     stack.kill(service)
     stack.wait_well()
     wait_for_alerts(stack, 2)
 
 
 @pytest.mark.parametrize("service", ["enricher", "detector", "notifier", "lakehouse"])
-def test_a_service_that_is_stopped_ends_what_it_is_doing_within_its_grace_period(stack: Stack, service: str) -> None:
+def test_a_stopped_service_finishes_its_work_within_its_grace_period(stack: Stack, service: str) -> None:
     took, codes = stack.stop(service)
     print(f"{service} stopped within {took:.1f} s")
     assert codes == [0] * len(codes), f"exit codes {codes}"
@@ -194,7 +194,7 @@ def test_keys_are_rotated(stack: Stack) -> None:
     wait_for_alerts(stack, 2)
 
 
-def test_another_version_goes_on_and_so_does_the_first(stack: Stack) -> None:
+def test_an_upgrade_and_a_rollback_continue_the_work(stack: Stack) -> None:
     for version in ("0.2.0", "0.1.0"):
         stack.remember()
         stack.use_version(version)
@@ -211,7 +211,7 @@ def test_the_producer_drains(stack: Stack) -> None:
     print(summary)
 
 
-def test_nothing_was_lost_and_nothing_told_twice(stack: Stack, tmp_path: Path) -> None:
+def test_nothing_was_lost_or_delivered_twice(stack: Stack, tmp_path: Path) -> None:
     stack.wait_until_read(RAW, lambda: stack.committed("cardwatch-enricher"))
     stack.wait_until_read((SILVER,), lambda: stack.positions("detector"))
     stack.wait_until_read((ALERTS.name(),), lambda: stack.committed("cardwatch-notifier"))

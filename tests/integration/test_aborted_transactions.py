@@ -99,7 +99,7 @@ def rows(pipeline: Pipeline, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(500)
-def test_what_is_aborted_reaches_no_topic_table_or_webhook(platform: Any, pipeline: Pipeline) -> None:
+def test_aborted_messages_reach_no_topic_table_or_webhook(platform: Any, pipeline: Pipeline) -> None:
     topics = KafkaTopics(platform, pipeline.options.topic_prefix)
     transactions = Transactions(platform, topics)
 

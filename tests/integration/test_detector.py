@@ -42,7 +42,7 @@ def detector(start_detector: Callable[..., Any], tmp_path: Path) -> Any:
 
 
 @pytest.mark.timeout(400)
-def test_late_transactions_and_messages_that_are_none(detector: Any) -> None:
+def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
     # None of these may hold up what comes after them.
     good = detector.encode_payment(0, 0, "a", amount=1)
     detector.send(

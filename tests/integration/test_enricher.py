@@ -101,7 +101,7 @@ def enricher(platform: Platform, topic_prefix: str, tmp_path: Path) -> Iterator[
     enricher.kill()
 
 
-def test_good_and_bad_messages_of_every_kind(enricher: Enricher) -> None:
+def test_valid_and_invalid_messages_of_every_kind(enricher: Enricher) -> None:
     enricher.start()
     enricher.send(transaction(1))
     enricher.send(transaction(2, currency="USD", amount_minor=10_000))
@@ -190,7 +190,7 @@ def test_a_clean_stop_leaves_nothing_to_repeat(enricher: Enricher) -> None:
 
 
 @pytest.mark.faults
-def test_killed_in_the_middle_it_misses_nothing(enricher: Enricher) -> None:
+def test_a_killed_enricher_misses_nothing(enricher: Enricher) -> None:
     enricher.start()
     count = 4_000
     bad = set(range(0, count, 40))
@@ -221,7 +221,7 @@ def test_killed_in_the_middle_it_misses_nothing(enricher: Enricher) -> None:
 
 
 @pytest.mark.faults
-def test_it_outlasts_a_broker_that_does_not_answer(enricher: Enricher, platform: Platform) -> None:
+def test_it_survives_a_broker_that_does_not_answer(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
     enricher.send_all(range(100))
     enricher.wait_until_drained()
@@ -239,7 +239,7 @@ def test_it_outlasts_a_broker_that_does_not_answer(enricher: Enricher, platform:
 
 
 @pytest.mark.faults
-def test_it_outlasts_a_broker_that_dies(enricher: Enricher, platform: Platform) -> None:
+def test_it_survives_a_broker_that_dies(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
     enricher.send_all(range(100))
     platform.restart_broker(kill=True)

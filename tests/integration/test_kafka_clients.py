@@ -81,9 +81,7 @@ def test_a_range_that_ends_with_aborted_messages_is_read_to_its_end(
     assert list(reader.read(topic, {0: 104}, {0: end})) == [], "nothing but markers and aborted messages"
 
 
-def test_a_follower_passes_aborted_messages_and_tells_that_the_end_is_reached(
-    connection: KafkaConfig, topic: str
-) -> None:
+def test_a_follower_passes_aborted_messages_and_reports_the_end(connection: KafkaConfig, topic: str) -> None:
     publish(connection, topic, b"first")
     in_transaction(connection, topic, *[b"aborted"] * 100, commit=False)
     values: list[bytes | None] = []
@@ -155,7 +153,7 @@ def test_a_topic_that_does_not_exist_is_named_with_what_to_do(connection: KafkaC
         publisher.publish([OutgoingMessage("nowhere.v1", b"k", b"1")])
 
 
-def test_a_broker_that_is_away_is_told_in_a_sentence(connection: KafkaConfig) -> None:
+def test_an_unreachable_broker_is_reported_in_one_sentence(connection: KafkaConfig) -> None:
     nowhere: KafkaConfig = {"bootstrap.servers": "127.0.0.1:9", "log_level": 0}
     producer = KafkaProducer(producer_config(nowhere))
     with pytest.raises(BrokerUnavailableError, match="CARDWATCH_KAFKA_BOOTSTRAP_SERVERS"):

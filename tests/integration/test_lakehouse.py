@@ -334,7 +334,7 @@ MOMENTS: tuple[Callable[[random.Random], Moment], ...] = (
 KILLS = len(MOMENTS)
 
 
-def test_empty_tables_are_there_before_any_message(lakehouse: Lakehouse) -> None:
+def test_empty_tables_exist_before_any_message(lakehouse: Lakehouse) -> None:
     lakehouse.start()
     # The first micro-batches are empty ones; with them every partition has a position.
     lakehouse.wait_for_position_of_every_partition("position of every partition")
@@ -408,7 +408,7 @@ def test_tables_equal_topics_after_kills_and_a_clean_stop(lakehouse: Lakehouse) 
     lakehouse.stop(MARGIN_SECONDS)
 
 
-def test_bronze_is_every_message(lakehouse: Lakehouse) -> None:
+def test_bronze_contains_every_message(lakehouse: Lakehouse) -> None:
     rows = {(row["topic"], row["partition"], row["offset"]): row for row in lakehouse.table("bronze/transactions")}
     assert len(rows) == len(lakehouse.table("bronze/transactions"))
     sent = [*lakehouse.messages(TRANSACTIONS_RAW), *lakehouse.messages(TRANSACTIONS_JSON)]
@@ -440,7 +440,7 @@ def test_card_numbers_are_masked_and_nothing_else_is(lakehouse: Lakehouse) -> No
             assert CARD_NUMBER.encode() not in (held or b"")
 
 
-def test_silver_is_every_transaction_once(lakehouse: Lakehouse) -> None:
+def test_silver_contains_every_transaction_once(lakehouse: Lakehouse) -> None:
     rows = lakehouse.table("silver/transactions")
     sent = lakehouse.first_of_each(TRANSACTIONS_SILVER, "transaction_id")
     assert sorted(sent) == [f"tx-{number:06d}" for number in range(lakehouse.transactions)]
@@ -455,7 +455,7 @@ def test_silver_is_every_transaction_once(lakehouse: Lakehouse) -> None:
         assert row["event_date"].isoformat() == row["event_time"].date().isoformat()
 
 
-def test_windows_are_those_of_silver(lakehouse: Lakehouse) -> None:
+def test_velocity_windows_follow_from_silver(lakehouse: Lakehouse) -> None:
     tables_dir = str(lakehouse.directory / "tables")
     assert read_windows(tables_dir) == recompute_windows(tables_dir)
     by_card = [row for row in lakehouse.table("gold/velocity_5m") if row["dimension"] == "card"]
@@ -513,7 +513,7 @@ def test_an_alerts_events_are_kept_once(lakehouse: Lakehouse) -> None:
     assert sorted(kept) == sorted((n, status) for n, status in sent if status == "raised" or n % 3 == 2)
 
 
-def test_minutes_are_those_of_the_tables(lakehouse: Lakehouse) -> None:
+def test_pipeline_minutes_follow_from_the_other_tables(lakehouse: Lakehouse) -> None:
     kept = read_minutes(lakehouse.directory / "tables")
     assert kept == recompute_minutes(lakehouse.directory / "tables")
     assert sum(row["rows"] for row in kept if row["service"] == "enricher") == lakehouse.transactions

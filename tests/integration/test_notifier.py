@@ -144,7 +144,7 @@ def test_killed_in_mid_delivery_each_alert_arrives_once_by_its_id(
     assert sum("RETRACTED" in text for text in set(lines)) == 2
 
 
-def test_the_working_day_of_a_notifier(notifier: Notifier, receiver: WebhookReceiver) -> None:
+def test_alerts_dead_letters_and_a_clean_restart(notifier: Notifier, receiver: WebhookReceiver) -> None:
     notifier.start()
     notifier.wait_for(notifier.is_ready, "readiness")
 
@@ -196,7 +196,7 @@ def send_in_transaction(platform: Platform, topics: KafkaTopics, *alerts: Record
         producer.abort_transaction(TIMEOUT_SECONDS)
 
 
-def test_offsets_of_transactions_that_hold_no_message_are_passed_over(
+def test_offsets_without_a_message_are_skipped(
     platform: Platform, topics: KafkaTopics, notifier: Notifier, receiver: WebhookReceiver
 ) -> None:
     """Aborted alerts are told to nobody, and neither they nor the markers are taken for alerts that were lost."""
@@ -238,7 +238,7 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.faults
-def test_replicas_on_one_database_outlive_a_kill_and_its_absence(
+def test_replicas_on_one_database_survive_a_kill_and_a_database_outage(
     platform: Platform, topics: KafkaTopics, tmp_path: Path, receiver: WebhookReceiver, postgres: PostgresServer
 ) -> None:
     """One of two notifiers is killed with messages in its hands, and the database with it."""

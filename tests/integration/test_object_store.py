@@ -122,7 +122,7 @@ def transaction(number: int) -> dict[str, Any]:
 
 
 @pytest.mark.faults
-def test_killed_in_the_middle_the_tables_equal_the_topics(
+def test_tables_equal_topics_after_a_kill(
     store: Store, classpath: str, platform: Platform, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topics = KafkaTopics(platform, topic_prefix)

@@ -151,7 +151,7 @@ def test_a_second_platform_in_the_same_home_is_refused(home: Path) -> None:
     assert _cardwatch(home, "status").returncode == 0
 
 
-def test_up_starts_anew_what_has_died(home: Path) -> None:
+def test_up_restarts_components_that_have_died(home: Path) -> None:
     state = json.loads((home / "platform.json").read_text())
     os.kill(state["components"]["kafka"]["pid"], signal.SIGKILL)
     deadline = time.monotonic() + 10

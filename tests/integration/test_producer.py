@@ -53,7 +53,7 @@ def everything(platform: Platform, topic: Topic, prefix: str) -> list[Message]:
 
 
 @pytest.mark.faults
-def test_what_was_counted_is_in_the_topics(platform: Platform, topic_prefix: str) -> None:
+def test_the_counted_messages_are_in_the_topics(platform: Platform, topic_prefix: str) -> None:
     summary = run(
         platform, topic_prefix, "simulate", "--rate", "400", "--duration", "15s", "--fraud-fraction", "0.1",
         "--late-fraction", "0.1", "--duplicate-fraction", "0.1", "--invalid-fraction", "0.1", "--json-fraction", "0.3",
@@ -186,7 +186,7 @@ def test_missing_topics_are_one_sentence(platform: Platform) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_the_simulators_idea_of_money_is_about_the_enrichers() -> None:
+def test_the_simulators_exchange_rates_are_close_to_the_enrichers() -> None:
     rates = read_exchange_rates("EUR").rates
     for country in countries():
         rate = rates[country.currency]

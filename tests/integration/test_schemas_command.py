@@ -81,7 +81,7 @@ def test_apply_refuses_to_break_what_is_registered(schemas: Schemas, tmp_path: P
     assert len(schemas.registry.ids_of_all_versions(subject)) == 1
 
 
-def test_a_registry_that_is_away_is_one_sentence(schemas: Schemas) -> None:
+def test_an_unreachable_registry_is_one_sentence(schemas: Schemas) -> None:
     schemas.env["CARDWATCH_SCHEMA_REGISTRY_URL"] = "http://127.0.0.1:9/apis/ccompat/v7"
     result = schemas("check")
     assert result.exit_code == 1

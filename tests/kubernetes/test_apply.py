@@ -100,7 +100,7 @@ def installed(request: pytest.FixtureRequest, cluster: Any, operators: None) -> 
         cluster.run("delete", "namespace", namespace, "--wait=false")
 
 
-def test_the_api_server_warns_of_nothing(installed: Installed) -> None:
+def test_the_api_server_gives_no_warning(installed: Installed) -> None:
     assert "Warning" not in installed.said
 
 
@@ -177,7 +177,9 @@ def test_only_drivers_may_do_anything_with_kubernetes(installed: Installed) -> N
         assert not may(account, "get", "secrets")
 
 
-def test_spark_makes_its_pods_and_nothing_dangles(installed: Installed, scratch: Path, monkeypatch: Any) -> None:
+def test_pods_that_spark_creates_have_no_dangling_reference(
+    installed: Installed, scratch: Path, monkeypatch: Any
+) -> None:
     """Spark itself submits each application, as the operator has it do; the pods are accepted, and run."""
     monkeypatch.setenv("KUBECONFIG", str(installed.cluster.kubeconfig))
     spec = importlib.util.find_spec("pyspark")

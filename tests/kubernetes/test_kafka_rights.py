@@ -174,7 +174,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield found
 
 
-def test_the_line_runs_with_these_rights(secured: Secured, tmp_path: Path) -> None:
+def test_the_pipeline_runs_with_these_rights(secured: Secured, tmp_path: Path) -> None:
     secured.run("analyst", "cardwatch", "rules", "apply", str(ROOT / "config/rules/demo.yaml"), "--by", "test")
     settings, lock = PlatformSettings(), load_lock()
     spark = {
@@ -227,7 +227,7 @@ def test_the_line_runs_with_these_rights(secured: Secured, tmp_path: Path) -> No
     assert "card-velocity" in secured.run("analyst", "cardwatch", "rules", "list")
 
 
-def test_a_scaler_may_look_and_not_read(secured: Secured) -> None:
+def test_a_scaler_may_describe_but_not_read(secured: Secured) -> None:
     admin = AdminClient(secured.client("keda"))
     for group in ("cardwatch-enricher", "cardwatch-notifier"):
         (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
@@ -249,7 +249,7 @@ def test_a_scaler_may_look_and_not_read(secured: Secured) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else value.name(),
 )
-def test_nobody_writes_what_is_not_theirs(secured: Secured, user: str, topic: Any) -> None:
+def test_users_cannot_write_to_topics_of_others(secured: Secured, user: str, topic: Any) -> None:
     failures: list[KafkaError | None] = []
     producer = Producer(secured.client(user, **{"message.timeout.ms": 10_000}))
     producer.produce(topic.name(), b"", callback=lambda error, _message: failures.append(error))
@@ -262,7 +262,7 @@ def test_nobody_writes_what_is_not_theirs(secured: Secured, user: str, topic: An
     [("producer", TRANSACTIONS_RAW), ("notifier", TRANSACTIONS_RAW), ("analyst", TRANSACTIONS_SILVER)],
     ids=lambda value: value if isinstance(value, str) else value.name(),
 )
-def test_nobody_reads_what_is_not_for_them(secured: Secured, user: str, topic: Any) -> None:
+def test_users_cannot_read_topics_of_others(secured: Secured, user: str, topic: Any) -> None:
     assert not _may_read(secured, user, topic.name())
 
 

@@ -210,7 +210,7 @@ def test_every_panel_has_data(watched: Watched, question: Question) -> None:
     )
 
 
-def test_what_is_scraped_is_in_the_catalogue(watched: Watched) -> None:
+def test_every_scraped_metric_is_in_the_catalogue(watched: Watched) -> None:
     known = {name for metric in all_metrics().values() for name in metric.series}
     # Beside each counter the client tells when it began.
     scraped = {name for name in watched.watch.series() if name.startswith(OURS) and not name.endswith("_created")}

@@ -154,7 +154,7 @@ def by_the_oracle(events: Sequence[Event]) -> Standing:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
-def test_what_stands_in_the_end_is_what_the_oracle_says(drawn: list[Event], seed: int) -> None:
+def test_the_final_alerts_equal_the_oracles(drawn: list[Event], seed: int) -> None:
     chance = random.Random(seed)
     events = [transaction(number, fields) for number, fields in enumerate(drawn)]
     coming = arrivals(events, chance)
@@ -166,7 +166,7 @@ def test_what_stands_in_the_end_is_what_the_oracle_says(drawn: list[Event], seed
     assert detector.standing == by_the_oracle(events)
 
 
-def test_every_rule_has_something_to_say() -> None:
+def test_every_rule_raises_alerts() -> None:
     chance = random.Random(7)
     events = [
         transaction(

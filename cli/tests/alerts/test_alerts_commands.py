@@ -111,7 +111,7 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(
         ("", "alert_id and label are missing"),
     ],
 )
-def test_files_that_are_wrong(topic: Topic, tmp_path: Path, text: str, sentence: str, alerts: Alerts) -> None:
+def test_invalid_files_are_reported(topic: Topic, tmp_path: Path, text: str, sentence: str, alerts: Alerts) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(text, encoding="utf-8")
     result = alerts("label", "--file", file)

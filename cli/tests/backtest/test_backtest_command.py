@@ -150,14 +150,16 @@ def test_a_file_larger_than_memory_gives_the_same(run: Run, csv: tuple[str, ...]
     assert spilled["days"] == held["days"]
 
 
-def test_a_range_looks_back_as_far_as_its_alerts_need(run: Run, silver: tuple[str, ...], csv: tuple[str, ...]) -> None:
+def test_a_range_reads_the_history_that_its_alerts_need(
+    run: Run, silver: tuple[str, ...], csv: tuple[str, ...]
+) -> None:
     for source in (silver, csv):
         found = figures(run, *source, "--from", "2026-11-02", "--to", "2026-11-02T05:00")
         twice, large = found["rules"]
         assert (found["transactions"], twice["alerts"], large["alerts"], large["suppressed"]) == (3, 1, 1, 1)
 
 
-def test_alerts_are_written_with_a_column_a_measure(run: Run, folder: Path, silver: tuple[str, ...]) -> None:
+def test_alerts_are_written_with_one_column_per_measure(run: Run, folder: Path, silver: tuple[str, ...]) -> None:
     code, out, _ = run(*silver, "--output", str(folder / "alerts.parquet"))
     assert code == 0
     assert "alerts.parquet" in out
@@ -196,7 +198,7 @@ def test_the_table_names_rules_keys_and_shares(run: Run, csv: tuple[str, ...]) -
         assert expected in out
 
 
-def test_the_report_is_one_page_that_needs_nothing_else(run: Run, folder: Path, csv: tuple[str, ...]) -> None:
+def test_the_report_is_one_self_contained_page(run: Run, folder: Path, csv: tuple[str, ...]) -> None:
     page = folder / "report.html"
     code, _, err = run(*csv, "--report", str(page), "--compare", str(folder / "stricter.yaml"))
     assert code == 0, err
@@ -228,7 +230,7 @@ def test_lists_are_looked_into(run: Run, folder: Path, silver: tuple[str, ...]) 
     assert "list trusted" in unknown["notices"][0]
 
 
-def test_what_limits_the_result_is_said(run: Run, folder: Path, csv: tuple[str, ...]) -> None:
+def test_limits_of_the_result_are_reported(run: Run, folder: Path, csv: tuple[str, ...]) -> None:
     (folder / "limits.yaml").write_text(
         "rules:\n"
         "- {id: a, title: A, scope: device, when: base_amount_minor > 5}\n"

@@ -42,7 +42,7 @@ def test_only_what_is_asked_for_is_derived() -> None:
     assert enrich(frame, {"hour_of_day"}, DERIVE).columns == ["event_time", "hour_of_day"]
 
 
-def test_what_the_enricher_would_refuse_is_one_sentence() -> None:
+def test_transactions_that_the_enricher_would_refuse_are_reported() -> None:
     frame = transactions(10)
     with pytest.raises(ConfigurationError, match="no exchange rate for the currency 'XXX'"):
         enrich(frame.with_columns(currency=pl.lit("XXX")), NEEDS, DERIVE)

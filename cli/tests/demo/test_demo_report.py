@@ -62,7 +62,7 @@ def report_of(run: Recorded, received: list[Delivery], rules: Path, tables: Path
     return build_report(run, received, rules=rules, tables_dir=tables, simulated=True)
 
 
-def test_a_run_in_which_all_is_well(rules: Path, tmp_path: Path) -> None:
+def test_a_run_without_problems(rules: Path, tmp_path: Path) -> None:
     event = raised(2)
     report = report_of(recorded([event]), [told(event, 400)], rules, tmp_path)
     assert find_problems(report, simulated=True) == []
@@ -88,7 +88,7 @@ def test_a_missing_and_an_extra_alert_are_a_problem(rules: Path, tmp_path: Path)
     assert report.oracle_sample == {"missing": [raised(2).alert_id], "extra": [wrong.alert_id]}
 
 
-def test_suppressed_alerts_have_to_be_right_as_well(rules: Path, tmp_path: Path) -> None:
+def test_suppressed_alerts_are_compared_too(rules: Path, tmp_path: Path) -> None:
     rules.write_text(RULES.replace("payments >= 2", "payments >= 1") + "    suppress: 2m\n", encoding="utf-8")
     first, second, third = (raised(number) for number in (1, 2, 3))
     suppressed = [replace(event, status="suppressed", suppressed_by=first.alert_id) for event in (second, third)]

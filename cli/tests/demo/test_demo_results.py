@@ -54,24 +54,24 @@ def test_only_standing_alerts_count_by_rule() -> None:
     assert by_rule(alert_set([event("a"), event("b"), event("b", "retracted")])) == {"burst": 1}
 
 
-def test_a_retry_has_the_same_id_and_is_no_second_telling() -> None:
+def test_a_retry_has_the_same_id_and_is_not_a_second_delivery() -> None:
     result = deliveries(alert_set([event("a")]), [told("a"), told("a")])
     assert result.exactly_once
     assert (result.delivered, result.repeated) == (1, 1)
 
 
-def test_an_alert_told_under_two_ids_is_told_twice() -> None:
+def test_an_alert_delivered_under_two_ids_counts_twice() -> None:
     result = deliveries(alert_set([event("a")]), [told("a"), told("a", "a-2")])
     assert not result.exactly_once
     assert result.several_ids == {"a"}
 
 
-def test_an_alert_raised_twice_may_be_told_twice() -> None:
+def test_an_alert_raised_twice_may_be_delivered_twice() -> None:
     alerts = alert_set([event("a"), event("a", "retracted"), event("a")])
     assert deliveries(alerts, [told("a"), told("a", "a-2", "retracted"), told("a", "a-3")]).exactly_once
 
 
-def test_an_alert_that_was_not_told_is_missing() -> None:
+def test_an_alert_that_was_not_delivered_is_missing() -> None:
     result = deliveries(alert_set([event("a"), event("b")]), [told("a")])
     assert result.missing == {"b"}
     assert not result.exactly_once
@@ -81,7 +81,7 @@ def test_an_alert_that_nobody_raised_is_unexpected() -> None:
     assert deliveries(alert_set([event("a")]), [told("a"), told("x")]).unexpected == {"x"}
 
 
-def test_alerts_of_shadow_rules_are_not_to_be_told() -> None:
+def test_alerts_of_shadow_rules_are_not_to_be_delivered() -> None:
     shadow = alert_set([event("a", mode="shadow")])
     assert deliveries(shadow, []).exactly_once
     assert deliveries(shadow, [told("a")]).unexpected == {"a"}

@@ -73,7 +73,7 @@ def test_import_and_export(tmp_path: Path, lists: Run) -> None:
     assert shown(lists, "home") == ["AT", "DE"]
 
 
-def test_files_that_are_wrong(tmp_path: Path) -> None:
+def test_invalid_files_are_reported(tmp_path: Path) -> None:
     def wrong(text: str, name: str | None = None) -> str:
         path = tmp_path / "lists.yaml"
         path.write_text(text, encoding="utf-8")

@@ -33,7 +33,7 @@ def test_up_without_a_network_is_one_sentence(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").glob("sets/*"))
 
 
-def test_up_in_a_home_that_cannot_be_made(tmp_path: Path) -> None:
+def test_up_in_a_home_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     result = _cardwatch(tmp_path / "file", "up")
     assert result.returncode == 1
@@ -48,14 +48,14 @@ def test_status_says_down_with_exit_code_3(tmp_path: Path) -> None:
     assert result.stdout.count("down") == 2
 
 
-def test_env_without_a_platform_says_what_to_do(tmp_path: Path) -> None:
+def test_env_without_a_platform_names_the_command_that_starts_one(tmp_path: Path) -> None:
     result = _cardwatch(tmp_path, "env")
     assert result.returncode == 1
     assert result.stdout == ""
     assert "`cardwatch platform up` starts one" in result.stderr
 
 
-def test_down_without_a_platform_is_no_error(tmp_path: Path) -> None:
+def test_down_without_a_platform_is_not_an_error(tmp_path: Path) -> None:
     result = _cardwatch(tmp_path, "down")
     assert result.returncode == 0
     assert "was not running" in result.stderr

@@ -61,7 +61,7 @@ def test_validate_needs_no_broker(files: Files, rules: Run) -> None:
     assert "two.yml: 2 rules, valid" in result.output
 
 
-def test_validate_tells_every_wrong_file(files: Files, tmp_path: Path, rules: Run) -> None:
+def test_validate_reports_every_invalid_file(files: Files, tmp_path: Path, rules: Run) -> None:
     wrong, far = files("wrong.yaml", "w", window="2x"), files("far.yaml", "f", window="31h")
     result = rules("validate", wrong, far, tmp_path / "none.yaml", files(), "--horizon", "card=30h")
     assert result.exit_code == 1
@@ -156,7 +156,7 @@ def test_list_filters_and_states(deployment: Any, files: Files, rules: Run) -> N
     assert listed[2]["states"] == []
 
 
-def test_the_way_of_a_rule(deployment: Any, files: Files, rules: Run) -> None:
+def test_the_life_of_a_rule(deployment: Any, files: Files, rules: Run) -> None:
     rules("apply", files(more="    mode: shadow\n"), "-m", "a try", "--by", "ben")
     assert rules("promote", "spree", "-m", "40 right, 1 wrong").stdout == "spree promoted (revision 2)\n"
     assert rules("promote", "spree").stdout == "spree is live already\n"
@@ -214,7 +214,7 @@ def test_export(deployment: Any, files: Files, tmp_path: Path, rules: Run) -> No
     assert "cannot be written" in rules("export", tmp_path / "none" / "x.yaml").stderr
 
 
-def test_history_is_in_the_order_of_revisions_whatever_the_clocks_say(
+def test_history_is_in_the_order_of_revisions_even_if_clocks_disagree(
     deployment: Any, files: Files, rules: Run
 ) -> None:
     rules("apply", files())

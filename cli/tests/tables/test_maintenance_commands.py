@@ -29,7 +29,7 @@ def run(lake: Path, *arguments: str, answers: str = "") -> Result:
     return CliRunner().invoke(app, ["tables", *arguments, "--tables-dir", str(lake)], input=answers)
 
 
-def test_optimize_says_what_it_would_do_and_does_it(lake: Path) -> None:
+def test_optimize_with_and_without_dry_run(lake: Path) -> None:
     told = run(lake, "optimize", "--dry-run", "--settled", "0s").output
     assert "event_date=2024-11-20" in told
     assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).files == 12
@@ -38,7 +38,7 @@ def test_optimize_says_what_it_would_do_and_does_it(lake: Path) -> None:
     assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).files == 3
 
 
-def test_vacuum_refuses_what_would_hurt_and_does_it_when_forced(lake: Path) -> None:
+def test_vacuum_refuses_a_short_retention_without_force(lake: Path) -> None:
     run(lake, "optimize", "--settled", "0s")
     refused = run(lake, "vacuum", "--keep", "1h")
     assert refused.exit_code == 1
@@ -54,7 +54,7 @@ def test_retain_needs_an_age_and_deletes_what_is_older(lake: Path) -> None:
     assert "silver.transactions: 12 rows deleted" in run(lake, "retain", "--silver", "1d", "--bronze", "3650d").output
 
 
-def test_forget_asks_first_and_says_what_it_does_not_reach(lake: Path) -> None:
+def test_forget_asks_for_confirmation_and_lists_what_it_does_not_erase(lake: Path) -> None:
     command = ("forget", "--card-token", CARD, "--grace", "0s")
     assert run(lake, *command, answers="n\n").exit_code == 1
     assert "silver.transactions: 3 rows would be deleted" in run(lake, *command, "--dry-run").output
@@ -167,12 +167,12 @@ def opened(lake: Path, sql: str) -> tuple[list[dict[str, Any]], int]:
         ("event_time > now() + INTERVAL 365 DAY OR status IS NULL", 12, 12),
     ],
 )
-def test_a_query_opens_the_files_that_can_hold_its_answer(lake: Path, where: str, rows: int, files: int) -> None:
+def test_a_query_opens_only_files_that_can_contain_its_result(lake: Path, where: str, rows: int, files: int) -> None:
     found, opened_files = opened(lake, f"SELECT * FROM silver.transactions WHERE {where}")
     assert (len(found), opened_files) == (rows, files)
 
 
-def test_a_table_that_is_asked_twice_is_read_for_both(lake: Path) -> None:
+def test_a_table_used_twice_is_pruned_for_both_uses(lake: Path) -> None:
     sql = f"""
         SELECT count(*) AS n FROM silver.transactions AS one, silver.transactions AS other
         WHERE one.card_token = '{CARD}' AND other.card_token = '{OTHER}' AND one.event_date = other.event_date

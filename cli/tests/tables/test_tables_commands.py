@@ -61,7 +61,7 @@ def test_query_joins_tables_by_their_names(lake: Path) -> None:
     assert rows(lake, sql) == [{"n": 6, "s": 9}]
 
 
-def test_the_past(lake: Path) -> None:
+def test_query_reads_old_versions(lake: Path) -> None:
     sql = "SELECT count(*) AS n FROM gold.alerts"
     assert rows(lake, sql) == [{"n": 3}]
     assert rows(lake, sql, "--version", "gold.alerts=0") == [{"n": 2}]
@@ -103,5 +103,5 @@ def test_mistakes_are_one_sentence(lake: Path, arguments: tuple[str, ...], sente
     assert len(outcome.stderr.strip().splitlines()) == 1
 
 
-def test_no_tables(tmp_path: Path) -> None:
+def test_a_directory_without_tables_is_reported(tmp_path: Path) -> None:
     assert "there are no Delta tables under" in run(tmp_path, "list").stderr

@@ -106,7 +106,7 @@ def identity(number: int, version: int = 1) -> str:
     return alert_id("many", version, f"t{number}")
 
 
-def test_alerts_are_what_the_rules_find_with_the_facts_that_are_known(lake: Path, tmp_path: Path) -> None:
+def test_alerts_are_rebuilt_with_known_columns_of_the_live_table(lake: Path, tmp_path: Path) -> None:
     blank = dict.fromkeys(ALERTS.names)
     known = {**blank, "alert_id": identity(2), "status": "raised", "detected_at": START, "alert_offset": 7}
     known |= {"evidence_transaction_ids": ["t0", "t1", "t2"], "evidence_count": 3}
@@ -131,7 +131,7 @@ def test_alerts_are_what_the_rules_find_with_the_facts_that_are_known(lake: Path
     assert found["t3"]["raw_broker_time"] == START + 3 * MINUTE + timedelta(seconds=10)
 
 
-def test_a_rule_counts_for_what_came_while_it_was_in_force(lake: Path, tmp_path: Path) -> None:
+def test_a_rule_evaluates_the_transactions_that_arrived_while_it_was_in_force(lake: Path, tmp_path: Path) -> None:
     (rule,) = (era.rule for era in rules(tmp_path).eras)
     rule = replace(rule, suppress_us=None)
     change = START_US + 3 * 60_000_000 + 30_000_000  # after t3 came, before t4
@@ -141,7 +141,7 @@ def test_a_rule_counts_for_what_came_while_it_was_in_force(lake: Path, tmp_path:
     assert rows["t4"]["alert_id"] == identity(4, version=2)
 
 
-def test_what_no_detector_evaluated_is_left_out(lake: Path, tmp_path: Path) -> None:
+def test_transactions_that_no_detector_evaluated_are_left_out(lake: Path, tmp_path: Path) -> None:
     late = pa.schema([("transaction_id", pa.string()), ("scopes", pa.list_(pa.string()))])
     rows = [{"transaction_id": "t3", "scopes": ["card"]}, {"transaction_id": "t4", "scopes": ["merchant"]}]
     put(lake, "bronze.late", [*rows, {"transaction_id": "t5", "scopes": None}], late)
@@ -184,7 +184,7 @@ def test_eras_follow_the_history_of_a_rule() -> None:
     assert "revision 8 of rule r" in notice
 
 
-def test_a_comparison_tells_missing_extra_and_different_rows(tmp_path: Path) -> None:
+def test_a_comparison_reports_missing_extra_and_different_rows(tmp_path: Path) -> None:
     schema = pa.schema([("card_token", pa.string()), ("day", pa.string()), ("transactions", pa.int64())])
     rows = [{"card_token": card, "day": "d", "transactions": 1} for card in "abc"]
     put(tmp_path / "live", "gold.card_days", rows, schema)
@@ -225,7 +225,7 @@ def test_the_tables_are_never_overwritten(lake: Path) -> None:
     assert "expected another directory than that of the live tables" in outcome.output
 
 
-def test_a_service_that_fails_says_why() -> None:
+def test_the_error_of_a_failed_service_is_shown() -> None:
     with pytest.raises(CardwatchError, match=r"cardwatch rules failed: .*no such file"):
         list(run_service("cardwatch", ["rules", "validate", "no such file.yaml"], {"PATH": "/usr/bin:/bin"}))
     with pytest.raises(CardwatchError, match="not installed"):

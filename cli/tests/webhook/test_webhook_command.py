@@ -39,7 +39,7 @@ def post(url: str, message_id: str) -> int:
     return httpx.post(url, content=BODY, headers=headers, trust_env=False).status_code
 
 
-def test_it_prints_each_message_and_says_which_came_before(running: subprocess.Popen[str]) -> None:
+def test_it_prints_each_message_and_marks_repetitions(running: subprocess.Popen[str]) -> None:
     assert running.stdout is not None
     assert running.stderr is not None
     listening = re.search(r"http://\S+", running.stderr.readline())
@@ -65,7 +65,7 @@ def test_lines_stay_whole_when_many_messages_come_at_once(running: subprocess.Po
     assert len(told) == 200
 
 
-def test_a_key_that_is_none_is_one_sentence() -> None:
+def test_an_invalid_key_is_one_sentence() -> None:
     environment = {**os.environ, "CARDWATCH_NOTIFIER_WEBHOOK_SECRET": "x"}
     done = subprocess.run(COMMAND, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
@@ -74,7 +74,7 @@ def test_a_key_that_is_none_is_one_sentence() -> None:
     )
 
 
-def test_without_the_platform_its_commands_are_not_on_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_platform_package_its_commands_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     import typer
 
     group = typer.main.get_command(main.app)

@@ -55,7 +55,7 @@ def test_a_wrong_signature_is_refused_and_counted(receiver: WebhookReceiver) -> 
     assert (receiver.bad_signatures, receiver.requests) == (2, [])
 
 
-def test_it_fails_as_often_as_it_is_told_to(receiver: WebhookReceiver) -> None:
+def test_it_fails_the_requested_number_of_times(receiver: WebhookReceiver) -> None:
     receiver.fail_next(2, 503, retry_after=7)
     answers = [post(receiver) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503, 503, 204]
@@ -64,7 +64,7 @@ def test_it_fails_as_often_as_it_is_told_to(receiver: WebhookReceiver) -> None:
     assert len(receiver.accepted) == 1
 
 
-def test_accepted_alerts_are_told_to_whoever_listens() -> None:
+def test_accepted_alerts_are_passed_to_the_callback() -> None:
     heard: list[ReceivedRequest] = []
     with WebhookReceiver(SECRET, heard.append) as receiver:
         receiver.fail_next(1)
@@ -85,7 +85,7 @@ def test_a_request_without_a_length_is_refused(receiver: WebhookReceiver) -> Non
     assert httpx.post(receiver.url, content=chunks(), trust_env=False).status_code == 411
 
 
-def test_a_sender_that_dies_in_the_middle_of_a_request_is_no_wrong_signature(receiver: WebhookReceiver) -> None:
+def test_a_request_that_breaks_off_does_not_count_as_a_wrong_signature(receiver: WebhookReceiver) -> None:
     port = int(receiver.url.split(":")[2].split("/")[0])
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(b"POST /alerts HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf of it")

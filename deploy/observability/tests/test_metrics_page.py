@@ -34,7 +34,7 @@ def test_the_page_lists_exactly_the_metrics_that_exist() -> None:
     assert listed == {name: (metric.kind, metric.labels) for name, metric in all_metrics().items()}
 
 
-def test_the_page_says_who_has_a_metric() -> None:
+def test_the_page_names_the_services_of_a_metric() -> None:
     shared = {metric.name for metric in shared_metrics()}
     own = {job: {metric.name for metric in metrics_of(job)} - shared for job in JOBS}
     for name, row in rows().items():

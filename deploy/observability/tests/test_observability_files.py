@@ -70,7 +70,7 @@ def test_the_committed_files_are_what_the_generator_makes() -> None:
         assert (DEPLOY / name).read_text() == text, f"deploy/{name} is not what scripts/dashboards makes; run it"
 
 
-def test_every_query_asks_for_what_exists() -> None:
+def test_every_query_uses_existing_metrics_and_jobs() -> None:
     known: dict[str, set[str]] = {
         name: TARGET_LABELS | set(m.labels) for m in all_metrics().values() for name in m.series
     }
@@ -98,7 +98,7 @@ def selectors(expression: str) -> Iterator[tuple[str, list[tuple[str, str]]]]:
         yield name, re.findall(r'(\w+)\s*[!=]=?~?\s*"([^"]*)"', inside)
 
 
-def test_recorded_names_stand_where_they_are_recorded() -> None:
+def test_recorded_names_are_those_of_the_rule_files() -> None:
     named = {value for name, value in vars(recorded).items() if name.isupper()}
     ratios = {recorded.error_ratio(window) for window in WINDOWS}
     helpers = {"cardwatch:consumer_position:offset", ERROR_BUDGET}
@@ -155,7 +155,7 @@ def test_every_alert_is_tested() -> None:
     assert tested == set(alerts())
 
 
-def test_objectives_are_within_what_is_measured() -> None:
+def test_objectives_have_a_small_budget_and_a_window() -> None:
     for objective in OBJECTIVES:
         assert 0 < objective.budget < 0.1
         assert "WINDOW" not in objective.error_ratio("5m")
@@ -174,7 +174,7 @@ def test_prometheus_takes_its_configuration_and_rules(promtool: str) -> None:
     run(promtool, "check", "config", str(DEPLOY / "prometheus/prometheus.yml"))
 
 
-def test_alerts_fire_and_do_not_fire_as_they_should(promtool: str) -> None:
+def test_alert_rules_pass_promtools_tests(promtool: str) -> None:
     run(promtool, "test", "rules", *map(str, sorted(TESTS.glob("*.yml"))))
 
 

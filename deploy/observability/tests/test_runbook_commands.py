@@ -33,7 +33,7 @@ def split(block: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("page", "command"), sorted(set(commands())))
-def test_a_command_of_a_runbook_is_there(page: str, command: str) -> None:
+def test_commands_of_runbooks_exist(page: str, command: str) -> None:
     words = shlex.split(command)
     at: Any = typer.main.get_command(PROGRAMS[words[0]])
     rest = words[1:]
@@ -53,7 +53,7 @@ def test_a_command_of_a_runbook_is_there(page: str, command: str) -> None:
     assert takes or not given, f"{page}: {command} takes no argument"
 
 
-def test_queries_ask_tables_that_there_are() -> None:
+def test_queries_of_runbooks_use_existing_tables() -> None:
     tables = {table.name for table in ALL_TABLES}
     asked = {name for _, command in commands() for name in re.findall(r"(?:FROM|JOIN) ([\w.]+)", command)}
     assert asked

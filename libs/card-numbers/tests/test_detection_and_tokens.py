@@ -1,4 +1,4 @@
-"""Card numbers become tokens, and are found wherever they slipped in."""
+"""Card numbers are found in text and turned into tokens."""
 
 import hashlib
 import hmac
@@ -21,7 +21,7 @@ def test_token_is_the_hmac_of_the_whole_number() -> None:
 
 
 @pytest.mark.parametrize("number", ["4111111111111112", "411111111111", "41111111111111111111", "x", ""])
-def test_what_is_no_card_number(number: str) -> None:
+def test_invalid_card_numbers_are_not_tokenised(number: str) -> None:
     with pytest.raises(ValueError, match="13 to 19 digits"):
         tokenise(number, KEY)
 
@@ -55,6 +55,6 @@ def test_finds_card_numbers_in_text(text: str, found: list[str]) -> None:
     assert find_card_numbers(text) == found
 
 
-def test_uuids_are_no_card_numbers() -> None:
+def test_uuids_do_not_count_as_card_numbers() -> None:
     draw = random.Random(5)
     assert not any(find_card_numbers(str(UUID(int=draw.getrandbits(128), version=4))) for _ in range(100_000))

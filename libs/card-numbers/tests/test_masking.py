@@ -1,4 +1,4 @@
-"""What is masked and what is left alone."""
+"""Which digits are masked and which are kept."""
 
 import time
 from functools import partial
@@ -36,13 +36,13 @@ MASK_BY_STRUCTURE = {
 
 
 @pytest.mark.parametrize("case", ALL_CASES, ids=repr)
-def test_what_is_masked(case: MaskingCase) -> None:
+def test_masking_cases(case: MaskingCase) -> None:
     mask = MASK_BY_STRUCTURE[case.structure]
     assert mask(case.original) == case.masked
     assert mask(case.masked) == case.masked, "masking again changes nothing"
 
 
-def test_the_kept_examples_would_be_masked_elsewhere() -> None:
+def test_the_kept_examples_would_be_masked_in_other_fields() -> None:
     for text in ("1795478400000001", "1795478400009", "52000712345674", f"aaaaaaaaaaaaaaa{CARD_NUMBER}"):
         assert mask_json(text.encode()) != text.encode()
 
@@ -59,7 +59,7 @@ def digits_in(text: str, spans: list[tuple[int, int]]) -> set[int]:
 
 
 @given(st.text(alphabet="0123456789 -.\n", max_size=80))
-def test_each_degree_of_suspicion_finds_what_the_one_before_finds(text: str) -> None:
+def test_each_degree_of_suspicion_includes_the_previous_one(text: str) -> None:
     found = [digits_in(text, find(text)) for find in (find_standalone, find_embedded, find_anywhere)]
     assert found[0] <= found[1] <= found[2]
     shapes = [text.index(number) for number in find_card_numbers(text)]
@@ -90,7 +90,7 @@ def test_a_token_is_not_masked_for_its_digits() -> None:
     "text",
     ["7" * 300_000, "7" * 255 + "x", "4111 " * 5, "a" * 15 + "1" * 17 + " ", '{"card_number":"', "\\u0034", '"a",1,'],
 )
-def test_time_is_in_proportion_to_the_length(text: str) -> None:
+def test_time_is_proportional_to_the_length(text: str) -> None:
     value = (text * (300_000 // len(text) + 1)).encode()
     for mask in (mask_bytes, mask_undecodable, mask_json):
         started = time.process_time()

@@ -1,4 +1,4 @@
-"""A registry that is away is a sentence and a retry, never a refusal."""
+"""A registry that does not answer is reported as unavailable, and no message is refused for it."""
 
 from importlib.metadata import version
 
@@ -14,7 +14,7 @@ def nobody() -> ConfluentRegistry:
     return ConfluentRegistry("http://127.0.0.1:9/apis/ccompat/v7", retries=0)
 
 
-def test_a_registry_that_is_away(nobody: ConfluentRegistry) -> None:
+def test_an_unreachable_registry_is_reported_as_unavailable(nobody: ConfluentRegistry) -> None:
     with pytest.raises(RegistryUnavailableError, match=r"the schema registry at http://127\.0\.0\.1:9"):
         nobody.schema_by_id(1)
     with pytest.raises(RegistryUnavailableError):

@@ -1,4 +1,4 @@
-"""Confluent's wire format: what comes out is what went in, and each kind of bad message has its reason."""
+"""Confluent's wire format: decoding reverses encoding, and each kind of invalid message has its reason code."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The record of a refused message, and the writer that gives up on nothing but its size."""
+"""The record of a refused message, and the writer, which shortens only messages that are too large."""
 
 from hashlib import sha256
 from typing import Any
@@ -36,7 +36,7 @@ def letter(source: ReceivedMessage = SOURCE) -> DeadLetter:
 
 
 class FakeProducer:
-    """Answers the deliveries in turn with the errors of ``answers``."""
+    """Answers each delivery with the next error of ``answers``."""
 
     servers = "broker:9092"
 
@@ -58,7 +58,7 @@ def failed(code: int) -> DeliveryResult:
     return DeliveryResult(1, [FailedDelivery(0, "dlq", KafkaError(code))])
 
 
-def test_everything_of_a_dead_letter_is_masked_and_says_so() -> None:
+def test_all_parts_of_a_dead_letter_are_masked_and_marked_as_redacted() -> None:
     record = letter().record
     assert (record["key"], record["value"], record["detail"]) == (
         MASKED.encode(),
@@ -90,7 +90,7 @@ def test_a_dead_letter_can_be_shortened() -> None:
     assert shorten_dead_letter(letter(), 0).record["value"] is None
 
 
-def test_one_that_is_too_large_is_kept_without_its_value() -> None:
+def test_a_dead_letter_that_is_too_large_is_kept_without_its_value() -> None:
     producer = FakeProducer(failed(KafkaError.MSG_SIZE_TOO_LARGE), DeliveryResult(1))
     writer(producer).write([letter()])
     assert [message.key for batch in producer.delivered for message in batch] == [MASKED.encode()] * 2
@@ -104,12 +104,12 @@ def test_one_that_is_too_large_is_kept_without_its_value() -> None:
         (DeliveryResult(1, (), 1), "no acknowledgement within 30 s"),
     ],
 )
-def test_a_letter_that_may_not_be_safe_is_an_error(answer: DeliveryResult, why: str) -> None:
+def test_an_unacknowledged_dead_letter_is_an_error(answer: DeliveryResult, why: str) -> None:
     with pytest.raises(DeadLetterError, match=why):
         writer(FakeProducer(answer)).write([letter()])
 
 
-def test_one_that_is_too_large_without_its_value_too_is_kept_without_content() -> None:
+def test_a_dead_letter_too_large_without_its_value_is_kept_without_content() -> None:
     too_large = failed(KafkaError.MSG_SIZE_TOO_LARGE)
     producer = FakeProducer(too_large, too_large, DeliveryResult(1))
     writer(producer).write([letter()])
@@ -119,7 +119,7 @@ def test_one_that_is_too_large_without_its_value_too_is_kept_without_content() -
     assert MASKED.encode() not in (last.value or b"")
 
 
-def test_one_that_is_too_large_without_content_too_is_an_error() -> None:
+def test_a_dead_letter_too_large_without_content_is_an_error() -> None:
     too_large = failed(KafkaError.MSG_SIZE_TOO_LARGE)
     with pytest.raises(DeadLetterError, match="dlq"):
         writer(FakeProducer(too_large, too_large, too_large)).write([letter()])

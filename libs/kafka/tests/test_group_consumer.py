@@ -1,4 +1,4 @@
-"""Where a group consumer begins to read, and what it says of its partitions, as the group gives and takes them."""
+"""Where a group consumer begins to read, and the metrics of its partitions as they are assigned and revoked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -140,7 +140,7 @@ def test_reading_begins_where_the_store_says(bench: Bench) -> None:
     assert bench.begins_at() == [OFFSET_INVALID], "where the group has committed"
 
 
-def test_nothing_is_read_while_the_store_does_not_say_where(bench: Bench) -> None:
+def test_nothing_is_read_while_the_store_does_not_answer(bench: Bench) -> None:
     bench.positions = PositionsUnavailableError("the store does not answer")
     bench.give()
     bench.client.offsets = [50]
@@ -151,7 +151,7 @@ def test_nothing_is_read_while_the_store_does_not_say_where(bench: Bench) -> Non
     assert (bench.begins_at(), bench.consumer.assigned) == ([7], True)
 
 
-def test_a_partition_that_is_taken_away_before_reading_began_is_not_read(bench: Bench) -> None:
+def test_a_partition_revoked_before_reading_began_is_not_read(bench: Bench) -> None:
     bench.positions = PositionsUnavailableError("the store does not answer")
     bench.give()
     bench.take_away()
@@ -159,7 +159,7 @@ def test_a_partition_that_is_taken_away_before_reading_began_is_not_read(bench: 
     assert (bench.consumer.poll(0), bench.begins_at()) == ([], [])
 
 
-def test_each_message_says_where_the_one_before_it_ended(bench: Bench) -> None:
+def test_each_message_carries_the_end_of_the_previous_one(bench: Bench) -> None:
     bench.give()
     bench.client.offsets = [7, 8, 12]
     assert bench.read() == [(7, 7), (8, 8), (12, 9)]
@@ -181,7 +181,7 @@ def test_rewound_it_reads_from_the_stored_position_again(bench: Bench) -> None:
     assert bench.begins_at() == [3]
 
 
-def test_of_a_partition_that_was_taken_away_it_says_nothing_more(bench: Bench) -> None:
+def test_a_revoked_partition_has_no_metrics(bench: Bench) -> None:
     bench.give()
     assert bench.lag() == 93
     bench.take_away()
@@ -199,7 +199,7 @@ def test_messages_that_are_being_processed_count_as_lag(bench: Bench) -> None:
     assert bench.position() == 100
 
 
-def test_offsets_without_a_message_are_no_gap_in_what_was_read(bench: Bench) -> None:
+def test_offsets_without_a_message_do_not_count_as_a_gap(bench: Bench) -> None:
     """Of aborted transactions and of the markers at the end of each transaction the client returns nothing."""
     bench.give()
     bench.client.offsets = [7, 9]  # 8 is a marker

@@ -1,4 +1,4 @@
-"""How the producer and the batch publisher take what the broker answers, with a client that answers as it is told."""
+"""How the producer and the batch publisher handle the broker's answers, with a fake client."""
 
 from collections.abc import Callable
 from typing import Any
@@ -180,7 +180,7 @@ def test_a_fatal_error_ends_the_wait_for_a_full_queue(bench: Bench) -> None:
         bench.producer.send(message(), lambda *_: None)
 
 
-def test_failures_and_missing_reports_are_told_apart(bench: Bench) -> None:
+def test_failures_and_missing_reports_are_distinguished(bench: Bench) -> None:
     bench.client.answers = [None, error(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
     result = bench.producer.deliver([message()] * 3)
     assert [one.index for one in result.failed] == [1]
@@ -208,7 +208,7 @@ def test_only_what_failed_is_sent_again_until_it_is_acknowledged(bench: Bench) -
     assert len(bench.clients) == 1
 
 
-def test_what_no_waiting_helps_is_raised(bench: Bench) -> None:
+def test_permanent_errors_are_raised(bench: Bench) -> None:
     bench.client.answers = [error(KafkaError.UNKNOWN_TOPIC_OR_PART)]
     with pytest.raises(DeliveryError, match="`cardwatch schemas apply`"):
         bench.publisher.publish([message()])

@@ -1,4 +1,4 @@
-"""What the range reader takes for the end of a range, with a client that gives what it is told to."""
+"""How the range reader detects the end of a range, with a fake client."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -131,7 +131,7 @@ def test_silence_is_an_error_that_names_the_last_problem() -> None:
         read(FakeClient([FakeMessage(0, 0, KafkaError._TRANSPORT)]), {0: 0}, {0: 6})
 
 
-def test_what_no_waiting_helps_is_raised_at_once() -> None:
+def test_permanent_errors_are_raised_at_once() -> None:
     with pytest.raises(KafkaClientError, match="topic topic at broker:9092 may not be read"):
         read(FakeClient([FakeMessage(0, 0, KafkaError.TOPIC_AUTHORIZATION_FAILED)]), {0: 0}, {0: 6})
 
@@ -164,7 +164,7 @@ def test_partitions_are_asked_for_again_while_leaders_change() -> None:
         reader.partitions("topic")
 
 
-def test_an_end_is_asked_again_while_leaders_change() -> None:
+def test_an_end_offset_is_requested_again_while_leaders_change() -> None:
     changing = KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
     client = FakeClient(ends=[changing, 7])
     reader = RangeReader(CONNECTION, "test", make_client=client)
@@ -174,7 +174,7 @@ def test_an_end_is_asked_again_while_leaders_change() -> None:
         reader.end_offset(TopicPartition("topic", 0), timeout_seconds=0.2)
 
 
-def test_a_follower_tells_messages_ends_and_problems() -> None:
+def test_a_follower_returns_messages_ends_and_problems() -> None:
     client = FakeClient([FakeMessage(0, 0), end_of_partition(0, 1)])
     follower = TopicFollower(CONNECTION, "test", [TopicPartition("topic", 0)], make_client=client)
     assert follower.topics == {"topic"}
@@ -182,4 +182,4 @@ def test_a_follower_tells_messages_ends_and_problems() -> None:
     assert ([message.offset for message in batch.messages], batch.at_end, batch.problem) == ([0], {"topic"}, "")
     client.messages = [FakeMessage(0, 1, KafkaError.UNKNOWN_TOPIC_OR_PART)]
     assert "`cardwatch schemas apply`" in follower.poll(0.1).problem
-    assert follower.poll(0.1).problem == "", "a problem is told once"
+    assert follower.poll(0.1).problem == "", "a problem is reported once"

@@ -86,7 +86,7 @@ def erase(lake: Path) -> erasure.Erasure:
     return done
 
 
-def test_every_row_of_the_card_and_no_other_goes(lake: Path) -> None:
+def test_exactly_the_rows_of_the_card_are_deleted(lake: Path) -> None:
     done = erase(lake)
     assert done.rows == {
         "silver.transactions": 3,
@@ -105,7 +105,7 @@ def test_every_row_of_the_card_and_no_other_goes(lake: Path) -> None:
     assert alert["evidence_transaction_ids"] == ["tx-0002"]
 
 
-def test_no_file_holds_the_card_afterwards(lake: Path) -> None:
+def test_no_file_contains_the_card_afterwards(lake: Path) -> None:
     # In a checkpoint, too, and in files that were joined since.
     DeltaTable(str(lake / "silver/transactions")).create_checkpoint()
     DeltaTable(str(lake / "silver/transactions")).optimize.compact()
@@ -116,13 +116,13 @@ def test_no_file_holds_the_card_afterwards(lake: Path) -> None:
     assert done.left == []
     assert done.unfinished == []
     history = DeltaTable(str(lake / "silver/transactions")).history()
-    assert any("***" in json.dumps(entry) for entry in history), "what was done is told, not to whom"
+    assert any("***" in json.dumps(entry) for entry in history), "the history shows what was done, but not the card"
 
 
-def test_interrupted_after_the_rows_it_goes_on_with_the_files(lake: Path) -> None:
+def test_an_interrupted_erasure_continues_with_the_files(lake: Path) -> None:
     catalog = Catalog(str(lake))
     erasure.delete_rows(catalog, CARD, erasure.Erasure())
-    # Live silver does not know any more which JSON messages were the card's; its old files do.
+    # The current version of silver no longer has the card's JSON messages; its old files do.
     assert erasure.find_card(catalog, CARD).messages.keys() == {("raw", 0, 1), ("raw", 0, 3), ("json", 0, 4)}
     assert erase(lake).rows == {}
     assert files_containing(lake, [TOKEN, b'"tx-0004", "card_number"']) == []

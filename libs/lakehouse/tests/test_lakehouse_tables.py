@@ -1,4 +1,4 @@
-"""The tables' columns against the schemas whose records they hold."""
+"""The tables' columns are the fields of the schemas whose records they contain."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Where tables are, in delta-rs's words."""
+"""Locations of tables as delta-rs expects them."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ from cardwatch_lakehouse.tables import GOLD_ALERTS
         ("gs://lake/t", "gs://lake/t"),
     ],
 )
-def test_a_setting_names_a_place(setting: str, uri: str) -> None:
+def test_a_setting_is_translated_into_a_location(setting: str, uri: str) -> None:
     place = locate(setting, {})
     assert place.uri == uri
     assert place.is_local == ("://" not in uri)
     assert place.of(GOLD_ALERTS.name).uri == f"{uri}/gold/alerts"
 
 
-def test_spark_is_told_no_relative_path() -> None:
+def test_spark_gets_absolute_paths_only() -> None:
     assert for_spark(".cardwatch/tables") == str(Path.cwd() / ".cardwatch/tables")
     assert for_spark("../tables/") == str(Path.cwd().parent / "tables")
     others = ["/data/tables/", "file:/data/my%20tables", "s3a://lake/t", "abfss://lake@account/t", "dbfs:/t", ""]

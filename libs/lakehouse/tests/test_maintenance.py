@@ -1,4 +1,4 @@
-"""Upkeep of the tables: few files, in order where that pays, old ones gone, and the same rows as before."""
+"""Maintenance of the tables: few files, sorted where that helps queries, old files deleted, and the same rows."""
 
 import random
 import shutil
@@ -44,7 +44,7 @@ def planned(files: Sequence[LiveFile], layout: Layout = BY_CARD, day: str = "202
     return found[0].action if found else None
 
 
-def test_a_past_day_is_put_in_order_when_nobody_writes_to_it() -> None:
+def test_a_past_day_is_sorted_when_nobody_writes_to_it() -> None:
     in_order_of_time = [file(100 * MB) for _ in range(4)]
     assert planned(in_order_of_time) is Action.ORDER
     assert planned([*in_order_of_time, file(MB, age=timedelta(hours=1))]) is None, "somebody has just written"
@@ -52,7 +52,7 @@ def test_a_past_day_is_put_in_order_when_nobody_writes_to_it() -> None:
     assert planned(in_order_of_time, Layout(), day="2026-11-20") is None, "nothing to gain"
 
 
-def test_a_day_in_order_stays_until_enough_came_late() -> None:
+def test_a_sorted_day_stays_until_enough_late_rows_arrived() -> None:
     in_order = [file(100 * MB, *bounds) for bounds in (("0", "5"), ("5", "a"), ("a", "f"))]
     assert planned(in_order) is None
     assert planned([*in_order, file(MB)]) is None
@@ -63,27 +63,27 @@ def test_a_day_in_order_stays_until_enough_came_late() -> None:
 
 
 @pytest.mark.parametrize(("in_order", "action"), [(True, None), (False, Action.ORDER)])
-def test_of_a_single_file_its_footer_says_whether_it_is_in_order(in_order: bool, action: Action | None) -> None:
+def test_the_footer_of_a_single_file_shows_whether_it_is_sorted(in_order: bool, action: Action | None) -> None:
     assert planned([file(10 * MB)], in_order=in_order) is action
 
 
-def test_small_files_of_a_day_that_is_written_are_joined_when_there_are_many() -> None:
+def test_small_files_of_the_current_day_are_joined_when_there_are_many() -> None:
     small = [file(MB, age=timedelta(minutes=1))]
     assert planned(small * 15, day="2026-11-25") is None
     assert planned(small * 16, day="2026-11-25") is Action.JOIN
     one_card_each = [file(MB, f"{n:02}", f"{n:02}", timedelta(minutes=1)) for n in range(60)]
-    assert planned(one_card_each, day="2026-11-25") is Action.JOIN, "different ranges are no order"
+    assert planned(one_card_each, day="2026-11-25") is Action.JOIN, "files with different ranges are not sorted files"
     assert planned([file(MB)] * 2, Layout()) is Action.JOIN, "a past day: there will not be more of them"
 
 
 @pytest.mark.parametrize("size", [MB, GB, 50 * GB, 500 * GB])
-def test_however_large_a_day_its_full_files_are_few(size: int) -> None:
+def test_a_large_day_has_few_full_files(size: int) -> None:
     # Joining leaves files at least half full, but for those that are not worth joining yet.
     assert 2 * size / target_size(size) + 10 <= MAX_FILES_PER_PARTITION
 
 
 def joined(files: Sequence[LiveFile], target: int) -> list[LiveFile]:
-    """What the library makes of small files: one after the other into a file, until the next would be too much."""
+    """The files into which the library joins small files: each takes the next ones until it would be too large."""
     bins: list[list[LiveFile]] = []
     room = 0
     for small in (one for one in files if one.size <= target):
@@ -97,7 +97,7 @@ def joined(files: Sequence[LiveFile], target: int) -> list[LiveFile]:
 
 
 @pytest.mark.parametrize(("a_second", "hours"), [(5, 1), (200, 1), (1000, 0.25), (1000, 1), (5000, 1), (100_000, 6)])
-def test_over_a_whole_day_of_micro_batches_files_are_few_after_each_upkeep(a_second: int, hours: float) -> None:
+def test_maintenance_keeps_files_few_over_a_day_of_micro_batches(a_second: int, hours: float) -> None:
     start, every, trigger = datetime(2026, 11, 25, tzinfo=UTC), timedelta(hours=hours), timedelta(seconds=2)
     bytes_of_a_transaction = 120
     files: list[LiveFile] = []
@@ -118,7 +118,7 @@ def test_every_layout_is_of_columns() -> None:
     for table in ALL_TABLES:
         layout = layout_of(table.name)
         assert {*layout.order, *filter(None, [layout.time])} <= set(table.columns), table.name
-        assert layout.time, f"{table.name} says not by which column its rows grow old"
+        assert layout.time, f"{table.name} has no time column for its retention"
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def lake(written_lake: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(written_lake, tmp_path / "lake"))
 
 
-def test_after_upkeep_files_are_few_rows_the_same_and_again_there_is_nothing_to_do(lake: Path) -> None:
+def test_maintenance_joins_files_keeps_rows_and_is_idempotent(lake: Path) -> None:
     catalog = Catalog(str(lake))
     before = {name: rows_of(lake, name) for name in catalog.names()}
     assert measure(catalog.open(SILVER)).most == 60
@@ -155,7 +155,7 @@ def test_after_upkeep_files_are_few_rows_the_same_and_again_there_is_nothing_to_
     assert [one for name in before for one in optimize(catalog, name, AT_ONCE)] == []
 
 
-def test_files_of_a_day_that_is_written_tell_which_cards_they_do_not_have(lake: Path) -> None:
+def test_files_of_the_current_day_have_bloom_filters_of_the_cards(lake: Path) -> None:
     (done,) = optimize(Catalog(str(lake)), SILVER, settled_after=timedelta(days=10_000))
     assert (done.action, done.after) == (Action.JOIN, 1)
     silver = DeltaTable(str(lake / "silver/transactions"))
@@ -173,21 +173,21 @@ def test_files_of_a_day_that_is_written_tell_which_cards_they_do_not_have(lake: 
     assert sum(left_out(rng.randbytes(16).hex()) for _ in range(200)) >= 190
 
 
-def test_the_partitions_files_and_their_bounds_are_told_by_the_log(lake: Path) -> None:
+def test_files_and_bounds_of_partitions_are_read_from_the_log(lake: Path) -> None:
     (one,) = partitions(Catalog(str(lake)).open(SILVER), "card_token")
     assert str(one) == "event_date=2024-11-20"
     assert len(one.files) == 60
     assert all(file.low < file.high for file in one.files)
 
 
-def test_who_appends_meanwhile_loses_nothing_and_is_not_in_the_way(lake: Path) -> None:
+def test_concurrent_appends_and_maintenance_do_not_disturb_each_other(lake: Path) -> None:
     catalog, stop = Catalog(str(lake)), threading.Event()
     appended = 0
 
     def append() -> None:
         nonlocal appended
         while not stop.is_set():
-            # delta-rs, other than Spark, takes an append for endangered by a deletion.
+            # Unlike Spark, delta-rs treats an append as a conflict with a deletion.
             for table, row in (
                 (SILVER_TRANSACTIONS, silver_row(100_000 + appended, CARD)),
                 (BRONZE_LATE, bronze_row(100_000 + appended, b"late")),
@@ -225,7 +225,7 @@ def test_vacuum_keeps_what_earlier_versions_need(lake: Path) -> None:
     assert len(rows_of(lake, SILVER)) == 1200
 
 
-def test_rows_go_when_they_are_too_old(tmp_path: Path) -> None:
+def test_rows_are_deleted_when_they_are_too_old(tmp_path: Path) -> None:
     catalog, year = Catalog(str(tmp_path)), timedelta(days=365)
     for days in (0, 31, 400):
         at = NOON - timedelta(days=days)

@@ -1,4 +1,4 @@
-"""Columns and records of the same rows say the same."""
+"""Columns and records of the same rows have the same values."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Profiles: hand-drawn timelines of days, a loop in plain Python on random months, and profiles that are given."""
+"""Profiles: hand-drawn timelines of days, a loop in plain Python on random months, and given profiles."""
 
 import json
 import math
@@ -63,7 +63,7 @@ def payment(transaction_id: str, at_us: int, **fields: Any) -> Row:
 
 
 def profile(card: str, day_us: int, **fields: Any) -> Row:
-    """A profile of somebody else's: `day_us` is the day's first microsecond."""
+    """A profile that was computed elsewhere: `day_us` is the day's first microsecond."""
     usual = {
         "transactions_30d": 2,
         "mean_amount_minor_30d": 150.0,
@@ -150,7 +150,7 @@ def test_days_before_1970_are_days_as_well(raised: Raised) -> None:
     assert raised(payments, "hour_of_day not in profile.hours_90d") == ["c", "d"]
 
 
-def test_only_approved_transactions_that_are_no_refunds_count_and_each_once(raised: Raised) -> None:
+def test_only_approved_transactions_except_refunds_count_once_each(raised: Raised) -> None:
     payments = [
         payment("declined", -5 * DAY, status="declined", base_amount_minor=5_000, country="FR"),
         payment("refund", -5 * DAY, transaction_type="refund", base_amount_minor=5_000, country="IT"),
@@ -235,7 +235,7 @@ def test_a_rule_combines_a_window_with_a_profile(raised: Raised) -> None:
     spent = {"spent": {"window": "1h", "is": "sum(base_amount_minor)", "where": "status = 'approved'"}}
     when = "spent > 3 * profile.mean_amount_minor_90d and country not in profile.countries_90d"
     assert raised(payments, when, measures=spent) == ["c", "d"]
-    # Names of the profile are no measures: one may be called as a field of it is, and as the profile.
+    # Names of profile fields are not measures: a measure may have the name of such a field, or `profile`.
     named = {name: {"window": "1h", "is": "count(*)"} for name in ("transactions_90d", "profile", "profiles")}
     when = "transactions_90d > profile.transactions_90d and profile = profiles"
     assert raised(payments, when, measures=named) == ["d"]
@@ -249,14 +249,14 @@ def test_hits_of_a_profile_are_suppressed_as_others_are(tmp_path: Path) -> None:
     assert [tuple(alert.values()) for alert in alerts] == [("a", "raised"), ("b", "suppressed")]
 
 
-def test_profiles_that_are_given_are_looked_into_instead(raised: Raised) -> None:
+def test_given_profiles_replace_computed_ones(raised: Raised) -> None:
     # From the transactions nobody would have a profile.
     payments = [payment("a", 0), payment("b", DAY - 1), payment("c", DAY), payment("d", 0, card_token="c2")]
     given = [profile("c1", D), profile("c1", D), profile("c2", D - DAY)]
     when = "profile.transactions_30d = 2 and profile.stddev_amount_minor_90d is null and 9 in profile.hours_90d"
     assert raised(payments, when) == []
     assert raised(payments, when, given) == ["a", "b"]
-    # … and nobody has, where none is given, whatever the transactions say.
+    # … and without given profiles no card has one, even with earlier transactions.
     payments += [payment("w", -5 * DAY)]
     assert raised(payments, "profile.transactions_90d = 1", []) == []
     assert raised(payments, "profile.transactions_90d = 1") == ["a", "b", "c"]
@@ -278,7 +278,7 @@ def test_the_day_of_a_given_profile_may_be_microseconds(raised: Raised) -> None:
         ([profile("c1", D) | {"card_token": None}], "card_token"),
     ],
 )
-def test_profiles_that_say_nothing_certain_are_refused(raised: Raised, given: list[Row], problem: str) -> None:
+def test_ambiguous_profiles_are_refused(raised: Raised, given: list[Row], problem: str) -> None:
     with pytest.raises(OracleError, match=problem):
         raised([payment("a", 0)], "profile.transactions_90d = 1", given)
 
@@ -307,7 +307,7 @@ def test_a_profile_without_a_column_or_with_another_type_is_refused(raised: Rais
         ),
     ],
 )
-def test_a_profile_that_there_is_none_of_is_refused(raised: Raised, rule: Row, problem: str) -> None:
+def test_a_use_of_a_missing_profile_is_refused(raised: Raised, rule: Row, problem: str) -> None:
     with pytest.raises(OracleError, match=problem):
         raised([payment("a", 0)], **rule)
 

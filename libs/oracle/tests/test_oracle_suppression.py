@@ -28,7 +28,7 @@ def rule_file(tmp_path: Path) -> "RuleFile":
 
 
 class RuleFile:
-    """Writes a file with one rule, whose hits are the transactions of more than nothing."""
+    """Writes a file with one rule, whose hits are the transactions with an amount above 0."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,7 +78,7 @@ def test_the_timeline_of_the_reference(rule_file: RuleFile) -> None:
     }  # fmt: skip
 
 
-def test_a_repeat_may_come_late_in_its_slot_where_the_attack_is_young(rule_file: RuleFile) -> None:
+def test_a_young_attack_repeats_late_in_its_slot(rule_file: RuleFile) -> None:
     # S = 10m            [12:20          12:30)           [12:40 …
     # hits        12:17  12:21  12:26 12:27 12:29  12:36  12:41
     #             opens               └ goes on since 12:27: the first such hit of the slot, not the first hit
@@ -118,7 +118,7 @@ def test_of_equal_times_the_first_id_raises(rule_file: RuleFile) -> None:
     assert told(payments, rule_file("10s")) == {"t1": None, "t10": "t1", "t9": "t1"}
 
 
-def test_what_is_no_hit_does_not_count(rule_file: RuleFile) -> None:
+def test_transactions_that_are_not_hits_do_not_count(rule_file: RuleFile) -> None:
     # a    x    b              x does not satisfy `when`: the key has been quiet since a
     payments = [payment("a", NOON), payment("x", NOON + 5 * MINUTE, amount_minor=0), payment("b", NOON + 10 * MINUTE)]
     assert told(payments, rule_file("10m")) == {"a": None, "b": None}
@@ -151,17 +151,17 @@ def test_a_wrong_length_is_refused(rule_file: RuleFile, suppress: Any) -> None:
 
 
 @dataclass
-class Told:
+class Suppressions:
     """What each hit of one key is counted on, None where it raises, and which of them raise because they repeat."""
 
     by: dict[str, str | None]
     repeats: set[str]
 
 
-def told_from_the_definition(hits: Sequence[Hit], s: int) -> Told:
+def suppressions_by_definition(hits: Sequence[Hit], s: int) -> Suppressions:
     """Clause by clause; `s` in microseconds."""
     hits = sorted(hits)
-    told = Told({}, set())
+    told = Suppressions({}, set())
     opening: list[Hit] = []
     may_repeat: list[Hit] = []
     raised: list[Hit] = []
@@ -208,14 +208,14 @@ def test_oracle_equals_the_definition_over_long_attacks(rule_file: RuleFile) -> 
                 for row in payments
                 if row["card_token"] == card and row["amount_minor"] > 0
             )
-            of_card = told_from_the_definition(hits, s)
+            of_card = suppressions_by_definition(hits, s)
             expected |= of_card.by
             repeats += len(of_card.repeats)
             # What the reference promises: one alert in any S, and 7·S of the past decide.
             alerts = [t for t, transaction_id in hits if of_card.by[transaction_id] is None]
             assert all(later - earlier >= s for earlier, later in pairwise(alerts))
             for t, transaction_id in hits:
-                recent = told_from_the_definition([hit for hit in hits if t - 7 * s < hit[0] <= t], s)
+                recent = suppressions_by_definition([hit for hit in hits if t - 7 * s < hit[0] <= t], s)
                 assert recent.by[transaction_id] == of_card.by[transaction_id]
         chance.shuffle(payments)
         assert told(payments, rule_file(f"{seconds}s")) == expected

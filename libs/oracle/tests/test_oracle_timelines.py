@@ -103,7 +103,7 @@ def test_window_is_open_at_its_start(rule_file: RuleFile) -> None:
     assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 1}
 
 
-def test_window_holds_what_is_one_microsecond_younger_than_its_start(rule_file: RuleFile) -> None:
+def test_window_includes_a_transaction_one_microsecond_after_its_start(rule_file: RuleFile) -> None:
     # ·a         b            a at 1 µs, b at 10 s: a is in
     payments = [payment("a", 1), payment("b", 10 * SECOND)]
     assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 2}
@@ -128,7 +128,7 @@ def test_a_duplicate_counts_once_and_alerts_once(rule_file: RuleFile) -> None:
     assert values(payments, rule_file(count(), "n >= 1")) == {"a": 1, "b": 2, "c": 3}
 
 
-def test_messages_of_one_transaction_may_differ_in_how_they_travelled(rule_file: RuleFile) -> None:
+def test_messages_of_one_transaction_may_differ_in_transport_fields(rule_file: RuleFile) -> None:
     payments = [payment("a", 0) | {"raw_offset": 1}, payment("a", 0) | {"raw_offset": 2}]
     alerts = expected_alerts(table(payments, raw_offset=pa.int64()), rule_file(count(), "n >= 1"), None)
     assert alerts["transaction_id"].to_pylist() == ["a"]
@@ -149,12 +149,12 @@ def test_keys_are_apart_and_scope_chooses_the_key(rule_file: RuleFile) -> None:
     assert [(alert["scope"], alert["key"], alert["transaction_id"]) for alert in alerts] == [("merchant", "m1", "b")]
 
 
-def test_no_key_no_window(rule_file: RuleFile) -> None:
+def test_a_transaction_without_a_key_is_in_no_window(rule_file: RuleFile) -> None:
     payments = [payment("a", 0), payment("b", 1), payment("c", 2, device_id="d1")]
     assert values(payments, rule_file(count(), "n >= 1", scope="device")) == {"c": 1}
 
 
-def test_where_keeps_the_transaction_but_not_its_weight(rule_file: RuleFile) -> None:
+def test_where_excludes_a_transaction_from_the_measure_but_not_from_evaluation(rule_file: RuleFile) -> None:
     # a  b(declined)  c       c: two of three; b itself is evaluated, though it does not count
     payments = [payment("a", 0), payment("b", 1, status="declined"), payment("c", 2)]
     assert values(payments, rule_file(count(where="status = 'approved'"), "n >= 1")) == {"a": 1, "b": 1, "c": 2}
@@ -230,7 +230,7 @@ def test_deviation_of_large_amounts_is_exact(rule_file: RuleFile) -> None:
     assert measured == {"a": None, "b": math.sqrt(0.5), "c": 1.0}
 
 
-def test_ratio_takes_the_own_value_whatever_where_says(rule_file: RuleFile) -> None:
+def test_ratio_includes_the_own_value_regardless_of_where(rule_file: RuleFile) -> None:
     # 0✗   0   6   10✗       declined ones are not in the mean, and are compared with it
     payments = [
         payment("a", 0, amount_minor=0, status="declined"),
@@ -280,7 +280,7 @@ def test_the_previous_one_lies_in_the_window_and_satisfies_where(rule_file: Rule
     assert values(payments, rule_file(since, "true")) == {"a": None, "b": 2.0, "c": 3.000001, "d": None}
 
 
-def test_distance_and_speed_skip_what_has_no_location(rule_file: RuleFile) -> None:
+def test_distance_and_speed_skip_transactions_without_a_location(rule_file: RuleFile) -> None:
     # Berlin   –     Paris     Paris     antipode of Paris      a quarter of an hour between neighbours, e tied with d
     paris = {"latitude": 48.8566, "longitude": 2.3522}
     quarter = 900 * SECOND
@@ -365,7 +365,7 @@ def test_calculations(rule_file: RuleFile, condition: str) -> None:
     "document", ["- {id: r, scope: card, when: n = 1, measures: {n: {window: 1s, is: count( * )}}}"]
 )
 @pytest.mark.parametrize("head", ["", "rules:\n"])
-def test_rules_stand_at_the_top_or_under_their_name(tmp_path: Path, head: str, document: str) -> None:
+def test_rules_may_be_at_the_top_level_or_under_rules(tmp_path: Path, head: str, document: str) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(head + document)
     assert expected_alerts(table([payment("a", 0)]), file).select(["rule_version", "transaction_id"]).to_pylist() == [
@@ -399,7 +399,7 @@ def test_paused_rules_expect_nothing_and_shadow_rules_do(rule_file: RuleFile) ->
     assert raised([payment("a", 0)], rule_file(count(), "n >= 1", mode="shadow")) == ["a"]
 
 
-def test_an_alert_says_which_rule_and_has_the_agreed_identity(rule_file: RuleFile) -> None:
+def test_an_alert_names_its_rule_and_has_the_agreed_identity(rule_file: RuleFile) -> None:
     alerts = expected_alerts(table([payment("t-1", 0)]), rule_file(count(), "n >= 1", id="velocity", version=7), None)
     assert alerts.schema == EXPECTED_ALERTS
     assert alerts.to_pylist() == [
@@ -494,7 +494,7 @@ def test_an_absent_field_is_named(rule_file: RuleFile, field: str, missing: str)
         raised([payment("a", 0)], rule_file(count(), field))
 
 
-def test_a_name_within_a_literal_is_no_field(rule_file: RuleFile) -> None:
+def test_a_name_within_a_literal_is_not_a_field(rule_file: RuleFile) -> None:
     assert raised([payment("a", 0)], rule_file(count(), "country <> 'bin_country'")) == ["a"]
 
 

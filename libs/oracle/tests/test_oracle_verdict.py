@@ -42,7 +42,7 @@ def run(*arguments: str | Path) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_equal_sets_hold_whatever_the_order_and_repetition(transactions: Path, rules: Path) -> None:
+def test_equal_sets_hold_in_any_order_and_with_repetitions(transactions: Path, rules: Path) -> None:
     expected = expected_alerts(transactions, rules, None)
     ids = [str(alert_id) for alert_id in expected["alert_id"].to_pylist()]
     verdict = verify(expected, [*reversed(ids), *ids])
@@ -98,7 +98,7 @@ def test_bare_ids_are_compared_by_identity(transactions: Path, suppressing: Path
     assert verify(expected, [first.alert_id]).missing == [second.alert_id, third.alert_id]
 
 
-def test_command_compares_how_alerts_stand(transactions: Path, suppressing: Path, tmp_path: Path) -> None:
+def test_command_compares_the_status_of_alerts(transactions: Path, suppressing: Path, tmp_path: Path) -> None:
     first, second, third = observed(expected_alerts(transactions, suppressing))
     file = tmp_path / "observed.csv"
     lines = [
@@ -140,7 +140,7 @@ def test_wrong_lists_are_refused_with_one_sentence(tmp_path: Path, text: str) ->
     assert "\n" not in str(refused.value)
 
 
-def test_command_says_what_to_expect(transactions: Path, rules: Path, tmp_path: Path) -> None:
+def test_command_prints_the_expected_numbers(transactions: Path, rules: Path, tmp_path: Path) -> None:
     output = tmp_path / "expected.parquet"
     code, said = run("--transactions", transactions, "--rules", rules, "--output", output)
     assert code == 0
@@ -148,7 +148,7 @@ def test_command_says_what_to_expect(transactions: Path, rules: Path, tmp_path: 
     assert pq.read_table(output).equals(expected_alerts(transactions, rules, None))
 
 
-def test_command_exits_by_its_verdict(transactions: Path, rules: Path, tmp_path: Path) -> None:
+def test_the_exit_code_follows_from_the_verdict(transactions: Path, rules: Path, tmp_path: Path) -> None:
     ids = [str(alert_id) for alert_id in expected_alerts(transactions, rules, None)["alert_id"].to_pylist()]
     observed = tmp_path / "observed.txt"
     observed.write_text("\n".join(ids) + "\n")

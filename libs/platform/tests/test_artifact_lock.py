@@ -1,4 +1,4 @@
-"""The lock file: what is in the one that ships, and what is said about a broken one."""
+"""The lock file: the content of the shipped one, and the errors of a broken one."""
 
 import json
 from dataclasses import replace

@@ -15,7 +15,7 @@ _SPARK = "org.apache.spark.deploy.SparkSubmit"
 _SHARED = "source: shared objects file"
 
 
-# So many classes a Java that does nothing has loaded.
+# The number of classes that an idle Java has loaded.
 _MIN_CLASSES = 300
 
 
@@ -26,7 +26,7 @@ def _jar(path: Path) -> Path:
 
 
 def _run(directory: Path, class_path: object) -> str:
-    """Start Java as Spark would; there is no Spark in the jar, so that it ends at once. What it told of its classes."""
+    """Start Java as Spark would and return its output; the jar contains no Spark, so that it ends at once."""
     program = (
         "import sys; from pathlib import Path; from cardwatch_platform.class_archive import ClassArchives, run; "
         f"run(ClassArchives(sys.argv[1], Path(sys.argv[2]), min_classes={_MIN_CLASSES}), sys.argv[3:])"
@@ -61,7 +61,7 @@ def _wait_for_archive(directory: Path) -> Path:
     return archives[0]
 
 
-def test_third_start_shares_what_the_first_loaded_and_the_second_had_archived(tmp_path: Path) -> None:
+def test_the_third_start_uses_the_archive_of_the_first_starts_classes(tmp_path: Path) -> None:
     jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
     _run(directory, jar)
     assert _SHARED not in _run(directory, jar)
@@ -119,7 +119,7 @@ def test_lists_are_merged_without_numbers_generated_classes_and_unfinished_lines
 
 
 @pytest.mark.parametrize(("script", "tried_again"), [("exit 3", False), ("kill -9 $$", True)], ids=["fails", "killed"])
-def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
+def test_a_failed_archive_is_not_tried_again_but_an_interrupted_one_is(
     tmp_path: Path, script: str, tried_again: bool
 ) -> None:
     jar = _jar(tmp_path / "a.jar")
@@ -139,7 +139,7 @@ def test_making_that_failed_is_not_tried_again_but_one_that_was_killed_is(
 
 
 @pytest.mark.parametrize(("said", "niceness"), [(None, 19), ("3", 3), ("-3", 0), ("low", 19)])
-def test_it_is_made_at_the_lowest_priority_unless_another_is_named(
+def test_an_archive_is_created_at_the_lowest_priority_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, niceness: int
 ) -> None:
     monkeypatch.delenv("CARDWATCH_CLASS_ARCHIVE_NICENESS", raising=False)
@@ -165,7 +165,7 @@ def test_lists_that_are_too_short_make_room_for_others(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.jsa"))
 
 
-def test_what_nobody_used_for_a_month_goes_with_the_next_archive(tmp_path: Path) -> None:
+def test_archives_unused_for_a_month_are_removed(tmp_path: Path) -> None:
     jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
     _run(directory, jar)
     old, recent = directory / "old.jsa", directory / "recent.jsa"

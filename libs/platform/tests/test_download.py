@@ -146,7 +146,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _kept(tmp_path: Path) -> list[str]:
-    """What a later run would trust."""
+    """The files that a later run would use."""
     return sorted(path.name for path in (tmp_path / "cache").glob("sets/*"))
 
 
@@ -161,7 +161,7 @@ def test_downloads_verifies_and_unpacks(
     assert repository.requests == {_path(module): 1 for module in _FILES}
 
 
-def test_what_is_there_is_not_downloaded_again(ensure: Callable[..., dict[str, Path]], repository: Repository) -> None:
+def test_cached_files_are_not_downloaded_again(ensure: Callable[..., dict[str, Path]], repository: Repository) -> None:
     ensure()
     repository.requests.clear()
     ensure()
@@ -175,7 +175,7 @@ def test_only_the_changed_set_is_downloaded(ensure: Callable[..., dict[str, Path
     assert set(repository.requests) == {_path(_OTHER)}
 
 
-def test_progress_is_told_in_bytes(ensure: Callable[..., dict[str, Path]]) -> None:
+def test_progress_is_reported_in_bytes(ensure: Callable[..., dict[str, Path]]) -> None:
     told: list[tuple[int, int]] = []
 
     class Recorder(SilentReporter):
@@ -239,7 +239,7 @@ def test_missing_network_is_one_sentence(tmp_path: Path) -> None:
     assert _kept(tmp_path) == []
 
 
-def test_network_that_has_gone_silent_is_given_up(
+def test_a_stalled_download_is_given_up(
     ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path
 ) -> None:
     repository.stall_at = _path(_JAR)

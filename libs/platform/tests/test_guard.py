@@ -1,4 +1,4 @@
-"""Guarded processes: real ones, killed in every way."""
+"""Guarded processes that are killed in every way."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ _TIDY = [
     "-uc",
     "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); print('ready'); time.sleep(600)",
 ]
-# A parent that starts a guarded child, says its pids, and then does what its argument says.
+# A parent that starts a guarded child, prints its pids, and then runs the given code.
 _PARENT = """
 import signal, sys, time
 from pathlib import Path
@@ -57,7 +57,7 @@ def _gone(pid: int) -> bool:
 
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Callable[[list[str]], GuardedProcess]]:
-    """Start a command guarded; whatever still runs at the end is killed."""
+    """Start a command guarded; processes that still run at the end are killed."""
     started: list[GuardedProcess] = []
 
     def start(argv: list[str]) -> GuardedProcess:
@@ -192,7 +192,7 @@ def test_kill_is_immediate_and_it_can_start_again(guarded: Callable[[list[str]],
     assert process.poll() is None
 
 
-def test_command_that_does_not_exist_is_said(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     process = GuardedProcess("broker", [str(tmp_path / "absent")], None, tmp_path / "log")
     with pytest.raises(PlatformError, match=r"broker cannot be started: .*No such file"):
         process.start()
@@ -224,7 +224,7 @@ def test_running_process_does_not_start_twice(guarded: Callable[[list[str]], Gua
         guarded(_SLEEP).start()
 
 
-def test_a_stranger_with_the_same_pid_is_left_alone() -> None:
+def test_another_process_with_the_same_pid_is_left_alone() -> None:
     with subprocess.Popen(_SLEEP) as stranger:
         created = create_time(stranger.pid)
         assert not processes.stop(stranger.pid, created - 3600, 1.0)

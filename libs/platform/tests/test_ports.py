@@ -31,14 +31,14 @@ def test_unknown_ports_are_chosen_now() -> None:
     assert 0 not in choose_ports(3, (0, 0, 0))
 
 
-def test_listening_is_seen() -> None:
+def test_a_listening_port_is_detected() -> None:
     port = free_port()
     assert not accepts_connections(port)
     with socket.create_server((HOST, port)):
         assert accepts_connections(port)
 
 
-def test_no_free_port_is_said() -> None:
+def test_a_missing_free_port_is_reported() -> None:
     with socket.create_server((HOST, 0)) as server:
         taken: int = server.getsockname()[1]
         with pytest.raises(PlatformError, match=f"no free port from {taken} to {taken}"):

@@ -16,13 +16,13 @@ SCHEMA_IDS = {"rule": 1, "list_entry": 2, "rule_status": 3}
 
 
 class FakeTopic:
-    """What was written to it; each log on it reads from a position of its own."""
+    """The messages of a topic; each log on it has its own position."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.entries: list[ReceivedMessage] = []
         self.before_append: Callable[[], None] = lambda: None
-        """Called once before the next append: somebody else who is faster."""
+        """Called once before the next append, to simulate a faster writer."""
 
     def put(self, key: str, value: bytes | None) -> None:
         self.entries.append(ReceivedMessage(self.name, 0, len(self.entries), key.encode(), value))
@@ -69,7 +69,7 @@ def rule_yaml(rule_id: str = "spree", threshold: int = 5, **more: object) -> str
 
 
 class Kit:
-    """Makes what tests need, so that they need not know how it is wired."""
+    """Creates stores and definitions for tests."""
 
     rule_yaml = staticmethod(rule_yaml)
 

@@ -35,7 +35,7 @@ rules:   # a comment
 """
 
 
-def test_a_definition_says_what_the_file_says() -> None:
+def test_a_definition_has_the_entries_of_the_file() -> None:
     spree, odd = read_definitions(FILE, "file.yaml")
     assert (spree.version, spree.mode, odd.version, odd.mode) == (4, Mode.SHADOW, None, None)
     assert "version" not in spree.text
@@ -61,7 +61,7 @@ def test_an_export_is_a_rule_file_with_versions_and_modes() -> None:
     assert [planning.apply(item, Author("anna")).make(book) for item in read_definitions(exported, "x")] == [None, None]
 
 
-def test_every_rule_file_of_ours_survives(pytestconfig: pytest.Config) -> None:
+def test_every_rule_file_of_the_repository_survives_a_round_trip(pytestconfig: pytest.Config) -> None:
     for path in Path(pytestconfig.rootpath, "config", "rules").glob("*.yaml"):
         for definition in read_definitions(path.read_text(encoding="utf-8"), path.name):
             stored = parse_definition(definition.text, path.name)

@@ -109,7 +109,7 @@ def test_lists_in_a_snapshot(builder: Builder) -> None:
     first = builder.snapshots.build()
     assert first.lists == {"trusted": {"m1"}, "risky": {"m2"}}
     take("trusted", "m1")
-    assert builder.snapshots.build() is first, "told twice, no news"
+    assert builder.snapshots.build() is first, "a repeated entry changes nothing"
     take("trusted", "m1", present=False)
     second = builder.snapshots.build()
     assert second.lists == {"trusted": frozenset(), "risky": {"m2"}}

@@ -1,4 +1,4 @@
-"""What a list may hold."""
+"""The values that a list may contain."""
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
@@ -46,7 +46,7 @@ def test_other_values_are_refused(kind: Kind, value: str) -> None:
 
 @pytest.mark.parametrize("kind", list(Kind))
 @pytest.mark.parametrize("number", ["4111111111111111", "4111 1111 1111 1111", "3782-822463-10005", "x 4222222222222"])
-def test_a_card_number_is_refused_whatever_the_kind(kind: Kind, number: str) -> None:
+def test_a_card_number_is_refused_in_every_kind_of_list(kind: Kind, number: str) -> None:
     with pytest.raises(ConfigurationError, match="is a card number") as caught:
         checked_value(kind, number)
     assert number not in str(caught.value)
@@ -59,7 +59,7 @@ def test_names() -> None:
             checked_name(name)
 
 
-def test_an_entry_survives_its_record() -> None:
+def test_an_entry_survives_a_round_trip() -> None:
     entry = ListEntry("trusted", Kind.MERCHANT, "m1", True, "why", "anna", 5)
     assert ListEntry.from_record(entry.record()) == entry
     assert entry.key == "trusted|m1"

@@ -1,4 +1,4 @@
-"""From a wish to a change: versions, revisions and modes."""
+"""Planning a requested change: versions, revisions and modes."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ def state(change: Change | None) -> tuple[int, int, Mode, Action]:
     return change.revision, change.version, change.mode, change.action
 
 
-def test_a_rule_counts_versions_when_it_says_something_else(kit: Any, book: Rulebook) -> None:
+def test_a_changed_definition_gets_the_next_version(kit: Any, book: Rulebook) -> None:
     first = do(book, planning.apply(kit.definition(), ANNA))
     assert state(first) == (1, 1, Mode.LIVE, Action.APPLIED)
     assert first is not None
@@ -40,7 +40,7 @@ def test_a_rule_counts_versions_when_it_says_something_else(kit: Any, book: Rule
     assert state(do(book, planning.apply(kit.definition(threshold=5), ANNA)))[:2] == (3, 3)
 
 
-def test_how_it_is_written_does_not_matter(kit: Any, book: Rulebook) -> None:
+def test_an_equivalent_definition_changes_nothing(kit: Any, book: Rulebook) -> None:
     do(book, planning.apply(kit.definition(), ANNA))
     assert do(book, planning.apply(kit.definition(severity="medium"), ANNA)) is None
     assert state(do(book, planning.apply(kit.definition(severity="high"), ANNA)))[:2] == (2, 2)
@@ -55,7 +55,7 @@ def test_a_version_in_the_file_counts_where_it_is_higher(kit: Any, book: Ruleboo
         do(book, planning.apply(kit.definition(version=8, threshold=9), ANNA))
 
 
-def test_the_mode_is_no_part_of_the_version(kit: Any, book: Rulebook) -> None:
+def test_a_change_of_mode_keeps_the_version(kit: Any, book: Rulebook) -> None:
     do(book, planning.apply(kit.definition(mode="shadow"), ANNA))
     assert do(book, planning.apply(kit.definition(), ANNA)) is None, "without a mode it keeps the one it has"
     assert state(do(book, planning.apply(kit.definition(mode="live"), ANNA))) == (2, 1, Mode.LIVE, Action.APPLIED)
@@ -75,7 +75,7 @@ def test_resume_goes_back_to_the_mode_before_the_pause(kit: Any, book: Rulebook)
     assert do(book, planning.promote("spree", ANNA)) is None
 
 
-def test_a_deleted_rule_goes_on_counting(kit: Any, book: Rulebook) -> None:
+def test_a_restored_rule_continues_its_version_numbers(kit: Any, book: Rulebook) -> None:
     do(book, planning.apply(kit.definition(version=1), ANNA))
     do(book, planning.pause("spree", ANNA))
     assert state(do(book, planning.delete("spree", ANNA))) == (3, 1, Mode.PAUSED, Action.DELETED)
@@ -109,7 +109,7 @@ def test_the_first_of_two_with_the_same_revision_counts(kit: Any, book: Rulebook
     assert book.version("spree", 2) is None
 
 
-def test_a_change_survives_its_record(kit: Any, book: Rulebook) -> None:
+def test_a_change_survives_a_round_trip(kit: Any, book: Rulebook) -> None:
     change = planning.apply(kit.definition(), ANNA).make(book)
     assert change is not None
     assert Change.from_record(change.record()) == change

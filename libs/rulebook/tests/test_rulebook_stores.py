@@ -1,4 +1,4 @@
-"""Stores on a topic in memory: nothing is lost silently, and a bad message stops nobody."""
+"""Stores on a topic in memory: no change is lost silently, and an invalid message stops no reader."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def test_apply_and_read_in_another_process(kit: Any) -> None:
     assert len(kit.rules.entries) == 1
 
 
-def test_who_is_overtaken_tries_again_on_top_and_says_so(kit: Any) -> None:
+def test_a_conflicting_change_is_repeated_on_top_and_reported(kit: Any) -> None:
     anna, ben = kit.rule_store(), kit.rule_store()
     anna.carry_out([planning.apply(kit.definition(), ANNA)])
     kit.rules.before_append = lambda: ben.carry_out([planning.pause("spree", BEN)])
@@ -43,7 +43,7 @@ def test_who_is_overtaken_tries_again_on_top_and_says_so(kit: Any) -> None:
     assert len(kit.rules.entries) == 5, "the change that lost stays in the topic and counts for nobody"
 
 
-def test_who_is_overtaken_by_the_same_wish_has_nothing_to_do(kit: Any) -> None:
+def test_a_conflict_with_the_same_change_leaves_nothing_to_do(kit: Any) -> None:
     anna, ben = kit.rule_store(), kit.rule_store()
     kit.rules.before_append = lambda: ben.carry_out([planning.apply(kit.definition(), BEN)])
     (outcome,) = anna.carry_out([planning.apply(kit.definition(), ANNA)])
@@ -51,7 +51,7 @@ def test_who_is_overtaken_by_the_same_wish_has_nothing_to_do(kit: Any) -> None:
     assert [change.changed_by for change in outcome.overtaken_by] == ["ben"]
 
 
-def test_who_is_always_overtaken_gives_up(kit: Any) -> None:
+def test_repeated_conflicts_end_in_an_error(kit: Any) -> None:
     anna, ben = kit.rule_store(), kit.rule_store()
     numbers = iter(range(10, 100))
 
@@ -121,7 +121,7 @@ def test_lists(kit: Any) -> None:
     assert (book.kind("none"), book.values("none")) == (None, frozenset())
 
 
-def test_a_rule_from_before_revisions_is_its_first_change(kit: Any) -> None:
+def test_a_rule_without_a_revision_counts_as_its_first_change(kit: Any) -> None:
     older = json.loads(schema_text("rule"))
     older["fields"] = [field for field in older["fields"] if "default" not in field]
     record = {
@@ -161,7 +161,7 @@ def snapshot_of(kit: Any, *plans: Any) -> Snapshot:
     return builder.build()
 
 
-def test_a_detector_tells_each_change_of_state_once(kit: Any) -> None:
+def test_a_detector_reports_each_change_of_state_once(kit: Any) -> None:
     topic, told = FakeStatusTopic(), []
 
     def write(item: RuleStatus) -> tuple[str, bytes]:
@@ -205,7 +205,7 @@ def test_a_report_waits_for_the_registry_without_stopping_the_detector(kit: Any)
     assert topic.keys == ["velocity|spree"]
 
 
-def test_a_status_survives_its_record(kit: Any) -> None:
+def test_a_status_survives_a_round_trip(kit: Any) -> None:
     status = RuleStatus("velocity", "spree", 2, 1, State.SET_ASIDE, "why", 5)
     assert RuleStatus.from_record(status.record()) == status
     assert kit.writer("rule_status")(status)[0] == "velocity|spree"

@@ -1,4 +1,6 @@
-"""Backtests over small histories: pieces and threads change nothing, a period is exact, versions are compared."""
+"""Backtests over small histories: chunks and threads do not change the result, a period is exact, versions are
+compared.
+"""
 
 from typing import Any
 
@@ -87,7 +89,7 @@ def sorted_alerts(found: Backtest, rule: Rule) -> pl.DataFrame:
         {"rows_at_once": 50, "rows_per_chunk": 7},
     ],
 )
-def test_pieces_parts_and_threads_change_nothing(options: dict[str, int]) -> None:
+def test_chunks_parts_and_threads_do_not_change_the_result(options: dict[str, int]) -> None:
     whole, other = over_history(), over_history(**options)
     for rule in RULES:
         assert whole.alerts[rule].height > 10
@@ -95,7 +97,7 @@ def test_pieces_parts_and_threads_change_nothing(options: dict[str, int]) -> Non
     assert other.days.equals(whole.days)
 
 
-def test_it_says_what_one_evaluation_over_everything_says() -> None:
+def test_a_backtest_equals_one_evaluation_over_everything() -> None:
     frame = (
         HISTORY.with_columns(group=pl.col("merchant_id").rank("dense").cast(pl.Int64) - 1)
         .sort("group", "event_time", "transaction_id")
@@ -109,7 +111,7 @@ def test_it_says_what_one_evaluation_over_everything_says() -> None:
 
 
 @pytest.mark.parametrize(("from_minute", "to_minute"), [(0, 60), (1_000, 1_200), (1_441, 1_442), (4_000, 9_999)])
-def test_a_period_has_the_alerts_that_the_whole_has_then(from_minute: int, to_minute: int) -> None:
+def test_a_period_has_the_alerts_of_the_whole_history_in_it(from_minute: int, to_minute: int) -> None:
     period = Period(START_US + from_minute * MINUTE_US, START_US + to_minute * MINUTE_US)
     # What a source may leave out is left out.
     read = HISTORY.lazy().filter(period.with_history(history_us(RULES)).holds(pl.col("event_time")))
@@ -132,7 +134,7 @@ def test_a_suppressed_hit_names_the_alert_before_it() -> None:
     assert (alerts["status"] == SUPPRESSED).sum() > 10
 
 
-def test_pieces_hold_whole_keys_in_the_evaluators_order() -> None:
+def test_chunks_hold_whole_keys_in_the_evaluators_order() -> None:
     chunks = Chunks(HISTORY, "card_token", 500, MINUTE_US)
     pieces = [chunks[at] for at in range(len(chunks))]
     assert len(pieces) > 5
@@ -209,7 +211,7 @@ def test_without_labels_there_are_no_shares() -> None:
     assert (together.precision, together.recall, together.recall_of_hits) == (None, None, None)
 
 
-def test_one_table_of_all_alerts_has_a_column_a_measure() -> None:
+def test_the_table_of_all_alerts_has_one_column_per_measure() -> None:
     alerts = table(list(over_history().alerts.values()))
     assert alerts.columns == [*COLUMNS, "payments", "spent", "cards", "before"]
     assert alerts.schema["event_time"] == pl.Datetime("us", "UTC")
@@ -232,13 +234,13 @@ rules:
     assert alerts.schema["key_measure"] == pl.Float64()
 
 
-def test_nothing_at_all_is_no_error() -> None:
+def test_no_transactions_are_not_an_error() -> None:
     found = backtest(HISTORY.clear().lazy(), RULES, Period())
     assert found.transactions == 0
     assert table(list(found.alerts.values())).is_empty()
 
 
-def test_progress_ends_where_it_must() -> None:
+def test_progress_ends_at_the_number_of_all_rows() -> None:
     told: list[tuple[int, int]] = []
     over_history(rows_per_chunk=300, on_progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)

@@ -1,4 +1,4 @@
-"""Rules do not stand in each other's way."""
+"""Rules are evaluated independently of each other."""
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,7 @@ FRAME = pl.DataFrame(
 )
 
 
-def test_a_rule_that_fails_is_written_down_and_the_others_go_on() -> None:
+def test_a_failing_rule_is_recorded_and_the_others_are_evaluated() -> None:
     ledger = Ledger()
     found = evaluate(FRAME, np.arange(3), RULES, ledger=ledger)
     assert [(hits.rule.rule_id, hits.rows.tolist()) for hits in found] == [("good", [1]), ("bare", [0])]
@@ -32,7 +32,7 @@ def test_without_a_ledger_the_error_is_raised() -> None:
         evaluate(FRAME, np.arange(3), RULES)
 
 
-def test_two_versions_of_a_rule_do_not_meet() -> None:
+def test_two_versions_of_a_rule_are_evaluated_separately() -> None:
     (low,) = parse_rules(
         "- {id: good, title: t, scope: card, when: n >= 1, measures: {n: {window: 10s, is: count(*)}}}"
     )

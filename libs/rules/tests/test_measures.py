@@ -96,7 +96,7 @@ EVENTS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(EVENTS, st.integers(1, 12), st.booleans())
-def test_every_measure_is_what_it_is_defined_to_be(rows: list[Any], window: int, conditional: bool) -> None:
+def test_every_measure_equals_its_definition(rows: list[Any], window: int, conditional: bool) -> None:
     events = sorted(
         (
             {

@@ -34,7 +34,7 @@ def test_reads_a_rule() -> None:
     assert rule.longest_window_us == 86_400_000_000
 
 
-def test_the_rules_of_the_repository_are_good() -> None:
+def test_the_rules_of_the_repository_are_valid() -> None:
     for path in (Path(__file__).parents[3] / "config/rules").glob("*.yaml"):
         assert load_rules(path)
 
@@ -93,7 +93,7 @@ def test_one_sentence_for_a_mistake(old: str, new: str, line: int, sentence: str
     assert "\n" not in message
 
 
-def test_what_reaches_further_back_than_the_horizon() -> None:
+def test_rules_beyond_the_horizon_are_refused() -> None:
     with pytest.raises(
         ConfigurationError, match=r"line 8.*the horizon of the scope card is 1h; shorten the window or raise"
     ):
@@ -106,13 +106,13 @@ def test_what_reaches_further_back_than_the_horizon() -> None:
     assert parse_rules(GOOD + "    suppress: 50m\n", horizons_us={"card": 30 * 3_600_000_000})
 
 
-def test_a_list_at_the_top_and_what_may_be_left_out() -> None:
+def test_a_list_at_the_top_level_and_optional_entries() -> None:
     text = "- {id: denied, title: Denied, scope: ip, when: card_token in list('denied')}"
     (rule,) = parse_rules(text)
     assert (rule.measures, rule.version, rule.suppress_us, rule.longest_window_us) == ((), 1, None, 1)
 
 
-def test_mistakes_of_several_rules_are_told_at_once() -> None:
+def test_mistakes_of_several_rules_are_reported_at_once() -> None:
     other = GOOD.split("rules:\n")[1].replace("id: hop", "id: other").replace("scope: card", "scope: planet")
     with pytest.raises(ConfigurationError) as caught:
         parse_rules(GOOD.replace("24h,", "0h,") + other, source="my.yaml")

@@ -37,7 +37,7 @@ def by_definition(times: list[int], suppress: int = S) -> list[int]:
     return result
 
 
-def test_an_attack_that_goes_on() -> None:
+def test_an_ongoing_attack_repeats_its_alert() -> None:
     #                 slots [0, 10)      [20, 30)      [40, 50)
     times = [1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41]
     assert classified(times) == [-1, 0, 0, 0, 0, -1, 5, 5, 5, 5, -1]

@@ -1,4 +1,4 @@
-"""The set of alerts is a function of the set of transactions: whatever the order, the cuts and the repetitions."""
+"""The set of alerts is a function of the set of transactions, in any order, any batches and with repetitions."""
 
 import random
 from collections.abc import Iterable
@@ -110,7 +110,7 @@ class BatchedEvaluation:
 
 
 def by_definition(events: Iterable[Event]) -> dict[tuple[str, str], str | None]:
-    """The rules, said in plain Python."""
+    """The rules in plain Python."""
     unique = {e["transaction_id"]: e for e in events}.values()
     alerts: dict[tuple[str, str], str | None] = {}
     hops: dict[str, list[Event]] = {}
@@ -168,13 +168,13 @@ def test_in_order() -> None:
     assert evaluation.batch(event(4, 11)) == []  # (1, 11] holds t3 and t4 only
 
 
-def test_a_late_transaction_raises_what_it_should_have_raised() -> None:
+def test_a_late_transaction_raises_the_missing_alert() -> None:
     evaluation = BatchedEvaluation()
     evaluation.batch(event(1, 0), event(3, 2))
     assert evaluation.batch(event(2, 1)) == [(RAISED, "three", "t3")]
 
 
-def test_a_late_transaction_retracts_what_it_disproves() -> None:
+def test_a_late_transaction_retracts_a_disproved_alert() -> None:
     evaluation = BatchedEvaluation()
     assert evaluation.batch(event(1, 5, base_amount_minor=30), event(2, 6, base_amount_minor=40)) == [
         (RAISED, "low-mean", "t2")
@@ -186,7 +186,7 @@ def test_a_late_transaction_retracts_what_it_disproves() -> None:
     assert evaluation.alerts == by_definition(evaluation.seen)
 
 
-def test_a_late_transaction_opens_what_suppresses_a_later_one() -> None:
+def test_a_late_transaction_raises_an_alert_that_suppresses_a_later_one() -> None:
     evaluation = BatchedEvaluation()
     evaluation.batch(event(1, 1, channel="ecom"))
     assert evaluation.batch(event(3, 3, channel="ecom", country="FR")) == [(RAISED, "hop", "t3")]
@@ -218,7 +218,7 @@ def test_history_alone_is_not_evaluated() -> None:
     assert change.transactions[change.hits.rows]["transaction_id"].to_list() == ["t3"]
 
 
-def test_nothing_new_is_nothing_to_do() -> None:
+def test_a_batch_without_new_transactions_has_no_transitions() -> None:
     assert transitions(frame([(event(n, n), False) for n in range(5)]), RULES) == []
     assert transitions(frame([(event(1, 1), True)]).clear(), RULES) == []
 

@@ -31,17 +31,17 @@ def endpoint() -> Iterator[HealthEndpoint]:
     Answers.ready = ""
 
 
-def test_a_service_that_is_ready_is_well(endpoint: HealthEndpoint) -> None:
+def test_a_ready_service_is_healthy(endpoint: HealthEndpoint) -> None:
     assert probe(endpoint.port, "/readyz") == (True, "ok")
 
 
-def test_a_service_that_is_not_ready_says_why(endpoint: HealthEndpoint) -> None:
+def test_a_service_that_is_not_ready_reports_the_reason(endpoint: HealthEndpoint) -> None:
     Answers.ready = "the registry does not answer"
     assert probe(endpoint.port, "/readyz") == (False, "the registry does not answer")
     assert probe(endpoint.port, "/healthz") == (True, "ok")
 
 
-def test_a_service_that_does_not_listen_is_not_well(endpoint: HealthEndpoint) -> None:
+def test_a_service_that_does_not_listen_is_unhealthy(endpoint: HealthEndpoint) -> None:
     endpoint.stop()
     well, answer = probe(endpoint.port, "/readyz")
     assert not well
@@ -49,7 +49,7 @@ def test_a_service_that_does_not_listen_is_not_well(endpoint: HealthEndpoint) ->
 
 
 @pytest.mark.parametrize("ready", ["", "no"])
-def test_the_exit_code_tells(endpoint: HealthEndpoint, ready: str) -> None:
+def test_the_exit_code_reports_health(endpoint: HealthEndpoint, ready: str) -> None:
     Answers.ready = ready
     environment = {"CARDWATCH_METRICS_PORT": str(endpoint.port)}
     command = [sys.executable, "-m", "cardwatch_service.probe"]

@@ -67,7 +67,7 @@ class ReceiverSettings(BaseSettings):
         return self
 
 
-def test_settings_say_in_their_own_words_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_validators_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_TEST_TOKEN", "s3cret")
     with pytest.raises(ConfigurationError) as neither:
         load_settings(ReceiverSettings)

@@ -1,4 +1,4 @@
-"""Traces: switched by OpenTelemetry's variables, carried in headers, never in the way of a service."""
+"""Traces: switched by OpenTelemetry's variables, carried in headers, and never a cause of a failure."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def headers(parent: str | bytes | None, state: str | None = None) -> list[tuple[
     return pairs if state is None else [*pairs, ("tracestate", state.encode())]
 
 
-def test_a_context_is_carried_as_it_came() -> None:
+def test_a_context_is_passed_on_unchanged() -> None:
     assert extract_context(headers(PARENT)) == PARENT
     context = extract_context(headers(PARENT, "vendor=a1, other=b"))
     assert context == f"{PARENT} vendor=a1, other=b"
@@ -58,7 +58,7 @@ def test_of_several_the_last_one_counts() -> None:
     assert extract_context([("traceparent", older.encode()), ("traceparent", PARENT.encode())]) == PARENT
 
 
-def test_a_later_version_means_as_much_as_this_one_knows() -> None:
+def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert extract_context(headers(f"cc-{TRACE}-{STEP}-01-what-comes-then")) == PARENT
 
 
@@ -71,17 +71,17 @@ def test_a_later_version_means_as_much_as_this_one_knows() -> None:
         f"00-{TRACE}-4111111111111111-01",
     ],
 )  # fmt: skip
-def test_what_is_malformed_counts_as_absent(bad: Any) -> None:
+def test_a_malformed_context_counts_as_absent(bad: Any) -> None:
     assert extract_context(headers(bad)) is None
 
 
 @pytest.mark.parametrize("bad", ["", "a=\nb", "a=é", "x" * 513, "card=4111111111111111"])
-def test_a_state_that_is_malformed_is_left_behind(bad: str) -> None:
+def test_a_malformed_tracestate_is_dropped(bad: str) -> None:
     assert extract_context(headers(PARENT, bad)) == PARENT
 
 
 @pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
-def test_a_state_with_a_card_number_is_left_behind(case: MaskingCase) -> None:
+def test_a_tracestate_with_a_card_number_is_dropped(case: MaskingCase) -> None:
     state = case.original.decode()
     assert extract_context(headers(PARENT, state)) == (PARENT if case.changes or not state else f"{PARENT} {state}")
 
@@ -91,7 +91,7 @@ def test_no_headers_no_context() -> None:
     assert extract_context([("simulated-transaction-id", b"t-1")]) is None
 
 
-def test_spans_speak_of_messaging_as_others_do() -> None:
+def test_spans_follow_the_semantic_conventions_for_messaging() -> None:
     recorded = RecordingTracer()
     first = recorded.tracer.start_send("raw")
     first.set_offset(2, 41)
@@ -144,7 +144,7 @@ def test_the_sampler_decides_once_for_a_trace() -> None:
     root = recorded.tracer.start_send("raw")
     assert not root.recording
     assert extract_context(to_headers(root.context)) == root.context, (
-        "the decision is told, or the next service would decide"
+        "the decision is sent, otherwise the next service would sample again"
     )
     assert not is_sampled(root.context)
     following = recorded.tracer.start_process("raw", 0, 0, context=PARENT)
@@ -159,14 +159,14 @@ def test_the_sampler_decides_once_for_a_trace() -> None:
     assert [span.name for span in recorded.spans()] == ["process raw"]
 
 
-def test_a_sampler_that_asks_no_parent_is_not_second_guessed() -> None:
+def test_a_sampler_that_ignores_the_parent_decides_alone() -> None:
     recorded = RecordingTracer()
     recorded.tracer.start_process("raw", 0, 0, context=f"00-{TRACE}-{STEP}-00").end()
     (span,) = recorded.spans()
     assert f"{span.context.trace_id:032x}" == TRACE
 
 
-def test_one_in_a_hundred_is_recorded_unless_somebody_says_otherwise() -> None:
+def test_one_percent_of_traces_is_recorded_by_default() -> None:
     assert sampler(TracingSettings()).get_description().startswith("ParentBased{root:TraceIdRatioBased{0.01}")
     assert sampler(TracingSettings(traces_sampler="always_off")).get_description() == "AlwaysOffSampler"
 
@@ -188,7 +188,7 @@ def test_spans_without_room_are_dropped_and_counted(receiver: Collector, monkeyp
     begin = time.monotonic()
     for _ in range(5_000):
         tracer.start_send("raw").end()
-    assert time.monotonic() - begin < 3, "a collector that does not answer holds up nothing"
+    assert time.monotonic() - begin < 3, "a collector that does not answer delays nothing"
     dropped = metrics.registry.get_sample_value(SPANS_TOTAL, {"outcome": "dropped"}) or 0
     # What is being exported has left the queue.
     assert 5_000 - 2_048 - 512 <= dropped <= 5_000 - 2_048
@@ -198,7 +198,7 @@ def test_spans_without_room_are_dropped_and_counted(receiver: Collector, monkeyp
     assert metrics.registry.get_sample_value(SPANS_TOTAL, {"outcome": "exported"}) == 5_000 - dropped
 
 
-def test_an_end_waits_for_no_collector(receiver: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_does_not_wait_for_the_collector(receiver: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
     receiver.answer.clear()
     begin = time.monotonic()
@@ -208,7 +208,7 @@ def test_an_end_waits_for_no_collector(receiver: Collector, monkeypatch: pytest.
     assert 0.4 < time.monotonic() - begin < 2
 
 
-def test_what_the_collector_refuses_is_counted_and_said_once(
+def test_failed_exports_are_counted_and_logged_once(
     receiver: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)

@@ -1,4 +1,4 @@
-"""Fakes and builders: a registry that knows what it was told, a broker that takes or rejects, a valid transaction."""
+"""Fakes and builders: a broker that accepts or rejects messages, a stop, and valid transactions."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ SCHEMA_IDS = {"transaction": TRANSACTION_SCHEMA_ID, "transaction_label": 8}
 
 
 class FakePublisher:
-    """A broker that rejects what is larger than it takes."""
+    """A broker that rejects messages above a size."""
 
     def __init__(self, largest: int = 1_000_000) -> None:
         self.largest = largest
@@ -68,7 +68,7 @@ class Make:
         return transaction_record(**{"event_time": RECEIVED_AT - 1_000_000, **changes})
 
     def document(self, **changes: Any) -> dict[str, Any]:
-        """The same as legacy producers send it: with a card number."""
+        """The same transaction as legacy producers send it: with a card number."""
         return transaction_document(**{"event_time": RECEIVED_AT - 1_000_000, **changes})
 
     def avro(self, record: Record | None = None, **changes: Any) -> ReceivedMessage:
@@ -101,7 +101,7 @@ def metrics() -> Metrics:
 
 @pytest.fixture(scope="session")
 def pipeline() -> Pipeline:
-    """One for all tests that leave it as it was."""
+    """A pipeline for all tests that do not change it."""
     return wired(InMemoryRegistry(SCHEMA_IDS), Metrics())
 
 

@@ -1,4 +1,4 @@
-"""The versions of Faust and aiokafka whose private parts the enricher uses."""
+"""The private parts of Faust and aiokafka that the enricher uses were checked with the installed versions."""
 
 import gzip
 import struct
@@ -15,7 +15,7 @@ from cardwatch_kafka.messages import TopicPartition
 
 
 @pytest.mark.parametrize(("package", "written_for"), sorted(WRITTEN_FOR.items()))
-def test_private_parts_are_used_of_the_versions_they_were_read_in(package: str, written_for: str) -> None:
+def test_private_parts_were_checked_against_the_pinned_version(package: str, written_for: str) -> None:
     assert version(package) == written_for, (
         f"{package} is {version(package)}, and cardwatch_enricher/internals.py uses private parts of {written_for}: "
         "compare each of them with the new version, run tests/integration/test_enricher.py, then change WRITTEN_FOR"

@@ -40,7 +40,7 @@ class Clock:
 
 
 class Inline(Executor):
-    """Runs what it is given at once, in the caller's thread."""
+    """An executor that runs each task at once, in the caller's thread."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
@@ -49,7 +49,7 @@ class Inline(Executor):
 
 
 class FakeReceiver:
-    """Keeps what it is given; answers with ``outcomes`` first, then takes everything."""
+    """Records the messages; answers with ``outcomes`` first, then accepts everything."""
 
     target = "there"
     concurrency = 4
@@ -68,7 +68,7 @@ class FakeReceiver:
         return self.outcomes.pop(0) if self.outcomes else Delivered()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to close."""
 
 
 def record(name: str, status: str = "raised", mode: str = "live", **fields: Any) -> dict[str, Any]:
@@ -108,22 +108,22 @@ def clock() -> Clock:
 
 
 class Place(Protocol):
-    """Where an outbox is kept, whichever way: opened as often as a test likes."""
+    """The storage of an outbox, SQLite or PostgreSQL, which a test can open several times."""
 
     def open(self, lease_seconds: float = 30.0) -> Outbox:
-        """The outbox there, made if need be."""
+        """Open the outbox; create it if it does not exist."""
 
     def settings(self) -> dict[str, str]:
-        """What names it in the environment."""
+        """The environment variables that name it."""
 
     def empty(self) -> None:
-        """A new one, in its place."""
+        """Replace it by a new, empty one."""
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query finds in its tables."""
+        """The result of a query on its tables."""
 
     def run_leases_out(self) -> None:
-        """Let the leases of those that are gone run out."""
+        """Let the leases of ended processes run out."""
 
 
 class SqlitePlace:
@@ -145,7 +145,7 @@ class SqlitePlace:
             return connection.execute(query).fetchall()
 
     def run_leases_out(self) -> None:
-        """They ended with the process."""
+        """The leases ended with the process."""
 
 
 class PostgresPlace:
@@ -211,7 +211,7 @@ def outbox(place: Place) -> Iterator[Outbox]:
 
 
 def keep(outbox: Outbox, *attempts: Attempt, receiver: str = "webhook") -> int:
-    """Lease what is due, record the attempts, and give back the rest."""
+    """Lease the due deliveries, record the attempts, and release the other leases."""
     leased = {delivery.message.sequence for delivery in outbox.lease(receiver, FAR_AHEAD, 100)}
     kept = outbox.record(receiver, attempts)
     outbox.release(receiver, leased - {attempt.sequence for attempt in attempts})
@@ -219,14 +219,14 @@ def keep(outbox: Outbox, *attempts: Attempt, receiver: str = "webhook") -> int:
 
 
 def due(outbox: Outbox, receiver: str = "webhook", now: int = 10) -> list[Any]:
-    """What is due, left as it is."""
+    """The due deliveries; their leases are released again."""
     deliveries = outbox.lease(receiver, now, 100)
     outbox.release(receiver, [delivery.message.sequence for delivery in deliveries])
     return deliveries
 
 
 class Statements:
-    """Stands before a database connection and counts its statements; at one of them the process dies."""
+    """A wrapper of a database connection that counts statements and simulates a crash at one of them."""
 
     def __init__(self, connection: Any, passed: list[str], die_at: int | None, crash: type[BaseException]) -> None:
         self._connection = connection
@@ -255,14 +255,14 @@ class Statements:
     def _next(self, statement: str) -> None:
         if len(self._passed) == self._die_at:
             if not isinstance(self._connection, sqlite3.Connection):
-                self._connection.close()  # without a word to the server about the transaction
+                self._connection.close()  # without ending the transaction at the server
             raise self._crash(statement)
         self._passed.append(statement)
 
 
 @contextlib.contextmanager
 def mortal(outbox: Any, die_at: int | None, crash: type[BaseException]) -> Iterator[list[str]]:
-    """Let an outbox die at a statement; gives those that it came to."""
+    """Let an outbox crash at a statement; yields the statements before it."""
     passed: list[str] = []
     if isinstance(outbox, SqliteOutbox):
         outbox._connection = Statements(outbox._connection, passed, die_at, crash)  # type: ignore[assignment]

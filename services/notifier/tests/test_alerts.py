@@ -1,4 +1,4 @@
-"""What becomes of a decoded alert: its body, its line, and what is refused."""
+"""The webhook body and the text line of a decoded alert, and the values that are refused."""
 
 import json
 import math
@@ -49,7 +49,7 @@ def test_values_that_no_alert_can_have_are_refused(kit: Any, fields: dict[str, A
     assert refused.value.reason is reason
 
 
-def test_the_line_says_what_an_analyst_needs(kit: Any) -> None:
+def test_the_line_shows_time_severity_card_and_measures(kit: Any) -> None:
     measures = [
         {"name": "spent", "expression": "sum(base_amount_minor)", "window_us": 600_000_000, "value": 312_000},
         {"name": "usual", "expression": "mean(base_amount_minor)", "window_us": 604_800_000_000, "value": 1234.5},
@@ -63,7 +63,7 @@ def test_the_line_says_what_an_analyst_needs(kit: Any) -> None:
     )
 
 
-def test_a_retraction_says_so(kit: Any) -> None:
+def test_the_line_shows_a_retraction(kit: Any) -> None:
     assert "  RETRACTED HIGH  " in alert_line(json.loads(webhook_body(kit.record("a", "retracted"))))
 
 

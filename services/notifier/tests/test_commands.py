@@ -70,7 +70,7 @@ def test_a_wrong_setting_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyP
     assert "Traceback" not in result.stderr
 
 
-def test_only_one_process_an_outbox(path: Path) -> None:
+def test_only_one_process_per_outbox(path: Path) -> None:
     with (
         lock_outbox(path),
         pytest.raises(ConfigurationError, match=f"another notifier is working on the outbox {path}"),
@@ -81,7 +81,7 @@ def test_only_one_process_an_outbox(path: Path) -> None:
         """Free again."""
 
 
-def test_pauses_the_wrong_way_round_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_pause_longer_than_the_longest_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS", "600")
     with pytest.raises(ConfigurationError, match="CARDWATCH_NOTIFIER_RETRY_FIRST_SECONDS=600 is more than"):
         load_settings(NotifierSettings)

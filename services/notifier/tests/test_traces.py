@@ -1,4 +1,4 @@
-"""An alert's trace is kept with its message, and each attempt to deliver it is a step."""
+"""An alert's trace is kept with its message, and each attempt to deliver it is a span."""
 
 import base64
 import itertools
@@ -40,7 +40,7 @@ def webhook(*answers: int) -> tuple[WebhookSender, list[httpx.Request]]:
     return WebhookSender("https://soc.example/s3cret", SECRET, transport=httpx.MockTransport(handle)), requests
 
 
-def test_each_attempt_is_a_step_that_the_request_names() -> None:
+def test_each_attempt_is_a_span_that_the_request_carries() -> None:
     recorded = RecordingTracer()
     inner, requests = webhook(503)
     receiver = TracedReceiver(inner, recorded.tracer)
@@ -92,7 +92,7 @@ def test_an_alert_without_a_trace_begins_none() -> None:
     assert "traceparent" not in requests[0].headers
 
 
-def test_untraced_a_request_names_what_the_alert_came_with() -> None:
+def test_without_a_tracer_a_request_carries_the_alerts_own_context() -> None:
     inner, requests = webhook()
     assert inner.deliver(replace(MESSAGE, trace_context=f"{PARENT} v=1")) == Delivered()
     assert requests[0].headers["traceparent"] == PARENT
@@ -106,7 +106,7 @@ class FakeSource:
         """They are not what is tested."""
 
 
-def test_what_an_alert_came_with_is_kept_with_its_message(tmp_path: Path, kit: Any) -> None:
+def test_the_trace_context_of_an_alert_is_kept_with_its_message(tmp_path: Path, kit: Any) -> None:
     def take(*messages: ConsumedMessage) -> dict[str, str | None]:
         box: Any = SqliteOutbox(tmp_path / "outbox.db")
         box.attach("webhook", "there", 0)

@@ -41,7 +41,7 @@ def test_nobody_is_notified_of_a_shadow_alert(kit: Any) -> None:
     assert message_ids(kit, [("raised", "shadow"), ("retracted", "shadow")]) == [None, None]
 
 
-def test_of_an_alert_that_comes_again_after_its_rule_went_live_receivers_are_notified_then(kit: Any) -> None:
+def test_an_alert_repeated_after_its_rule_went_live_is_notified(kit: Any) -> None:
     assert message_ids(kit, [("raised", "shadow"), ("raised", "live"), ("retracted", "live")]) == [None, "A", "A-2"]
 
 
@@ -50,7 +50,7 @@ def test_a_shadow_event_does_not_change_what_receivers_were_notified_of(kit: Any
     assert message_ids(kit, events) == ["A", None, None, "A-2"]
 
 
-def test_verdicts_say_what_an_event_amounts_to(kit: Any) -> None:
+def test_verdicts_of_events(kit: Any) -> None:
     first = decide(Notified(), kit.alert("a"))
     assert first.verdict is Verdict.RAISED
     assert decide(first.notified, kit.alert("a")).verdict is Verdict.REPEATED

@@ -1,4 +1,4 @@
-"""Fraud can be found and ordinary traffic cannot be mistaken for it: the demo's rules, computed in SQL."""
+"""The demo's rules, computed in SQL, find the simulated fraud and raise hardly any alert on ordinary traffic."""
 
 from collections import Counter
 from functools import cache

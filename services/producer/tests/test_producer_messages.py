@@ -1,4 +1,4 @@
-"""What is sent: keys, topics, JSON as legacy producers write it, and messages that are wrong on purpose."""
+"""The messages that are sent: keys, topics, JSON of legacy producers, and messages that are invalid on purpose."""
 
 import json
 from dataclasses import replace
@@ -19,7 +19,7 @@ from support.registry import InMemoryRegistry
 KEY = b"a key of the test suite"
 ENCODE = MessageEncoder(Encoder("transaction", 11), Encoder("transaction_label", 12))
 
-# What the bytes alone give away; the enricher finds the others by looking at the values.
+# The defects that decoding alone detects; the enricher finds the others by checking the values.
 FOUND_BY_DECODING = {
     Reason.EMPTY_MESSAGE,
     Reason.NOT_CONFLUENT_FRAMED,
@@ -100,7 +100,7 @@ def test_a_spoilt_message_leaves_the_transaction_itself_as_it_was(messages: list
     assert messages[0].record == before
 
 
-def test_json_defects_leave_json_but_for_the_two_that_are_none(messages: list[Message]) -> None:
+def test_json_defects_leave_valid_json_except_for_two(messages: list[Message]) -> None:
     for defect in defects_of("json"):
         value = spoilt(messages[0], defect, "json").value
         if defect.reason is Reason.EMPTY_MESSAGE:

@@ -1,4 +1,4 @@
-"""Replaying a file through a mapping: what becomes of its columns, when it is sent, and what is said of a wrong one."""
+"""Replaying a file through a mapping: its fields, the times of sending, and the errors of invalid files."""
 
 import hashlib
 import hmac
@@ -277,7 +277,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         load_mapping(tmp_path / "gone.yaml")
 
 
-def test_the_handbooks_mapping_is_right() -> None:
+def test_the_handbooks_mapping_is_valid() -> None:
     mapping = load_mapping(Path(__file__).parents[3] / "config" / "mappings" / "handbook.yaml")
     assert mapping.columns() == [
         "TRANSACTION_ID",

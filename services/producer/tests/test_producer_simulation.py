@@ -1,4 +1,4 @@
-"""The simulation: reproducible, and as much of everything as was asked for."""
+"""The simulation is reproducible and keeps its rates and shares."""
 
 import itertools
 import math

@@ -13,7 +13,7 @@ from support.recorded_spans import RecordingTracer, id_of, parent_of
 
 
 class Sent:
-    """A message that the broker has, or has not, taken."""
+    """A message that the broker has accepted or rejected."""
 
     def partition(self) -> int:
         return 2
@@ -31,7 +31,7 @@ class Refusal:
 
 
 class FakeProducer:
-    """A client that keeps what it is given until it is told what the broker says."""
+    """A client that keeps messages until the test gives the broker's answer."""
 
     def __init__(self, config: Any, **_: Any) -> None:
         self.given: list[dict[str, Any]] = []
@@ -40,7 +40,7 @@ class FakeProducer:
         self.given.append({"topic": topic, **options})
 
     def poll(self, seconds: float) -> None:
-        """Reports come when the test says so."""
+        """The test triggers the delivery reports."""
 
 
 def made(tracer: Tracer | None) -> tuple[KafkaSink, list[dict[str, Any]]]:
@@ -58,7 +58,7 @@ def message(topic: Topic, *headers: tuple[str, bytes]) -> OutgoingMessage:
     return OutgoingMessage(topic.name("p."), b"k", b"v", headers)
 
 
-def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
+def test_a_message_carries_its_trace_context_in_addition_to_its_headers() -> None:
     recorded = RecordingTracer()
     out, given = made(recorded.tracer)
     out.send(message(TRANSACTIONS_RAW, ("simulated-transaction-id", b"t-1")))
@@ -77,7 +77,7 @@ def test_a_message_carries_its_step_beside_the_headers_that_it_has() -> None:
     assert (out.acknowledged, out.failed) == ({"p.transactions.raw.v1": 1, "p.transactions.json.v1": 0}, 1)
 
 
-def test_a_label_goes_without() -> None:
+def test_a_label_carries_no_trace_context() -> None:
     recorded = RecordingTracer()
     out, given = made(recorded.tracer)
     out.send(message(TRANSACTIONS_LABELS))
@@ -86,18 +86,18 @@ def test_a_label_goes_without() -> None:
     assert recorded.spans() == ()
 
 
-def test_what_is_not_recorded_says_so() -> None:
+def test_an_unsampled_message_carries_the_sampling_decision() -> None:
     recorded = RecordingTracer(traces_sampler_arg=0.0)
     out, given = made(recorded.tracer)
     out.send(message(TRANSACTIONS_RAW))
     context = extract_context(given[0]["headers"])
     assert context is not None
-    assert not is_sampled(context), "or the enricher would decide anew"
+    assert not is_sampled(context), "otherwise the enricher would sample again"
     given[0]["on_delivery"](None, Sent())
     assert recorded.spans() == ()
 
 
-def test_without_a_tracer_a_message_is_what_it_was() -> None:
+def test_without_a_tracer_a_message_has_no_trace_headers() -> None:
     out, given = made(None)
     out.send(message(TRANSACTIONS_RAW))
     out.send(message(TRANSACTIONS_RAW, ("simulated-transaction-id", b"t-1")))

@@ -40,7 +40,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def invoke(*arguments: str, **dependencies: Any) -> Any:
-    """Run a command; signals and logging stay the test run's own."""
+    """Run a command without changing the test run's signal handlers and logging."""
     own = {"make_shutdown": Shutdown, "configure_logs": lambda *_: None, **dependencies}
     return CliRunner().invoke(main.app, list(arguments), obj=Dependencies(**own))
 
@@ -58,7 +58,7 @@ def test_without_an_account_the_loader_is_off(monkeypatch: pytest.MonkeyPatch, c
     assert "Traceback" not in result.stderr
 
 
-def test_what_else_is_needed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SNOWFLAKE_SCHEMA")
     monkeypatch.delenv("SNOWFLAKE_WAREHOUSE")
     result = invoke("run")
@@ -82,7 +82,7 @@ def test_a_refused_login_is_one_sentence() -> None:
     assert ENVIRONMENT["SNOWFLAKE_PASSWORD"] not in result.stderr
 
 
-def test_a_snowflake_that_is_away_is_waited_for(
+def test_run_waits_for_a_snowflake_that_does_not_answer(
     make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replication = make_replication(RATES)
@@ -180,7 +180,9 @@ def test_run_once_status_and_reload(make_replication: Callable[..., Any], monkey
     replication.check_equal()
 
 
-def test_once_fails_if_a_table_does(make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_once_fails_if_a_table_cannot_be_loaded(
+    make_replication: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     replication = make_replication(RATES)
     replication.lake.write(RATES, [{"id": "a", "rate": 1}])
     (replication.lake.directory / "gold/rates/_delta_log/00000000000000000000.json").write_text("not JSON")

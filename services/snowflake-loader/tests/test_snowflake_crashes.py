@@ -1,7 +1,7 @@
-"""The loader killed before each of its statements, and failures in their place: nothing is lost, nothing there twice.
+"""The loader is killed before each of its statements, or a statement fails: nothing is lost and nothing loaded twice.
 
-What a kill before a statement leaves is what a kill after the one before it leaves: the session ends either way, and
-an open transaction with it.
+A kill before a statement has the same effect as a kill after the previous one: the session ends, and with it an open
+transaction.
 """
 
 import shutil
@@ -89,7 +89,9 @@ def test_killed_between_any_two_statements_of_a_load_of_the_whole_table(make_rep
 
 
 def fail_once(replication: Any, beginning: str, error: errors.Error, *, done: bool = False) -> list[str]:
-    """Have the next statement that begins so fail: before it runs or, with ``done``, after it; returns those failed."""
+    """Let the next statement with this beginning fail, before it runs or, with ``done``, after it; returns the failed
+    ones.
+    """
     failed: list[str] = []
 
     def fail(statement: str) -> None:
@@ -127,7 +129,7 @@ def test_a_table_that_fails_does_not_hold_up_the_others(make_replication: Make) 
     replication.account.before = refuse
     service, warehouse = replication.service()
     while service.round():
-        """RATES rests after its failure, OTHER goes on."""
+        """RATES pauses after its failure, OTHER continues."""
     assert replication.account.rows(OTHER) == replication.lake.rows(OTHER)
     assert "gold.rates is not loaded: Snowflake: 003001: Insufficient privileges" in service.not_ready()
     failures = {"table": RATES.name, "kind": "lasting"}
@@ -146,7 +148,7 @@ def test_readiness_and_metrics(make_replication: Make) -> None:
     assert service.not_ready() == "loading gold.rates, gold.other for the first time"
     while service.round():
         pass
-    assert service.not_ready() == ""  # gold.other is not there, which is no fault
+    assert service.not_ready() == ""  # gold.other does not exist, which is not an error
 
     def value(name: str, **labels: str) -> float | None:
         sample: float | None = replication.metrics.registry.get_sample_value(name, {"table": RATES.name, **labels})

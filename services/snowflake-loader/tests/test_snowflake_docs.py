@@ -1,4 +1,4 @@
-"""docs/snowflake.md: its SQL, as far as fakesnow can run it, and what it says there is."""
+"""docs/snowflake.md: its SQL runs, as far as fakesnow supports it, and its lists are complete."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def statements_of(block: str) -> list[str]:
     return [" ".join(statement.split()) for statement in code.split(";") if statement.strip()]
 
 
-def test_the_set_up_makes_what_the_loader_needs(make_replication: Callable[..., Any]) -> None:
+def test_the_set_up_creates_what_the_loader_needs(make_replication: Callable[..., Any]) -> None:
     rates = Table("gold.rates", {"id": "STRING"}, key=("id",))
     replication = make_replication(rates)
     instance = fakesnow_instance.FakeSnow(
@@ -37,7 +37,7 @@ def test_the_set_up_makes_what_the_loader_needs(make_replication: Callable[..., 
     replication.check_equal()
 
 
-def test_the_loader_may_what_it_does_and_nothing_else() -> None:
+def test_the_loader_gets_the_rights_that_it_needs_and_no_others() -> None:
     granted = {
         (privilege.strip(), on)
         for privileges, on in re.findall(

@@ -1,4 +1,4 @@
-"""Delta to Snowflake and back to equality: first load, increments, and everything that can come between."""
+"""Replication from Delta to Snowflake: first load, increments and interruptions."""
 
 import shutil
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def test_first_load_and_increments(make_replication: Make) -> None:
     assert replication.account.query('SELECT COUNT(*) FROM "THINGS__STAGED"') == [(0,)]
 
 
-def test_only_what_changed_in_a_rewritten_partition_travels(make_replication: Make) -> None:
+def test_only_changed_rows_of_a_rewritten_partition_are_uploaded(make_replication: Make) -> None:
     replication = make_replication(THINGS)
     replication.lake.write(THINGS, [thing("a"), thing("b"), thing("c"), thing("d", day=TUESDAY)])
     replication.catch_up()
@@ -107,7 +107,7 @@ def test_commits_are_loaded_a_limited_number_of_rows_at_a_time(make_replication:
     assert sum(statement.startswith("COPY") for statement in replication.account.statements) == 4
 
 
-def test_optimize_is_no_change(make_replication: Make) -> None:
+def test_optimize_does_not_count_as_a_change(make_replication: Make) -> None:
     replication = make_replication(THINGS)
     for name in "abc":
         replication.lake.write(THINGS, [thing(name)])
@@ -172,7 +172,7 @@ def test_a_large_table_comes_in_chunks_and_readers_see_it_at_once(make_replicati
     replication.check_equal()
 
 
-def test_a_chunked_load_goes_on_where_it_was(make_replication: Make) -> None:
+def test_a_chunked_load_continues_after_a_restart(make_replication: Make) -> None:
     replication = make_replication(THINGS, chunk_rows=1)
     for number in range(3):
         replication.lake.write(THINGS, [thing(str(number))])
@@ -236,7 +236,7 @@ def test_new_columns_are_added(make_replication: Make) -> None:
     assert {row["LABEL"] for row in replication.account.rows(wider)} == {None, "fraud"}
 
 
-def test_numbers_that_json_has_not_become_null(make_replication: Make) -> None:
+def test_numbers_that_json_cannot_write_become_null(make_replication: Make) -> None:
     replication = make_replication(THINGS)
     bad = [{"name": "mean", "value": float("nan"), "value_long": None}, None]
     replication.lake.write(THINGS, [thing("a", measures=bad)])
@@ -255,7 +255,7 @@ def test_partitions_that_are_null(make_replication: Make) -> None:
     replication.check_equal()
 
 
-def test_nothing_new_costs_no_statement(make_replication: Make) -> None:
+def test_a_round_without_changes_sends_no_statement(make_replication: Make) -> None:
     replication = make_replication(THINGS)
     replication.lake.write(THINGS, [thing("a")])
     service, warehouse = replication.service()
@@ -293,14 +293,14 @@ def test_two_loaders_do_not_undo_each_other(make_replication: Make) -> None:
     replication.catch_up()  # another one was faster
     replication.lake.merge(THINGS, [thing("b", 3)])
     while first.round():
-        """It expects version 0, is refused, and goes on from what is recorded."""
+        """The loader expects version 0, is refused, and continues from the recorded progress."""
     first_warehouse.disconnect()
     replication.check_equal()
     assert replication.account.recorded(THINGS)["ROWS_UPSERTED"] == 1
 
 
 @pytest.mark.parametrize("table", [table for table in ALL_TABLES if table.name.startswith("gold.")])
-def test_every_gold_table_goes_there_as_it_is(make_replication: Make, table: Table) -> None:
+def test_every_gold_table_is_replicated_unchanged(make_replication: Make, table: Table) -> None:
     replication = make_replication(table)
     replication.lake.write(table, [sample(table, n) for n in range(3)])
     replication.catch_up()
@@ -310,7 +310,7 @@ def test_every_gold_table_goes_there_as_it_is(make_replication: Make, table: Tab
 
 
 def sample(table: Table, n: int, salt: int = 0) -> dict[str, Any]:
-    """A row with something in every column; the key follows from ``n`` alone."""
+    """A row with a value in every column; its key depends on ``n`` only."""
     return {name: _value(kind, n if name in table.key else n + salt) for name, kind in table.columns.items()}
 
 

@@ -1,4 +1,4 @@
-"""The parts without Snowflake: what comes next, what passes by itself, what a commit changed, how values travel."""
+"""The parts without Snowflake: next steps, transient errors, changes of a commit, and the encoding of values."""
 
 import json
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ BEGUN: Final = SnapshotProgress("id-1", 5, files=2, rows=20)
         (Progress(snapshot=SnapshotProgress("id-1", 9)), BeginSnapshot, 8),
     ],
 )
-def test_what_comes_next(progress: Progress, step: type[Step], versions_behind: int) -> None:
+def test_next_step(progress: Progress, step: type[Step], versions_behind: int) -> None:
     assert isinstance(next_step(progress, HEAD), step)
     assert behind(progress, HEAD) == versions_behind
 
@@ -76,7 +76,7 @@ def test_what_comes_next(progress: Progress, step: type[Step], versions_behind: 
         (errors.DataError("numeric value out of range", errno=100038, sqlstate="22018"), False),
     ],
 )
-def test_which_errors_pass_by_themselves(error: errors.Error, transient: bool) -> None:
+def test_which_errors_are_transient(error: errors.Error, transient: bool) -> None:
     assert is_transient(error) is transient
 
 
@@ -113,7 +113,7 @@ def test_a_commit_is_the_files_whose_rows_changed() -> None:
         {"add": file("a.parquet", deletionVector={"storageType": "u"})},
     ],
 )
-def test_a_commit_that_does_not_tell_its_rows(action: dict[str, Any]) -> None:
+def test_a_commit_without_partition_values_is_refused(action: dict[str, Any]) -> None:
     with pytest.raises(HistoryGoneError, match="version 3 does not say which rows of"):
         parse_commit(3, lines(action))
 
@@ -134,7 +134,7 @@ def test_types() -> None:
         columns_of(pa.schema({"t": pa.time64("us")}))
 
 
-def test_values_that_travel_are_exact(tmp_path: Path) -> None:
+def test_uploaded_values_are_exact(tmp_path: Path) -> None:
     schema = pa.schema(
         {
             "id": pa.string(), "sum": pa.decimal128(38, 0), "at": pa.timestamp("us", "UTC"), "day": pa.date32(),
@@ -163,7 +163,7 @@ def test_values_that_travel_are_exact(tmp_path: Path) -> None:
     assert "isAdjustedToUTC=false, timeUnit=microseconds" in str(logical.column(2).logical_type)
 
 
-def test_there_is_no_table_yet(tmp_path: Path) -> None:
+def test_a_missing_table_has_no_head(tmp_path: Path) -> None:
     assert DeltaSource("gold.t", locate(str(tmp_path / "t")), ("id",), Limits(rows=10)).head() is None
 
 

@@ -129,8 +129,8 @@ CASES = [
             row(online, "10:27:12", times=25, every=7, card="card-{n}"),
         ),
         quiet("at a merchant that is known for it", _REGULARS, _BURST, trusted_merchants="shop"),
-        quiet("a refund is no part of it", _REGULARS, refund("10:26:42", card="first"), _BURST[1:]),
-        quiet("a refund is none of those before", refund("10:00"), _REGULARS[1:], _BURST),
+        quiet("a refund does not count", _REGULARS, refund("10:26:42", card="first"), _BURST[1:]),
+        quiet("a refund does not count as one before", refund("10:00"), _REGULARS[1:], _BURST),
     ),
     *of(
         "decline-storm",

@@ -1,4 +1,4 @@
-"""Each rule of config/rules/library.yaml sees its pattern, and does not see what only just is not the pattern."""
+"""Each rule of config/rules/library.yaml fires on its pattern and does not fire on near misses."""
 
 import re
 from collections.abc import Iterable
@@ -41,17 +41,17 @@ def test_fires(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.alert], ids=lambda case: case.name)
-def test_only_just_does_not_fire(case: Case) -> None:
+def test_near_misses_do_not_fire(case: Case) -> None:
     assert hits(RULES[case.rule_id], case) == []
 
 
-def test_each_rule_has_a_story_that_fires_and_one_that_does_not() -> None:
+def test_each_rule_has_a_case_that_fires_and_one_that_does_not() -> None:
     assert len({case.name for case in CASES}) == len(CASES)
     for fires in (True, False):
         assert {case.rule_id for case in CASES if (case.alert is not None) is fires} == set(RULES)
 
 
-def test_each_rule_says_what_it_is_about() -> None:
+def test_each_rule_has_an_explanation() -> None:
     for rule in RULES.values():
         assert len(rule.explanation) > 100, rule.rule_id
         assert rule.mode is not Mode.PAUSED, rule.rule_id

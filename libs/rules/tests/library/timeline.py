@@ -20,7 +20,7 @@ Habit = Mapping[str, Any]
 _MONDAY: Final = datetime(2025, 3, 3, tzinfo=UTC)
 _DAYS: Final = {"mon": 0, "tue": 1}
 
-# What a timeline may call them.
+# Short names for timelines.
 _NAMES: Final = {
     "card": "card_token",
     "bin": "card_bin",
@@ -100,7 +100,7 @@ def refund(time: str | datetime, eur: float = 20, **said: Any) -> Event:
 
 
 def row(make: Callable[..., Event], time: str, eur: Any = 20, *, times: int, every: int, **said: Any) -> list[Event]:
-    """The same ``times`` times, ``every`` so many seconds.
+    """The same transaction ``times`` times, one ``every`` so many seconds.
 
     ``{n}`` in a text is the number of the transaction, from 1; a function is called with it.
     """
@@ -179,8 +179,8 @@ def quiet(what: str, *story: Event | list[Event], habit: Habit | None = None, **
 
 
 def no_part(others: Mapping[str, Event], *story: Event | list[Event], **lists: str) -> list[Case]:
-    """Near misses: the story lacks one transaction, and each of the others, before it, does not stand in for it."""
-    return [quiet(f"{what} is no part of it", other, *story, **lists) for what, other in others.items()]
+    """Near misses: the timeline lacks one transaction, and none of the others before it counts as that one."""
+    return [quiet(f"without counting {what}", other, *story, **lists) for what, other in others.items()]
 
 
 def of(rule_id: str, *cases: Case) -> list[Case]:
@@ -198,7 +198,7 @@ def _case(
 ) -> Case:
     events = _flat(story)
     times = [event["event_time"] for event in events]
-    assert times == sorted(times), f"{what}: a story is told in order"
+    assert times == sorted(times), f"{what}: the transactions of a timeline must be in order"
     numbered = tuple({"transaction_id": f"t{number:03}", **event} for number, event in enumerate(events))
     named = {name.replace("_", "-"): frozenset({value}) for name, value in lists.items()}
     return Case(what, numbered, None if alert is None else numbered[alert]["transaction_id"], named, habit)
@@ -209,7 +209,7 @@ def _flat(story: Iterable[Event | list[Event]]) -> list[Event]:
 
 
 def frame_of(events: Iterable[Event], scope: str, habit: Habit | None = None) -> pl.DataFrame:
-    """What the evaluator takes for a scope: keys numbered, transactions without a key left out, all just arrived.
+    """The evaluator's input for a scope: keys numbered, transactions without a key left out, all just arrived.
 
     Args:
         habit: the profile of each card on Tuesday.

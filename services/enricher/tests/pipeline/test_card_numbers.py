@@ -113,7 +113,7 @@ def test_avro_with_a_card_number_in_a_field(make: Any, pipeline: Any, field: str
     assert [a for a, b in zip(kept, message.value, strict=True) if a != b] == [ord("*")] * 16
 
 
-def test_keys_and_headers_of_a_letter(make: Any, pipeline: Any) -> None:
+def test_keys_and_headers_of_a_dead_letter_are_masked(make: Any, pipeline: Any) -> None:
     message = make.avro(value=b"garbage", key=PAN.encode(), headers=(("card", PAN.encode()), ("none", None)))
     outcome = pipeline(message)
     assert outcome.key == outcome.record["key"] == b"*" * 16
@@ -121,7 +121,7 @@ def test_keys_and_headers_of_a_letter(make: Any, pipeline: Any) -> None:
     assert outcome.record["redacted"]
 
 
-def test_what_holds_no_card_number_is_kept_as_it_came(make: Any, pipeline: Any) -> None:
+def test_messages_without_a_card_number_are_kept_unchanged(make: Any, pipeline: Any) -> None:
     headers = (("trace", b"\x00\xff"), ("empty", None))
     message = make.avro(make.transaction(currency="XXX"), headers=headers)
     letter = pipeline(message).record
@@ -135,13 +135,13 @@ def test_what_holds_no_card_number_is_kept_as_it_came(make: Any, pipeline: Any) 
     assert letter["source_time"] == make.received_at
 
 
-def test_a_json_letter_with_tokens_is_kept_as_it_came(make: Any, pipeline: Any) -> None:
+def test_a_json_dead_letter_with_tokens_is_kept_unchanged(make: Any, pipeline: Any) -> None:
     message = make.json(make.transaction(currency="XXX", event_time=1_795_564_799_000_008))
     letter = pipeline(message).record
     assert (letter["value"], letter["redacted"]) == (message.value, False)
 
 
-def test_a_json_letter_can_be_redriven_once_its_fault_is_mended(make: Any, pipeline: Any) -> None:
+def test_a_json_dead_letter_can_be_redriven_after_its_error_is_corrected(make: Any, pipeline: Any) -> None:
     letter = pipeline(make.json(make.document(currency="XXX"))).record
     assert letter["redacted"]
     mended = letter["value"].replace(b'"XXX"', b'"EUR"')
@@ -151,7 +151,7 @@ def test_a_json_letter_can_be_redriven_once_its_fault_is_mended(make: Any, pipel
 
 
 @pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
-def test_texts_of_a_letter_are_masked_as_everywhere(make: Any, pipeline: Any, case: MaskingCase) -> None:
+def test_texts_of_a_dead_letter_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     headers = (("note", case.original), (case.original.decode(), None))
     letter = pipeline(make.avro(value=b"garbage", key=case.original, headers=headers)).record
     assert (letter["key"], letter["redacted"]) == (case.masked, case.changes)
@@ -160,14 +160,16 @@ def test_texts_of_a_letter_are_masked_as_everywhere(make: Any, pipeline: Any, ca
 
 
 @pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
-def test_the_fields_of_a_decoded_letter_are_masked_as_everywhere(make: Any, pipeline: Any, case: MaskingCase) -> None:
+def test_fields_of_a_decoded_dead_letter_pass_the_shared_masking_cases(
+    make: Any, pipeline: Any, case: MaskingCase
+) -> None:
     message = make.avro(make.transaction(currency="XXX", device_id=case.original.decode()))
     letter = pipeline(message).record
     assert letter["value"] == message.value.replace(case.original, case.masked)
 
 
 @pytest.mark.parametrize("case", JSON_CASES, ids=repr)
-def test_a_json_letter_is_masked_as_everywhere(make: Any, pipeline: Any, case: MaskingCase) -> None:
+def test_json_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     outcome = pipeline(make.json(value=case.original))
     if b"card_number" in case.original:  # its field is tokenised, or masked on its own
         assert outcome.record["redacted"]
@@ -177,7 +179,7 @@ def test_a_json_letter_is_masked_as_everywhere(make: Any, pipeline: Any, case: M
 
 
 @pytest.mark.parametrize("case", UNDECODABLE_CASES, ids=repr)
-def test_an_undecodable_letter_is_masked_as_everywhere(make: Any, pipeline: Any, case: MaskingCase) -> None:
+def test_undecodable_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     letter = pipeline(make.avro(value=case.original)).record
     assert (letter["value"], letter["redacted"]) == (case.masked, case.changes)
 
@@ -195,7 +197,7 @@ card_numbers = st.from_regex(r"[2-6][0-9]{11,17}", fullmatch=True).map(with_chec
 
 @given(card_number=card_numbers, around=st.tuples(st.text(max_size=5), st.text(max_size=5)), spoil=st.booleans())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_becomes_of_json_the_card_number_is_gone(
+def test_no_outcome_of_a_json_message_contains_its_card_number(
     make: Any, pipeline: Any, card_number: str, around: tuple[str, str], spoil: bool
 ) -> None:
     outcome = pipeline(make.json(make.document(card_number=card_number, **({"country": "?"} if spoil else {}))))
@@ -207,7 +209,7 @@ def test_whatever_becomes_of_json_the_card_number_is_gone(
     assert card_number not in str(json.loads(outcome.record["value"]))
 
 
-def test_logs_hold_no_card_number(make: Any, pipeline: Any, capfd: Any, caplog: Any) -> None:
+def test_logs_contain_no_card_number(make: Any, pipeline: Any, capfd: Any, caplog: Any) -> None:
     def broken(*_: Any) -> None:
         raise ValueError(PAN)
 

@@ -1,4 +1,4 @@
-"""Every reason code that the enricher can give, fired by one message that is good but for it."""
+"""Every reason code of the enricher, each given to a message that is otherwise valid."""
 
 import struct
 from dataclasses import replace
@@ -14,7 +14,7 @@ from cardwatch_kafka.messages import ReceivedMessage
 
 FRAME = struct.Struct(">bI")
 
-# What the record holds instead of something good → why it is refused.
+# The changed fields of a valid record → the reason code of the refusal.
 BAD_FIELDS: list[tuple[dict[str, Any], Reason]] = [
     ({"transaction_id": ""}, Reason.INVALID_TRANSACTION_ID),
     ({"transaction_id": "x" * 65}, Reason.INVALID_TRANSACTION_ID),
@@ -115,45 +115,55 @@ def refused(pipeline: Any, message: ReceivedMessage) -> DeadLetter:
 
 
 @pytest.mark.parametrize(("changes", "reason"), BAD_FIELDS)
-def test_a_field_that_is_bad_in_avro(make: Any, pipeline: Any, changes: dict[str, Any], reason: Reason) -> None:
+def test_an_invalid_avro_field_is_refused_with_its_reason(
+    make: Any, pipeline: Any, changes: dict[str, Any], reason: Reason
+) -> None:
     assert refused(pipeline, make.avro(make.transaction(**changes))).reason == reason
 
 
 @pytest.mark.parametrize(("changes", "reason"), BAD_FIELDS)
-def test_a_field_that_is_bad_in_json(make: Any, pipeline: Any, changes: dict[str, Any], reason: Reason) -> None:
+def test_an_invalid_json_field_is_refused_with_its_reason(
+    make: Any, pipeline: Any, changes: dict[str, Any], reason: Reason
+) -> None:
     if changes.get("latitude") != changes.get("latitude"):
         reason = Reason.MALFORMED_JSON  # JSON has no NaN
     assert refused(pipeline, make.json(make.transaction(**changes))).reason == reason
 
 
 @pytest.mark.parametrize(("changes", "reason"), BAD_JSON_FIELDS)
-def test_a_shape_that_is_bad_in_json(make: Any, pipeline: Any, changes: dict[str, Any], reason: Reason) -> None:
+def test_invalid_json_shapes_are_refused_with_their_reason(
+    make: Any, pipeline: Any, changes: dict[str, Any], reason: Reason
+) -> None:
     assert refused(pipeline, make.json(make.document(**changes))).reason == reason
 
 
 @pytest.mark.parametrize(("value", "reason"), BAD_JSON)
-def test_a_value_that_is_no_json_transaction(make: Any, pipeline: Any, value: bytes | None, reason: Reason) -> None:
+def test_values_that_are_not_json_transactions_are_refused(
+    make: Any, pipeline: Any, value: bytes | None, reason: Reason
+) -> None:
     assert refused(pipeline, make.json(value=value)).reason == reason
 
 
 @pytest.mark.parametrize(("value", "reason"), BAD_FRAMES)
-def test_a_value_that_is_no_avro_transaction(make: Any, pipeline: Any, value: bytes | None, reason: Reason) -> None:
+def test_values_that_are_not_avro_transactions_are_refused(
+    make: Any, pipeline: Any, value: bytes | None, reason: Reason
+) -> None:
     assert refused(pipeline, make.avro(value=value)).reason == reason
 
 
-def test_bytes_after_the_record(make: Any, pipeline: Any) -> None:
+def test_bytes_after_the_record_are_refused(make: Any, pipeline: Any) -> None:
     message = make.avro(value=make.encode(make.transaction()) + b"!")
     assert refused(pipeline, message).reason == Reason.UNDECODABLE_AVRO
 
 
 @pytest.mark.parametrize("field", ["transaction_id", "event_time", "card_number", "amount_minor", "country"])
-def test_a_field_without_default_that_is_missing(make: Any, pipeline: Any, field: str) -> None:
+def test_a_missing_field_without_default_is_refused(make: Any, pipeline: Any, field: str) -> None:
     document = make.document()
     del document[field]
     assert refused(pipeline, make.json(document)).reason == Reason.MISSING_FIELD
 
 
-def test_a_defect_of_ours_costs_one_message(make: Any, fresh_pipeline: Pipeline, metrics: Any) -> None:
+def test_an_internal_error_affects_one_message_only(make: Any, fresh_pipeline: Pipeline, metrics: Any) -> None:
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError(f"while handling {make.card_number}")
 
@@ -165,7 +175,7 @@ def test_a_defect_of_ours_costs_one_message(make: Any, fresh_pipeline: Pipeline,
     assert isinstance(fresh_pipeline(make.avro(make.transaction())), Enriched)
 
 
-def test_every_reason_is_fired_by_some_message_above() -> None:
+def test_every_reason_code_is_covered_by_a_case() -> None:
     tables: list[list[tuple[Any, Reason]]] = [BAD_FIELDS, BAD_JSON_FIELDS, BAD_JSON, BAD_FRAMES]
     fired = {reason for table in tables for _, reason in table} | {Reason.INTERNAL_ERROR}
     assert fired == set(Reason) - {Reason.UNKNOWN_LABEL}, "which the lakehouse gives"
@@ -188,7 +198,7 @@ def test_an_unknown_schema_id_is_not_asked_for_with_each_message(make: Any, fres
     assert registry.asked == [99]
 
 
-def test_messages_are_judged_by_the_brokers_time_and_not_by_this_clock(make: Any, pipeline: Any) -> None:
+def test_event_times_are_compared_with_the_brokers_time_and_not_the_local_clock(make: Any, pipeline: Any) -> None:
     year_2040 = 2_208_988_800_000_000
     record = make.transaction(event_time=year_2040 + 60_000_000)
     assert isinstance(pipeline(make.avro(record, broker_time=year_2040)), Enriched)

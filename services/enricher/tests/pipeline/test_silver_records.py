@@ -1,4 +1,4 @@
-"""What a good message becomes."""
+"""The silver records of valid messages."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 RATES = read_exchange_rates()
 
-# Silver is decoded by others: what cannot be encoded must not be called good.
+# Other services decode silver: a record that cannot be encoded must not be accepted.
 encode_silver = Encoder("enriched_transaction", 9)
 
 

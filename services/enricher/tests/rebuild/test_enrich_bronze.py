@@ -1,4 +1,4 @@
-"""Messages that bronze keeps become the records that they became at the time."""
+"""Messages of bronze become the same records as in the original run."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def masked(message: ReceivedMessage, card_number: str) -> ReceivedMessage:
 def put(
     tables: Path, pipeline: Pipeline, messages: list[tuple[ReceivedMessage, bool]], accepted: list[ReceivedMessage]
 ) -> None:
-    """Bronze with messages and whether they are redacted, and silver with some of them as they were."""
+    """Write messages to bronze, some of them redacted, and the original records of some to silver."""
     rows = [
         {
             **{name: getattr(message, name) for name in ("topic", "partition", "offset", "key", "value")},
@@ -66,9 +66,7 @@ def put(
     write_deltalake(tables / "silver/transactions", pa.Table.from_pylist(records, staged_schema()))
 
 
-def test_what_is_good_is_enriched_as_before_and_the_rest_is_counted(
-    make: Any, pipeline: Pipeline, tmp_path: Path
-) -> None:
+def test_valid_messages_are_enriched_and_the_others_counted(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
     avro = make.avro(make.transaction(transaction_id="avro"), headers=(("traceparent", b"00"), ("none", None)))
     legacy = make.json(make.document(transaction_id="json"), offset=7)
     bad = make.avro(make.transaction(amount_minor=-1), offset=43)
@@ -112,7 +110,7 @@ def test_a_time_that_no_calendar_has_costs_nothing(make: Any, pipeline: Pipeline
     assert work.counts.enriched == 2
 
 
-def test_without_silver_what_is_masked_is_lost_and_said_so(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_without_silver_masked_messages_are_counted_as_lost(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:
     put(tmp_path, pipeline, [(masked(make.json(make.document()), make.card_number), True)], [])
     (tmp_path / "silver/transactions").rename(tmp_path / "gone")
     bronze = BronzeMessages(str(tmp_path), TOPICS)
@@ -139,7 +137,7 @@ def test_a_registry_that_does_not_answer_refuses_nothing(
     assert not work.counts.refused
 
 
-def test_a_table_that_is_there_is_not_written_to(tmp_path: Path) -> None:
+def test_an_existing_table_is_not_overwritten(tmp_path: Path) -> None:
     write_staged(str(tmp_path / "staged"), [])
     with pytest.raises(ConfigurationError, match="cannot be written"):
         write_staged(str(tmp_path / "staged"), [])

@@ -1,4 +1,4 @@
-"""A batch is done only when each of its messages is safe."""
+"""A batch is done only when the broker has acknowledged the outcome of each message."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def processor(make: Any, pipeline: Any, publisher: Any, metrics: Any, stopped: b
     return BatchProcessor(pipeline, publisher, TARGETS, metrics, stop=make.stop(stopped))
 
 
-def test_each_message_goes_to_one_place(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_each_message_goes_either_to_silver_or_to_the_dead_letters(make: Any, pipeline: Any, metrics: Any) -> None:
     publisher = make.publisher()
     good = make.avro(make.transaction())
     bad = make.avro(value=b"poison", offset=43)
@@ -51,7 +51,7 @@ def test_each_message_goes_to_one_place(make: Any, pipeline: Any, metrics: Any) 
     assert sample("cardwatch_latency_seconds_count", labels) == 2
 
 
-def test_a_silver_record_that_the_broker_rejects_becomes_a_letter(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_a_silver_record_that_the_broker_rejects_becomes_a_dead_letter(make: Any, pipeline: Any, metrics: Any) -> None:
     class NoSilver:
         def __init__(self) -> None:
             self.published: list[OutgoingMessage] = []
@@ -67,7 +67,7 @@ def test_a_silver_record_that_the_broker_rejects_becomes_a_letter(make: Any, pip
     assert metrics.registry.get_sample_value("cardwatch_messages_published_total", {"topic": "silver"}) == 0
 
 
-def test_a_letter_that_is_too_large_is_kept_in_part(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_a_dead_letter_that_is_too_large_is_shortened(make: Any, pipeline: Any, metrics: Any) -> None:
     publisher = make.publisher(largest=400_000)
     processor(make, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000)])
     (letter,) = publisher.published
@@ -75,12 +75,14 @@ def test_a_letter_that_is_too_large_is_kept_in_part(make: Any, pipeline: Any, me
     assert "too large" in decoded(letter)["detail"]
 
 
-def test_a_broker_that_takes_not_even_that_stops_the_service(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_a_broker_that_rejects_the_shortened_dead_letter_stops_the_service(
+    make: Any, pipeline: Any, metrics: Any
+) -> None:
     with pytest.raises(DeliveryError):
         processor(make, pipeline, make.publisher(largest=10), metrics)([make.avro(value=b"x")])
 
 
-def test_it_waits_for_a_registry_that_is_away(make: Any, fresh_pipeline: Any, registry: Any, metrics: Any) -> None:
+def test_a_batch_waits_for_the_registry(make: Any, fresh_pipeline: Any, registry: Any, metrics: Any) -> None:
     registry.failures += [RegistryUnavailableError("away"), OSError("reset"), RegistryUnavailableError("away")]
     publisher = make.publisher()
     processor(make, fresh_pipeline, publisher, metrics)([make.avro(make.transaction())])
@@ -88,7 +90,7 @@ def test_it_waits_for_a_registry_that_is_away(make: Any, fresh_pipeline: Any, re
     assert metrics.registry.get_sample_value("cardwatch_errors_total", {"kind": "registry_unavailable"}) == 3
 
 
-def test_it_waits_no_longer_than_the_service_lives(make: Any, fresh_pipeline: Any, registry: Any, metrics: Any) -> None:
+def test_a_stop_ends_the_wait_for_the_registry(make: Any, fresh_pipeline: Any, registry: Any, metrics: Any) -> None:
     registry.failures += [RegistryUnavailableError("away")] * 3
     publisher = make.publisher()
     with pytest.raises(StoppedError):

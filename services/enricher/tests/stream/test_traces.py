@@ -1,4 +1,4 @@
-"""A message's trace goes on with what became of it, in silver or among the dead letters."""
+"""A message's trace continues in the silver record or the dead letter that it becomes."""
 
 import io
 from typing import Any
@@ -29,7 +29,7 @@ def processor(
     return BatchProcessor(pipeline, publisher, TARGETS, metrics, traces=traces, stop=make.stop())
 
 
-def test_silver_and_letter_carry_the_trace_on(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_silver_and_dead_letters_continue_the_trace(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(), make.publisher()
     good = make.avro(make.transaction(), headers=CARRIED)
     bad = make.avro(value=b"poison", offset=43, headers=CARRIED)
@@ -58,7 +58,7 @@ def test_silver_and_letter_carry_the_trace_on(make: Any, pipeline: Any, metrics:
     assert [(header["name"], header["value"]) for header in kept["headers"]] == list(CARRIED), "as they came"
 
 
-def test_a_message_without_a_trace_begins_one(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_a_message_without_a_trace_starts_one(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(), make.publisher()
     malformed = (("traceparent", b"00-4111111111111111"),)
     messages = [make.json(make.document()), make.avro(make.transaction(), headers=malformed)]
@@ -70,7 +70,7 @@ def test_a_message_without_a_trace_begins_one(make: Any, pipeline: Any, metrics:
     ]
 
 
-def test_nothing_of_a_card_or_an_amount_is_told(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_spans_contain_no_card_or_amount(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(), make.publisher()
     record = make.transaction(amount_minor=987_654_321)
     messages = [
@@ -87,7 +87,7 @@ def test_nothing_of_a_card_or_an_amount_is_told(make: Any, pipeline: Any, metric
         assert secret not in told
 
 
-def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_a_dead_letter_in_place_of_a_silver_record_keeps_the_trace(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(), make.publisher(largest=400_000)
     processor(recorded, make, pipeline, publisher, metrics)([make.avro(value=b"x" * 900_000, headers=CARRIED)])
     (letter,) = publisher.published
@@ -96,7 +96,7 @@ def test_a_letter_in_place_of_silver_keeps_the_trace(make: Any, pipeline: Any, m
     assert span.attributes["cardwatch.outcome"] == "refused"
 
 
-def test_a_batch_that_cannot_be_published_is_a_failure(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_a_batch_that_cannot_be_published_ends_its_spans_with_an_error(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded = RecordingTracer()
     with pytest.raises(DeliveryError):
         processor(recorded, make, pipeline, make.publisher(largest=10), metrics)(
@@ -107,7 +107,7 @@ def test_a_batch_that_cannot_be_published_is_a_failure(make: Any, pipeline: Any,
     assert "cardwatch.outcome" not in span.attributes
 
 
-def test_what_is_not_recorded_is_carried_on_as_such(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_an_unsampled_trace_stays_unsampled(make: Any, pipeline: Any, metrics: Any) -> None:
     recorded, publisher = RecordingTracer(traces_sampler_arg=1.0), make.publisher()
     unsampled = (("traceparent", (PARENT[:-1] + "0").encode()),)
     processor(recorded, make, pipeline, publisher, metrics)([make.avro(make.transaction(), headers=unsampled)])
@@ -118,7 +118,7 @@ def test_what_is_not_recorded_is_carried_on_as_such(make: Any, pipeline: Any, me
     assert recorded.spans() == ()
 
 
-def test_without_a_tracer_nothing_is_carried(make: Any, pipeline: Any, metrics: Any) -> None:
+def test_without_a_tracer_no_trace_headers_are_published(make: Any, pipeline: Any, metrics: Any) -> None:
     publisher = make.publisher()
     messages = [make.avro(make.transaction(), headers=CARRIED), make.avro(value=b"poison", headers=CARRIED)]
     processor(None, make, pipeline, publisher, metrics)(messages)

@@ -1,4 +1,4 @@
-"""Couriers: what is due reaches its receiver, and the outcome reaches the outbox."""
+"""Couriers deliver due messages to their receiver and record the outcomes in the outbox."""
 
 import threading
 import time
@@ -62,11 +62,11 @@ def test_latencies_are_observed_from_each_start(bench: Bench, outbox: Outbox, cl
         )
         for start in ("event_time", "raw_broker_time", "alert_published")
     }
-    # The record was made 10 s ago, appended 1 s and published 2 s later.
+    # The transaction happened 10 s ago, was appended 1 s later, and its alert was published 2 s after that.
     assert sums == {"event_time": 10.0, "raw_broker_time": 9.0, "alert_published": 8.0}
 
 
-def test_a_failed_attempt_comes_back_after_its_pause_with_the_same_id(
+def test_a_failed_attempt_is_repeated_after_its_pause_with_the_same_id(
     bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any
 ) -> None:
     receiver.outcomes = [TryAgain("503"), TryAgain("503")]
@@ -115,7 +115,7 @@ def test_410_disables_the_receiver_and_keeps_what_is_due(
     assert receiver.ids == [kit.alert_id("a"), kit.alert_id("a"), kit.alert_id("b")]
 
 
-def test_a_refused_message_is_parked_and_released_by_hand(
+def test_a_rejected_message_is_parked_and_released_by_hand(
     bench: Bench, outbox: Outbox, receiver: Any, clock: Any, kit: Any
 ) -> None:
     receiver.outcomes = [Rejected("400"), Rejected("400")]
@@ -147,7 +147,7 @@ def test_a_defect_in_a_receiver_loses_nothing(
 
 
 class SlowReceiver:
-    """Takes a moment for each message, and remembers how many it had at once."""
+    """A receiver that takes some time for each message, and records how many it processed at once."""
 
     name, target, concurrency = "webhook", "there", 3
 
@@ -218,7 +218,9 @@ def test_a_receiver_that_hangs_does_not_hold_up_another(outbox: Outbox, clock: A
         bench.courier.stop()
 
 
-def test_a_courier_that_cannot_write_the_outbox_says_so_and_ends(outbox: Outbox, clock: Any, kit: Any) -> None:
+def test_a_courier_that_cannot_write_the_outbox_reports_the_failure_and_ends(
+    outbox: Outbox, clock: Any, kit: Any
+) -> None:
     told = threading.Event()
     courier = Courier(
         outbox,
@@ -235,7 +237,7 @@ def test_a_courier_that_cannot_write_the_outbox_says_so_and_ends(outbox: Outbox,
 
 
 def test_deliveries_are_counted_from_zero() -> None:
-    # Prometheus sees no rise in a counter that begins with 40.
+    # Prometheus's increase() misses the first value of a new series, such as 40.
     shared = Metrics()
     NotifierMetrics(shared, "webhook", receivers=["stdout", "webhook"])
     for receiver in ("stdout", "webhook"):

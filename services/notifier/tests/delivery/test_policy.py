@@ -32,10 +32,10 @@ def test_jitter_spreads_a_pause_by_a_quarter_either_way() -> None:
     assert SCHEDULE.pause(4, lambda: 1.0) == 10.0
 
 
-def test_retry_after_is_honoured_never_earlier_and_not_all_at_once() -> None:
+def test_retry_after_is_a_minimum_with_jitter() -> None:
     assert SCHEDULE.pause(1, lambda: 0.0, after_seconds=300) == 300
     assert SCHEDULE.pause(1, lambda: 1.0, after_seconds=300) == pytest.approx(330)
-    assert SCHEDULE.pause(10, lambda: 0.0, after_seconds=5) == 5, "the receiver knows better than the backoff"
+    assert SCHEDULE.pause(10, lambda: 0.0, after_seconds=5) == 5, "Retry-After takes precedence over the backoff"
 
 
 def test_retry_after_is_bounded() -> None:
@@ -65,7 +65,7 @@ def test_a_delivered_message_is_done() -> None:
     assert judge(Delivered()).state is DeliveryState.DELIVERED
 
 
-def test_a_failure_that_passes_is_tried_again_soon() -> None:
+def test_a_transient_failure_is_tried_again_soon() -> None:
     attempt = judge(TryAgain("it answered 503"), attempts=2)
     assert attempt == Attempt(
         1, DeliveryState.PENDING, at=1_000_000_000, next_attempt_at=1_004_000_000, error="it answered 503"
@@ -83,7 +83,7 @@ def test_a_refusal_is_tried_again_slowly_and_then_parked() -> None:
     assert (last.state, last.error) == (DeliveryState.FAILED, "it answered 400")
 
 
-def test_a_failure_that_never_passes_is_parked_in_the_end() -> None:
+def test_a_permanent_failure_is_parked_in_the_end() -> None:
     assert judge(TryAgain("503"), attempts=18).state is DeliveryState.PENDING
     assert judge(TryAgain("503"), attempts=19).state is DeliveryState.FAILED
 
@@ -94,7 +94,7 @@ def test_an_attempt_at_a_receiver_that_is_gone_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("seconds", [(0, 1), (2, 1), (-1, 1)])
-def test_a_schedule_that_makes_no_sense_is_refused(seconds: tuple[float, float]) -> None:
+def test_an_invalid_schedule_is_refused(seconds: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="expected 0 < first_seconds <= longest_seconds, got"):
         RetrySchedule(*seconds)
 

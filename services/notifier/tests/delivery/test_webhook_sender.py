@@ -80,7 +80,7 @@ def test_2xx_is_delivered(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-def test_these_answers_pass_by_themselves(status: int) -> None:
+def test_transient_answers_are_tried_again(status: int) -> None:
     outcome = deliver(httpx.Response(status, headers={"retry-after": "7"}))[0]
     assert isinstance(outcome, TryAgain)
     assert outcome.after_seconds == 7
@@ -88,13 +88,13 @@ def test_these_answers_pass_by_themselves(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 422])
-def test_these_answers_need_somebody_to_act(status: int) -> None:
+def test_other_answers_are_rejections(status: int) -> None:
     outcome = deliver(httpx.Response(status, headers={"location": "https://elsewhere.example"}))[0]
     assert isinstance(outcome, Rejected)
     assert str(status) in outcome.why
 
 
-def test_410_is_for_good() -> None:
+def test_410_disables_the_receiver() -> None:
     assert isinstance(deliver(httpx.Response(410))[0], Gone)
 
 
@@ -108,7 +108,7 @@ def test_no_answer_is_tried_again_and_the_reason_holds_no_url(error: Exception) 
     assert "s3cret" not in outcome.why
 
 
-def test_the_target_does_not_give_the_url_away() -> None:
+def test_the_target_does_not_reveal_the_url() -> None:
     receiver = WebhookSender("https://soc.example/s3cret", SECRET)
     assert "s3cret" not in receiver.target
     receiver.close()
@@ -146,12 +146,12 @@ def test_a_url_that_cannot_be_used_is_not_quoted() -> None:
     assert "CARDWATCH_NOTIFIER_WEBHOOK_SECRET does not start with whsec_" in str(refused.value), "all that is wrong"
 
 
-def test_nobody_to_notify_is_refused() -> None:
+def test_settings_without_a_receiver_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="there is no receiver: set CARDWATCH_NOTIFIER_WEBHOOK_URL"):
         settings()
 
 
-def test_the_receivers_that_are_set_are_made() -> None:
+def test_the_configured_receivers_are_created() -> None:
     make: Callable[..., list[Any]] = make_receivers
     receivers = make(settings(stdout=True, webhook_url="https://soc.example", webhook_secret=SecretStr(SECRET)))
     assert [receiver.name for receiver in receivers] == ["stdout", "webhook"]

@@ -55,7 +55,9 @@ class Steps:
 
 
 class World:
-    """What outlives the process: the broker with its log and committed offsets, dead letters, the receiver's memory."""
+    """The state that outlives the process: the broker's log and committed offsets, dead letters, the receiver's
+    messages.
+    """
 
     def __init__(self, log: Sequence[bytes], receiver: Any, partition: SourcePartition) -> None:
         self.log = log
@@ -112,7 +114,7 @@ def outbox_writer(outbox: Outbox, clock: Any) -> OutboxWriter:
 
 
 def live(place: Any, world: World, steps: Steps, kit: Any, clock: Any) -> Metrics:
-    """One life of the process, until it dies or has nothing left to do; begun when the leases of the last are over."""
+    """Run the process until it crashes or has nothing left to do; starts after the previous run's leases have ended."""
     place.run_leases_out()
     outbox = place.open()
     try:
@@ -193,7 +195,7 @@ def boundaries(kit: Any, clock: Any, place: Any) -> int:
     return len(steps.passed)
 
 
-def test_a_crash_between_any_two_steps_loses_nothing_and_tells_nothing_new(place: Any, kit: Any, clock: Any) -> None:
+def test_a_crash_between_any_two_steps_loses_nothing_and_adds_no_message_id(place: Any, kit: Any, clock: Any) -> None:
     for die_at in range(boundaries(kit, clock, place)):
         world = World(LOG, kit.FakeReceiver(), kit.PARTITION)
         place.empty()
@@ -201,7 +203,7 @@ def test_a_crash_between_any_two_steps_loses_nothing_and_tells_nothing_new(place
             live(place, world, Steps(die_at), kit, clock)
         live(place, world, Steps(None), kit, clock)
         where = f"died {crash.value}, step {die_at}"
-        # A delivery whose outcome was not kept is repeated, under the same id: never another id, never none.
+        # A delivery whose outcome was not recorded is repeated with the same id.
         assert sorted(set(world.receiver.ids)) == expected_ids(kit), where
         assert set(world.letters) == {3}, where
         of_a = [one.removeprefix(kit.alert_id("a")) for one in world.receiver.ids if one.startswith(kit.alert_id("a"))]
@@ -244,7 +246,7 @@ def intake(
 
 
 class Hurry(Shutdown):
-    """Does not sleep; asks for the stop after a number of waits."""
+    """A stop that does not sleep and is requested after a number of waits."""
 
     def __init__(self, stop_after: int) -> None:
         super().__init__()
@@ -258,7 +260,7 @@ class Hurry(Shutdown):
         return self.requested
 
 
-def test_a_registry_that_is_away_is_waited_for(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+def test_intake_waits_for_the_registry(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
     failures = 3
 
     def decoder(value: bytes | None) -> dict[str, Any]:
@@ -275,7 +277,9 @@ def test_a_registry_that_is_away_is_waited_for(outbox: Outbox, world: World, kit
     assert world.letters == []
 
 
-def test_a_stop_while_the_registry_is_away_passes_nothing(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+def test_a_stop_while_waiting_for_the_registry_passes_no_offset(
+    outbox: Outbox, world: World, kit: Any, clock: Any
+) -> None:
     def decoder(value: bytes | None) -> dict[str, Any]:
         raise RegistryUnavailableError("the registry does not answer")
 
@@ -287,7 +291,7 @@ def test_a_stop_while_the_registry_is_away_passes_nothing(outbox: Outbox, world:
 
 
 class AwayOutbox:
-    """Stands before an outbox; does not answer so many times."""
+    """A wrapper of an outbox that does not answer the first calls."""
 
     def __init__(self, outbox: Outbox, failures: int, error: Exception) -> None:
         self._outbox = outbox
@@ -301,7 +305,7 @@ class AwayOutbox:
         return self._outbox.accept(*arguments)
 
 
-def test_an_outbox_that_is_away_is_waited_for(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+def test_intake_waits_for_the_outbox(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
     away: Any = AwayOutbox(outbox, 3, OutboxUnavailableError("the outbox does not answer"))
     shutdown = Hurry(stop_after=100)
     letters = FakeDeadLetters(world)
@@ -310,7 +314,9 @@ def test_an_outbox_that_is_away_is_waited_for(outbox: Outbox, world: World, kit:
     assert outbox.positions() == {kit.PARTITION: 3}
 
 
-def test_a_stop_while_the_outbox_is_away_passes_nothing(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+def test_a_stop_while_waiting_for_the_outbox_passes_no_offset(
+    outbox: Outbox, world: World, kit: Any, clock: Any
+) -> None:
     away: Any = AwayOutbox(outbox, 1000, OutboxUnavailableError("the outbox does not answer"))
     letters = FakeDeadLetters(world)
     intake(away, world, clock, functools.partial(decode, kit), letters, Hurry(2)).take(FakeSource(world, {}).poll(0))
@@ -318,7 +324,9 @@ def test_a_stop_while_the_outbox_is_away_passes_nothing(outbox: Outbox, world: W
     assert world.committed == 0
 
 
-def test_what_an_outbox_has_lost_is_read_again(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+def test_intake_reads_again_from_the_offsets_of_an_outbox_that_is_behind(
+    outbox: Outbox, world: World, kit: Any, clock: Any
+) -> None:
     away: Any = AwayOutbox(outbox, 1, OutboxBehindError("the outbox is at offset 0 and was at 3 before"))
     source = FakeSource(world, {})
     rewound = intake(away, world, clock, functools.partial(decode, kit), FakeDeadLetters(world), Hurry(100), source)
@@ -330,7 +338,9 @@ def test_what_an_outbox_has_lost_is_read_again(outbox: Outbox, world: World, kit
     assert outbox.positions() == {kit.PARTITION: len(LOG)}
 
 
-def test_nothing_is_passed_before_the_dead_letter_is_safe(outbox: Outbox, world: World, kit: Any, clock: Any) -> None:
+def test_no_offset_is_passed_before_the_dead_letter_is_acknowledged(
+    outbox: Outbox, world: World, kit: Any, clock: Any
+) -> None:
     world.log = [b"garbage", b"a raised"]
     letters = FakeDeadLetters(world, failures=1000)
     messages = FakeSource(world, {}).poll(0)
@@ -342,7 +352,7 @@ def test_nothing_is_passed_before_the_dead_letter_is_safe(outbox: Outbox, world:
     assert outbox.positions() == {kit.PARTITION: 2}
 
 
-def test_a_defect_of_ours_becomes_a_dead_letter_not_a_crash_loop(
+def test_an_internal_error_becomes_a_dead_letter_not_a_crash_loop(
     outbox: Outbox, world: World, kit: Any, clock: Any
 ) -> None:
     def decoder(value: bytes | None) -> dict[str, Any]:
@@ -368,7 +378,7 @@ def test_a_dead_letter_fits_its_schema_and_holds_no_card_number() -> None:
 
 
 @pytest.mark.parametrize("case", [*TEXT_CASES, *UNDECODABLE_CASES], ids=repr)
-def test_a_dead_letter_is_masked_as_everywhere(case: MaskingCase) -> None:
+def test_dead_letters_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     known = case.structure is Structure.TEXT
     key = case.original if known else None
     headers = ((case.original.decode(), case.original), ("none", None)) if known else ()
@@ -384,7 +394,7 @@ def test_a_dead_letter_is_masked_as_everywhere(case: MaskingCase) -> None:
         ]
 
 
-def test_a_dead_letter_keeps_bytes_as_they_came() -> None:
+def test_a_dead_letter_keeps_bytes_unchanged() -> None:
     message = ReceivedMessage("alerts.v1", 0, 7, None, bytes(range(256)))
     letter = refuse(message, RefusedError(Reason.UNDECODABLE_AVRO, "no"), refused_at=9).record
     assert (letter["value"], letter["key"], letter["redacted"]) == (bytes(range(256)), None, False)

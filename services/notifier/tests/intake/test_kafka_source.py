@@ -33,7 +33,7 @@ class AwayOutbox:
         raise OutboxUnavailableError("the outbox does not answer")
 
 
-def test_an_outbox_that_is_away_is_counted_and_said_to_be() -> None:
+def test_an_unavailable_outbox_is_counted_and_reported() -> None:
     away: Any = AwayOutbox()
     metrics = Metrics()
     with pytest.raises(PositionsUnavailableError, match="the outbox does not answer"):

@@ -129,7 +129,7 @@ def test_a_disabled_receiver_is_enabled_by_another_address_or_by_retry(outbox: O
     assert disabled_reason(outbox) == ""
 
 
-def test_pruning_removes_what_everybody_has_and_keeps_what_is_known(outbox: Outbox, kit: Any) -> None:
+def test_pruning_removes_delivered_messages_and_keeps_alert_states(outbox: Outbox, kit: Any) -> None:
     batch = [kit.arrival(0, "a"), kit.arrival(1, "b")]
     outbox.accept(batch, ["webhook", "stdout"], now=5)
     delivered(outbox, kit, 1)
@@ -149,7 +149,7 @@ def test_the_backlog_counts(outbox: Outbox, kit: Any) -> None:
     assert (backlog.pending, backlog.delivered, backlog.failed, backlog.oldest_pending_at) == (2, 1, 0, 8)
 
 
-def test_what_is_leased_is_not_given_again(outbox: Outbox, kit: Any) -> None:
+def test_a_leased_delivery_is_not_leased_again(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(offset, name) for offset, name in enumerate("abc")], ["webhook"], now=5)
     assert ids(outbox.lease("webhook", 10, 2), kit) == ["a", "b"]
     assert ids(outbox.lease("webhook", 10, 2), kit) == ["c"]
@@ -169,7 +169,7 @@ def test_an_alerts_second_message_is_not_leased_while_the_first_is(outbox: Outbo
     assert ids(outbox.lease("webhook", 20, 100), kit) == ["a"]
 
 
-def test_what_is_not_leased_is_not_recorded(outbox: Outbox, kit: Any) -> None:
+def test_an_attempt_without_a_lease_is_not_recorded(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
     done = Attempt(1, DeliveryState.DELIVERED, at=10)
     assert outbox.record("webhook", [done]) == 0
@@ -186,7 +186,7 @@ def test_nothing_is_leased_for_a_disabled_receiver(outbox: Outbox, kit: Any) -> 
     assert due_ids(outbox, kit, "stdout") == ["a"]
 
 
-def test_an_outbox_that_went_back_takes_nothing_but_what_it_misses(outbox: Outbox, kit: Any) -> None:
+def test_a_restored_outbox_accepts_only_messages_from_its_own_offset_on(outbox: Outbox, kit: Any) -> None:
     """It was restored from a backup, or failed over without its last commits, under a reader that is further on."""
     outbox.accept([kit.arrival(0, "a")], ["webhook"], now=5)
     later = dataclasses.replace(kit.arrival(7, "c"), previous_end=5)
@@ -234,7 +234,7 @@ def test_messages_of_one_batch_keep_the_order_of_their_events(outbox: Outbox, ki
     assert seen == ["b", "a", "a-2", "b-2", "a-3"]
 
 
-def test_a_message_keeps_what_it_was_made_of(outbox: Outbox, kit: Any) -> None:
+def test_a_message_keeps_the_fields_of_its_alert(outbox: Outbox, kit: Any) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     traced = dataclasses.replace(kit.alert("a"), trace_context=trace)
     outbox.accept([Arrival(kit.PARTITION, 0, traced), kit.arrival(1, "b")], ["webhook"], now=5)

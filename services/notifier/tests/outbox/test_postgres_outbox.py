@@ -1,4 +1,4 @@
-"""What is particular to an outbox on PostgreSQL: replicas share it, and its server goes and comes back."""
+"""Properties of the outbox on PostgreSQL only: replicas share it, and its server may be away for a while."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ POLICY = DeliveryPolicy(
 
 
 class World:
-    """A webhook that all replicas post to. Notes what it has, and whether an alert ever had two messages under way."""
+    """A webhook that all replicas post to. Records messages, and whether an alert ever had two messages under way."""
 
     def __init__(self, answer: Callable[[Message], Outcome] = lambda _: Delivered()) -> None:
         self.answer = answer
@@ -67,7 +67,7 @@ class World:
 
 
 class WebhookOf:
-    """A replica's way to the webhook."""
+    """The receiver of one replica, which posts to the shared webhook."""
 
     name, target, concurrency = "webhook", "there", 3
 
@@ -79,7 +79,7 @@ class WebhookOf:
         return self._world.post(self._replica, message)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to close."""
 
 
 class Replicas:
@@ -117,8 +117,10 @@ def replicas(shared: Any) -> Iterator[Replicas]:
     running.close()
 
 
-def test_two_that_hold_the_same_messages_take_each_in_once(replicas: Replicas, shared: Any, kit: Any) -> None:
-    """A rebalance whose loser has not noticed: both read on from the same offset, in batches of different sizes."""
+def test_two_replicas_with_the_same_messages_accept_each_once(replicas: Replicas, shared: Any, kit: Any) -> None:
+    """After a rebalance that one replica has not noticed, both read from the same offset, in batches of different
+    sizes.
+    """
     log = [
         kit.arrival(offset, f"n{offset % 40}", "raised" if offset % 80 < 40 else "retracted") for offset in range(160)
     ]
@@ -196,7 +198,7 @@ time.sleep(60)
 """
 
 
-def test_what_a_killed_process_was_delivering_goes_to_another_after_the_lease(
+def test_deliveries_of_a_killed_process_go_to_another_after_the_lease(
     replicas: Replicas, shared: Any, kit: Any
 ) -> None:
     box = replicas.outbox()
@@ -219,7 +221,7 @@ def test_what_a_killed_process_was_delivering_goes_to_another_after_the_lease(
     assert taken_over == [kit.alert_id("a"), kit.alert_id("b")]
 
 
-def test_what_was_taken_over_is_its_new_holders_to_record(replicas: Replicas, shared: Any, kit: Any) -> None:
+def test_only_the_new_holder_records_a_delivery_that_was_taken_over(replicas: Replicas, shared: Any, kit: Any) -> None:
     slow, quick = replicas.outbox(), replicas.outbox()
     slow.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted"), kit.arrival(2, "b")], ["webhook"], now=5)
     assert len(slow.lease("webhook", 10, 100)) == 2
@@ -258,7 +260,7 @@ def test_an_attempt_that_takes_longer_than_the_lease_is_not_taken_over(replicas:
 
 
 class Deferred(Executor):
-    """Runs what it was given when it is told to."""
+    """An executor that runs its tasks when the test asks for it."""
 
     def __init__(self) -> None:
         self.jobs: list[Callable[[], None]] = []
@@ -274,14 +276,14 @@ def test_an_attempt_is_not_begun_when_its_lease_is_about_to_run_out(replicas: Re
     other.accept([kit.arrival(0, "a")], ["webhook"], now=5)
     courier = replicas.courier("stalled", world, lease_seconds=1.0, executor=executor)
     courier.send_due()
-    time.sleep(0.55)  # no renewal in the meantime: its thread stood still, or the database did
+    time.sleep(0.55)  # no renewal in the meantime, as if its thread or the database hung
     executor.jobs.pop()()
     courier.record_outcomes()
     assert world.accepted == []
     assert len(other.lease("webhook", now_microseconds(), 10)) == 1, "given back, before the lease is over"
 
 
-def test_a_number_that_a_restored_outbox_gives_again_is_another_message(
+def test_a_sequence_number_reused_by_a_restored_outbox_is_another_message(
     replicas: Replicas, shared: Any, kit: Any
 ) -> None:
     world, executor = World(), Deferred()
@@ -304,7 +306,7 @@ def test_a_number_that_a_restored_outbox_gives_again_is_another_message(
     assert box.backlog()[0].pending == 0
 
 
-def test_a_stop_gives_back_what_was_not_begun(replicas: Replicas, kit: Any) -> None:
+def test_a_stop_releases_deliveries_that_were_not_begun(replicas: Replicas, kit: Any) -> None:
     def answer(message: Message) -> Outcome:
         time.sleep(0.1)
         return Delivered()
@@ -331,7 +333,7 @@ def test_a_receiver_that_one_replica_disables_gets_nothing_from_another(replicas
     assert len(one.lease("webhook", 10, 10)) == 1
 
 
-def test_one_replica_tidies_at_a_time(replicas: Replicas, shared: Any, kit: Any) -> None:
+def test_only_one_replica_prunes_at_a_time(replicas: Replicas, shared: Any, kit: Any) -> None:
     one = replicas.outbox()
     one.accept([kit.arrival(0, "a")], ["webhook"], now=5)
     kit.keep(one, Attempt(1, DeliveryState.DELIVERED, at=10))
@@ -346,18 +348,20 @@ def test_replicas_see_one_identity(replicas: Replicas) -> None:
 
 
 class TestTheServerGoesAndComesBack:
-    """With what a test leaves behind it if it fails put right."""
+    """Outages of the server, which is repaired after each test."""
 
     @pytest.fixture
     def replicas(self, shared: Any, postgres: Any) -> Iterator[Replicas]:
-        """They say within a moment that the server is away; it runs again afterwards."""
+        """Replicas that report an outage within a second; the server runs again afterwards."""
         running = Replicas(shared, Timeouts(connection_seconds=0.3))
         yield running
         running.close()
         postgres.kill()
         postgres.start()
 
-    def test_work_pauses_and_nothing_is_lost(self, replicas: Replicas, postgres: Any, kit: Any) -> None:
+    def test_deliveries_pause_during_an_outage_and_nothing_is_lost(
+        self, replicas: Replicas, postgres: Any, kit: Any
+    ) -> None:
         world = World(lambda _: time.sleep(0.002) or Delivered())  # type: ignore[func-returns-value]
         box = replicas.outbox()
         metrics = NotifierMetrics(Metrics(), "webhook")
@@ -393,7 +397,7 @@ class TestTheServerGoesAndComesBack:
         # What was being delivered kept its lease over the crash: nothing was delivered twice.
         assert max(Counter(world.ids).values()) == 1
 
-    def test_a_server_that_stands_still_is_said_to(self, replicas: Replicas, postgres: Any) -> None:
+    def test_a_server_that_hangs_is_reported(self, replicas: Replicas, postgres: Any) -> None:
         box = replicas.outbox(timeouts=Timeouts(slow_call_seconds=0.2))
         registry = Metrics().registry
         registry.register(OutboxCollector(box, now_microseconds))
@@ -409,7 +413,7 @@ class TestTheServerGoesAndComesBack:
         call.join(10)
         assert (box.problem(), registry.get_sample_value("cardwatch_notifier_outbox_available")) == ("", 1)
 
-    def test_a_stop_while_it_is_away_does_not_hang(self, replicas: Replicas, postgres: Any, kit: Any) -> None:
+    def test_a_stop_during_an_outage_does_not_hang(self, replicas: Replicas, postgres: Any, kit: Any) -> None:
         world = World(lambda _: time.sleep(0.01) or Delivered())  # type: ignore[func-returns-value]
         replicas.outbox().accept([kit.arrival(offset, f"n{offset}") for offset in range(50)], ["webhook"], now=5)
         courier = replicas.courier("only", world)
@@ -447,7 +451,7 @@ class TestTheServerGoesAndComesBack:
 
 @pytest.fixture
 def role(shared: Any) -> Iterator[str]:
-    """A role that owns nothing, to be given what a notifier needs."""
+    """A role without any rights, to which tests grant those that a notifier needs."""
     name = f"runner_{uuid.uuid4().hex[:8]}"
     shared.rows(f"CREATE ROLE {name} LOGIN")
     yield name
@@ -527,7 +531,7 @@ def test_commits_are_durable_whatever_the_roles_default(shared: Any, role: str) 
 
 
 @pytest.mark.parametrize("url", ["mysql://u:s3cret@h/d", "postgresql://u:s3cret@h/d?no_such=option", "s3cret"])
-def test_a_url_that_is_none_is_refused_without_quoting_it(url: str) -> None:
+def test_an_invalid_url_is_refused_without_quoting_it(url: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"expected a URL such as postgresql://user@host:5432/database"
     ) as refused:

@@ -1,4 +1,4 @@
-"""The schema on PostgreSQL: migrations, once and again, by several at once, and versions that do not fit."""
+"""The schema on PostgreSQL: repeated and concurrent migrations, and versions that do not match."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ TABLES = {"outbox", "outbox_version", "positions", "alerts", "messages", "delive
 
 
 class Fresh:
-    """An empty database of a test's own."""
+    """A test's own empty database."""
 
     def __init__(self, server: Any) -> None:
         self._server = server
@@ -57,7 +57,7 @@ def test_an_empty_database_becomes_an_outbox_and_stays_one(fresh: Fresh) -> None
 
 
 def waiting(connection: Any) -> int:
-    """How many wait for an advisory lock."""
+    """The number of sessions that wait for an advisory lock."""
     row = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone()
     return int(row[0])
 

@@ -1,4 +1,4 @@
-"""What is particular to the outbox in a SQLite file."""
+"""Properties of the outbox in a SQLite file only."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def test_a_full_disk_ends_in_a_sentence(outbox: SqliteOutbox, kit: Any) -> None:
     assert outbox.positions() == {}
 
 
-def test_another_layout_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_another_schema_version_is_refused_with_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     SqliteOutbox(path).close()
     with sqlite3.connect(path) as connection:
@@ -42,13 +42,13 @@ def test_another_layout_is_refused_with_a_sentence(tmp_path: Path) -> None:
         SqliteOutbox(path)
 
 
-def test_looking_at_an_outbox_does_not_make_one(tmp_path: Path) -> None:
+def test_opening_an_outbox_for_reading_does_not_create_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no outbox at"):
         SqliteOutbox(tmp_path / "o.db", create=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_with_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     path.write_text("these are my notes, not a database; " * 100)
     with pytest.raises(ConfigurationError, match="cannot be opened"):

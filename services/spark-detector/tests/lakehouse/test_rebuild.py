@@ -1,4 +1,4 @@
-"""Silver of enriched messages: which of several about one transaction counts, and what is known of it."""
+"""Rebuilding silver from enriched messages: which of several messages about a transaction counts, and its columns."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ OF_THE_RUN = ("enriched_at", "silver_partition", "silver_offset", "silver_broker
 
 
 def row(identity: str, offset: int, seconds: float = 0, **fields: Any) -> dict[str, Any]:
-    """A transaction that came in the message at an offset, so many seconds after noon."""
+    """A transaction in the message at an offset, ``seconds`` after noon."""
     usual = enriched_record(event_time=0)
     at = NOON + fields.pop("later", timedelta())
     return {
@@ -66,7 +66,7 @@ def rebuilt(spark: SparkSession, staged: list[dict[str, Any]], before: list[dict
     )
 
 
-def test_the_message_counts_that_counted_at_the_time_else_the_first(spark: SparkSession) -> None:
+def test_the_message_of_the_original_run_counts_else_the_first(spark: SparkSession) -> None:
     day = NOON.date()
     staged = [
         row("once", 1),
@@ -87,7 +87,7 @@ def test_the_message_counts_that_counted_at_the_time_else_the_first(spark: Spark
 
 
 @pytest.mark.faults
-def test_profiles_are_made_as_far_as_days_are_settled(spark: SparkSession, tmp_path: Path) -> None:
+def test_profiles_are_computed_for_settled_days(spark: SparkSession, tmp_path: Path) -> None:
     tables = str(tmp_path)
     create_tables(spark, tables, [SILVER_TRANSACTIONS, GOLD_CARD_DAYS, GOLD_CARD_PROFILE])
     make_profiles(spark, tables, HOUR_US, 3)
@@ -111,7 +111,7 @@ def in_query(spark: SparkSession) -> Iterator[None]:
 
 @pytest.mark.usefixtures("in_query")
 @pytest.mark.faults
-def test_a_micro_batch_is_written_once_in_each_way(spark: SparkSession, tmp_path: Path) -> None:
+def test_every_kind_of_write_is_idempotent(spark: SparkSession, tmp_path: Path) -> None:
     tables, table = str(tmp_path), GOLD_CARD_DAYS
     create_tables(spark, tables, [table])
     columns = ", ".join(f"`{name}` {kind}" for name, kind in table.columns.items())

@@ -105,7 +105,7 @@ def test_secrets_are_names_of_secrets(bundle: Any, jobs: Mapping[str, Any]) -> N
         if settings.model_fields[name].annotation is SecretStr or re.search("PASSWORD|AUTH|USERNAME|TOKEN", variable):
             secret.add(variable)
             assert re.fullmatch(r"\{\{secrets/\$\{var\.secret_scope\}/[a-z-]+\}\}", value), (
-                f"{variable} is no reference"
+                f"{variable} is not a reference to a secret"
             )
     assert secret == {
         "CARDWATCH_KAFKA_SASL_USERNAME",
@@ -124,7 +124,7 @@ def test_every_variable_is_defined_and_used(bundle: Any) -> None:
         assert set(target.get("variables", {})) <= used
 
 
-def test_the_cluster_has_the_limits_that_a_session_of_our_own_has(jobs: Mapping[str, Any]) -> None:
+def test_the_cluster_has_the_limits_of_a_local_session(jobs: Mapping[str, Any]) -> None:
     from cardwatch_detector.runtime.session import _AVRO_LIMITS
 
     for job in jobs.values():
@@ -207,7 +207,7 @@ def test_kafkas_login_modules_have_another_name_there() -> None:
 
 
 class GivenConf:
-    """A running session's settings, those of its cluster among them."""
+    """A running session's settings, which include those of its cluster."""
 
     def __init__(self) -> None:
         self.of_the_cluster = {"spark.sql.streaming.stateStore.providerClass": "the runtime's own"}
@@ -224,7 +224,7 @@ class GivenConf:
         self.set_later[name] = value
 
 
-def test_a_given_session_is_taken_and_the_clusters_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_session_is_used_and_the_clusters_settings_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     conf = GivenConf()
     session = SimpleNamespace(conf=conf, sparkContext=SimpleNamespace(getConf=lambda: conf))
     sessions: Any = SimpleNamespace(builder=SimpleNamespace(getOrCreate=lambda: session), getActiveSession=lambda: None)

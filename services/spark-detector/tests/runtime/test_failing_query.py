@@ -1,4 +1,4 @@
-"""What is told of a micro-batch that could not be written."""
+"""The error of a micro-batch that could not be written."""
 
 from pathlib import Path
 
@@ -17,13 +17,13 @@ ERROR = (
 )
 
 
-def test_the_cause_is_what_went_wrong_first() -> None:
+def test_the_innermost_cause_is_reported() -> None:
     assert innermost_cause(ERROR) == "Caused by: java.io.IOException: No space left on device"
     assert innermost_cause(" it is so\n") == "it is so"
     assert len(innermost_cause("x" * 3000)) == 2000
 
 
-def test_a_query_says_why_it_failed_however_much_java_has_to_say(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_long_java_error_is_reported_in_one_sentence(spark: SparkSession, tmp_path: Path) -> None:
     def write(batch: DataFrame, batch_id: int) -> None:
         raise RuntimeError(ERROR)
 

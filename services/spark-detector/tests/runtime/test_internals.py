@@ -35,7 +35,7 @@ def asked(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.integration
-def test_what_was_found_is_not_asked_for_again(spark: SparkSession, asked: list[str]) -> None:
+def test_a_class_is_looked_up_once(spark: SparkSession, asked: list[str]) -> None:
     def plan() -> Any:
         return spark.range(3).where(F.col("id") > F.lit(0)).select(F.col("id").alias("x"))
 

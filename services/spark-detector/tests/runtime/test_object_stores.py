@@ -9,7 +9,7 @@ from cardwatch_detector.runtime.spark_conf_file import names_in, submit_with
 
 
 @pytest.mark.parametrize("directory", [".cardwatch/tables", "/data/tables", "file:///data/tables"])
-def test_what_is_on_this_machine_needs_nothing(directory: str) -> None:
+def test_local_directories_need_no_settings(directory: str) -> None:
     assert for_stores([directory], directory, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"}) == {}
 
 
@@ -22,7 +22,7 @@ def test_s3_is_where_the_environment_says() -> None:
     }
 
 
-def test_credentials_are_no_settings() -> None:
+def test_credentials_are_not_in_the_settings() -> None:
     secret = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token"}
     assert not {"id", "secret", "token"} & set(for_stores(["s3a://lake/t"], "s3a://lake/c", secret).values())
 
@@ -85,12 +85,12 @@ def test_a_wrong_file_is_a_sentence(tmp_path: Path, text: str, sentence: str) ->
         names_in(tmp_path / "absent.conf")
 
 
-def test_s3_alone_takes_one_writer() -> None:
+def test_only_s3_is_limited_to_one_writer() -> None:
     assert takes_one_writer("s3a://lake/t")
     assert takes_one_writer("s3://lake/t")
     assert not any(map(takes_one_writer, ("/tables", "abfss://lake@a.dfs.core.windows.net/t", "gs://lake/t")))
 
 
-def test_no_file_that_is_there_is_overwritten_by_configuration() -> None:
+def test_the_settings_do_not_allow_overwriting_existing_files() -> None:
     """docs/decisions/0012: with it, Delta's commits overwrite each other even where they looked first."""
     assert not [name for name in for_stores(["s3a://lake/t"], "s3a://lake/c", {}) if "performance" in name]

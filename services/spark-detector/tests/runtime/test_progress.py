@@ -120,7 +120,7 @@ def test_a_projection_keeps_only_what_is_asked_for() -> None:
 
 
 def test_failures_are_counted_from_zero() -> None:
-    # Prometheus sees no rise in a counter that begins with 1.
+    # Prometheus's increase() misses the first value of a new series.
     metrics = Metrics()
     QueryMetrics(metrics, {"velocity-card": ["silver"]})
     LateMetrics(metrics, "", ["card"])

@@ -1,4 +1,4 @@
-"""What a micro-batch's size decides, without Spark."""
+"""The settings that depend on a micro-batch's size, without Spark."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from cardwatch_detector.runtime.session_settings import MANY_ROWS, BatchSize
 
 
 class Batch:
-    """As many rows as it is told."""
+    """A batch with a given number of rows."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -33,10 +33,10 @@ def test_plans_are_compiled_for_many_rows_only() -> None:
     assert BatchSize(MANY_ROWS, many_rows=MANY_ROWS + 1).settings() == {}
 
 
-def test_before_the_first_micro_batch_it_is_looked_at_and_not_later() -> None:
+def test_only_the_first_micro_batch_is_counted_in_advance() -> None:
     assert looked_at(MANY_ROWS - 1).settings() == {}
     assert looked_at(200_000).settings() == COMPILED
     size = looked_at(5)
     later: Any = Batch(200_000)
     size.estimate_first(later)
-    assert size.settings() == {}, "that of the one before"
+    assert size.settings() == {}, "the previous micro-batch's size is the estimate"

@@ -1,4 +1,4 @@
-"""How queries are stopped: each when its micro-batch is done, all of them within one time."""
+"""Queries are stopped when their micro-batch is done, all of them within one time limit."""
 
 import time
 
@@ -6,7 +6,7 @@ from cardwatch_detector.runtime.supervision import stop_all
 
 
 class Query:
-    """Works for some seconds from now on, and then waits."""
+    """A query that is busy for some seconds from now on, and then idle."""
 
     last_batch = ""
 
@@ -29,7 +29,7 @@ def test_a_query_is_stopped_when_its_micro_batch_is_done() -> None:
     assert [query.running or query.interrupted for query in queries] == [False, False]
 
 
-def test_a_query_that_never_pauses_is_stopped_when_it_has_gone_on_to_the_next_micro_batch() -> None:
+def test_a_query_that_never_pauses_is_stopped_in_its_next_micro_batch() -> None:
     class Busy(Query):
         idle = False  # type: ignore[assignment]  # whenever it is looked at
 
@@ -44,7 +44,7 @@ def test_a_query_that_never_pauses_is_stopped_when_it_has_gone_on_to_the_next_mi
     assert not busy.running
 
 
-def test_all_of_them_together_get_the_time() -> None:
+def test_the_time_limit_is_for_all_queries_together() -> None:
     queries = [Query(60.0) for _ in range(9)]
     began = time.monotonic()
     stop_all(queries, 0.2)
@@ -59,7 +59,7 @@ def test_a_query_that_has_ended_is_left_alone() -> None:
     assert not ended.interrupted
 
 
-def test_a_query_that_passes_for_running_when_it_was_stopped_is_not_waited_for() -> None:
+def test_a_query_that_still_counts_as_running_after_its_stop_is_not_waited_for() -> None:
     class Gone(Query):
         def stop_now(self) -> None:
             self.interrupted = True

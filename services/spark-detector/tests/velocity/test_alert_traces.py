@@ -1,4 +1,4 @@
-"""An alert goes on with the trace of the transaction whose arrival raised it, whatever order messages are read in."""
+"""An alert continues the trace of the transaction whose arrival raised it, in any order in which messages are read."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e473"
 
 
 class Topic:
-    """The silver topic: gives what it holds, in an order of its own."""
+    """The silver topic: returns its messages in the given order."""
 
     def __init__(self, *messages: ReceivedMessage) -> None:
         self.messages = messages
@@ -74,7 +74,7 @@ def contexts(made: AlertTraces, *alerts: bytes, end: Any = END) -> Sequence[str 
         return [extract_context(some) for some in headers]
 
 
-def test_an_alert_goes_on_with_its_transactions_trace() -> None:
+def test_an_alert_continues_its_transactions_trace() -> None:
     recorded = RecordingTracer()
     topic = Topic(
         silver(1, 100),
@@ -85,7 +85,7 @@ def test_an_alert_goes_on_with_its_transactions_trace() -> None:
     found = contexts(traces(recorded, topic), alert(2, 200), alert(3, 300), alert(4, 400))
     assert found[0] is not None
     assert found[0].startswith(f"00-{TRACE}2-")
-    assert found[1:] == [None, None], "of a trace that is not recorded there is nothing to tell"
+    assert found[1:] == [None, None], "an unsampled trace has no span"
     assert topic.asked == [({0: 10, 1: 20}, {0: 12, 1: 25})]
     (span,) = recorded.spans()
     assert parent_id_of(span) == f"{2:016x}"
@@ -108,7 +108,7 @@ def test_an_alert_goes_on_with_its_transactions_trace() -> None:
 
 
 def test_a_late_transaction_is_the_cause_of_anothers_alert() -> None:
-    """t9 was there before; t1, of the same card, came late and made the difference: its time is in the alert."""
+    """t9 arrived first; t1, of the same card, arrived late and changed the result: the alert has its broker time."""
     others = silver(2, 100, card_token="d"), silver(3, 101, card_token="c")
     found = contexts(traces(RecordingTracer(), Topic(*others, silver(1, 100, card_token="c"))), alert(9, 100, key="c"))
     assert found[0] is not None
@@ -125,7 +125,7 @@ def test_the_cause_is_of_the_same_key(scope: str, field: str) -> None:
     assert found[0].startswith(f"00-{TRACE}2-")
 
 
-def test_a_transaction_that_came_twice_counts_as_the_one_that_the_alert_tells_of() -> None:
+def test_of_a_repeated_transaction_the_arrival_that_the_alert_names_is_the_cause() -> None:
     topic = Topic(silver(1, 100), ReceivedMessage("silver", 0, 10, None, *silver_again(1, 90)))
     made = traces(RecordingTracer(), topic)
     assert [(found or "")[:35] for found in contexts(made, alert(1, 100), alert(1, 90))] == [
@@ -139,7 +139,7 @@ def silver_again(number: int, broker_us: int) -> tuple[bytes, Any]:
     return again.value, (("traceparent", context(7).encode()),)
 
 
-def test_a_micro_batch_that_is_done_again_finds_the_same() -> None:
+def test_a_repeated_micro_batch_finds_the_same_traces() -> None:
     first, second = silver(1, 100, at=(1, 20), card_token="c"), silver(2, 100, at=(0, 11), card_token="c")
     found = [
         contexts(traces(RecordingTracer(), Topic(*messages)), alert(9, 100, key="c"))[0] or ""
@@ -148,12 +148,12 @@ def test_a_micro_batch_that_is_done_again_finds_the_same() -> None:
     assert found[0][:35] == found[1][:35] == f"00-{TRACE}2", "the first by its place, not by its arrival here"
 
 
-def test_messages_that_are_none_are_passed_over() -> None:
+def test_undecodable_messages_are_skipped() -> None:
     nonsense = ReceivedMessage("silver", 0, 10, None, b"nonsense", (("traceparent", context(3).encode()),))
     assert contexts(traces(RecordingTracer(), Topic(nonsense)), alert(3, 100)) == [None]
 
 
-def test_a_broker_that_is_away_costs_the_trace_only() -> None:
+def test_alerts_are_published_without_traces_if_the_broker_cannot_be_read() -> None:
     recorded, topic = RecordingTracer(), Topic(silver(1, 100))
     topic.away = True
     made = traces(recorded, topic)
@@ -171,7 +171,7 @@ def test_a_micro_batch_that_catches_up_is_not_read_again() -> None:
     assert topic.asked == []
 
 
-def test_what_is_not_published_has_failed() -> None:
+def test_spans_of_unpublished_alerts_end_with_an_error() -> None:
     recorded = RecordingTracer()
     made = traces(recorded, Topic(silver(1, 100)))
     with pytest.raises(CardwatchError), made.headers_of([alert(1, 100)], OffsetRange(START, END), BEGAN_US):

@@ -1,4 +1,4 @@
-"""Which transactions came too late, and that they are kept."""
+"""Transactions that arrived too late are found and published."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -54,7 +54,7 @@ def test_the_groups_of_an_event(event_us: int, ends: tuple[int, int]) -> None:
     assert group_ends(event_us, event_us % 10, 10) == ends
 
 
-def test_a_group_is_gone_once_the_watermark_has_come_to_its_end(search: LateSearch) -> None:
+def test_a_group_is_evicted_when_the_watermark_reaches_its_end(search: LateSearch) -> None:
     # The card's groups of 11:59 end at 12:00 and 18:00.
     at = NOON - HOUR // 60
     assert search.find([message(0, at)], NOON - 1).transactions == []
@@ -77,14 +77,14 @@ def test_each_scope_has_its_own_groups(search: LateSearch) -> None:
     )
 
 
-def test_transactions_of_one_group_are_one_row_of_sparks(search: LateSearch) -> None:
+def test_transactions_of_one_group_are_one_dropped_row(search: LateSearch) -> None:
     messages = [message(0, NOON), message(1, NOON + 5), message(2, NOON, card="b"), message(3, NOON, device="d")]
     found = search.find(messages, NOON + 24 * HOUR)
     assert [late.message.offset for late in found.transactions] == [0, 1, 2, 3]
     assert found.groups == 2 * (2 + 1), "two cards and a device, in two groups each"
 
 
-def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
+def test_an_undecodable_message_is_in_no_group(search: LateSearch) -> None:
     nobodys_schema = b"\0\0\0\0\x09abc"
     broken = [
         ReceivedMessage("p.silver", 0, offset, None, value)
@@ -93,7 +93,7 @@ def test_what_is_no_transaction_is_in_no_group(search: LateSearch) -> None:
     assert search.find(broken, NOON + 24 * HOUR).groups == 0
 
 
-def test_the_event_time_is_read_without_the_rest() -> None:
+def test_the_event_time_is_read_without_decoding_the_rest() -> None:
     event_time = EventTimeReader(REGISTRY).read
     value = message(0, NOON).value
     assert value is not None
@@ -102,7 +102,7 @@ def test_the_event_time_is_read_without_the_rest() -> None:
     assert [event_time(bad) for bad in (None, b"", b"{}", b"\0\0", value[:7], b"\0\0\0\0\x09abc")] == [None] * 6
 
 
-def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
+def test_messages_ahead_of_the_watermark_are_not_decoded() -> None:
     decoded: list[bytes | None] = []
 
     def decode(value: bytes | None) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def test_what_is_not_behind_the_watermark_is_not_decoded() -> None:
 
 
 class Topic:
-    """Both ends: the silver messages that are read, and what is published."""
+    """A fake for both topics: the silver messages that are read, and the late ones that are published."""
 
     def __init__(self, *messages: ReceivedMessage) -> None:
         self.messages = messages
@@ -146,7 +146,7 @@ def dropped(rows: int, watermark_us: int, **others: dict[str, int]) -> DroppedRo
     return DroppedRows(rows, watermark_us, offsets)
 
 
-def test_they_are_published_as_they_came_and_counted(search: LateSearch) -> None:
+def test_late_transactions_are_published_unchanged_and_counted(search: LateSearch) -> None:
     late, in_time = message(41, NOON, device="d"), message(42, NOON + 24 * HOUR, device="d")
     topic = Topic(late, in_time)
     late_publisher, metrics = make_publisher(topic, search)
@@ -171,7 +171,7 @@ def test_they_are_published_as_they_came_and_counted(search: LateSearch) -> None
     assert line["latest_by_seconds"] == 12 * 3600
 
 
-def test_what_is_not_acknowledged_is_not_counted(search: LateSearch) -> None:
+def test_unacknowledged_late_transactions_are_not_counted(search: LateSearch) -> None:
     topic = Topic(message(41, NOON))
     topic.down = True
     late_publisher, metrics = make_publisher(topic, search)
@@ -186,12 +186,12 @@ def test_what_is_not_acknowledged_is_not_counted(search: LateSearch) -> None:
         (2, {}, False),
         (3, {}, True),
         (1, {}, True),
-        # A row of another topic may have been dropped too: more are no surprise, fewer are.
+        # A row of another topic may have been dropped too: more rows than expected are possible, fewer are not.
         (3, {"profiles": {"0": 1}}, False),
         (1, {"profiles": {"0": 1}}, True),
     ],
 )
-def test_a_difference_to_what_spark_dropped_is_told(
+def test_a_difference_to_the_rows_that_spark_dropped_is_logged(
     search: LateSearch, rows: int, others: dict[str, dict[str, int]], warned: bool
 ) -> None:
     topic = Topic(message(41, NOON))

@@ -1,4 +1,4 @@
-"""Which rules a detector evaluates, and for what a plan has room."""
+"""Which rules a detector evaluates, and which rules fit into a plan."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ RULES = parse_rules("""
 
 
 class Analysts:
-    """What is published, and what they are told."""
+    """The published rules, and the states that are reported for them."""
 
     def __init__(self) -> None:
         self.snapshot = fixed_snapshot(RULES)()
@@ -86,7 +86,7 @@ def test_a_rule_that_costs_too_much_is_set_aside_after_three_micro_batches_in_a_
     assert "its measures took 2.5 s for 1,000 transactions, 1.0 s are allowed" in analysts.failing["b"]
 
 
-def test_a_worker_tells_only_what_is_worth_it() -> None:
+def test_a_worker_reports_only_failed_and_slow_rules() -> None:
     assert worker_report(Ledger(seconds={"a": 0.001}), 5) is None
     assert json.loads(worker_report(Ledger({"a": "no"}, {"b": 0.2}), 5) or "") == {
         "failed": {"a": "no"},

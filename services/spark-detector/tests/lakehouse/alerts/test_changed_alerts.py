@@ -1,4 +1,4 @@
-"""Which messages change a table: alert events, labels, and rows that are only appended."""
+"""Finds the messages that change a table: alert events, labels, and rows that are only appended."""
 
 import random
 from collections.abc import Callable
@@ -75,12 +75,12 @@ def test_an_alert_without_a_row_is_new_and_its_last_event_tells_its_status() -> 
         (("a", "retracted", 1, 9, 4), False),
     ],
 )
-def test_what_is_newer_than_the_row_and_says_something_else_is_change(event: Any, is_change: bool) -> None:
+def test_a_newer_event_with_other_content_is_a_change(event: Any, is_change: bool) -> None:
     known = as_alerts(events(("a", "raised", 0, 5, 5)))
     assert offsets(find_changes(events(event), known)) == ([], [event[3]] if is_change else [])
 
 
-def test_of_two_partitions_the_event_that_the_broker_took_last_counts() -> None:
+def test_of_two_partitions_the_event_that_the_broker_appended_last_counts() -> None:
     arrivals = events(("a", "retracted", 0, 8, 1), ("a", "raised", 1, 2, 2), ("a", "suppressed", 1, 1, 2))
     assert offsets(find_changes(arrivals, as_alerts(events()))) == ([2], [])
 
@@ -91,7 +91,7 @@ def test_a_label_holds_if_none_comes_after_it() -> None:
     assert offsets(find_label_changes(arrivals, known)) == ([8], [5, 6])
 
 
-def test_the_same_message_again_is_no_change() -> None:
+def test_the_same_message_again_is_not_a_change() -> None:
     assert offsets(find_label_changes(labels(("a", 1, 1, 1)), labels(("a", 1, 1, 1)))) == ([], [])
     assert offsets(find_changes(events(("a", "raised", 0, 1, 1)), as_alerts(events(("a", "raised", 0, 1, 1))))) == (
         [],
@@ -114,7 +114,7 @@ def divided(everything: Frame, find: FindChanges, row: Callable[[Frame], Frame],
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) -> None:
+def test_the_division_into_micro_batches_does_not_matter(seed: int) -> None:
     draw = random.Random(seed)
     statuses = ("raised", "suppressed", "retracted")
     some = events(
@@ -129,7 +129,7 @@ def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) ->
     assert divided(said, find_label_changes, lambda rows: rows, draw).equals(holds)
 
 
-def test_what_is_there_or_came_before_is_not_new() -> None:
+def test_known_and_repeated_rows_are_not_new() -> None:
     schema = {"service": pl.String, "source": pl.Int64, "partition": pl.Int32, "offset": pl.Int64}
     rows: list[tuple[str | None, int, int, int]] = [
         ("a", 1, 0, 3), ("a", 1, 0, 2), ("b", 1, 1, 0), (None, 1, 0, 4), (None, 1, 0, 5), (None, 2, 0, 6),

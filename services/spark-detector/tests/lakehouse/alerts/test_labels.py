@@ -1,4 +1,4 @@
-"""Labels, alerts and dead letters in whatever order they come, written twice, without a broker."""
+"""Labels, alerts and dead letters in any order, written twice, without a broker."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -124,22 +124,22 @@ def test_the_last_label_holds_whichever_comes_first_and_is_counted(lake: Lake) -
     assert [(row["reason"], row["service"]) for row in lake.rows("bronze/quarantine")] == [
         ("unknown_label", "lakehouse")
     ]
-    # A detector that was killed tells again what it had told: no event, and no loss of a label.
+    # A killed detector publishes its events again: that adds no event and loses no label.
     lake.write(3, alert("a"), alert("b", "retracted", 2))
     assert lake.labels() == {"a": "fraud", "b": "fraud", "c": "unclear"}
     events = [(row["alert_id"], row["status"]) for row in lake.rows("bronze/alert_events")]
     assert sorted(events) == [("a", "raised"), ("b", "raised"), ("b", "retracted"), ("c", "raised")]
 
-    # By rule, whenever that may have changed.
+    # Labels are counted by rule whenever the counts may have changed.
     first, second = {("x", "fraud"): 2, ("x", "legitimate"): 1}, {("x", "fraud"): 2, ("x", "unclear"): 1}
     assert lake.label_counts == [{}, {}, first, first, second, second]
-    # What was labelled more than 30 days ago says little of the rule as it is now.
+    # Labels of more than 30 days ago do not count: they say little about the current rule.
     lake.now += timedelta(days=20)
     lake.write(4, label("a", "legitimate", 20 * 86_400_000_000))
     assert lake.label_counts[6:] == [{("x", "legitimate"): 1}]
 
 
-def test_labels_are_counted_after_the_first_micro_batch_whatever_it_holds(lake: Lake) -> None:
+def test_labels_are_counted_after_the_first_micro_batch_even_without_labels(lake: Lake) -> None:
     # Another process may have written labels before.
     lake.write(0, alert("a"))
     assert lake.label_counts == [{}]
@@ -149,7 +149,7 @@ def test_labels_are_counted_after_the_first_micro_batch_whatever_it_holds(lake: 
 
 @pytest.mark.faults
 def test_many_alerts_at_once(lake: Lake) -> None:
-    # More than a condition names one by one.
+    # More alerts than a condition lists one by one.
     many = [alert(f"a{number}") for number in range(130)]
     lake.write(0, label("a5", "fraud", 20), *many[:120])
     lake.write(1, *many, alert("a7", "retracted", 2))

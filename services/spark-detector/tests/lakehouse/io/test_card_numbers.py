@@ -1,4 +1,4 @@
-"""What bronze masks, and what it leaves alone: the cases of cardwatch_card_numbers.testing, and Spark's part."""
+"""Masking in bronze: the cases of cardwatch_card_numbers.testing, and the selection of messages by Spark."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def message(value: bytes | None, *, is_json: bool = True, key: bytes | None = No
 
 
 @pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
-def test_messages_that_are_not_json_are_masked_as_everywhere(case: MaskingCase) -> None:
+def test_messages_that_are_not_json_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     masked = redact_message(
         {
             "key": case.original,
@@ -51,14 +51,14 @@ def test_messages_that_are_not_json_are_masked_as_everywhere(case: MaskingCase) 
 
 
 @pytest.mark.parametrize("case", JSON_CASES, ids=repr)
-def test_json_messages_are_masked_as_everywhere(case: MaskingCase) -> None:
+def test_json_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     masked = redact_message(message(case.original))
     assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
 
 @pytest.mark.parametrize("case", UNDECODABLE_CASES, ids=repr)
-def test_undecodable_messages_are_masked_as_everywhere(case: MaskingCase) -> None:
-    # They are looked at as JSON, which they may be.
+def test_undecodable_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
+    # They are treated as JSON, which they may be.
     masked = redact_message(message(case.original))
     assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
@@ -79,19 +79,19 @@ def test_a_record_of_an_unknown_schema_keeps_no_card_number(number: str) -> None
 
 
 @pytest.mark.parametrize("case", [case for case in ALL_CASES if case.changes], ids=repr)
-def test_spark_looks_at_whatever_may_be_masked(case: MaskingCase) -> None:
+def test_spark_selects_every_message_that_may_need_masking(case: MaskingCase) -> None:
     suspect = SUSPECT if case.structure is Structure.TEXT else SUSPECT_JSON
     assert re.search(suspect, case.original.decode("latin-1"))
 
 
 @pytest.mark.parametrize("text", ['{"amount_minor": 1200, "note": "2026-11-24T10:00:00.5"}', "10.20.30.40", ""])
-def test_spark_does_not_look_at_what_cannot_be_masked(text: str) -> None:
+def test_spark_skips_messages_that_need_no_masking(text: str) -> None:
     assert not re.search(SUSPECT_JSON, text)
     assert not re.search(SUSPECT, text)
 
 
 @pytest.mark.parametrize("written", [f"a{CARD}", f"\\n{CARD}", "".join(f"\\u003{digit}" for digit in CARD)])
-def test_keys_and_headers_of_json_messages_are_masked_whatever_stands_beside_a_number(written: str) -> None:
+def test_keys_and_headers_of_json_messages_are_masked_with_any_characters_beside_a_number(written: str) -> None:
     masked = redact_message(
         {**message(b"{}", key=written.encode()), "headers": [{"key": "h", "value": written.encode()}]}
     )
@@ -105,7 +105,7 @@ def test_bytes_that_are_not_utf_8_survive() -> None:
     assert redact_message(message(value, is_json=False))["value"] == b"\x00\xff\xfe " + HIDDEN.encode() + b"\xe9"
 
 
-def test_key_and_headers_are_masked_too_and_it_is_said() -> None:
+def test_key_and_headers_are_masked_and_marked_as_redacted() -> None:
     redacted = redact_message(
         {"key": CARD.encode(), "value": None, "headers": [{"key": "pan", "value": CARD.encode()}], "is_json": True}
     )

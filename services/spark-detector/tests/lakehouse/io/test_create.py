@@ -1,4 +1,4 @@
-"""Making the tables, and making them what they are by now."""
+"""Creates tables, and adds the columns that older tables lack."""
 
 import os
 from dataclasses import replace
@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 
 def test_a_table_of_an_older_version_gets_the_columns_that_it_lacks(spark: SparkSession, tmp_path: Path) -> None:
-    # The directory is named from where one is, as by default.
+    # A relative directory, as by default.
     settings = LakehouseSettings(tables_dir=os.path.relpath(tmp_path / "tables"))
     fewer = dict(list(BRONZE_LATE.columns.items())[:-3])
     create_tables(spark, settings.tables_dir, [replace(BRONZE_LATE, columns=fewer)])

@@ -1,4 +1,4 @@
-"""Which messages hold a transaction that is there already, and where to look for it."""
+"""Finds messages whose transaction is already in the table, and the time ranges to search."""
 
 import random
 
@@ -35,7 +35,7 @@ def test_the_first_message_about_a_transaction_stays() -> None:
     assert left_out(find_repeated(arrivals(("a", 5), ("b", 5), ("a", 5), ("a", 7)), known(), WITHIN)) == [2, 3]
 
 
-def test_what_the_table_has_is_left_out() -> None:
+def test_transactions_of_the_table_are_left_out() -> None:
     assert left_out(find_repeated(arrivals(("a", 5), ("b", 5)), known(("a", 5), ("c", 5)), WITHIN)) == [0]
 
 
@@ -45,13 +45,13 @@ def test_the_margin_is_included_and_ends_there() -> None:
     assert left_out(found) == [0, 1]
 
 
-def test_only_what_was_kept_makes_others_duplicates() -> None:
+def test_only_kept_transactions_make_others_duplicates() -> None:
     # The second is a duplicate of the first; the third is too far from the first, and the second is not there.
     assert left_out(find_repeated(arrivals(("a", 0), ("a", 80), ("a", 160)), known(), WITHIN)) == [1]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) -> None:
+def test_the_division_into_micro_batches_does_not_matter(seed: int) -> None:
     draw = random.Random(seed)
     rows = [(draw.choice("abcdef"), draw.randrange(1000)) for _ in range(60)]
     everything = arrivals(*rows)
@@ -66,13 +66,13 @@ def test_how_messages_are_divided_into_micro_batches_plays_no_part(seed: int) ->
     assert sorted(dropped) == at_once
 
 
-def test_stretches_that_overlap_are_one() -> None:
+def test_overlapping_ranges_are_joined() -> None:
     assert time_ranges(pl.Series([10, 0, 200]), within_us=WITHIN) == [TimeRange(-100, 300)]
     assert time_ranges(pl.Series([0, 201]), within_us=WITHIN) == [TimeRange(-100, 100), TimeRange(101, 301)]
     assert time_ranges(pl.Series([], dtype=pl.Int64), within_us=WITHIN) == []
 
 
-def test_one_transaction_from_far_away_does_not_make_one_stretch_of_all_between() -> None:
+def test_a_distant_transaction_does_not_join_all_ranges_between() -> None:
     recent = [NOON_US + number * 1_000 for number in range(5_000)]
     found = time_ranges(pl.Series([NOON_US - 400 * DAY_US, *recent, NOON_US + 9 * DAY_US]), within_us=HOUR_US)
     assert [(one.first, one.last) for one in found] == [
@@ -82,7 +82,7 @@ def test_one_transaction_from_far_away_does_not_make_one_stretch_of_all_between(
     ]
 
 
-def test_too_many_are_joined_where_they_are_closest() -> None:
+def test_too_many_ranges_are_joined_at_the_smallest_gaps() -> None:
     assert time_ranges(pl.Series([0, 1_000, 1_300, 9_000]), within_us=WITHIN, at_most=3) == [
         TimeRange(-100, 100),
         TimeRange(900, 1_400),
@@ -90,7 +90,7 @@ def test_too_many_are_joined_where_they_are_closest() -> None:
     ]
 
 
-def test_every_event_time_lies_in_a_stretch_with_its_margin() -> None:
+def test_every_event_time_lies_in_a_range_with_its_margin() -> None:
     draw = random.Random(3)
     times = [draw.randrange(10**6) for _ in range(300)] + [-(2**62), 2**62]
     found = time_ranges(pl.Series(times), within_us=WITHIN, at_most=7)
@@ -98,7 +98,7 @@ def test_every_event_time_lies_in_a_stretch_with_its_margin() -> None:
     assert all(any(one.first <= at - WITHIN and at + WITHIN <= one.last for one in found) for at in times)
 
 
-def test_the_condition_holds_for_what_lies_in_the_stretches_and_for_nothing_else() -> None:
+def test_the_filter_selects_exactly_the_times_in_the_ranges() -> None:
     found = time_ranges(pl.Series([NOON_US, NOON_US - 3 * DAY_US]), within_us=HOUR_US)
     times = [NOON_US + off for off in (-HOUR_US - 1, -HOUR_US, 0, HOUR_US, HOUR_US + 1, -3 * DAY_US, -2 * DAY_US)]
     condition = time_filter(found, "event_time", day="event_date")
@@ -111,7 +111,7 @@ def test_the_condition_holds_for_what_lies_in_the_stretches_and_for_nothing_else
     assert [us for (us,) in held] == sorted([times[5], times[1], times[2], times[3]])
 
 
-def test_times_that_sql_cannot_name_are_bounded_by_none() -> None:
+def test_times_that_sql_cannot_write_have_no_bound() -> None:
     assert time_filter([TimeRange(2**62, 2**62 + 1)], "at") == "((at >= TIMESTAMP'9999-01-01 00:00:00.000000Z'))"
     assert time_filter([TimeRange(-(2**62), 2**62)], "at") == "((true))"
     assert time_filter([], "at") == "false"

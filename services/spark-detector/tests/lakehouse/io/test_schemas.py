@@ -52,7 +52,7 @@ def test_an_unknown_id_is_asked_for_again(registry: FakeRegistry) -> None:
     assert schemas.look_up(7) is None
 
 
-def test_a_silent_registry_refuses_nothing(registry: FakeRegistry) -> None:
+def test_a_registry_that_does_not_answer_refuses_nothing(registry: FakeRegistry) -> None:
     registry.down = True
     with pytest.raises(RegistryUnavailableError):
         TopicSchemas("alert", "alert_id", registry).look_up(7)
@@ -66,7 +66,7 @@ def test_the_newest_version_is_expected(registry: FakeRegistry) -> None:
 
 
 @pytest.mark.parametrize("down", [True, False])
-def test_what_the_registry_does_not_tell_is_not_expected(registry: FakeRegistry, down: bool) -> None:
+def test_an_unregistered_newest_version_is_not_expected(registry: FakeRegistry, down: bool) -> None:
     registry.down = down
     schemas = TopicSchemas("alert", "alert_id", registry, "alerts-value")
     schemas.learn_newest()

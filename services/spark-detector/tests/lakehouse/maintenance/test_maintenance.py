@@ -1,4 +1,4 @@
-"""Scheduled maintenance: its metrics, and that neither a broken table nor a stop gets in its way."""
+"""Scheduled maintenance: its metrics, a broken table, and a stop."""
 
 import time
 from pathlib import Path
@@ -33,7 +33,7 @@ def maintenance(lake: Path, metrics: Metrics, shutdown: Shutdown, **settings: st
     )
 
 
-def test_files_become_few_and_are_told(lake: Path) -> None:
+def test_files_are_joined_and_counted(lake: Path) -> None:
     metrics = Metrics()
     value = metrics.registry.get_sample_value
     one = maintenance(lake, metrics, Shutdown())
@@ -57,7 +57,7 @@ def test_rows_stay_unless_an_age_is_set(lake: Path) -> None:
     assert maintenance(lake, Metrics(), Shutdown()).catalog.open("bronze.late").count() == 20
 
 
-def test_a_broken_table_is_counted_and_does_not_keep_the_others_from_it(lake: Path) -> None:
+def test_a_broken_table_is_counted_and_does_not_stop_the_others(lake: Path) -> None:
     next((lake / "bronze/late/_delta_log").glob("*3.json")).write_text("{")
     metrics = Metrics()
     maintenance(lake, metrics, Shutdown(), retention_silver="30d").run()
@@ -65,7 +65,7 @@ def test_a_broken_table_is_counted_and_does_not_keep_the_others_from_it(lake: Pa
     assert maintenance(lake, Metrics(), Shutdown()).catalog.open("silver.transactions").count() == 0
 
 
-def test_the_thread_comes_again_and_ends_with_the_process(lake: Path) -> None:
+def test_the_thread_repeats_maintenance_and_ends_with_the_process(lake: Path) -> None:
     metrics, shutdown = Metrics(), Shutdown()
     thread = MaintenanceThread(maintenance(lake, metrics, shutdown, upkeep_every="1s"), shutdown)
     thread.start()
@@ -78,11 +78,11 @@ def test_the_thread_comes_again_and_ends_with_the_process(lake: Path) -> None:
     assert not thread._thread.is_alive()
 
 
-def test_off_only_counts(lake: Path) -> None:
+def test_off_only_measures_files(lake: Path) -> None:
     assert maintenance(lake, Metrics(), Shutdown(), upkeep_every=OFF).every_seconds == float("inf")
 
 
-def test_tables_that_only_spark_can_read_get_none() -> None:
+def test_tables_that_only_spark_can_read_are_not_maintained() -> None:
     assert maintenance_thread(LakehouseSettings(tables_dir="hdfs://lake/tables"), Metrics(), Shutdown()) is None
 
 

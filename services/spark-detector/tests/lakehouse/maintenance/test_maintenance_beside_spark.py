@@ -1,4 +1,4 @@
-"""Upkeep and forgetting by delta-rs while Spark writes and follows the same tables."""
+"""Maintenance and erasure by delta-rs while Spark writes and follows the same tables."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def wait_for(file: Path) -> None:
 
 
 @pytest.mark.faults
-def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_merge_is_repeated_when_its_files_were_joined_meanwhile(spark: SparkSession, tmp_path: Path) -> None:
     create_tables(spark, str(tmp_path), [GOLD_ALERTS])
     for number in range(4):
         append(spark, tmp_path, GOLD_ALERTS, alert_id=str(number), status="raised")
@@ -82,7 +82,7 @@ def test_a_merge_whose_files_were_joined_meanwhile_is_done_again(spark: SparkSes
 
 
 @pytest.mark.faults
-def test_a_stream_over_silver_goes_on_when_a_card_is_forgotten(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_stream_over_silver_continues_after_a_card_is_erased(spark: SparkSession, tmp_path: Path) -> None:
     create_tables(spark, str(tmp_path), [SILVER_TRANSACTIONS])
     path, seen = SILVER_TRANSACTIONS.path(str(tmp_path)), []
     # More than ten commits: Spark writes checkpoints, and checksums that hold the files' bounds.

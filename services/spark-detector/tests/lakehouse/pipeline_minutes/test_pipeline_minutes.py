@@ -1,4 +1,4 @@
-"""What each service did in each minute: as DuckDB groups the tables, while they grow and after they shrink."""
+"""gold.pipeline_minutes equals DuckDB's aggregation of the tables, while they grow and after deletions."""
 
 import random
 from collections.abc import Callable
@@ -34,7 +34,7 @@ LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Lake:
-    """Tables that a test fills as the queries do."""
+    """Tables that a test fills in place of the queries."""
 
     def __init__(self, spark: SparkSession, directory: Path) -> None:
         self.directory = directory
@@ -71,7 +71,7 @@ class Lake:
         self.add(
             SILVER_TRANSACTIONS,
             *({"raw_broker_time": m, "silver_broker_time": later(m), "event_date": m.date()} for m in times[1:]),
-            # Somebody's clock.
+            # A wrong clock.
             {"raw_broker_time": LONG_AGO, "silver_broker_time": times[0], "event_date": times[0].date()},
             {"raw_broker_time": None, "silver_broker_time": times[0], "event_date": times[0].date()},
         )
@@ -152,7 +152,7 @@ def test_minutes_are_as_defined_while_the_tables_grow(lake: Lake, catch_up: Call
 
 
 @pytest.mark.faults
-def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
+def test_deletions_and_compaction_do_not_stop_the_query_and_a_refresh_applies_them(
     spark: SparkSession, lake: Lake, catch_up: Callable[..., int]
 ) -> None:
     lake.fill(0, 2)
@@ -165,7 +165,7 @@ def test_what_is_deleted_or_compacted_stops_nothing_and_a_refresh_takes_it_in(
     lake.fill(4, 5)
     catch_up()
     kept, defined = read_minutes(lake.directory), recompute_minutes(lake.directory)
-    assert kept != defined  # a deletion is no event
+    assert kept != defined  # a deletion triggers no micro-batch
     moved = START.replace(minute=54)
     assert [row for row in kept if row["minute"] >= moved] == [row for row in defined if row["minute"] >= moved]
 

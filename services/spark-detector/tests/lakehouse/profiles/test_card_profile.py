@@ -1,4 +1,4 @@
-"""Profiles, in Spark, against the definition in docs/rules.md, in plain Python."""
+"""Profiles computed by Spark equal the definition of docs/rules.md in plain Python."""
 
 import math
 import random
@@ -41,7 +41,7 @@ cards = st.lists(st.lists(transaction, max_size=10), min_size=10, max_size=40)
 
 
 def expected(transactions: list[dict[str, Any]], valid_on: date) -> dict[str, Any] | None:
-    """The definition, read word by word."""
+    """The definition, implemented literally."""
     # "the 30 or 90 days that ended at D − 1 00:00"
     end = datetime(valid_on.year, valid_on.month, valid_on.day, tzinfo=UTC) - timedelta(days=1)
 
@@ -128,7 +128,7 @@ def test_a_backtest_computes_the_same_figures(spark: SparkSession) -> None:
     assert {row["card_token"]: {name: row[name] for name in FIGURES} for row in made} == wanted
 
 
-def test_amounts_without_room_cost_the_deviation_and_nothing_else(spark: SparkSession) -> None:
+def test_overflow_makes_only_the_deviation_null(spark: SparkSession) -> None:
     amount = 2**62
     shown = {"hour_of_day": 1, "base_amount_minor": amount, "country": "DE", "status": "approved"}
     near, far = (VALID_ON - timedelta(days=back) for back in (2, 60))

@@ -1,4 +1,4 @@
-"""Which profiles are made when: whatever comes in whatever order, the tables are what silver says."""
+"""Which profiles are computed when: in any order of arrival, the tables follow from silver."""
 
 from collections import Counter
 from datetime import date, timedelta
@@ -19,18 +19,18 @@ MONDAY = date(2026, 3, 2)
 WEDNESDAY = MONDAY + 2 * DAY
 
 
-def test_a_profile_is_over_90_days_and_one_of_grace() -> None:
+def test_a_profile_covers_90_days_before_a_day_of_grace() -> None:
     assert last_day(date(2026, 4, 2)) == date(2026, 3, 31)
     assert (last_day(WEDNESDAY) - first_day(WEDNESDAY)).days + 1 == 90
 
 
-def test_a_profile_can_be_made_when_the_watermark_enters_its_day_of_grace() -> None:
+def test_a_profile_can_be_computed_when_the_watermark_enters_its_day_of_grace() -> None:
     # Mon ──── Tue ──── Wed    Monday is settled with the watermark's first moment in Tuesday: the profile of Wednesday
     assert newest_profile(MONDAY + DAY) == WEDNESDAY
     assert last_day(WEDNESDAY) == MONDAY
 
 
-def test_traffic_of_open_days_asks_for_nothing() -> None:
+def test_transactions_of_unsettled_days_change_nothing() -> None:
     assert (
         plan_refresh([MONDAY, MONDAY + DAY], [], computed=WEDNESDAY - DAY, newest=WEDNESDAY - DAY, days_kept=8)
         == RefreshPlan()
@@ -38,13 +38,13 @@ def test_traffic_of_open_days_asks_for_nothing() -> None:
     assert not plan_refresh([MONDAY], [], computed=None, newest=MONDAY + DAY, days_kept=8)
 
 
-def test_a_settled_day_makes_one_profile() -> None:
+def test_a_settled_day_leads_to_one_profile() -> None:
     assert plan_refresh(
         [MONDAY + DAY], [MONDAY], computed=WEDNESDAY - DAY, newest=WEDNESDAY, days_kept=8
     ) == RefreshPlan((MONDAY,), (WEDNESDAY,))
 
 
-def test_a_late_transaction_makes_the_profiles_over_its_day_again() -> None:
+def test_a_late_transaction_recomputes_the_profiles_that_cover_its_day() -> None:
     late = MONDAY - 3 * DAY
     planned = plan_refresh([late], [], computed=WEDNESDAY, newest=WEDNESDAY, days_kept=8)
     assert planned == RefreshPlan((late,), tuple(late + k * DAY for k in range(2, 6)))
@@ -56,7 +56,7 @@ def test_a_very_late_transaction_changes_its_day_only() -> None:
     assert planned == RefreshPlan((late,), ())
 
 
-def test_many_days_at_once_make_the_kept_profiles_only() -> None:
+def test_many_days_at_once_compute_only_the_kept_profiles() -> None:
     days = [WEDNESDAY - back * DAY for back in range(2, 180)]
     planned = plan_refresh([], days, computed=None, newest=WEDNESDAY, days_kept=3)
     assert planned == RefreshPlan(tuple(sorted(days)), (WEDNESDAY - 2 * DAY, WEDNESDAY - DAY, WEDNESDAY))
@@ -74,7 +74,7 @@ arrivals = st.lists(
 @given(arrivals, st.integers(1, 5))
 @example([([2, 95], False), ([0], True)], 4)  # profiles without rows are not seen in the table after a start
 @example([([0, 91], False), ([0], True)], 1)
-def test_the_tables_are_what_silver_says(batches: list[tuple[list[int], bool]], days_kept: int) -> None:
+def test_the_tables_follow_from_silver(batches: list[tuple[list[int], bool]], days_kept: int) -> None:
     silver: Counter[date] = Counter()
     days: dict[date, int] = {}
     profiles: dict[date, dict[date, int]] = {}

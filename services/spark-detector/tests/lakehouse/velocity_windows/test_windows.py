@@ -1,4 +1,4 @@
-"""Windows of five minutes against the definition: in plain Python, and as DuckDB groups silver."""
+"""Five-minute windows equal their definition in plain Python, and DuckDB's aggregation of silver."""
 
 import itertools
 import random
@@ -34,7 +34,7 @@ of_window = st.fixed_dictionaries(
         "merchant_id": st.sampled_from(["m1", "m2", "m3", "c1", None]),
         "country": st.sampled_from(["DE", "FR", None]),
         "merchant_category_code": st.sampled_from(["5411", "5812", None]),
-        # Sums that 64 bits do not hold, among them.
+        # These include sums that do not fit into 64 bits.
         "base_amount_minor": st.one_of(st.none(), st.integers(0, 10**6), st.just(2**63 - 1)),
         "declined": st.booleans(),
         "counted": st.booleans(),
@@ -99,7 +99,7 @@ def test_the_widest_gaps_stay_open() -> None:
     assert ranges(starts, 2) == [(0, 3 * LENGTH_US), (100 * LENGTH_US, 104 * LENGTH_US)]
 
 
-def test_windows_in_progress_are_those_that_hold_much_of_what_is_new() -> None:
+def test_windows_in_progress_are_those_with_many_new_transactions() -> None:
     assert in_progress({0: 1, 5: 2, 10: 30, 15: 67}) == [10, 15]
     assert in_progress({0: 1}) == [0]
     assert in_progress({}) == []
@@ -154,7 +154,7 @@ class Lake:
         write_deltalake(silver, pa.Table.from_pylist(rows, pa.schema(silver.schema().to_arrow())), mode="append")
 
     def queries(self, counter: WriteCounter) -> list[LakehouseQuery]:
-        """With the settings for many rows, however few there are."""
+        """The queries with the settings for many rows, even for a few rows."""
         return velocity_queries(self.settings, counter, lambda: BatchSize(many_rows=0))
 
     def follow(self, query: LakehouseQuery) -> None:
@@ -195,7 +195,7 @@ def lake(spark: SparkSession, tmp_path: Path) -> Lake:
 
 
 @pytest.mark.faults
-def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None:
+def test_the_table_equals_silver_grouped_despite_failures(lake: Lake) -> None:
     rng = random.Random(5)
     counter = KilledAfterTheCommit()
     every, ahead = lake.queries(counter)
@@ -215,11 +215,11 @@ def test_the_table_equals_silver_grouped_whatever_fails_when(lake: Lake) -> None
 
 
 @pytest.mark.faults
-def test_dates_are_made_anew_of_what_silver_holds(lake: Lake) -> None:
+def test_dates_are_recomputed_from_silver(lake: Lake) -> None:
     lake.add(silver_rows(random.Random(6), 300, (0, 60)))
     assert refresh_velocity(lake.spark, lake.tables_dir) == len(read_windows(lake.tables_dir))
     assert read_windows(lake.tables_dir) == recompute_windows(lake.tables_dir)
-    # Erased: a card, and all of the first day.
+    # A card and all rows of the first day are erased.
     silver = DeltaTable(SILVER_TRANSACTIONS.path(lake.tables_dir))
     silver.delete(f"card_token = 'card-3' OR event_date = '{START.date()}'")
     dates = [START.date(), START.date() + timedelta(days=1)]

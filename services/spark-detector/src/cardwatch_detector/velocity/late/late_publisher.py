@@ -50,7 +50,7 @@ class LatePublisher:
         """Read the micro-batch's messages again and publish those that were dropped; repeating it publishes the same.
 
         Args:
-            query: the query's name; detectors that share a name differ by it.
+            query: the query's name, which tells apart the queries of detectors with the same name.
 
         Raises:
             CardwatchError: broker or registry do not answer; the micro-batch has to be done again.
@@ -78,7 +78,7 @@ class LatePublisher:
         if found.transactions:
             earliest_us = min(late.event_us for late in found.transactions)
             _log.info(
-                "transactions came too late and were not evaluated; they are published as late",
+                "transactions arrived too late and were not evaluated; they are on the late topic",
                 query=query,
                 transactions=len(found.transactions),
                 scopes=_by_scope(found.transactions),
