@@ -72,3 +72,14 @@ def test_the_name_of_a_header_need_not_be_utf_8(compression: int) -> None:
         (),
     ]
     assert {(record.timestamp, record.key, record.checksum) for record in found} == {(5, None, None)}
+
+
+def test_a_fetch_that_returns_nothing_is_empty_as_in_the_client() -> None:
+    for fetched in (b"", record_batch(0, 0)[:-1], record_batch(0, 0)):
+        ours, theirs = FetchedRecords(fetched), MemoryRecords(fetched)
+        assert (ours.size_in_bytes(), ours.has_next()) == (theirs.size_in_bytes(), theirs.has_next())
+
+
+def test_what_the_client_may_ask_of_fetched_records_is_there() -> None:
+    public = {name for name in dir(MemoryRecords) if not name.startswith("_")}
+    assert public <= set(dir(FetchedRecords))

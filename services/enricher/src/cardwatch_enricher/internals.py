@@ -48,6 +48,10 @@ class FetchedRecords:
         self._records: Final = MemoryRecords(data)
         self._position = 0
 
+    def size_in_bytes(self) -> int:
+        """How many bytes were fetched, those of an incomplete batch included."""
+        return len(self._data)
+
     def has_next(self) -> bool:
         """Whether there is another complete batch."""
         return bool(self._records.has_next())
