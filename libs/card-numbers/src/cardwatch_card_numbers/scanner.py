@@ -14,6 +14,7 @@ digits). All take time in proportion to the length of the text.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable
 from itertools import accumulate, islice
 from typing import Final
@@ -66,12 +67,13 @@ def _in_groups(text: str, run_start: int, run_end: int) -> list[Span]:
     before = [0, *accumulate(end - start for start, end in groups)]
     found = []
     for first, (start, _) in enumerate(groups):
-        for last in range(first, len(groups)):
-            length = before[last + 1] - before[first]
-            if length > MAX_DIGITS:
-                break
-            if length >= MIN_DIGITS and sums.valid(before[first], before[last + 1]):
-                found.append((start, groups[last][1]))
+        begin, nearest = before[first], first + 1
+        furthest = min(first + MAX_DIGITS, len(groups)) + 1
+        shortest = bisect_left(before, begin + MIN_DIGITS, nearest, furthest)
+        longest = bisect_right(before, begin + MAX_DIGITS, shortest, furthest)
+        for behind in range(shortest, longest):
+            if sums.valid(begin, before[behind]):
+                found.append((start, groups[behind - 1][1]))
     return found
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from cardwatch_card_numbers.detection import find_card_numbers
-from cardwatch_contracts.errors import CardwatchError, RefusedError
+from cardwatch_contracts.errors import CardwatchError, RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
+from cardwatch_kafka.dead_letters import describe_defect
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs
 
@@ -58,10 +59,15 @@ class Reader(Generic[T]):
         """
         try:
             return self._from_record(self._decode(message.value))
+        except RegistryUnavailableError:
+            raise
         except RefusedError as error:
             self._skip(message, error.reason, str(error))
         except ValueError as error:
             self._skip(message, Reason.WRONG_TYPE, str(error))
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not end the following of all rules
+            (error_type, where) = describe_defect(error)
+            self._skip(message, Reason.INTERNAL_ERROR, f"reading it raised {error_type}:\n{where}")
         return None
 
     def _skip(self, message: ReceivedMessage, reason: Reason, why: str) -> None:

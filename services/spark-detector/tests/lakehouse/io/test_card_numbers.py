@@ -13,6 +13,8 @@ from cardwatch_card_numbers.testing import (
     MaskingCase,
     Structure,
 )
+from cardwatch_contracts.wire import Encoder
+from cardwatch_detector.lakehouse.io import card_numbers
 from cardwatch_detector.lakehouse.io.card_numbers import (
     HEADERS_TYPE,
     SUSPECT,
@@ -23,6 +25,7 @@ from cardwatch_detector.lakehouse.io.card_numbers import (
 )
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
+from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages
 
 CARD = "4111111111111111"  # published test number
 HIDDEN = "*" * 16
@@ -124,6 +127,32 @@ def test_an_unchanged_message_is_not_called_redacted() -> None:
         "value": value,
         "headers": None,
         "redacted": False,
+    }
+
+
+HOSTILE = [*hostile_json_messages(), *hostile_avro_messages(Encoder("transaction", 7))]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
+def test_any_message_is_redacted(hostile: HostileMessage) -> None:
+    headers = [{"key": name, "value": value} for name, value in hostile.headers]
+    for is_json in (True, False):
+        about = {"key": hostile.key, "value": hostile.value, "headers": headers, "is_json": is_json}
+        redact_message(about)
+
+
+def test_a_message_that_cannot_be_redacted_is_kept_without_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> dict[str, object]:
+        raise RecursionError(CARD)
+
+    monkeypatch.setattr(card_numbers, "redact_message", fail)
+    headers = [{"key": f"h{CARD}", "value": None}]
+    (found,) = redact_messages(pa.array([{**message(CARD.encode() + b"\xff"), "headers": headers}])).to_pylist()
+    assert found == {
+        "key": None,
+        "value": HIDDEN.encode() + b"\xff",
+        "headers": [{"key": f"h{HIDDEN}", "value": None}],
+        "redacted": True,
     }
 
 

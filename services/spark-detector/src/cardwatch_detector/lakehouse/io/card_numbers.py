@@ -12,9 +12,12 @@ from cardwatch_card_numbers.detection import MIN_DIGITS
 from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, mask_bytes, mask_json, mask_text
 from cardwatch_card_numbers.scanner import MAX_SEPARATORS, SEPARATORS
 from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_service.logs import get_logger
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
+
+log = get_logger(__name__)
 
 _TRANSACTION_FIELDS: Final = frozenset(field["name"] for field in parsed_schema("transaction")["fields"])
 
@@ -26,6 +29,10 @@ SUSPECT_JSON: Final = (
     rf'(?i){_JAVA_JSON_DIGIT}(?:{_JAVA_JSON_BETWEEN}{_JAVA_JSON_DIGIT}){{{MIN_DIGITS - 1}}}|"{CARD_NUMBER_FIELD}"'
 )
 SUSPECT: Final = rf"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){{{MIN_DIGITS - 1}}}"
+
+_DIGITS: Final = "0123456789"
+_STARS: Final = str.maketrans(dict.fromkeys(_DIGITS, "*"))
+_STARS_IN_BYTES: Final = bytes.maketrans(_DIGITS.encode(), b"*" * len(_DIGITS))
 
 HEADERS_TYPE: Final = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
 _MESSAGE_TYPE: Final = f"STRUCT<key: BINARY, value: BINARY, headers: {HEADERS_TYPE}, redacted: BOOLEAN>"
@@ -71,8 +78,28 @@ def redact_message(message: dict[str, Any]) -> dict[str, Any]:
 def redact_messages(messages: "pa.Array[Any]") -> "pa.Array[Any]":
     """``redact_message`` for an Arrow array of such structs; null stays null."""
     return pa.array(
-        [None if message is None else redact_message(message) for message in messages.to_pylist()], _ARROW_MESSAGE
+        [None if message is None else _redact_any_message(message) for message in messages.to_pylist()], _ARROW_MESSAGE
     )
+
+
+def _redact_any_message(message: dict[str, Any]) -> dict[str, Any]:
+    """``redact_message``; where that fails, which is a defect, the message with every digit masked."""
+    try:
+        return redact_message(message)
+    except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the table
+        log.error("a message could not be redacted; all its digits are masked", error=type(error).__name__)  # noqa: TRY400
+    headers = message["headers"]
+    return {
+        "key": _without_digits(message["key"]),
+        "value": _without_digits(message["value"]),
+        "headers": headers
+        and [{"key": header["key"].translate(_STARS), "value": _without_digits(header["value"])} for header in headers],
+        "redacted": True,
+    }
+
+
+def _without_digits(value: bytes | None) -> bytes | None:
+    return None if value is None else value.translate(_STARS_IN_BYTES)
 
 
 def redacted(messages: DataFrame, is_json: Column, is_record: Column | None = None) -> tuple[DataFrame, int]:
