@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cardwatch_cli.connections import Connections
 from cardwatch_cli.main import app
 from cardwatch_cli.tables.query import TableView, open_lake, run_query
+from cardwatch_contracts.wire import Encoder
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
 from support.delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
+from support.records import transaction_record
+from support.registry import InMemoryRegistry
 from typer.testing import CliRunner, Result
 
 
@@ -98,6 +102,21 @@ def test_forget_refuses_more_messages_than_the_card_has(lake: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "bronze.transactions: 5 rows deleted" in done.output
     assert files_containing(lake, [CARD.encode()]) == []
+
+
+def test_forget_decodes_by_the_registry_where_one_is_configured(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_SCHEMA_REGISTRY_URL", "http://registry")
+    registry = InMemoryRegistry({"transaction": 5})
+    encode = Encoder("transaction", 5)
+    for offset, card in enumerate((CARD, OTHER, OTHER), start=20):
+        value = encode(transaction_record(transaction_id="tx-0000", card_token=card))
+        write_rows(lake, BRONZE_TRANSACTIONS, bronze_row(offset, value))
+    connections = Connections(registry=lambda _: registry)  # type: ignore[arg-type, return-value]
+    command = ["tables", "forget", "--card-token", CARD, "--dry-run", "--tables-dir", str(lake)]
+    told = CliRunner().invoke(app, command, obj=connections).output
+    assert "bronze.transactions: 2 rows would be deleted" in told
+    assert "  1 by the card_token in the message" in told
+    assert registry.asked == [5]
 
 
 def test_forget_with_a_registry_that_does_not_answer_changes_nothing(

@@ -12,7 +12,7 @@ from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.maintenance import erasure
 from cardwatch_lakehouse.maintenance.message_content import MessageReader
-from cardwatch_lakehouse.maintenance.message_ownership import Match
+from cardwatch_lakehouse.maintenance.message_ownership import Card, Match, match_messages
 from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
@@ -362,6 +362,13 @@ def test_messages_are_decoded_by_the_schema_that_wrote_them(lake: Lake) -> None:
     assert lake.left(BRONZE_TRANSACTIONS) == [2, 4]
 
 
+def test_a_schema_id_that_the_registry_has_not_is_decoded_by_this_versions_schemas(lake: Lake) -> None:
+    lake.transaction("7", CARD, avro("7", CARD))
+    lake.message(avro("7", OTHER))
+    found = erasure.survey(lake.write(), CARD, registered(InMemoryRegistry({})))
+    assert found.matches["bronze.transactions"] == {Match.TOKEN: 1}
+
+
 @pytest.mark.parametrize(
     "text", ["", "no schema", '["null", "string"]', '{"type": "record"}', '"string"', schema_text("alert")]
 )
@@ -447,3 +454,22 @@ def test_of_random_tables_all_rows_of_the_card_go_and_no_other(
     assert left == sorted([offset for offset, *_ in expected] + letters)
     if letters or lake.rows[BRONZE_QUARANTINE.name]:
         assert lake.left(BRONZE_QUARANTINE) == letters
+
+
+def broken(draw: st.DrawFn) -> bytes:
+    """Another card's Avro message, cut off and with changed bytes; or any bytes."""
+    if draw(st.booleans()):
+        return draw(st.binary(max_size=80))
+    value = bytearray(avro(draw(ids), draw(cards.filter(lambda card: card != CARD)), merchant_id=draw(ids)))
+    for at, byte in draw(st.lists(st.tuples(st.integers(0, len(value) - 1), st.integers(0, 255)), max_size=4)):
+        value[at] = byte
+    return bytes(value[: draw(st.integers(0, len(value)))])
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.composite(broken)(), ids)
+def test_no_broken_avro_of_another_card_is_erased(value: bytes, key: str) -> None:
+    own = {"0", "7", "e", "", "00", "é", "日"}
+    card = Card(CARD, transactions=own, messages={("raw", 0, 1): {"7"}})
+    row = {"topic": "raw", "partition": 0, "offset": 2, "key": key.encode(), "value": value}
+    assert match_messages({0: row}, card, ("topic", "partition", "offset")) == {}

@@ -162,7 +162,7 @@ def forget_command(
     if done.unfinished or done.left:
         raise ConfigurationError(
             f"these files still contain the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
-            "write in progress: run the same command again in a day"
+            "write in progress (run the same command again in a day), or describe rows of other cards that mention it"
         )
 
 

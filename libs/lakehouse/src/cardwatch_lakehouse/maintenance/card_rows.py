@@ -163,11 +163,13 @@ class MessageMatcher(CardRowMatcher):
 
     def _candidates(self, rows: pa.RecordBatch, card: Card) -> Any:
         """Which rows are worth decoding: all others can neither contain the token nor an id, nor be at a position."""
-        found: Any = pa.array([False] * rows.num_rows)
+        found = _contains(rows.column("value"), _WIDE)
+        # Avro that can be decoded has a card_token, and in other Avro no id is searched for.
+        text = pc.invert(_contains(rows.column("value"), _FRAMED))
+        for pattern in (_ESCAPED, *_patterns(card.transactions)):
+            found = pc.or_(found, pc.and_(text, _contains(rows.column("value"), pattern)))
         for column in self.content:
-            for pattern in (_ESCAPED_OR_WIDE, *_patterns(card)):
-                matches = pc.match_substring_regex(rows.column(column).cast(pa.binary()), pattern)
-                found = pc.or_(found, pc.fill_null(matches, False))
+            found = pc.or_(found, _contains(rows.column(column), re.escape(card.token)))
         offsets = {offset for positions in (card.messages, card.refused) for *_, offset in positions}
         found = pc.or_(found, pc.fill_null(pc.is_in(rows.column("offset"), pa.array(offsets, pa.int64())), False))
         return pc.and_(found, pc.is_null(rows.column(self.card_column))) if self.card_column else found
@@ -202,17 +204,22 @@ class MessageMatcher(CardRowMatcher):
 
 
 # JSON with escapes, or in UTF-16 or UTF-32: its bytes need not contain the text that it means.
-_ESCAPED_OR_WIDE: Final = (
-    r"\\|\A(?:\xff\xfe|\xfe\xff|\x00\x00\xfe\xff|[^\x00]\x00|\x00[^\x00]\x00|\x00\x00\x00[^\x00]\x00\x00\x00)"
-)
+_ESCAPED: Final = r"\\"
+_WIDE: Final = r"\A(?:\xff\xfe|\xfe\xff|\x00\x00\xfe\xff|[^\x00]\x00|\x00[^\x00]\x00|\x00\x00\x00[^\x00]\x00\x00\x00)"
+# The frame of Avro with an id of a schema below 2^24.
+_FRAMED: Final = r"\A\x00\x00"
+
+
+def _contains(column: Any, pattern: str) -> Any:
+    return pc.fill_null(pc.match_substring_regex(column.cast(pa.binary()), pattern), False)
 
 
 def _same(column: str, value: Any) -> str:
     return f"{column} IS NULL" if value is None else f"{column} = {quoted(value)}"
 
 
-def _patterns(card: Card) -> list[str]:
-    wanted = [card.token, *sorted(card.transactions)]
+def _patterns(ids: Collection[str]) -> list[str]:
+    wanted = sorted(ids)
     return [
         "|".join(re.escape(text) for text in wanted[first : first + _IDS_PER_PATTERN])
         for first in range(0, len(wanted), _IDS_PER_PATTERN)
