@@ -1,4 +1,4 @@
-"""What tests of several services share: one real broker and one real schema registry for the whole session."""
+"""Fixtures for tests of several services: one real broker and one real schema registry for the whole session."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import pytest
 from cardwatch_kafka.setup import apply_all
 from support.platforms import PLATFORM_VARIABLE, Platform, choose_platform
 
-# Run in the background or under nohup, this process ignores one of them, and what it starts would inherit that.
+# In the background or under nohup this process ignores one of them, and its child processes would inherit that.
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.SIG_DFL)
@@ -29,7 +29,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 @pytest.fixture(scope="session")
 def new_topic_prefix(platform: Platform) -> Callable[[], str]:
-    """Makes prefixes, each with its topics created and its schemas registered: for CARDWATCH_TOPIC_PREFIX."""
+    """Creates prefixes for CARDWATCH_TOPIC_PREFIX, each with its topics created and its schemas registered."""
 
     def new() -> str:
         prefix = f"t{uuid.uuid4().hex[:8]}."
@@ -41,5 +41,5 @@ def new_topic_prefix(platform: Platform) -> Callable[[], str]:
 
 @pytest.fixture
 def topic_prefix(new_topic_prefix: Callable[[], str]) -> str:
-    """A prefix of this test's own."""
+    """This test's own prefix."""
     return new_topic_prefix()

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 
 class FakeLog:
-    """One reader of a topic that is a list in memory."""
+    """One reader of a topic, which is a list in memory."""
 
     def __init__(self, topic: list[ReceivedMessage]) -> None:
         self.topic = topic

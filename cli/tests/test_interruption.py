@@ -1,4 +1,4 @@
-"""What ends a command: the signal, whatever the code that it met makes of it."""
+"""A signal ends a command with the right exit code, even if C code turns the interrupt into another error."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def test_what_nohup_has_ignored_stays_ignored() -> None:
 
 def test_a_long_query_ends_at_once(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "gold/alerts", pa.table({"alert_id": ["a"]}))
-    # Half a minute: DuckDB by itself would finish it.
+    # DuckDB would need half a minute for it.
     sql = "SELECT range % 1000 AS k, sum(hash(range)) FROM range(5_000_000_000) GROUP BY k"
     ctrl_c = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
     ctrl_c.start()

@@ -1,4 +1,4 @@
-"""docker-compose.yml, .env.example and the Dockerfile, read as text: what must hold of each service and image.
+"""docker-compose.yml, .env.example and the Dockerfile, read as text: requirements of each service and image.
 
 `make test-images` builds and runs them; this needs no docker.
 """
@@ -25,10 +25,10 @@ JOBS: Final = {name for name, service in SERVICES.items() if service.get("restar
 DOCKERFILE: Final = (ROOT / "Dockerfile").read_text()
 PYTHON: Final = "python:3.11-slim-bookworm"
 USER: Final = "10001:10001"
-# Kafka writes its configuration at the start, the registry its extensions, into places of their own images.
+# At the start Kafka writes its configuration, and the registry its extensions, into directories of their images.
 WRITABLE_ROOT: Final = {"kafka", "registry"}
 
-# Stage name → what it starts from and its whole text.
+# Stage name → its base and its whole text.
 STAGES: Final = {
     found[2]: (found[1], found[0])
     for found in re.finditer(r"^FROM (\S+) AS ([\w-]+)$\n(?:(?!FROM ).*\n)*", DOCKERFILE, re.M)
@@ -63,12 +63,12 @@ def what_runs(image: str) -> str:
 
 
 def image_requirements(*arguments: str) -> list[str]:
-    """What scripts/image-requirements prints."""
+    """The output of scripts/image-requirements."""
     command = [sys.executable, str(ROOT / "scripts/image-requirements"), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")[:-1]
 
 
-# image → the directory of the package that it is made for.
+# image → the directory of its package.
 OWN_PACKAGES: Final = {
     image: package
     for image in image_requirements()
@@ -140,7 +140,7 @@ def test_third_party_images_are_pinned() -> None:
 
 
 def test_every_wait_is_for_a_service_of_the_same_profiles() -> None:
-    """A profile that is switched on alone must bring what its services wait for."""
+    """A profile that is switched on alone must contain the services that its services wait for."""
     for name, service in SERVICES.items():
         for awaited in service.get("depends_on", {}):
             assert set(service["profiles"]) <= set(SERVICES[awaited]["profiles"]), f"{name} waits for {awaited}"
@@ -229,7 +229,7 @@ def test_images_install_pinned_versions_with_checksums_only() -> None:
 
 
 def test_an_image_copies_the_packages_that_it_needs_and_no_other(image: str, tmp_path: Path) -> None:
-    """The command of the stage ``sources``, run here; what it chooses is all that the stage ``packages`` copies."""
+    """The command of the stage ``sources``, run here, selects exactly what the stage ``packages`` copies."""
     assert re.findall(r"^COPY (.*)$", STAGES["packages"][1], re.M) == ["--from=sources /packages ./"]
     (command,) = re.findall(r"^RUN ((?:.*\\\n)*.*)$", STAGES["sources"][1], re.M)
     for directory in ("/packages", "/downloader"):

@@ -1,4 +1,4 @@
-"""scripts/compose on a machine without docker: what it does all the same, and its messages."""
+"""scripts/compose on a machine without docker: its work without docker, and its messages."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def run(tmp_path: Path) -> "Runner":
 
 
 class Runner:
-    """Runs the script in a directory of its own with nothing on its path but what it may use."""
+    """Runs the script in its own directory, with only the allowed programs on the path."""
 
     def __init__(self, directory: Path) -> None:
         self.secrets = directory / "keys"

@@ -1,4 +1,4 @@
-"""Each package declares what it imports: an image holds what is declared, and nothing else of the environment here."""
+"""Each package declares what it imports, because an image contains the declared packages only."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ PACKAGES: Final = sorted(
     path.parent for pattern in ("libs/*", "services/*", "cli") for path in ROOT.glob(f"{pattern}/pyproject.toml")
 )
 DISTRIBUTIONS: Final = packages_distributions()
-# Imported under a name of its own, but brought, and versioned, by the package that is declared.
+# Modules with another name than the declared package that contains and versions them.
 BROUGHT: Final = {
     "py4j": "pyspark",
     "mode": "faust-streaming",
@@ -30,7 +30,7 @@ def canonical(name: str) -> str:
 
 
 def imported(source: Path) -> Iterator[tuple[str, str]]:
-    """The top-level modules that a package's code imports, wherever it does, but for the sake of types only."""
+    """The top-level modules that a package's code imports anywhere, except for type checking only."""
     for path in source.rglob("*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for_types = {

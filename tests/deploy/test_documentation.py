@@ -25,7 +25,7 @@ PAGES: Final = sorted(
     for path in REPOSITORY.glob(pattern)
 )
 TOP_LEVEL: Final = {path.name for path in REPOSITORY.iterdir() if path.is_dir()}
-# Made by a build or by a run of the program, or made by the user.
+# Created by a build, by a run of the program, or by the user.
 GENERATED: Final = re.compile(r"^(dist|secrets|\.cardwatch|\.venv|\.databricks)/")
 FENCE: Final = re.compile(r"^ *```.*?^ *```$", re.M | re.S)
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)")

@@ -1,6 +1,6 @@
-"""deploy/kubernetes, without a cluster: current, valid by Kubernetes' and the operators' schemas, and of one piece.
+"""deploy/kubernetes, without a cluster: up to date, valid against the schemas, and without dangling references.
 
-What a real API server says is in tests/kubernetes (`make test-kubernetes`).
+tests/kubernetes applies the manifests to a real API server (`make test-kubernetes`).
 """
 
 import copy
@@ -29,14 +29,14 @@ from cardwatch_service.token_settings import TokenSettings
 from cardwatch_snowflake.settings import LoaderSettings
 from jsonschema import Draft202012Validator
 from pydantic_settings import BaseSettings
-from support.kubernetes.crds import SOURCES, NotToBeHadError, documents, validator_schema
+from support.kubernetes.crds import SOURCES, DefinitionsUnavailableError, documents, validator_schema
 from support.kubernetes.references import EXTERNAL_SECRETS, Manifest, Manifests, PodTemplate, matches, problems
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 VERSION = "1.36"
 OVERLAYS = ("dev", "production")
-# What both overlays leave out; tests/kubernetes renders it.
+# Components that neither overlay includes; tests/kubernetes renders them.
 OPTIONAL = KUBERNETES / "components" / "snowflake-loader" / "snowflake-loader.yaml"
 BY_SHARE = {"maxUnavailable": 1, "selector": {"matchLabels": {"cardwatch/spark": "executor"}}}
 
@@ -79,15 +79,15 @@ def test_custom_resources_are_valid(source: Any) -> None:
     assert mine
     try:
         definitions = {d["spec"]["names"]["kind"]: d for d in source.definitions()}
-    except NotToBeHadError as error:
-        pytest.skip(f"the definitions of {source.name} are not to be had: {error}")
+    except DefinitionsUnavailableError as error:
+        pytest.skip(f"the definitions of {source.name} could not be downloaded: {error}")
     validators: dict[str, Draft202012Validator] = {}
     for manifest in mine:
         kind, version = manifest["kind"], manifest["apiVersion"].rpartition("/")[2]
         if kind not in validators:
             validators[kind] = Draft202012Validator(validator_schema(definitions[kind], version))
         validators[kind].validate(manifest)
-    # It is not that everything passes.
+    # The check does reject something.
     broken = copy.deepcopy(mine[0])
     broken["spec"]["no such field"] = 1
     assert not validators[mine[0]["kind"]].is_valid(broken)
@@ -129,7 +129,7 @@ def test_a_dangling_reference_is_reported(path: str, value: Any, sentence: str) 
 
 
 def test_every_pod_is_restricted(manifests: Manifests) -> None:
-    """As Pod Security wants it, and a root file system that cannot be written to."""
+    """As Pod Security requires, and with a read-only root file system."""
     for pod in [*manifests.pods(), *Manifests(documents(OPTIONAL)).pods()]:
         assert pod.spec["securityContext"]["runAsNonRoot"] is True, pod.owner
         assert pod.spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, pod.owner
@@ -153,7 +153,7 @@ def test_every_pod_has_resource_requests_and_probes(manifests: Manifests) -> Non
     for pod in manifests.pods():
         labels = {"app.kubernetes.io/name", "app.kubernetes.io/component", "app.kubernetes.io/part-of"}
         assert labels <= pod.labels.keys(), pod.owner
-        # Who may do nothing with Kubernetes does not get a token for it.
+        # A pod without rights in Kubernetes does not get a token.
         wants_token = pod.labels.get("cardwatch/kubernetes-api") == "client"
         assert pod.spec["automountServiceAccountToken"] is wants_token, pod.owner
 
@@ -161,7 +161,7 @@ def test_every_pod_has_resource_requests_and_probes(manifests: Manifests) -> Non
 def test_network_policies_deny_by_default(manifests: Manifests) -> None:
     deny = next(m for m in manifests.of("NetworkPolicy") if m["metadata"]["name"] == "default-deny")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    # A label that asks for something is one that a policy knows: a misspelt one would ask for nothing.
+    # A policy must select every such label: a misspelt label would select no policy.
     policies = [m["spec"]["podSelector"] for m in manifests.of("NetworkPolicy")]
     policies += [
         m["spec"]["podSelector"] for m in documents(KUBERNETES / "components" / "tracing" / "network-policy.yaml")
@@ -184,7 +184,7 @@ def test_topics_are_those_of_the_contracts(manifests: Manifests) -> None:
     }
 
 
-# What reads a container's environment, by the command that it runs.
+# The settings that read a container's environment, by the command that it runs.
 SETTINGS: Mapping[str, tuple[type[BaseSettings], ...]] = {
     "cardwatch": (ServiceSettings,),
     "cardwatch-producer": (ServiceSettings, ProducerSettings, TokenSettings),
@@ -207,7 +207,7 @@ MADE_UP_SECRETS = {
 
 
 def environment(manifests: Manifests, container: Manifest) -> dict[str, str]:
-    """The variables that a container gets, as the kubelet makes them; secrets have made-up values."""
+    """The variables that a container gets from the kubelet; secrets have fictional values."""
     maps = {m["metadata"]["name"]: m.get("data", {}) for m in manifests.of("ConfigMap")}
     found: dict[str, str] = {}
     for source in container.get("envFrom", []):

@@ -10,13 +10,13 @@ from support.platforms import Platform
 
 @pytest.fixture
 def start_pipeline(platform: Platform, tmp_path: Path) -> Iterator[StartPipeline]:
-    """Starts pipelines of the test's own."""
+    """Starts the test's own pipelines."""
     with running_pipelines(platform, tmp_path) as start:
         yield start
 
 
 @pytest.fixture(scope="module")
 def killed(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KilledPipeline]:
-    """One pipeline for all that is asked of pipelines whose services were killed."""
+    """One pipeline, shared by all tests of killed services."""
     with killed_pipeline(platform, tmp_path_factory.mktemp("killed")) as pipeline:
         yield pipeline

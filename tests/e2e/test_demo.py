@@ -50,11 +50,11 @@ def test_the_demo_raises_and_delivers_exactly_what_the_transactions_call_for(tmp
     assert report["delivered"] == report["alerts_raised"] > 0
     assert report["dead_letters"] == sum(report["refusals_expected"].values()) > 0
     assert report["produced"] == report["silver"] + report["dead_letters"] > 1_500
-    # Bronze holds every message as it came, silver and gold each transaction and alert once.
+    # Bronze has every message unchanged, silver and gold have each transaction and alert once.
     rows = report["delta_rows"]
     assert rows["bronze.transactions"] == report["produced"]
     assert rows["silver.transactions"] == report["transactions"]
-    # Suppressed ones have a row too; what a late transaction has changed from the one to the other has one row.
+    # Suppressed alerts have a row too; an alert whose status a late transaction has changed has one row.
     assert report["oracle"]["expected"] <= rows["gold.alerts"] <= report["alerts_raised"] + report["alerts_suppressed"]
     assert report["alerts_suppressed"] > 0
     assert report["transactions"] < report["silver"], "the simulator sends duplicates"
@@ -76,7 +76,7 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
 
 
 def _wait_for_services(process: "subprocess.Popen[str]") -> list[psutil.Process]:
-    """All processes under the demo, once the last services are among them."""
+    """All child processes of the demo, once its last services have started."""
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
         children = psutil.Process(process.pid).children(recursive=True)

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.e2e, pytest.mark.faults]
 
 REPOSITORY = Path(__file__).parents[2]
 HANDBOOK_DIR = Path(os.environ.get("CARDWATCH_HANDBOOK_DIR", REPOSITORY.parent / "shared/data/handbook"))
-# More take some minutes: CARDWATCH_HANDBOOK_ROWS=100000, or all 431773.
+# More rows take some minutes: CARDWATCH_HANDBOOK_ROWS=100000, or all 431773.
 ROWS = int(os.environ.get("CARDWATCH_HANDBOOK_ROWS", "40000"))
 
 PUBLISHED = """
@@ -36,7 +36,7 @@ def test_counts_and_means_are_the_published_ones(start_pipeline: Callable[..., P
     (file,) = HANDBOOK_DIR.glob("*.parquet")
     pipeline = start_pipeline(
         rules=REPOSITORY / "config/rules/handbook.yaml",
-        without=frozenset({LAKEHOUSE, NOTIFIER}),  # a shadow rule: nobody is told
+        without=frozenset({LAKEHOUSE, NOTIFIER}),  # a shadow rule: no alert is delivered
         env={
             "CARDWATCH_DETECTOR_LATENESS": "10d",
             "CARDWATCH_DETECTOR_HORIZON_CARD": "7d",
@@ -59,7 +59,7 @@ def test_counts_and_means_are_the_published_ones(start_pipeline: Callable[..., P
     ties = 0
     for row_id, nb1, avg1, nb7, avg7, tie in rows:
         found = measured[row_id]
-        # To the cent, which the published means are in hundredths of.
+        # Compared in cents; the published means are in hundredths of a cent.
         same = (found["payments_1d"], found["payments_7d"]) == (nb1, nb7) and all(
             abs(mean / 100 - published) < 0.005
             for mean, published in ((found["mean_1d"], avg1), (found["mean_7d"], avg7))

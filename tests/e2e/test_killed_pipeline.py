@@ -39,13 +39,13 @@ WAIT_SECONDS = 300.0
 # The rebuild is set up for millions of rows; here are thousands.
 FEW_ROWS = {**INTERPRETED, "spark.sql.shuffle.partitions": "2"}
 
-# What stands: alert id → the alert that it is counted on, None for one that was raised.
+# The final alerts: alert id → the alert that it is counted on, None for a raised one.
 Standing = dict[str, str | None]
 
 
 @pytest.fixture(scope="module")
 def live(killed: KilledPipeline) -> Pipeline:
-    """What it gave live, though its services were killed in between."""
+    """The alerts of the live pipeline, whose services were killed in between."""
     return killed.pipeline
 
 
@@ -59,7 +59,7 @@ def raised(live: Pipeline) -> Standing:
 
 @pytest.fixture(scope="module", autouse=True)
 def rebuilding(live: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedProcess]:
-    """`cardwatch tables rebuild`, which takes a minute of one core: it goes on while the other tests run."""
+    """`cardwatch tables rebuild`, which takes a minute of one core and runs in parallel to the other tests."""
     directory = tmp_path_factory.mktemp("rebuilt")
     few_rows = directory / "few-rows.conf"
     few_rows.write_text("".join(f"{name} {value}\n" for name, value in FEW_ROWS.items()))
@@ -81,14 +81,14 @@ def test_killed_services_lose_and_repeat_nothing(killed: KilledPipeline) -> None
     assert find_problems(report, simulated=True) == []
     assert report.oracle["expected"] >= 20
     assert pipeline.receiver.bad_signatures == 0
-    # A receiver tells a retry by its id: so many different ids of raised alerts as there are alerts.
+    # A receiver recognises a retry by its id: there must be as many ids as raised alerts.
     raised_ids = {delivery.webhook_id for delivery in pipeline.deliveries() if delivery.status == "raised"}
     assert len(raised_ids) == report.alerts_raised == report.delivered
 
 
 @pytest.mark.timeout(600)
 def test_each_alerts_trace_leads_from_the_producer_to_the_webhook(killed: KilledPipeline) -> None:
-    # A killed service takes along the steps that it has not told yet.
+    # A killed service loses the spans that it has not exported yet.
     pipeline, traces = killed
     prefix = pipeline.options.topic_prefix
     requests = {
@@ -115,7 +115,7 @@ def test_each_alerts_trace_leads_from_the_producer_to_the_webhook(killed: Killed
         assert all(step.start_ns <= step.end_ns and not step.error for step in trace.steps)
         of_their_own += trace.enriched.attributes["cardwatch.transaction_id"] == alert["transaction_id"]
     assert of_their_own >= 5, "few are raised by a late transaction in place of the one that they are about"
-    # However often a message was sent or a micro-batch done: what receivers are told is in one trace.
+    # However often a message was sent or a micro-batch repeated: each delivery is in one trace.
     assert len({(request.webhook_id, traceparent[3:35]) for traceparent, request in requests.items()}) == len(
         {request.webhook_id for request in requests.values()}
     )
@@ -153,7 +153,7 @@ def test_every_question_of_the_docs_has_an_answer(live: Pipeline) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_rebuild_gives_the_same_tables(live: Pipeline, rebuilding: GuardedProcess) -> None:
-    """Silver from bronze and the alerts from silver are the same, row by row; gold is of that silver."""
+    """Silver from bronze and the alerts from silver are the same, row by row; gold follows from that silver."""
     assert rebuilding.wait(WAIT_SECONDS) == 0, log_tail(rebuilding.log_path)
     to = rebuilding.log_path.parent / "tables"
     kept, made = Catalog(str(live.tables_dir)), Catalog(str(to))
@@ -161,7 +161,7 @@ def test_a_rebuild_gives_the_same_tables(live: Pipeline, rebuilding: GuardedProc
         compared = compare_table(kept, made, table.name)
         assert compared.equal, compared
         assert compared.rebuilt > 0
-    # The lakehouse may have been stopped before it made these of the last transactions.
+    # The lakehouse may have been stopped before it computed these windows of the last transactions.
     silver = made.summary(SILVER_TRANSACTIONS.name).rows
     with open_lake(made) as connection:
         counted = run_query(
@@ -178,7 +178,7 @@ def rebuild_arguments(pipeline: Pipeline, to: Path) -> list[str]:
 
 
 def ask_all_questions(tables: str) -> None:
-    """docs/questions.md, on real tables."""
+    """Run the queries of docs/questions.md on real tables."""
     questions = re.findall(r"^## (\d+)\..*?```sql\n(.*?)```", QUESTIONS.read_text(), re.S | re.M)
     assert len(questions) == 10
     for number, sql in questions:

@@ -37,7 +37,7 @@ _PORTS: Final = ("KAFKA", "REGISTRY", "PROMETHEUS", "ALERTMANAGER", "GRAFANA")
 
 
 class Stack:
-    """One running project. ``standins`` is a program that makes images on a machine that cannot pull any, or empty."""
+    """One running project. ``standins`` creates images on a machine that cannot pull any; empty for none."""
 
     def __init__(self, directory: Path, standins: str) -> None:
         self._standins: Final = standins
@@ -77,7 +77,7 @@ class Stack:
         )
 
     def prepare(self) -> None:
-        """Make secrets and stand-ins, and build all images, one after the other."""
+        """Create secrets and stand-ins, and build all images, one after the other."""
         self.script("secrets")
         bases = {self.image(name) for name in self.services if "build" not in COMPOSE["services"][name]}
         if self._standins:
@@ -122,7 +122,7 @@ class Stack:
         return (self.secrets / secret).read_text(encoding="utf-8")
 
     def use_version(self, version: str) -> None:
-        """What CARDWATCH_VERSION says from here on; the images under that tag are those that were built."""
+        """Set CARDWATCH_VERSION; the images under that tag are those that were built."""
         for service in OWN_IMAGES:
             name = self.image(service).rpartition(":")[0]
             subprocess.run(["docker", "tag", self.image(service), f"{name}:{version}"], check=True)
@@ -133,7 +133,7 @@ class Stack:
         until(lambda: not self.unwell(), timeout, lambda: f"not well: {self.unwell()}")
 
     def unwell(self) -> dict[str, str]:
-        """What is not as it should be, by container."""
+        """The problem of each unhealthy container."""
         containers = self.containers()
         found = {name: "absent" for name in self.services if not any(c["Service"] == name for c in containers)}
         for container in containers:
@@ -159,7 +159,7 @@ class Stack:
         return found
 
     def compose(self, *arguments: str, timeout: float = _COMMAND_SECONDS) -> str:
-        """Run docker compose; gives what it prints."""
+        """Run docker compose; returns its output."""
         done = subprocess.run(
             ["docker", "compose", *arguments],
             cwd=ROOT, env=self._env, capture_output=True, text=True, timeout=timeout, check=False,
@@ -171,13 +171,13 @@ class Stack:
         return done.stdout
 
     def psql(self, statement: str) -> None:
-        """Have PostgreSQL do something, as docs/compose.md says."""
+        """Run a statement on PostgreSQL, as docs/compose.md describes."""
         # The stand-in has its socket elsewhere.
         where = ["--env", "PGHOST=/tmp"] if self._standins else []
         self.compose("exec", "-T", *where, "postgres", "psql", "-qU", "cardwatch_notifier", "-c", statement)
 
     def stop(self, service: str) -> tuple[float, list[int]]:
-        """Stop a service's containers; gives how long that took, seconds, and their exit codes."""
+        """Stop a service's containers; returns how long that took, in seconds, and their exit codes."""
         began = time.monotonic()
         self.compose("stop", service)
         took = time.monotonic() - began
@@ -189,7 +189,7 @@ class Stack:
         self.compose("start", service)
 
     def metrics(self, service: str) -> Iterator[Any]:
-        """Samples of every replica."""
+        """The samples of a metric from every replica."""
         for container in self.containers(service):
             command = ["docker", "exec", container["Name"], "python", "-m", "cardwatch_service.probe", "/metrics"]
             text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
@@ -202,7 +202,7 @@ class Stack:
         return httpx.get(address, params=parameters, timeout=10, trust_env=False).raise_for_status().json()["data"]
 
     def deliveries(self) -> list[Delivery]:
-        """What the webhook receivers have been told, those before a ``down`` among them."""
+        """The requests that the webhook receivers got, including those before a ``down``."""
         lines = self.compose("logs", "--no-log-prefix", "--no-color", "webhook").splitlines()
         told = [json.loads(line) for line in lines if line.startswith("{")]
         return [
@@ -211,7 +211,7 @@ class Stack:
         ]
 
     def ends(self, *topics: str) -> dict[tuple[str, int], int]:
-        """Where topics end."""
+        """The end offsets of topics."""
         with closing(open_reader(self.bootstrap_servers)) as reader:
             return reader.end_offsets(*topics)
 

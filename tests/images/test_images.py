@@ -1,7 +1,7 @@
 """The images and docker-compose.yml for real: built, brought up, killed, scaled, taken down and brought up again.
 
 The tests are steps of one story, in this order, with one stack; its last chapter asks the independent oracle whether
-every alert that all the transactions call for was raised, and whether the webhook was told each exactly once.
+every expected alert was raised, and whether each was delivered to the webhook exactly once.
 """
 
 import json
@@ -21,9 +21,9 @@ pytestmark = [pytest.mark.images, pytest.mark.timeout(3600)]
 
 MEGABYTE: Final = 1_000_000
 BASE: Final = "python:3.11-slim-bookworm"
-# What is measured is what an image adds to its base, since a stand-in's size is not the official image's: 125 MB.
+# Only the layers above the base are measured, since a stand-in's size is not that of the official image: 125 MB.
 BASE_MB: Final = 130
-# The services that only speak to Kafka stay small; the others bring an engine or several.
+# Images of services that only use Kafka stay small; the others contain one or more engines.
 LIMITS_MB: Final = {
     "producer": 250,
     "enricher": 250,
@@ -38,7 +38,7 @@ SILVER: Final = TRANSACTIONS_SILVER.name()
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything but Grafana where there are only stand-ins; removed in the end with its volumes."""
+    """All services, without Grafana where there are only stand-ins; removed at the end with its volumes."""
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.fail("docker cannot reach its engine; this suite runs nowhere else")
     made = Stack(tmp_path_factory.mktemp("stack"), os.environ.get("STANDINS", ""))
@@ -59,7 +59,7 @@ def seconds(text: str) -> float:
 
 
 def wait_for_alerts(stack: Stack, more: int) -> None:
-    """Wait until the webhook has been told of so many alerts more than now."""
+    """Wait until the webhook has received so many more alerts."""
 
     def told() -> int:
         return len({delivery.webhook_id for delivery in stack.deliveries()})
@@ -239,7 +239,7 @@ def test_the_lakehouse_has_every_message(stack: Stack) -> None:
 
 
 def pending(stack: Stack) -> float:
-    """Deliveries that the outbox still has to make."""
+    """The number of pending deliveries in the outbox."""
     return sum(
         sample.value
         for sample in stack.metrics("notifier")

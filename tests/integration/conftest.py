@@ -1,4 +1,4 @@
-"""What the integration tests of the detector share: a detector as a process, with topics of its own."""
+"""Fixtures of the detector's integration tests: a detector as a process, with its own topics."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,11 +18,11 @@ STOP_SECONDS = 60.0
 
 
 class Detector(ServiceProcess):
-    """A velocity process on topics of its own.
+    """A velocity process on its own topics.
 
     Attributes:
         topics: where it reads and publishes.
-        sent: messages to it so far.
+        sent: number of messages sent to it so far.
     """
 
     start_us = EVENT_TIME_US
@@ -96,7 +96,7 @@ def detectors(platform: Platform, prefix: str, directory: Path) -> Iterator[Call
 
 @pytest.fixture
 def start_detector(platform: Platform, topic_prefix: str, tmp_path: Path) -> Iterator[Callable[..., Detector]]:
-    """Starts a detector of the test's own."""
+    """Starts the test's own detector."""
     with detectors(platform, topic_prefix, tmp_path) as start:
         yield start
 
@@ -105,6 +105,6 @@ def start_detector(platform: Platform, topic_prefix: str, tmp_path: Path) -> Ite
 def start_shared_detector(
     platform: Platform, new_topic_prefix: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Detector]]:
-    """Starts a detector for all tests of a module: to start takes it as long as most of what it is tested with."""
+    """Starts a detector for all tests of a module, because a start takes as long as most of the tests."""
     with detectors(platform, new_topic_prefix(), tmp_path_factory.mktemp("detector")) as start:
         yield start

@@ -34,7 +34,7 @@ ABORTED_CARD, COMMITTED_CARD = "a" * 32, "c" * 32
 
 
 class Transactions:
-    """Writes messages to topics under one prefix, a transaction at a time."""
+    """Writes messages to topics under one prefix in Kafka transactions, one after the other."""
 
     def __init__(self, platform: Any, topics: KafkaTopics) -> None:
         self._topics = topics

@@ -34,7 +34,7 @@ def day(number: int) -> date:
 
 
 class Lakehouse(ServiceProcess):
-    """A lakehouse process of the test's own, that makes profiles; silver is written by the test, as if by the topic."""
+    """A lakehouse process that computes profiles; the test writes silver instead of the silver query."""
 
     def __init__(self, platform: Platform, prefix: str, directory: Path) -> None:
         self._tables_dir = directory / "tables"
@@ -45,7 +45,7 @@ class Lakehouse(ServiceProcess):
             "CARDWATCH_LAKEHOUSE_PROFILES_TRIGGER": "1s",
             "CARDWATCH_LAKEHOUSE_PROFILES_DAYS_KEPT": str(DAYS_KEPT),
         }
-        # What follows silver as well would take the processor.
+        # The other queries over silver are off, because they would take processor time.
         command = [sys.executable, partial_lakehouse.__file__, GOLD_CARD_PROFILE.name]
         command += ["--make", SILVER_TRANSACTIONS.name, GOLD_CARD_DAYS.name]
         environment = service_environment(platform, prefix, **settings)
@@ -166,7 +166,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
     assert sorted({row["day"] for row in lakehouse.rows(GOLD_CARD_DAYS)}) == [day(0), day(1), day(2)]
 
     # Day 3 is settled at 01:00 of day 4; and a transaction of day 1 comes late. The broker does not answer: the table
-    # is committed, the topic is not told, and the process is killed.
+    # is committed, nothing is published, and the process is killed.
     platform.pause_broker()
     try:
         lakehouse.add(transaction(OTHER, day(1), 300, hour=3), transaction(CARD, day(4), 1, hour=1))
@@ -176,7 +176,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
         platform.resume_broker()
     assert len(in_topic()) == len(first)
     versions = lakehouse.table(GOLD_CARD_DAYS).version()
-    # A card's profile of day 2 is kept no longer; those of the other card over day 1 are other than they were.
+    # A card's profile of day 2 is no longer kept; the profiles of the other card that cover day 1 have changed.
     second = {
         (OTHER, day(3)): profile(day(3), 1, 300.0, None, 300, 1, ["DE"], [3]),
         (OTHER, day(4)): profile(day(4), 2, 500.0, 200 * 2**0.5, 700, 2, ["DE"], [3, 12]),
@@ -186,7 +186,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
     now = {key: first[key] for key in ((CARD, day(3)), (CARD, day(4)))} | second
     assert in_table() == now
 
-    # Only what has changed is published, once more than never.
+    # Only changed profiles are published, at least once.
     lakehouse.start()
     lakehouse.wait_for(lambda: len(published()) >= len(first) + len(second), "profiles after the kill")
     assert in_table() == now
@@ -214,7 +214,7 @@ def test_tables_and_topic_after_a_late_transaction_and_a_kill(
     assert [lakehouse.table(table).version() for table in (GOLD_CARD_DAYS, GOLD_CARD_PROFILE)] == before
     assert len(published()) == len(told)
 
-    # Keys lie where every client of Cardwatch's places them.
+    # Keys are in the partitions that every client of Cardwatch uses for them.
     placed: dict[bytes, int] = {}
     producer = Producer({"bootstrap.servers": platform.bootstrap_servers, "partitioner": "murmur2_random"})
     for card in (CARD, OTHER):

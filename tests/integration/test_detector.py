@@ -1,4 +1,4 @@
-"""The velocity query as a process: late transactions, messages that are none, two scopes in one state."""
+"""The velocity query as a process: late transactions, undecodable messages, two scopes in one state."""
 
 import itertools
 from collections.abc import Callable
@@ -54,14 +54,14 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
     for number, minute in ((1, 10), (2, 20), (3, 30)):
         detector.pay(number, minute, card="a", merchant=f"m{number}")
     detector.wait_for(lambda: states(detector) == [("large", "t3", "raised")], "alert")
-    assert f'"schema_id": {NOBODYS_SCHEMA_ID}' in detector.log(), "it is said that such messages are not evaluated"
+    assert f'"schema_id": {NOBODYS_SCHEMA_ID}' in detector.log(), "the log says that such messages are not evaluated"
 
     # Cheap and late: t3's window has it too, and its mean is not large any more.
     detector.pay(4, 15, card="a", merchant="m4", amount=1)
     retracted = [("large", "t3", "raised"), ("large", "t3", "retracted")]
     detector.wait_for(lambda: states(detector) == retracted, "retraction")
 
-    # The same again, and a second card at a merchant, which the other scope sees.
+    # The same message again, and a second card at a merchant, which the other scope evaluates.
     detector.pay(4, 15, card="a", merchant="m4", amount=1)
     detector.pay(5, 33.5, card="b", merchant="m3")
     detector.wait_for(lambda: len(detector.alerts()) == 3, "alert of the merchant")
@@ -72,7 +72,7 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
     assert sorted(alerts["cards"]["evidence_transaction_ids"]) == ["t3", "t5"]
     assert alerts["cards"]["alert_id"] == alert_id("cards", 1, "t5")
 
-    # A day later the state of that hour is given up: a transaction of then finds its groups gone, and is counted.
+    # A day later the state of that hour is evicted: a transaction of that hour is too late, and is counted.
     assert detector.metric("cardwatch_spark_late_rows_total") == 0
     watermark = "cardwatch_spark_watermark_timestamp_seconds"
     numbers = itertools.count(100)
@@ -87,7 +87,7 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
     detector.wait_for(lambda: detector.metric("cardwatch_spark_late_rows_total") > 0, "late rows")
     assert not [alert for alert in detector.alerts() if alert["transaction_id"] == "t6"]
 
-    # It is kept, as it came, before the micro-batch was committed. What came with it in time is not.
+    # It is on the late topic, unchanged, before the micro-batch is committed. Transactions in time are not.
     (late,) = detector.topics.messages(TRANSACTIONS_LATE)
     assert late.value() == detector.encode_payment(6, 16, card="a", merchant="m6")
     assert late.key() == b"a"

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 
 class Enricher(ServiceProcess):
-    """Enrichers started one after another on topics of their own.
+    """Enrichers started one after another on the test's own topics.
 
     Attributes:
         topics: where it reads and publishes.
@@ -137,7 +137,7 @@ def test_valid_and_invalid_messages_of_every_kind(enricher: Enricher) -> None:
     for topic in (TRANSACTIONS_SILVER, DEAD_LETTERS):
         assert not any(CARD_NUMBER.encode() in part for part in enricher.published_bytes(topic))
 
-    # What it said on the way, and how it goes.
+    # Its log and metrics, and a clean stop.
     metrics = enricher.get("/metrics").text
     assert 'cardwatch_messages_refused_total{reason="invalid_amount"} 1.0' in metrics
     assert 'cardwatch_latency_seconds_count{end="silver_published",start="raw_broker_time"} 3.0' in metrics
@@ -216,7 +216,7 @@ def test_a_killed_enricher_misses_nothing(enricher: Enricher) -> None:
     letters = enricher.dead_letters()
     assert len({letter["dead_letter_id"] for letter in letters}) == len(bad)
     assert {letter["reason"] for letter in letters} == {Reason.INVALID_COUNTRY}
-    # A message that was processed twice gives the same record, at the same place of its origin.
+    # A message that was processed twice gives the same record, with the same source position.
     assert len({(record["raw_partition"], record["raw_offset"]) for record in silver}) == count - len(bad)
 
 

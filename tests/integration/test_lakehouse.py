@@ -1,4 +1,4 @@
-"""The lakehouse on real broker, registry, Spark and Delta: every table equals its topic, whatever is killed when."""
+"""The lakehouse on real broker, registry, Spark and Delta: every table equals its topic after kills at any moment."""
 
 import json
 import os
@@ -181,7 +181,7 @@ class Lakehouse(ServiceProcess):
 
 
 def _newest(directory: Path) -> int:
-    """The highest number among a checkpoint's files, -1 where there is none."""
+    """The highest number of a checkpoint's files, -1 where there is none."""
     return max((int(file.name) for file in directory.glob("[0-9]*") if file.name.isdecimal()), default=-1)
 
 
@@ -214,7 +214,7 @@ def transaction(number: int, event_time: int = 0) -> dict[str, Any]:
 
 
 def alert(number: int, status: str) -> dict[str, Any]:
-    """An alert for it; the mean of what is measured is no whole number, and the sum is unknown."""
+    """An alert for the transaction; its mean is not a whole number, and its sum is null."""
     measures = [
         {"name": "n", "expression": "count(*)", "window_us": 600_000_000, "value": number},
         {"name": "m", "expression": "mean(amount_minor)", "window_us": 600_000_000, "value": 2.5},
@@ -234,13 +234,13 @@ def undecodable(lakehouse: Lakehouse) -> dict[bytes | None, Reason]:
         b"\x00\xff\xff\xff\xff" + good[HEADER.size :]: Reason.UNKNOWN_SCHEMA_ID,
         HEADER.pack(0, lakehouse.topics.schema_id(ALERTS)) + good[HEADER.size :]: Reason.WRONG_SCHEMA,
         good[: len(good) // 2]: Reason.UNDECODABLE_AVRO,
-        # A string of 1.6 GB: believing it would cost the process its memory.
+        # A string of 1.6 GB: allocating it would exhaust the process's memory.
         header + b"\x80\x88\xe4\xf6\x0b" + good[HEADER.size + 1 :]: Reason.UNDECODABLE_AVRO,
     }
 
 
 def wave(lakehouse: Lakehouse, rng: random.Random, count: int) -> None:
-    """A part of the traffic; some of it repeats what earlier waves held."""
+    """A part of the traffic; some messages repeat those of earlier waves."""
     for number in range(lakehouse.transactions, lakehouse.transactions + count):
         record = transaction(number)
         value = lakehouse.encode_silver(record)
@@ -278,7 +278,7 @@ def traffic(lakehouse: Lakehouse) -> Iterator[None]:
 
 
 def send_label(lakehouse: Lakehouse, number: int, label: str, seconds: int, note: str = "") -> None:
-    """What an analyst says of an alert, so many seconds after NOW_US."""
+    """Send an analyst's label of an alert, so many seconds after NOW_US."""
     record = feedback_record(alert(number, "")["alert_id"], label, note=note, labelled_at=NOW_US + seconds * 1_000_000)
     lakehouse.send(ALERTS_FEEDBACK, lakehouse.topics.encode(ALERTS_FEEDBACK, record), record["alert_id"])
 
@@ -372,7 +372,7 @@ def test_tables_equal_topics_after_kills_and_a_clean_stop(lakehouse: Lakehouse) 
         send_dead_letter(lakehouse, offset, b'{"card_number": "' + CARD_NUMBER.encode() + b'"}')
     lakehouse.send(TRANSACTIONS_LATE, b"not late")
     for header in (b"", b"soon"):
-        # Not a detector's: no reason to lose it, or to take the second for the first.
+        # Messages that no detector sent must not be lost, and the second must not count as a repetition of the first.
         lakehouse.send(
             TRANSACTIONS_LATE,
             lakehouse.encode_silver(transaction(2)),

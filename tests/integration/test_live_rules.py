@@ -1,4 +1,4 @@
-"""Rules that change while the detector runs: each change acts at once, on the whole window behind it."""
+"""Rules that change while the detector runs: each change takes effect at once, over the whole past window."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -87,19 +87,19 @@ def stores(platform: Any, detector: Any) -> Iterator[Stores]:
 
 @pytest.mark.timeout(400)
 def test_a_change_acts_at_once(detector: Any, stores: Stores) -> None:
-    # No rule yet; what comes is kept all the same.
+    # No rule yet; the state keeps the transactions nevertheless.
     for number in (1, 2, 3):
         detector.pay(number, number, card="a", merchant="x")
     detector.wait_for(lambda: "metrics_port" in detector.log() and detector.metric(ROWS) == 3, "transactions")
 
-    # A new rule has its whole window behind it.
+    # A new rule evaluates its whole window.
     apply(stores, THREE)
     detector.wait_for(lambda: state(stores, "three") == "active", "state of the rule")
     took = seconds_until(detector, lambda: detector.pay(4, 4, card="a", merchant="x"), ("three", "t4", "raised"))
     assert took < 10, "usually a second; a micro-batch on a busy machine"
     assert [alert["evidence_count"] for alert in detector.alerts()] == [4]
 
-    # One that looks further back than the running plan has room for: the query starts again by itself.
+    # A rule that looks further back than the running plan allows: the query restarts by itself.
     apply(stores, MERCHANT)
     detector.wait_for(lambda: "plan that has room" in detector.log(), "another plan")
     detector.wait_for(lambda: detector.log().count('"query started"') >= 2, "start")
@@ -109,7 +109,7 @@ def test_a_change_acts_at_once(detector: Any, stores: Stores) -> None:
     assert texts == {"payments": (5, None), "last_but_one": (None, "DE")}
     assert detector.metric("cardwatch_spark_query_restarts_total") == 0, "nothing has failed"
 
-    # A broken rule is set aside, and says so; the others go on.
+    # A broken rule is set aside and reported; the others are evaluated.
     apply(stores, TOO_LONG)
     detector.wait_for(lambda: state(stores, "too-long") == "set_aside", "state of the broken rule")
     assert "the horizon of the scope card is 30h" in stores.statuses.read()["too-long"]["live"].error
@@ -161,7 +161,7 @@ def test_profiles_are_data_like_any_other(detector: Any, stores: Stores) -> None
     assert of_habit(detector) == [("habit", "t24", "raised")]
     seconds_until(detector, lambda: detector.send_profile("g", mean=1000), ("habit", "t25", "raised"))
 
-    # A profile that is corrected later corrects what was said.
+    # A corrected profile corrects the earlier alerts.
     seconds_until(detector, lambda: detector.send_profile("g", mean=5000), ("habit", "t25", "retracted"))
     assert of_habit(detector) == [
         ("habit", "t24", "raised"),

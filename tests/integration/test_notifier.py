@@ -65,7 +65,7 @@ class Notifier(ServiceProcess):
         self.topics = topics
 
     def send(self, alert: Record | bytes) -> None:
-        """Send an alert, or bytes that are none, to the alerts topic; the broker has it afterwards."""
+        """Send an alert, or other bytes, to the alerts topic; the broker has it afterwards."""
         if isinstance(alert, bytes):
             self.topics.send(ALERTS, alert, b"")
         else:
@@ -125,7 +125,7 @@ def test_killed_in_mid_delivery_each_alert_arrives_once_by_its_id(
         notifier.start()
     for name in names[100:]:
         notifier.send(alert(name))
-    # At least once upstream: the same again, at other offsets. And two that turn out wrong.
+    # Upstream delivers at least once: the same alerts again, at other offsets; and two of them are retracted.
     for name in names[:20]:
         notifier.send(alert(name))
     for name in names[:2]:
@@ -154,7 +154,7 @@ def test_alerts_dead_letters_and_a_clean_restart(notifier: Notifier, receiver: W
         notifier.wait_for(lambda number=number: identity(f"quick{number}") in receiver.unique_ids(), "delivery")  # type: ignore[misc]
     assert median(map(latency_seconds, receiver.accepted)) < 0.25
 
-    # A message that is no alert is kept, and those behind it are delivered.
+    # A message that is not an alert becomes a dead letter, and those behind it are delivered.
     notifier.send(b"no alert at all")
     notifier.send(alert("shadow", mode="shadow"))
     receiver.fail_next(2, 503)
@@ -173,7 +173,7 @@ def test_alerts_dead_letters_and_a_clean_restart(notifier: Notifier, receiver: W
     assert notifier.metric("cardwatch_notifier_deliveries_total", receiver="webhook", outcome="delivered") == 21
     assert notifier.metric("cardwatch_latency_seconds_count", start="raw_broker_time", end="delivered") == 21
 
-    # A clean stop, and nothing is told again after the next start.
+    # After a clean stop nothing is delivered again by the next start.
     requests = len(receiver.requests)
     notifier.stop()
     notifier.start()
@@ -199,7 +199,7 @@ def send_in_transaction(platform: Platform, topics: KafkaTopics, *alerts: Record
 def test_offsets_without_a_message_are_skipped(
     platform: Platform, topics: KafkaTopics, notifier: Notifier, receiver: WebhookReceiver
 ) -> None:
-    """Aborted alerts are told to nobody, and neither they nor the markers are taken for alerts that were lost."""
+    """Aborted alerts are not delivered, and neither they nor the markers count as lost alerts."""
     expected: set[str] = set()
 
     def send_committed(name: str) -> None:
@@ -241,7 +241,7 @@ def postgres() -> Iterator[PostgresServer]:
 def test_replicas_on_one_database_survive_a_kill_and_a_database_outage(
     platform: Platform, topics: KafkaTopics, tmp_path: Path, receiver: WebhookReceiver, postgres: PostgresServer
 ) -> None:
-    """One of two notifiers is killed with messages in its hands, and the database with it."""
+    """One of two notifiers is killed while it delivers messages, and the database with it."""
     database = postgres.new_database()
     settings = {
         "CARDWATCH_NOTIFIER_OUTBOX_URL": postgres.url(database),
@@ -271,7 +271,7 @@ def test_replicas_on_one_database_survive_a_kill_and_a_database_outage(
         postgres.kill()
         assert len(receiver.unique_ids()) < 100, "it was killed too late to prove anything"
 
-        # The partitions of the dead go to the survivor, which cannot ask the outbox where to go on: it waits.
+        # The killed notifier's partitions go to the survivor, which waits until the outbox answers with their offsets.
         survivor.wait_for(lambda: "not reading yet" in survivor.log(), "wait for the outbox")
         for name in names[100:]:
             survivor.send(alert(name))
@@ -295,7 +295,7 @@ def test_replicas_on_one_database_survive_a_kill_and_a_database_outage(
     order = [request.webhook_id for request in receiver.accepted]
     for name in names[:2]:
         assert order.index(identity(name)) < order.index(f"{identity(name)}-2")
-    # Made again, under the same ids: at most what was in the hands of the killed one and of the one that waited.
+    # Repeated with the same ids: at most the deliveries that both notifiers had begun.
     assert len(order) - len(expected) <= 2 * 64
 
 

@@ -1,4 +1,4 @@
-"""The lakehouse on a store that speaks S3's protocol: tables and checkpoints there, whatever is killed when."""
+"""The lakehouse on a store with S3's protocol: tables and checkpoints are correct after kills."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ WAIT_SECONDS = 240.0  # the machine may be busy with other tests
 
 
 class Store:
-    """A server of its own, with one bucket; in memory."""
+    """A test's own in-memory server with one bucket."""
 
     def __init__(self, directory: Path) -> None:
         self.variables = {
@@ -152,7 +152,7 @@ def test_tables_equal_topics_after_a_kill(
 
     lakehouse.start()
     try:
-        # Its second micro-batch is planned: what it was doing at that moment is done again.
+        # Its second micro-batch is planned and will be repeated.
         lakehouse.wait_for(lambda: bool(store.names("checkpoints/silver.transactions/offsets/1")), "second micro-batch")
     finally:
         lakehouse.kill()
@@ -167,7 +167,7 @@ def test_tables_equal_topics_after_a_kill(
         lakehouse.wait_for(
             lambda: rows("bronze.transactions") >= len(raw) and rows("silver.transactions") >= 400, "rest of the topics"
         )
-        # What a micro-batch wrote twice would be there by now: it is the first that a restarted query does.
+        # A micro-batch that was written twice would be visible by now: a restarted query repeats it first.
     finally:
         lakehouse.kill()
 

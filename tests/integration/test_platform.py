@@ -1,4 +1,4 @@
-"""The embedded platform as its users meet it: the command, real processes, real downloads' results."""
+"""The embedded platform: the command, real processes and the downloaded files."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def _cardwatch(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _processes_of(home: Path) -> list[psutil.Process]:
-    """Whatever still has the home in its command line: services and guards."""
+    """The processes with the home in their command line: services and guards."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         command = process.info["cmdline"] or []
@@ -190,7 +190,7 @@ def test_foreground_platform_ends_with_its_command(tmp_path: Path, number: signa
         start_new_session=True,
     )
     try:
-        # In the middle of the start: nothing has had the time to be tidy.
+        # Killed in the middle of the start, before any orderly clean-up.
         deadline = time.monotonic() + _TIMEOUT_SECONDS
         while len(_processes_of(tmp_path)) < 4:  # two services, two guards
             assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The producer on the real broker and registry: every message arrives once, whatever the broker does meanwhile."""
+"""The producer on the real broker and registry: every message arrives once, even if the broker pauses."""
 
 import json
 import signal

@@ -192,7 +192,7 @@ def test_concurrent_writers_lose_nothing_silently(settings: ServiceSettings) -> 
             start.wait()
             for turn in range(each):
                 wanted = definition("contested", threshold=100 * (number + 1) + turn)
-                while True:  # who has lost ten times in a row is told, and tries again
+                while True:  # ten conflicts in a row are an error; the writer tries again
                     try:
                         (outcome,) = stores.rules.carry_out([planning.apply(wanted, Author(names[number]))])
                     except CardwatchError:

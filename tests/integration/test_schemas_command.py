@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 
 class Schemas:
-    """Runs ``cardwatch schemas …`` against a deployment of its own."""
+    """Runs ``cardwatch schemas …`` against the test's own deployment."""
 
     def __init__(self, platform: Any) -> None:
         self.prefix = f"schemas-{uuid.uuid4().hex[:8]}."

@@ -1,6 +1,6 @@
-"""A cluster to apply deploy/kubernetes to: one that a program makes, or one that is named.
+"""A cluster to apply deploy/kubernetes to: started by a program, or named by a context.
 
-Never the one that happens to be current.
+The current context is never used.
 """
 
 import json
@@ -27,7 +27,7 @@ class Cluster:
 
     Attributes:
         kubeconfig: its only context is the cluster's.
-        simulated: nothing runs in its pods, and nothing makes its volumes.
+        simulated: nothing runs in its pods, and nothing provisions its volumes.
     """
 
     kubectl: str
@@ -40,10 +40,10 @@ class Cluster:
         return self.run("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints.
+        """The output of kubectl.
 
         Raises:
-            AssertionError: it failed; holds what it said.
+            AssertionError: it failed; contains its error output.
         """
         done = self.attempt(*arguments, stdin=stdin)
         assert done.returncode == 0, f"kubectl {' '.join(arguments)}:\n{done.stderr}"
@@ -69,7 +69,7 @@ class Cluster:
         """Wait for something.
 
         Raises:
-            AssertionError: it did not come.
+            AssertionError: it did not happen in time.
         """
         deadline = time.monotonic() + seconds
         while not holds():

@@ -1,7 +1,7 @@
 """Both overlays applied to a real API server, under Pod Security `restricted`.
 
-Accepted, scheduled, rolled out, and of one piece. On a simulated cluster no container runs and no network policy is
-enforced: what is tested are the manifests.
+The manifests are accepted, scheduled and rolled out, without dangling references. On a simulated cluster no container
+runs and no network policy is enforced.
 """
 
 import base64
@@ -68,7 +68,7 @@ class Installed:
 
 @pytest.fixture(scope="session")
 def operators(cluster: Any) -> None:
-    """What the operators would bring: their kinds. Operators themselves there are none."""
+    """The custom resource definitions of the operators, which themselves are not installed."""
     definitions = [definition for source in SOURCES for definition in source.definitions()]
     text = "\n---\n".join(json.dumps(definition) for definition in definitions)
     done = cluster.apply("-f", "-", stdin=text)
@@ -105,7 +105,7 @@ def test_the_api_server_gives_no_warning(installed: Installed) -> None:
 
 
 def test_applying_again_changes_nothing(installed: Installed) -> None:
-    """But for what a Job or an autoscaler does by itself."""
+    """Except for changes that a Job or an autoscaler makes."""
 
     def generations() -> dict[str, int]:
         kinds = KINDS.replace("pod,", "").replace("job,", "")
@@ -256,7 +256,7 @@ def test_optional_components_are_accepted(installed: Installed, tmp_path: Path) 
 
 
 def test_rotating_a_secret(installed: Installed) -> None:
-    """The step of docs/kubernetes.md: the Secret, then the pods that have it."""
+    """The step of docs/kubernetes.md: the Secret, then the pods that use it."""
 
     def pods() -> set[str]:
         return {p["metadata"]["uid"] for p in installed.get("pod", "-l", "app.kubernetes.io/name=enricher")}
@@ -301,7 +301,7 @@ def _kustomization(directory: Path, installed: Installed, **more: Any) -> None:
 
 
 def _secrets(manifests: Manifests, namespace: str) -> str:
-    """What docs/kubernetes.md has one make, and what Strimzi makes of KafkaUsers and for TLS."""
+    """The Secrets that docs/kubernetes.md lists, and those that Strimzi creates for KafkaUsers and TLS."""
     wanted = {name: keys or frozenset({"ANY"}) for name, keys in EXTERNAL_SECRETS.items()}
     for kafka in manifests.of("Kafka"):
         wanted[f"{kafka['metadata']['name']}-cluster-ca-cert"] = frozenset({"ca.crt"})
@@ -323,7 +323,7 @@ def _secrets(manifests: Manifests, namespace: str) -> str:
 
 
 def _volumes(namespace: str) -> str:
-    """Volumes for claims: a simulated cluster has nothing that makes them."""
+    """Volumes for claims, which a simulated cluster does not provision."""
     return yaml.safe_dump_all(
         {
             "apiVersion": "v1",

@@ -127,7 +127,7 @@ class Secured:
         }
 
     def run(self, user: str, *command: str) -> str:
-        """A command as a user; what it prints."""
+        """Run a command as a user; returns its output."""
         program = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
         done = subprocess.run(program, env=self.environment(user), capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, f"{command} as {user}:\n{done.stdout}\n{done.stderr}"
@@ -204,7 +204,7 @@ def test_the_pipeline_runs_with_these_rights(secured: Secured, tmp_path: Path) -
                 "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(tmp_path / "tables"),
                 "CARDWATCH_LAKEHOUSE_TRIGGER": "2s",
                 "CARDWATCH_LAKEHOUSE_UPKEEP_EVERY": "off",
-                # What reads tables only needs no rights of Kafka's.
+                # Queries that read tables only need no rights in Kafka.
                 "CARDWATCH_LAKEHOUSE_VELOCITY": "false",
                 "CARDWATCH_LAKEHOUSE_MINUTES": "false",
                 **spark,
@@ -219,7 +219,7 @@ def test_the_pipeline_runs_with_these_rights(secured: Secured, tmp_path: Path) -
             process.start()
             stack.callback(process.terminate, 60.0)
         secured.run("producer", "cardwatch-producer", "simulate", "--rate", "50", "--duration", "25s", "--seed", "1")
-        _eventually("the notifier tells an alert", lambda: "| alert " in _text(logs["notifier"]), *logs.values())
+        _eventually("the notifier delivers an alert", lambda: "| alert " in _text(logs["notifier"]), *logs.values())
         alerts = tmp_path / "tables" / "gold" / "alerts"
         _eventually("the lakehouse has it", lambda: any(alerts.rglob("*.parquet")), *logs.values())
     for name, log in logs.items():
@@ -329,7 +329,7 @@ def _make(admin: AdminClient, manifests: Manifests) -> None:
 
 
 def _registry_environment(secured: Secured) -> dict[str, str]:
-    """That of the manifests, but for where things are."""
+    """The environment of the manifests, except for addresses and paths."""
     production = Manifests(documents(ROOT / "deploy" / "kubernetes" / "rendered" / "production.yaml"))
     (pod,) = (pod for pod in production.pods() if pod.owner == "Deployment registry")
     given = {variable["name"]: variable.get("value", "") for variable in pod.containers[0]["env"]}

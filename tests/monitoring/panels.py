@@ -1,4 +1,4 @@
-"""What the committed dashboards ask."""
+"""The queries of the committed dashboards."""
 
 import json
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ from cardwatch_platform.processes import GuardedProcess, log_tail
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 PROMETHEUS: Final = "prometheus"
-# Debian's package calls it otherwise.
+# Debian's package has another name for it.
 ALERTMANAGER: Final = "prometheus-alertmanager"
 
 SCRAPE_SECONDS: Final = 1
@@ -76,7 +76,7 @@ class Watch:
         new.replace(self._targets / f"{job}.json")
 
     def ask(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
-        """An expression's samples now, as it stands in a dashboard; those that are no number left out."""
+        """The current samples of a dashboard's expression, without those that are not a number."""
         answer = self._get(self._port, "/api/v1/query", query=with_windows(expression))
         assert answer["status"] == "success", f"{expression}: {answer}"
         data = answer["data"]
@@ -89,7 +89,7 @@ class Watch:
         return [(labels, value) for labels, value in samples if value == value]
 
     def firing(self) -> set[tuple[str, str]]:
-        """The alerts that fire, by name and by what tells one from another of its name."""
+        """The firing alerts, by name and by the labels that tell alerts of one name apart."""
         return {(labels["alertname"], _what(labels)) for labels, _ in self.ask('ALERTS{alertstate="firing"}')}
 
     def at_alertmanager(self) -> Mapping[tuple[str, str], str]:

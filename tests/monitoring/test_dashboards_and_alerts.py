@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes a running line: every panel's query returns data, and alerts fire when their cause is real.
+"""A real Prometheus scrapes a running pipeline: every panel's query returns data, and alerts fire with a real cause.
 
 `make test-observability`, apart from `make test`: it takes minutes.
 """
@@ -96,7 +96,7 @@ CHANGES: Final = {
 
 @dataclass
 class Watched:
-    """The pipeline, what watches it, and a second enricher.
+    """The pipeline, its monitoring, and a second enricher.
 
     Attributes:
         settled_at: when all of it should have done some work, by time.monotonic.
@@ -129,7 +129,7 @@ class Watched:
         )
 
     def simulate(self, *arguments: str) -> None:
-        """Go on with other transactions."""
+        """Simulate other transactions."""
         self.line.stop_producer()
         self.line.start_producer(*SIMULATION, *arguments)
         assert self.line.producer is not None
@@ -175,7 +175,7 @@ def watched(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         fake = running.enter_context(loader(line.tables_dir))
         watch.scrape(LOADER, fake.port)
         whole = Watched(line, watch, second, fake, postgres)
-        # The line was last in use days ago: its newest profiles are as old, until transactions of today come.
+        # The pipeline was last used days ago: its newest profiles are as old, until transactions of today arrive.
         for days in (9, 5):
             simulate_past(line, timedelta(days=days))
         whole.fire(("CardwatchProfilesOld", ""), seconds=240)
@@ -186,7 +186,7 @@ def watched(platform: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def label_alerts(watched: Watched, platform: Any) -> None:
-    """What an analyst does: three alerts were fraud, one was not."""
+    """Label four alerts as an analyst would: three as fraud, one as legitimate."""
     line = watched.line
     watched.watch.until(
         lambda: len(line.receiver.unique_ids()) >= 4, lambda: f"only {len(line.receiver.unique_ids())} alerts", 120
@@ -212,10 +212,10 @@ def test_every_panel_has_data(watched: Watched, question: Question) -> None:
 
 def test_every_scraped_metric_is_in_the_catalogue(watched: Watched) -> None:
     known = {name for metric in all_metrics().values() for name in metric.series}
-    # Beside each counter the client tells when it began.
+    # The client adds a series with the creation time to each counter.
     scraped = {name for name in watched.watch.series() if name.startswith(OURS) and not name.endswith("_created")}
     assert scraped - known == set()
-    # What has no series until something goes wrong.
+    # Metrics without a series until something goes wrong.
     assert {name for name in known - scraped if name.startswith(OURS)} <= {
         "cardwatch_errors_total",
         "cardwatch_late_transactions_total",
@@ -229,7 +229,8 @@ def test_every_scraped_metric_is_in_the_catalogue(watched: Watched) -> None:
 
 
 def test_nothing_fires_without_a_cause(watched: Watched) -> None:
-    # A line that has just begun is slow for a moment, which its objectives notice, and has more alerts than before; and
+    # A pipeline that has just started is slow for a moment, which violates objectives, and has more alerts than before;
+    # and
     # of the lakehouse's lag only 20 s are allowed here.
     excused = {
         "CardwatchAlertFlood",
@@ -313,7 +314,7 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
 
 
 def javas(service: ServiceProcess) -> list[int]:
-    """The pids of a service's Java, beside which its Python goes on telling its metrics."""
+    """The pids of a service's Java processes; its Python process still serves metrics while they are paused."""
     children = psutil.Process(service.process.pid).children(recursive=True)
     return [child.pid for child in children if child.name() == "java"]
 
@@ -327,7 +328,7 @@ def simulate_past(line: Pipeline, ago: timedelta) -> None:
 
 
 def lose_files(table: Path) -> None:
-    """Delete what the newest version of a table consists of, as a clumsy hand might."""
+    """Delete the files of a table's newest version."""
     for path in DeltaTable(str(table)).file_uris():
         Path(path).unlink()
 

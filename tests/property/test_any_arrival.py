@@ -1,4 +1,4 @@
-"""The set of alerts is a function of the set of transactions, whatever way they come.
+"""The set of alerts is a function of the set of transactions, in any order and division into micro-batches.
 
 Random transactions, in a random order within the lateness bound, cut into random micro-batches, some of them sent
 twice, some micro-batches done twice as after a crash: what stands in the end is what the oracle computes from the set
@@ -36,7 +36,7 @@ Standing = dict[str, tuple[str, str | None]]  # alert id → status, alert it is
 
 
 class Detector:
-    """The state of the velocity query, and what a receiver of its alerts knows."""
+    """The state of the velocity query, and the alerts that a receiver knows."""
 
     def __init__(self) -> None:
         self.groups: dict[tuple[str, str, int], list[tuple[Event, int]]] = defaultdict(list)
@@ -140,7 +140,7 @@ def transaction(number: int, drawn: Event) -> Event:
 
 
 def arrivals(events: Sequence[Event], chance: random.Random) -> list[Event]:
-    """Each at some time within the lateness bound after it happened, some of them twice."""
+    """Each transaction at some time within the lateness bound after its event time, some of them twice."""
     coming = [(event["event_time"] + chance.randrange(LATENESS), event) for event in events]
     coming += [(event["event_time"] + chance.randrange(LATENESS), event) for event in chance.choices(events, k=4)]
     return [event for _, event in sorted(coming, key=lambda pair: pair[0])]

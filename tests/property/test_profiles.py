@@ -1,4 +1,4 @@
-"""What a card usually does: the engine's profiles, computed from history, against the oracle's."""
+"""The engine's profiles, computed from history, equal the oracle's."""
 
 import random
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Snowflake, faked by fakesnow, which runs Snowflake's SQL on DuckDB in this process.
 
-What of the loader's statements it cannot run is named here, and nowhere else; the loader knows nothing of it:
+The statements of the loader that fakesnow cannot run are handled here only; the loader does not know of it:
 
 - ``REMOVE`` (taking files out of a stage): not run at all.
 - ``NUMBER(38,0)`` is a 64-bit integer to it: larger numbers are tested as far as the files that are loaded.
@@ -95,7 +95,7 @@ class FakeSnowflake:
             connection.close()
 
     def rows(self, table: Table) -> list[dict[str, Any]]:
-        """What a target table holds, comparable to ``Lake.rows``."""
+        """The rows of a target table, comparable to ``Lake.rows``."""
         names = [column.upper() for column in table.columns]
         listed = ", ".join(f'"{name}"' for name in names)
         nested = {name.upper() for name, kind in table.columns.items() if kind.startswith(("ARRAY", "STRUCT"))}

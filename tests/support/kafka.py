@@ -1,4 +1,4 @@
-"""Topics as a test sees them: records written, everything read back, independently of the services' own clients."""
+"""Writes records to topics and reads everything back, independently of the services' own clients."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +64,7 @@ class KafkaTopics:
         key: bytes | None = None,
         headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
-        """Hand a message to the producer; ``flush`` waits until the broker has it."""
+        """Pass a message to the producer; ``flush`` waits until the broker has it."""
         self._producer.produce(topic.name(self.prefix), value, key, headers=list(headers))
         self._producer.poll(0)
 
@@ -150,7 +150,7 @@ def read_messages(servers: str, topic: str) -> list[Message]:
                 assert message is not None, f"{topic} [{partition}] has {end} messages, {position} came"
                 error = message.error()
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                    break  # what stands before the end offset is no message: a transaction's marker, or aborted
+                    break  # the offsets before the end have no message: a transaction's marker, or aborted messages
                 assert error is None, error
                 position = message.offset() + 1
                 found.append(message)

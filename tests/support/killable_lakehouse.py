@@ -5,8 +5,8 @@ itself (SIGSTOP), so that the test can look at what is left behind. On SIGCONT t
 checkpoints in the same Spark session, which has its classes loaded and compiled, and whose Delta has cached the tables'
 state. Only SIGKILL for the whole process loses that cache too.
 
-Queries are started one after the other, another one first each time: with the processor to itself that one soon gets
-to where a kill is to hit it. Started all at once they would share the processor and all be hit half way.
+Queries are started one after the other, a different one first each time: alone on the processor, that one soon reaches
+the point where a kill is to hit it. If all started at once, all would be hit half way.
 """
 
 import os
@@ -60,7 +60,7 @@ class Life:
         return query.source(session)
 
     def kill(self, *_: object) -> None:
-        # Not in the signal's handler: the main thread may be talking to Java, and Java answers it one thing at a time.
+        # Not in the signal's handler: the main thread may be waiting for an answer of Java on the same connection.
         self._killer = Thread(target=self._kill, daemon=True)
         self._killer.start()
 
@@ -97,7 +97,7 @@ def main() -> int:
             session.stop()
             return code
         os.kill(os.getpid(), signal.SIGSTOP)
-    raise AssertionError("there is always a next life")
+    raise AssertionError("the loop ends with the process only")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class ReceivedSpan:
 
 @dataclass
 class Collector:
-    """What was received so far, and how requests are answered.
+    """The spans that were received so far, and how requests are answered.
 
     Attributes:
         endpoint: value for OTEL_EXPORTER_OTLP_ENDPOINT.

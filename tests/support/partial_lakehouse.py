@@ -1,4 +1,5 @@
-"""The lakehouse as a process with the queries of some tables only: their names, then those of further tables to create.
+"""The lakehouse as a process with the queries of some tables only. Arguments: their names, then further tables to
+create.
 
 Everything else is as in `cardwatch-detector lakehouse`. Creating a dozen tables and starting as many queries would take
 most of the time of a test that looks at one or two of them, even more so on an object store.

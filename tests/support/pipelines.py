@@ -27,7 +27,7 @@ SIMULATION: Final = (
 
 @contextmanager
 def running_pipelines(platform: Any, directory: Path) -> Iterator[StartPipeline]:
-    """Starts pipelines and waits until they are ready; the end leaves nothing of them running."""
+    """Starts pipelines and waits until they are ready; all their processes are stopped at the end."""
     with ExitStack() as started:
 
         def start(rules: Path = REPOSITORY / "config/rules/demo.yaml", **options: Any) -> Pipeline:
@@ -42,11 +42,11 @@ def running_pipelines(platform: Any, directory: Path) -> Iterator[StartPipeline]
 
 
 class KilledPipeline(NamedTuple):
-    """A pipeline whose services were killed in the middle of their work, which has come to its end all the same.
+    """A pipeline that has processed everything although its services were killed in the middle of their work.
 
     Attributes:
         pipeline: drained and stopped.
-        traces: what its services have told a collector of OpenTelemetry.
+        traces: the spans that its services have sent to an OpenTelemetry collector.
     """
 
     pipeline: Pipeline

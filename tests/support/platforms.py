@@ -19,7 +19,7 @@ _REGISTRY_IMAGE: Final = "apicurio/apicurio-registry:3.3.3"
 
 
 class Platform(Protocol):
-    """What a test may use of the platform, whatever it consists of."""
+    """The interface of the platform that tests may use, embedded or in containers."""
 
     @property
     def bootstrap_servers(self) -> str:

@@ -19,7 +19,7 @@ from support.platforms import Platform
 from support.waiting import wait_until
 
 STOP_SECONDS: Final = 30.0
-_POLL_SECONDS: Final = 0.2  # asking is work too, for one of two cores
+_POLL_SECONDS: Final = 0.2  # polling takes processor time too
 _LOG_TAIL_CHARACTERS: Final = 4000
 
 
@@ -52,7 +52,7 @@ class ServiceProcess:
         log_path: standard error, and standard output unless it has a file of its own; every start appends to it.
         output_path: a file for standard output, appended to as well.
         working_directory: this process's own unless given.
-        wait_seconds: how long ``wait_for`` waits unless it is told otherwise.
+        wait_seconds: how long ``wait_for`` waits by default.
     """
 
     def __init__(
@@ -161,14 +161,14 @@ class ServiceProcess:
         return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10, trust_env=False)
 
     def is_ready(self) -> bool:
-        """Whether its readiness endpoint says so."""
+        """Whether its readiness endpoint reports it as ready."""
         try:
             return self.get("/readyz").status_code == 200
         except httpx.HTTPError:
             return False
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels among theirs."""
+        """The sum of a metric's samples that have at least these labels."""
         return sum(
             sample.value
             for family in self._metric_families()
@@ -177,7 +177,7 @@ class ServiceProcess:
         )
 
     def positions(self) -> dict[tuple[str, int], int]:
-        """How far it has come in the partitions that it reads, as its metrics say; empty while they do not answer."""
+        """Its positions in the partitions that it reads, from its metrics; empty while they do not answer."""
         try:
             families = self._metric_families()
         except httpx.HTTPError:

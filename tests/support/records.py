@@ -112,7 +112,7 @@ def alert_record(transaction: Record | None = None, **changes: Any) -> Record:
 
 
 def feedback_record(labelled_alert_id: str, label: str, **changes: Any) -> Record:
-    """What an analyst says of an alert."""
+    """An analyst's label of an alert."""
     return {
         "alert_id": labelled_alert_id,
         "label": label,
@@ -144,7 +144,7 @@ def dead_letter_record(**changes: Any) -> Record:
 
 
 def card_profile_record(card_token: str = CARD_TOKEN, mean: float = 2000.0, **changes: Any) -> Record:
-    """What a card's last 30 and 90 days looked like on the morning of ``EVENT_TIME_US``; amounts in cents."""
+    """A card's profile of the last 30 and 90 days on the day of ``EVENT_TIME_US``; amounts in cents."""
     return {
         "card_token": card_token,
         "valid_on": EVENT_TIME_US,

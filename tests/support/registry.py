@@ -11,7 +11,7 @@ class InMemoryRegistry:
     Attributes:
         texts: schema texts by id; a test may add some.
         asked: the ids that were asked for, in order.
-        failures: raised by the next questions, one by each.
+        failures: raised by the next calls, one by each.
     """
 
     def __init__(self, schema_ids: Mapping[str, int]) -> None:
@@ -28,5 +28,5 @@ class InMemoryRegistry:
         return self.texts.get(schema_id)
 
     def id_of(self, subject: str, schema_name: str) -> int:
-        """The id of one of the project's own schemas, whatever the subject."""
+        """The id of one of the project's own schemas; the subject does not matter."""
         return self._schema_ids[schema_name]

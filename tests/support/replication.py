@@ -60,7 +60,7 @@ class Lake:
         self.delta(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
 
     def rows(self, table: Table, version: int | None = None) -> list[dict[str, Any]]:
-        """What a table holds, in Snowflake's words: upper-case names, times without a zone."""
+        """The rows of a table in Snowflake's form: upper-case names, times without a zone."""
         return sort_rows(
             {
                 name.upper(): value.replace(tzinfo=None) if hasattr(value, "tzinfo") else value
@@ -84,7 +84,7 @@ class Replication:
     seconds: float = 0.0
 
     def service(self) -> tuple[LoaderService, SnowflakeWarehouse]:
-        """A loader as it is after the start of a process."""
+        """A loader in its state after the start of a process."""
         own = LoaderSettings(tables_dir=str(self.lake.directory), chunk_rows=self.chunk_rows, work_dir=self.work_dir)
         warehouse = SnowflakeWarehouse(self.account.connect)
         warehouse.open()
@@ -128,7 +128,7 @@ class Replication:
         return False
 
     def check_equal(self) -> None:
-        """Every target holds exactly what its Delta table does, and the record says so."""
+        """Check that every target has exactly the rows of its Delta table, and that the progress is recorded."""
         for table in self.tables:
             assert self.account.rows(table) == self.lake.rows(table), table.name
             recorded = self.account.recorded(table)

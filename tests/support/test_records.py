@@ -1,4 +1,4 @@
-"""The factories give what the schemas ask for, no more and no less."""
+"""The factories' records have exactly the fields of the schemas."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Waiting for what other processes do."""
+"""Waits for conditions that other processes fulfil."""
 
 import time
 from collections.abc import Callable
@@ -23,7 +23,7 @@ def wait_until(
         what: what is waited for, for the message.
         seconds: how long to wait.
         poll_seconds: the pause between two questions.
-        explain: gives the end of the message, such as the log of the process that is waited for.
+        explain: returns the end of the message, such as the log of the process that is waited for.
     """
     deadline = time.monotonic() + seconds
     while True:

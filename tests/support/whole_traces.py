@@ -1,4 +1,4 @@
-"""Traces from one end of the pipeline to the other, as a collector received them."""
+"""Traces through the whole pipeline, as a collector received them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Derived by columns and derived one by one, the fields are the same."""
+"""Fields derived by columns equal those derived one by one."""
 
 from datetime import UTC, datetime
 

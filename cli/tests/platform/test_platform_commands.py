@@ -1,4 +1,4 @@
-"""``cardwatch platform``: what a person sees when things are not as they should be."""
+"""``cardwatch platform``: messages and exit codes when something is wrong."""
 
 import os
 import subprocess

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """Three days of silver, of each several files; the cards' tokens divide the files of a day."""
+    """Three days of silver with several files each; the files of a day have different ranges of cards."""
     for days in range(3):
         at = NOON - timedelta(days=days)
         for number, card in enumerate((CARD, OTHER, "a" * 32, "b" * 32)):
@@ -172,7 +172,7 @@ def opened(lake: Path, sql: str) -> tuple[list[dict[str, Any]], int]:
 @pytest.mark.parametrize(
     ("where", "rows", "files"),
     [
-        # A file holds one card of one day here.
+        # Each file contains one card of one day here.
         (f"card_token = '{CARD}' AND event_time > TIMESTAMPTZ '2024-11-20 00:00:00Z'", 1, 1),
         (f"card_token = '{CARD}'", 3, 3),
         ("event_time >= TIMESTAMPTZ '2024-11-20 12:00:00Z'", 4, 4),
@@ -180,7 +180,7 @@ def opened(lake: Path, sql: str) -> tuple[list[dict[str, Any]], int]:
         ("event_date BETWEEN DATE '2024-11-19' AND DATE '2024-11-20'", 8, 8),
         ("raw_offset <= 1", 2, 2),
         ("transaction_id = 'it''s none'", 0, 0),
-        # Not of a form that says something of files: all of them.
+        # Conditions that cannot prune files: all files are read.
         ("card_token LIKE '%0badc0de'", 3, 12),
         (f"card_token = '{CARD}' OR raw_offset = 11", 4, 12),
         ("event_time > now() + INTERVAL 365 DAY OR status IS NULL", 12, 12),

@@ -74,7 +74,7 @@ def put(tables: Path, name: str, rows: list[dict[str, Any]], schema: pa.Schema, 
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Path:
-    """Six payments of a card, a minute apart; each came ten seconds after it was made."""
+    """Six payments of a card, a minute apart; each arrived ten seconds after its event time."""
     rows = []
     for number in range(6):
         at = START + number * MINUTE

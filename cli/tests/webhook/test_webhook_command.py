@@ -1,4 +1,4 @@
-"""``cardwatch webhook`` as a process: it prints what it is told, and ends when it is asked to."""
+"""``cardwatch webhook`` as a process: it prints each message, and ends by a signal."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""The demo's webhook receiver takes what is signed, and fails when it is told to."""
+"""The demo's webhook receiver accepts signed requests, and fails on request."""
 
 import base64
 import json

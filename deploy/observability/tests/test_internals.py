@@ -1,4 +1,4 @@
-"""The private parts of prometheus_client that the catalogue uses are still there, and hold what they did."""
+"""The private parts of prometheus_client that the catalogue uses still exist and contain the same."""
 
 from importlib.metadata import version
 

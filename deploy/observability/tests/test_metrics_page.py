@@ -25,7 +25,7 @@ def rows() -> dict[str, re.Match[str]]:
         "a row of the page has another shape"
     )
     names = [match[1] for match in found]
-    assert len(names) == len(set(names)), "a metric stands on the page twice"
+    assert len(names) == len(set(names)), "a metric is on the page twice"
     return dict(zip(names, found, strict=True))
 
 

@@ -1,4 +1,6 @@
-"""The committed dashboards and rules: as the generator makes them, of what exists, each alert with page and test."""
+"""The committed dashboards and rules are those of the generator, use existing metrics, and each alert has a page and a
+test.
+"""
 
 import json
 import re
@@ -52,7 +54,7 @@ def panels(board: Any) -> list[Any]:
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every expression with where it stands."""
+    """Every expression with its place."""
     for name, board in dashboards().items():
         for panel in panels(board):
             for target in panel["targets"]:
@@ -67,7 +69,9 @@ def test_the_committed_files_are_what_the_generator_makes() -> None:
     there = {f"grafana/dashboards/{name}.json" for name in dashboards()} | {"prometheus/rules/slo.yml"}
     assert there == set(made)
     for name, text in made.items():
-        assert (DEPLOY / name).read_text() == text, f"deploy/{name} is not what scripts/dashboards makes; run it"
+        assert (DEPLOY / name).read_text() == text, (
+            f"deploy/{name} differs from the output of scripts/dashboards; run it"
+        )
 
 
 def test_every_query_uses_existing_metrics_and_jobs() -> None:

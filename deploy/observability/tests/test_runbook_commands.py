@@ -1,4 +1,4 @@
-"""The commands in the runbooks are commands that there are, with options that they have."""
+"""The commands in the runbooks exist and have the options that are used."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ PROGRAMS: Final = {"cardwatch": cardwatch, "cardwatch-notifier": notifier, "card
 
 
 def commands() -> Iterator[tuple[str, str]]:
-    """Page and command: whole fenced blocks, and what stands in backquotes."""
+    """Page and command: whole fenced blocks, and commands in backquotes."""
     for path in sorted(RUNBOOKS.glob("*.md")):
         text = path.read_text()
         fenced = [line for block in re.findall(r"```\n(.*?)```", text, re.S) for line in split(block)]

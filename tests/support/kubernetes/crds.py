@@ -1,7 +1,7 @@
-"""The custom resource definitions that deploy/kubernetes is made for: fetched once, kept in the user's cache directory.
+"""The custom resource definitions that deploy/kubernetes needs: fetched once, kept in the user's cache directory.
 
-They are published by operators' projects, in the packages that each makes for its own language; none is kept in this
-repository. Versions and checksums are pinned. What cannot be had (no network, no Go) raises ``NotToBeHadError``.
+The operators' projects publish them in packages of different languages; none is kept in this repository. Versions and
+checksums are pinned. Definitions that cannot be fetched (no network, no Go) raise ``DefinitionsUnavailableError``.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ from cardwatch_platform.java import java, java_environment
 Definition = dict[str, Any]
 
 
-class NotToBeHadError(Exception):
+class DefinitionsUnavailableError(Exception):
     """Definitions that cannot be fetched here; the message says why."""
 
 
@@ -40,8 +40,8 @@ class Source:
     Attributes:
         name: the operator's, with its version: what a reader would install.
         groups: API groups of custom resources.
-        fetch: makes the definitions in a directory of its own.
-        key: of what was fetched: pins and how definitions are made of it.
+        fetch: creates the definitions in a directory.
+        key: cache key: the pinned versions, and how the definitions are created from them.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Source:
         """From the cache, or fetched now.
 
         Raises:
-            NotToBeHadError: they cannot be fetched.
+            DefinitionsUnavailableError: they cannot be fetched.
         """
         cache = PlatformSettings().cache_dir.absolute() / "kubernetes-crds"
         digest = hashlib.sha256(f"{self.name} {self.key}".encode() + Path(__file__).read_bytes()).hexdigest()[:12]
@@ -69,17 +69,17 @@ class Source:
 
 
 def _strimzi(directory: Path) -> list[Definition]:
-    """Strimzi publishes the classes of its resources, and the program that makes definitions of them."""
+    """Strimzi publishes the classes of its resources, and the program that generates definitions from them."""
     jars = []
     for module, checksum in _STRIMZI.items():
         run = IvyRun(module.artifact, (module,), False, directory / module.artifact, PlatformSettings())
         try:
             run_ivy([run], 0, SilentReporter())
         except PlatformError as error:
-            raise NotToBeHadError(str(error)) from error
+            raise DefinitionsUnavailableError(str(error)) from error
         jar = next(path for found, path in run.retrieved() if found == module)
         if sha256_of(jar) != checksum:
-            raise AssertionError(f"{module} is not the file that it was: its SHA-256 is {sha256_of(jar)}")
+            raise AssertionError(f"{module} is not the pinned file: its SHA-256 is {sha256_of(jar)}")
         jars.append(str(jar))
     made = {name: directory / f"{name.rpartition('.')[2]}.yaml" for name in _STRIMZI_KINDS}
     options = ["--target-kube", "1.30+", "--crd-api-version", "v1", "--api-versions", "v1", "--storage-version", "v1"]
@@ -94,7 +94,7 @@ def _go_module(module: str, checksum: str, *names: str) -> Callable[[Path], list
 
     def fetch(directory: Path) -> list[Definition]:
         if shutil.which("go") is None:
-            raise NotToBeHadError(f"{module} is a Go module, and there is no `go` on the PATH")
+            raise DefinitionsUnavailableError(f"{module} is a Go module, and there is no `go` on the PATH")
         environment = {**os.environ, "GOFLAGS": "-mod=mod", "GOMODCACHE": str(directory / "go"), "GOWORK": "off"}
         got = subprocess.run(
             ["go", "mod", "download", "-modcacherw", "-json", module],
@@ -105,25 +105,27 @@ def _go_module(module: str, checksum: str, *names: str) -> Callable[[Path], list
         )
         told = json.loads(got.stdout) if got.stdout else {}
         if "Dir" not in told:
-            raise NotToBeHadError(f"{module} could not be downloaded: {told.get('Error') or got.stderr.strip()}")
+            raise DefinitionsUnavailableError(
+                f"{module} could not be downloaded: {told.get('Error') or got.stderr.strip()}"
+            )
         if told["Sum"] != checksum:
-            raise AssertionError(f"{module} is not what it was: its checksum is {told['Sum']}")
+            raise AssertionError(f"{module} is not the pinned module: its checksum is {told['Sum']}")
         return [_read(Path(told["Dir"]) / name) for name in names]
 
     return fetch
 
 
 def _spark(directory: Path) -> list[Definition]:
-    """The Spark operator publishes its API as Python models: the same fields, of which a definition is made here.
+    """The Spark operator publishes its API as Python models with the same fields; a definition is generated from them.
 
-    Not in them: defaults, enumerations and rules in CEL.
+    The models lack defaults, enumerations and rules in CEL.
     """
     requirements = directory / "requirements.txt"
     requirements.write_text(f"{_SPARK} --hash=sha256:{_SPARK_SHA256}\n", encoding="utf-8")
     options = ["--quiet", "--no-deps", "--require-hashes", "--dest", str(directory), "--requirement", str(requirements)]
     got = subprocess.run([sys.executable, "-m", "pip", "download", *options], capture_output=True, text=True)
     if got.returncode != 0:
-        raise NotToBeHadError(f"{_SPARK} could not be downloaded: {got.stderr.strip().splitlines()[-1:]}")
+        raise DefinitionsUnavailableError(f"{_SPARK} could not be downloaded: {got.stderr.strip().splitlines()[-1:]}")
     with zipfile.ZipFile(next(directory.glob("*.whl"))) as wheel:
         wheel.extractall(directory / "models")
     sys.path.insert(0, str(directory / "models"))
@@ -167,7 +169,7 @@ def _spark(directory: Path) -> list[Definition]:
 
 
 def structural(schema: dict[str, Any], definitions: dict[str, Any], top: bool = True) -> dict[str, Any]:
-    """A model's JSON schema as a definition wants it: nothing referred to, no alternatives, no descriptions."""
+    """A model's JSON schema in the form of a definition: without references, alternatives and descriptions."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         if name.endswith(("IntOrString", "Quantity")):

@@ -1,6 +1,6 @@
-"""Whether manifests fit together: what each of them names or selects has to be among them, or among what others bring.
+"""Finds dangling references: everything that a manifest names or selects must exist, or be created by others.
 
-Every function returns sentences about what does not fit; none where all does. They take manifests as rendered, and
+Every function returns one sentence per problem. They take manifests as rendered, and
 objects as a cluster has them.
 """
 
@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 Manifest = dict[str, Any]
 Labels = Mapping[str, str]
 
-# Secrets that who installs Cardwatch makes (docs/kubernetes.md lists them): name → keys; None where the keys are
+# Secrets that the person who installs Cardwatch creates (docs/kubernetes.md lists them): name → keys; None where the
+# keys are
 # environment variables of their own choice.
 EXTERNAL_SECRETS: Final[Mapping[str, frozenset[str] | None]] = {
     "token-key": frozenset({"key", "key-id"}),
@@ -23,14 +24,14 @@ EXTERNAL_SECRETS: Final[Mapping[str, frozenset[str] | None]] = {
     "snowflake": None,
     "snowflake-private-key": frozenset({"private-key.pem"}),
 }
-# What Strimzi's user operator puts into a user's Secret.
+# The keys of the Secret that Strimzi's user operator creates for a user.
 _USER_KEYS: Final = frozenset({"password", "sasl.jaas.config"})
 _WORKLOADS: Final = ("Deployment", "StatefulSet", "Job")
 
 
 @dataclass(frozen=True)
 class PodTemplate:
-    """Pods that manifests call for, or a pod that there is: whose, with which labels, and what is in it."""
+    """The pods of a manifest, or an existing pod: its owner, labels and content."""
 
     owner: str
     labels: Labels
@@ -64,7 +65,7 @@ class Manifests:
         return iter(self._all)
 
     def pods(self) -> list[PodTemplate]:
-        """The pods that they call for, Spark's too, and those that there are."""
+        """The pods that the manifests create, including Spark's, and existing pods."""
         found = []
         for manifest in self.of(*_WORKLOADS):
             template = manifest["spec"]["template"]
@@ -80,7 +81,7 @@ class Manifests:
         return found
 
     def strimzi_pods(self) -> list[Labels]:
-        """Labels of the pods that Strimzi makes of a Kafka cluster."""
+        """Labels of the pods that Strimzi creates for a Kafka cluster."""
         return [
             {"strimzi.io/cluster": name, "strimzi.io/name": f"{name}-{part}"}
             for name in self.names("Kafka")
@@ -89,7 +90,7 @@ class Manifests:
 
 
 def problems(manifests: Manifests) -> list[str]:
-    """Everything that does not fit."""
+    """All problems."""
     return [
         sentence
         for check in (dangling_selectors, dangling_names, dangling_kafka, dangling_scalers, dangling_addresses)
@@ -143,7 +144,7 @@ def dangling_selectors(manifests: Manifests) -> Iterator[str]:
 
 
 def dangling_names(manifests: Manifests) -> Iterator[str]:
-    """ConfigMaps, Secrets, accounts, claims and volumes that are named but are nowhere."""
+    """ConfigMaps, Secrets, accounts, claims and volumes that are named but do not exist."""
     maps = {_name(m): set(m.get("data", {})) for m in manifests.of("ConfigMap")}
     secrets = secret_keys(manifests)
     accounts, claims = manifests.names("ServiceAccount"), manifests.names("PersistentVolumeClaim")
@@ -166,7 +167,7 @@ def dangling_names(manifests: Manifests) -> Iterator[str]:
         for container in pod.containers:
             for mount in container.get("volumeMounts", []):
                 if mount["name"] not in volumes and mount["name"] not in templates:
-                    yield f"{pod.owner} mounts {mount['name']}, which is no volume of it"
+                    yield f"{pod.owner} mounts {mount['name']}, which is not one of its volumes"
     roles = manifests.names("Role")
     for binding in manifests.of("RoleBinding"):
         if binding["roleRef"]["name"] not in roles:
@@ -177,7 +178,7 @@ def dangling_names(manifests: Manifests) -> Iterator[str]:
 
 
 def secret_keys(manifests: Manifests) -> dict[str, frozenset[str] | None]:
-    """The Secrets that there will be: those among the manifests, Strimzi's, and those that installing makes."""
+    """The Secrets of the manifests, of Strimzi, and of the installation."""
     found = dict(EXTERNAL_SECRETS)
     for secret in manifests.of("Secret"):
         found[_name(secret)] = frozenset({*secret.get("data", {}), *secret.get("stringData", {})})
@@ -245,7 +246,7 @@ def dangling_scalers(manifests: Manifests) -> Iterator[str]:
 
 
 def dangling_addresses(manifests: Manifests) -> Iterator[str]:
-    """Hosts of this namespace in settings that no Service stands for."""
+    """Hosts of this namespace in settings without a Service."""
     services = {_name(each): {port["port"] for port in each["spec"]["ports"]} for each in manifests.of("Service")}
     for kafka in manifests.of("Kafka"):
         listeners = kafka["spec"]["kafka"]["listeners"]
@@ -261,7 +262,7 @@ def dangling_addresses(manifests: Manifests) -> Iterator[str]:
 
 
 def named(pod: PodTemplate) -> Iterator[tuple[str, str, set[str]]]:
-    """What a pod takes from ConfigMaps and Secrets: kind, name, keys."""
+    """The ConfigMaps and Secrets that a pod uses: kind, name, keys."""
     for container in pod.containers:
         for source in container.get("envFrom", []):
             kind = "ConfigMap" if "configMapRef" in source else "Secret"

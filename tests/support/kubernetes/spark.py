@@ -1,7 +1,7 @@
-"""Has Spark itself make the pods of a SparkApplication, as the Spark operator does by its spark-submit.
+"""Lets Spark itself create the pods of a SparkApplication, as the Spark operator does with spark-submit.
 
-The operator cannot be run here. What it adds to what Spark does is little where pods are described by templates: it
-writes these to files and calls spark-submit with the options below.
+The operator cannot be run here. Where pods are described by templates, it does little itself: it writes the templates
+to files and calls spark-submit with the options below.
 """
 
 import json
