@@ -8,6 +8,7 @@ from typing import Final
 
 # A receiver may ask not to be called for a while; after this long it is called again anyway.
 LONGEST_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
+_MAX_RETRY_AFTER_CHARACTERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,19 @@ class RetrySchedule:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3: seconds or a date); None if it says nothing."""
-    if value is None:
+    """Seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3: seconds or a date), a day at most.
+
+    None if there is none, or if it is neither, or longer than either is.
+    """
+    if value is None or len(value) > _MAX_RETRY_AFTER_CHARACTERS:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        return float(text)
+        return min(float(text), LONGEST_RETRY_AFTER_SECONDS)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError, IndexError):  # whatever the receiver wrote
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=UTC)
-    return max(0.0, (date - now).total_seconds())
+    return min(max(0.0, (date - now).total_seconds()), LONGEST_RETRY_AFTER_SECONDS)
