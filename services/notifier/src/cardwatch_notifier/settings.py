@@ -72,7 +72,9 @@ class NotifierSettings(OutboxSettings):
         str, Field(repr=False, description="http(s) URL that alerts are posted to; empty for none")
     ] = ""
     webhook_secret: Annotated[SecretStr, Field(description="whsec_ and 24 to 64 bytes in base64")] = SecretStr("")
-    webhook_timeout_seconds: Annotated[float, Field(gt=0, le=300, description="for one attempt")] = 10.0
+    webhook_timeout_seconds: Annotated[
+        float, Field(gt=0, le=300, description="for one attempt, from connecting to the last byte read")
+    ] = 10.0
     webhook_concurrency: Annotated[int, Field(ge=1, le=64, description="posts at the same time")] = 4
 
     retry_first_seconds: Annotated[float, Field(gt=0, description="pause after a first failure; then doubled")] = 0.5

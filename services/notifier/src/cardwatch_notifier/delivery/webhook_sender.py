@@ -12,13 +12,12 @@ from standardwebhooks import Webhook
 
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
 from cardwatch_notifier.delivery.retry_schedule import parse_retry_after
+from cardwatch_notifier.delivery.webhook_client import Answer, WebhookClient
 from cardwatch_notifier.outbox.protocol import Message
 
 _USER_AGENT: Final = f"cardwatch-notifier/{version('cardwatch-notifier')}"
 _TRANSIENT: Final = frozenset({408, 425, 429})
 _GONE: Final = 410
-# Longer than a receiver usually keeps an idle connection, so that an alert seldom waits for a handshake.
-_KEEP_ALIVE_SECONDS: Final = 60.0
 
 
 class WebhookSender:
@@ -34,26 +33,24 @@ class WebhookSender:
         timeout_seconds: float = 10.0,
         concurrency: int = 4,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        transport: httpx.BaseTransport | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """``secret`` is ``whsec_`` and base64; ``transport`` replaces the network in tests."""
+        """Make a sender; it keeps connections until ``close``.
+
+        Args:
+            secret: ``whsec_`` and base64.
+            timeout_seconds: how long an attempt may take, from connecting to the last byte that is read.
+            transport: replaces the network in tests.
+        """
+        self.deadline_seconds: Final = timeout_seconds
         self.concurrency: Final = concurrency
         # The URL may hold a secret of its own (a token in its path): only its digest is kept.
         self.target: Final = hashlib.sha256(url.encode()).hexdigest()
         self._url: Final = url
         self._signer: Final = Webhook(secret)
         self._clock: Final = clock
-        self._client: Final = httpx.Client(
-            timeout=timeout_seconds,
-            limits=httpx.Limits(
-                max_connections=concurrency,
-                max_keepalive_connections=concurrency,
-                keepalive_expiry=_KEEP_ALIVE_SECONDS,
-            ),
-            transport=transport,
-            # A receiver on this machine is never behind the proxy that the environment may name.
-            mounts={} if transport else {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
-            headers={"user-agent": _USER_AGENT},
+        self._client: Final = WebhookClient(
+            timeout_seconds=timeout_seconds, concurrency=concurrency, user_agent=_USER_AGENT, transport=transport
         )
 
     def deliver(self, message: Message) -> Outcome:
@@ -70,6 +67,8 @@ class WebhookSender:
                     **({} if message.trace_context is None else to_text_headers(message.trace_context)),
                 },
             )
+        except TimeoutError:
+            return TryAgain(f"no answer within {self.deadline_seconds:g} s")
         except httpx.HTTPError as error:
             # The exception's text may quote the URL, and with it a secret.
             return TryAgain(f"no answer: {type(error).__name__}")
@@ -79,14 +78,14 @@ class WebhookSender:
         self._client.close()
 
     @staticmethod
-    def _outcome(answer: httpx.Response, now: datetime) -> Outcome:
-        status = answer.status_code
-        if answer.is_success:
+    def _outcome(answer: Answer, now: datetime) -> Outcome:
+        status = answer.status
+        if httpx.codes.is_success(status):
             return Delivered()
         if status == _GONE:
             return Gone("it answered 410 Gone")
-        why = f"it answered {status} {answer.reason_phrase}".rstrip()
-        after = parse_retry_after(answer.headers.get("retry-after"), now)
-        if answer.is_server_error or status in _TRANSIENT:
+        why = f"it answered {status} {answer.reason}".rstrip()
+        after = parse_retry_after(answer.retry_after, now)
+        if httpx.codes.is_server_error(status) or status in _TRANSIENT:
             return TryAgain(why, after)
-        return Rejected(f"{why}; redirects are not followed" if answer.is_redirect else why, after)
+        return Rejected(f"{why}; redirects are not followed" if httpx.codes.is_redirect(status) else why, after)
