@@ -53,6 +53,7 @@ class FakeReceiver:
 
     target = "there"
     concurrency = 4
+    deadline_seconds = 10.0
 
     def __init__(self, name: str = "webhook", outcomes: list[Outcome] | None = None) -> None:
         self.name = name

@@ -1,5 +1,6 @@
 """The notifier's health, as its health endpoint reports it from the start on."""
 
+import time
 from dataclasses import dataclass
 
 from cardwatch_notifier.delivery.couriers import Couriers
@@ -17,7 +18,9 @@ class NotifierHealth:
 
     def unhealthy(self) -> str:
         """Why a restart would help, one sentence; empty where it would not."""
-        return "" if self.couriers is None or self.couriers.alive else "a receiver's courier has ended"
+        if self.couriers is None:
+            return ""
+        return self.couriers.problem(now=time.monotonic(), outbox_answers=not self._outbox_problem())
 
     def not_ready(self) -> str:
         """Why it does not work at this moment, one sentence; empty where it does."""

@@ -2,14 +2,18 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from cardwatch_notifier.delivery.courier import Courier
+from cardwatch_notifier.delivery.courier_watch import GRACE_SECONDS
+from cardwatch_notifier.delivery.couriers import Couriers
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
 from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
+from cardwatch_notifier.health import NotifierHealth
 from cardwatch_notifier.metrics import DELIVERIES_TOTAL, NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Message, Outbox
 from cardwatch_service.metrics import Metrics
@@ -149,7 +153,7 @@ def test_a_defect_in_a_receiver_loses_nothing(
 class SlowReceiver:
     """A receiver that takes some time for each message, and records how many it processed at once."""
 
-    name, target, concurrency = "webhook", "there", 3
+    name, target, concurrency, deadline_seconds = "webhook", "there", 3, 10.0
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -216,6 +220,75 @@ def test_a_receiver_that_hangs_does_not_hold_up_another(outbox: Outbox, clock: A
     kit.wait_until(lambda: len(hanging.ids) == 50)
     for bench in benches:
         bench.courier.stop()
+
+
+@pytest.fixture
+def hanging() -> Iterator[Any]:
+    """A receiver whose attempts end when the test does."""
+    released = threading.Event()
+
+    class Hanging(SlowReceiver):
+        def deliver(self, message: Message) -> Outcome:
+            released.wait(30)
+            return super().deliver(message)
+
+    yield Hanging()
+    released.set()
+
+
+def test_health_notices_an_attempt_that_does_not_come_back(
+    outbox: Outbox, clock: Any, kit: Any, hanging: SlowReceiver
+) -> None:
+    courier = Bench(outbox, hanging, clock, ThreadPoolExecutor(3)).courier
+    couriers = Couriers([courier])
+    health = NotifierHealth(outbox, couriers)
+    couriers.start(on_failure=lambda: None)
+    outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
+    courier.wake()
+    assert health.unhealthy() == ""
+    now = time.monotonic()
+    kit.wait_until(lambda: couriers.problem(now=now + 3600, outbox_answers=False) != "")
+    overdue = time.monotonic() + hanging.deadline_seconds + GRACE_SECONDS + 1
+    problem = couriers.problem(now=overdue, outbox_answers=False)
+    assert "an attempt to deliver to webhook began 2" in problem
+    assert problem.endswith("s ago and has not ended; expected its end within 10 s")
+    assert couriers.problem(now=now + hanging.deadline_seconds + GRACE_SECONDS - 1, outbox_answers=True) == ""
+
+
+def test_an_attempt_that_ended_is_not_overdue(bench: Bench, outbox: Outbox, clock: Any, kit: Any) -> None:
+    outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
+    bench.round()
+    assert bench.courier.watch.attempt_problem(time.monotonic() + 3600) == ""
+
+
+def test_health_notices_a_courier_whose_thread_does_not_come_back(
+    outbox: Outbox, clock: Any, kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, released = threading.Event(), threading.Event()
+
+    def stuck(*_: object) -> None:
+        reached.set()
+        released.wait(30)
+
+    monkeypatch.setattr(outbox, "next_due_at", stuck)
+    couriers = Couriers([Bench(outbox, kit.FakeReceiver(), clock, ThreadPoolExecutor(1)).courier])
+    couriers.start(on_failure=lambda: None)
+    assert reached.wait(10)
+    now = time.monotonic()
+    problem = couriers.problem(now=now + 10 + GRACE_SECONDS + 1, outbox_answers=True)
+    assert problem.startswith("the courier of webhook has not looked at the outbox for 2")
+    assert couriers.problem(now=now + 10 + GRACE_SECONDS + 1, outbox_answers=False) == "", "it waits for the outbox"
+    assert couriers.problem(now=now + GRACE_SECONDS, outbox_answers=True) == ""
+    released.set()
+    couriers.stop()
+
+
+def test_health_notices_a_courier_that_has_ended(outbox: Outbox, clock: Any, kit: Any) -> None:
+    couriers = Couriers([Bench(outbox, kit.FakeReceiver(), clock, ThreadPoolExecutor(1)).courier])
+    couriers.start(on_failure=lambda: None)
+    assert NotifierHealth(outbox, couriers).unhealthy() == ""
+    couriers.stop()
+    assert NotifierHealth(outbox, couriers).unhealthy() == "a receiver's courier has ended"
 
 
 def test_a_courier_that_cannot_write_the_outbox_reports_the_failure_and_ends(

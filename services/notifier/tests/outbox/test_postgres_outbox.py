@@ -69,7 +69,7 @@ class World:
 class WebhookOf:
     """The receiver of one replica, which posts to the shared webhook."""
 
-    name, target, concurrency = "webhook", "there", 3
+    name, target, concurrency, deadline_seconds = "webhook", "there", 3, 10.0
 
     def __init__(self, replica: str, world: World) -> None:
         self._replica = replica

@@ -14,6 +14,7 @@ from cardwatch_service.retry import Deadline, StoppedError
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
+from cardwatch_notifier.delivery.courier_watch import CourierWatch
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Receiver, TryAgain
 from cardwatch_notifier.metrics import NotifierMetrics
@@ -32,10 +33,6 @@ _MIN_LEASE_LEFT: Final = 0.5
 _RENEW_INTERVAL: Final = 0.25
 _MAX_POLL_INTERVAL: Final = 0.125
 _DRAIN_SECONDS: Final = 5.0
-
-
-def _ignore() -> None:
-    """Do nothing."""
 
 
 class _Result(NamedTuple):
@@ -65,6 +62,7 @@ class Courier:
 
     Attributes:
         failure: the error that ended the courier, or None.
+        watch: what the courier waits for, and since when.
     """
 
     def __init__(
@@ -88,9 +86,10 @@ class Courier:
         self._events: SimpleQueue[_Result | None] = SimpleQueue()  # None: look at the outbox
         self._unrecorded: list[tuple[_Result, Attempt]] = []
         self._abandoned: list[int] = []
+        self.watch: Final = CourierWatch(receiver.name, receiver.deadline_seconds)
         self._stopping = Shutdown()
         self._drain_seconds = _DRAIN_SECONDS
-        self._on_failure: Callable[[], None] = _ignore
+        self._on_failure: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name=f"courier-{receiver.name}", daemon=True)
         self.failure: BaseException | None = None
 
@@ -99,7 +98,7 @@ class Courier:
         """Whether its thread runs."""
         return self._thread.is_alive()
 
-    def start(self, on_failure: Callable[[], None] = _ignore) -> None:
+    def start(self, on_failure: Callable[[], None] = lambda: None) -> None:
         """Start the thread, with what an earlier run left in the outbox.
 
         ``on_failure`` is called from the thread if an error ends it; ``failure`` is that error.
@@ -210,6 +209,7 @@ class Courier:
             self._on_failure()
 
     def _round(self) -> None:
+        self.watch.round_begins()
         self.send_due()
         self.renew_leases()
         self.record_outcomes(self._seconds_until_due())
@@ -243,7 +243,8 @@ class Courier:
         outcome: Outcome | None = None
         if lease.until - time.monotonic() >= _MIN_LEASE_LEFT * self._outbox.lease_seconds:
             try:
-                outcome = self._receiver.deliver(delivery.message)
+                with self.watch.attempt():
+                    outcome = self._receiver.deliver(delivery.message)
             except Exception as error:
                 # A defect of the receiver's code: the message stays in the outbox and is tried again like any other.
                 log.exception("receiver failed", receiver=self._receiver.name, message_id=delivery.message.message_id)

@@ -12,10 +12,21 @@ class Couriers:
     def __init__(self, couriers: Sequence[Courier]) -> None:
         self._couriers: Final = tuple(couriers)
 
-    @property
-    def alive(self) -> bool:
-        """Whether all of them run."""
-        return all(courier.alive for courier in self._couriers)
+    def problem(self, *, now: float, outbox_answers: bool) -> str:
+        """Why a restart would help one of them, one sentence; empty where it would not.
+
+        Args:
+            now: ``time.monotonic``.
+            outbox_answers: a courier that waits for its outbox goes on by itself once that answers.
+        """
+        for courier in self._couriers:
+            if not courier.alive:
+                return "a receiver's courier has ended"
+            if problem := courier.watch.attempt_problem(now):
+                return problem
+            if outbox_answers and (problem := courier.watch.thread_problem(now)):
+                return problem
+        return ""
 
     @property
     def failure(self) -> BaseException | None:

@@ -57,6 +57,10 @@ class Receiver(Protocol):
     def concurrency(self) -> int:
         """How many messages it takes at the same time."""
 
+    @property
+    def deadline_seconds(self) -> float:
+        """How long ``deliver`` may take; the notifier is unhealthy if it takes clearly longer."""
+
     def deliver(self, message: Message) -> Outcome:
         """Deliver one message. Network and server failures are outcomes, not exceptions."""
 

@@ -15,6 +15,7 @@ class StandardOutput:
     name: Final = "stdout"
     target: Final = "stdout"
     concurrency: Final = 1  # lines keep the order of the alerts
+    deadline_seconds: Final = 60.0  # not enforced: whoever reads may pause
 
     def __init__(self, stream: TextIO | None = None) -> None:
         """``stream`` is standard output unless given."""

@@ -21,6 +21,7 @@ class TracedReceiver:
         self.name: Final = receiver.name
         self.target: Final = receiver.target
         self.concurrency: Final = receiver.concurrency
+        self.deadline_seconds: Final = receiver.deadline_seconds
 
     def deliver(self, message: Message) -> Outcome:
         if message.trace_context is None:
