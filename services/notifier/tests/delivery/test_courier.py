@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 from cardwatch_notifier.delivery.courier import Courier
 from cardwatch_notifier.delivery.courier_watch import GRACE_SECONDS
@@ -16,6 +17,7 @@ from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.health import NotifierHealth
 from cardwatch_notifier.metrics import DELIVERIES_TOTAL, NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Message, Outbox
+from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 
 POLICY = DeliveryPolicy(
@@ -253,6 +255,27 @@ def test_health_notices_an_attempt_that_does_not_come_back(
     assert "an attempt to deliver to webhook began 2" in problem
     assert problem.endswith("s ago and has not ended; expected its end within 10 s")
     assert couriers.problem(now=now + hanging.deadline_seconds + GRACE_SECONDS - 1, outbox_answers=True) == ""
+
+
+def test_the_health_endpoint_says_what_does_not_come_back(
+    outbox: Outbox, clock: Any, kit: Any, hanging: SlowReceiver
+) -> None:
+    hanging.deadline_seconds = 0.2 - GRACE_SECONDS  # overdue after 0.2 s
+    bench = Bench(outbox, hanging, clock, ThreadPoolExecutor(3))
+    couriers = Couriers([bench.courier])
+    endpoint = HealthEndpoint(bench.metrics.registry, healthy=NotifierHealth(outbox, couriers).unhealthy)
+    endpoint.start()
+    outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
+    couriers.start(on_failure=lambda: None)
+    try:
+        kit.wait_until(lambda: _health(endpoint).text.startswith("an attempt to deliver to webhook began "))
+        assert _health(endpoint).status_code == 503
+    finally:
+        endpoint.stop()
+
+
+def _health(endpoint: HealthEndpoint) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{endpoint.port}/healthz", trust_env=False)
 
 
 def test_an_attempt_that_ended_is_not_overdue(bench: Bench, outbox: Outbox, clock: Any, kit: Any) -> None:
