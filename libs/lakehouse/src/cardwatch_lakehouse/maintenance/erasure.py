@@ -131,7 +131,7 @@ def survey(catalog: Catalog, token: str, reader: MessageReader | None = None) ->
         if matcher is None:
             continue
         if isinstance(matcher, MessageMatcher):
-            unknown = result.unknown_messages if name == BRONZE_TRANSACTIONS.name else []
+            unknown = result.unknown_messages if name in (BRONZE_TRANSACTIONS.name, BRONZE_QUARANTINE.name) else []
             result.matches[name] = _count_messages(table, matcher, card, unknown)
         else:
             result.matches[name] = sum((matcher.count(batch, card) for batch in batches_of(table, matcher)), Counter())
