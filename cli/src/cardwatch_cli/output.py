@@ -5,10 +5,11 @@ A table is as wide as the terminal, and as wide as it needs to be where a progra
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import typer
+from cardwatch_service.printable import escape_control_characters
 from cardwatch_units.timestamps import from_microseconds
 from rich import box
 from rich.console import Console
@@ -19,11 +20,19 @@ _PIPE_WIDTH: Final = 240
 _CELL_STYLES: Final = {"live": "green", "shadow": "cyan", "paused": "yellow", "up": "green", "down": "red"}
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows under the names of their columns. None is an empty cell."""
-    table = new_table(*columns)
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, with_lines: Collection[str] = ()) -> None:
+    """Print rows under the names of their columns. None is an empty cell; control characters are escaped.
+
+    Args:
+        with_lines: the columns whose cells have several lines. Elsewhere a line feed is escaped too, so that a text
+            cannot look like a row of its own.
+    """
+    table = new_table(*map(escape_control_characters, columns))
     for row in rows:
-        cells = ["" if cell is None else str(cell) for cell in row]
+        cells = [
+            escape_control_characters("" if cell is None else str(cell), keep_newlines=column in with_lines)
+            for column, cell in zip(columns, row, strict=True)
+        ]
         table.add_row(*(Text(cell, style=_CELL_STYLES.get(cell, "")) for cell in cells))
     output_console().print(table)
 
@@ -40,8 +49,20 @@ def output_console() -> Console:
 
 def print_json(document: object) -> None:
     """Print a document as indented JSON; times and the like as text."""
-    json.dump(document, sys.stdout, ensure_ascii=False, indent=2, default=str)
-    typer.echo()
+    echo_text(json.dumps(document, ensure_ascii=False, indent=2, default=str))
+
+
+def echo_text(text: str, *, end: str = "\n", err: bool = False) -> None:
+    """Print a text of several lines that people read, or JSON, with control characters escaped."""
+    typer.echo(escape_control_characters(text, keep_newlines=True) + end, nl=False, err=err)
+
+
+def echo_file(text: str) -> None:
+    """Print the content of a file: as it is into a file or a pipe, with control characters escaped on a terminal."""
+    if sys.stdout.isatty():
+        echo_text(text, end="")
+    else:
+        typer.echo(text, nl=False)
 
 
 def local_time(at_us: int) -> str:

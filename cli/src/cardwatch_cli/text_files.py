@@ -5,6 +5,8 @@ from pathlib import Path
 import typer
 from cardwatch_contracts.errors import ConfigurationError
 
+from cardwatch_cli.output import echo_file
+
 
 def read_text_file(path: Path, kind: str = "") -> str:
     """The content of a UTF-8 file.
@@ -34,7 +36,7 @@ def write_text_file(text: str, file: Path | None, content: str) -> None:
         ConfigurationError: the file cannot be written.
     """
     if file is None:
-        typer.echo(text, nl=False)
+        echo_file(text)
         return
     try:
         file.write_text(text, encoding="utf-8")

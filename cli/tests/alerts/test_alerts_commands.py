@@ -156,3 +156,18 @@ def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path, alerts: Aler
         in alerts("list", "--label", "x", "--tables-dir", tmp_path).stderr
     )
     assert "2026-01-01 01:00:00Z" in alerts("list", "--tables-dir", tmp_path).stdout
+
+
+def test_text_of_an_alert_cannot_steer_the_terminal(alerts: Alerts, tmp_path: Path) -> None:
+    hostile = "\x1b]0;owned\x07\u2066m\rfake"
+    texts = dict.fromkeys(("alert_id", "rule_id", "severity", "key", "label", "labelled_by", "label_note"), hostile)
+    at = pa.array([datetime(2026, 1, 1, tzinfo=UTC)], pa.timestamp("us", tz="UTC"))
+    row = {**texts, "status": "raised", "mode": "live"}
+    columns = {name: [text] for name, text in row.items()}
+    write_deltalake(tmp_path / "gold/alerts", pa.table({**columns, "event_time": at, "labelled_at": at}))
+    table = alerts("list", "--tables-dir", tmp_path).stdout
+    document = alerts("list", "--tables-dir", tmp_path, "--json").stdout
+    for printed in (table, document):
+        assert printed.replace("\n", "").isprintable()
+    assert "\\u001b]0;owned\\u0007\\u2066m\\rfake" in document
+    assert json.loads(document)[0]["key"] == hostile, "JSON keeps its value"

@@ -241,3 +241,17 @@ def test_no_card_number_enters_a_comment(deployment: Any, files: Files, rules: R
     result = rules("apply", files(), "-m", "see 4111 1111 1111 1111")
     assert "comment holds a card number" in result.stderr
     assert deployment.rules == []
+
+
+def test_text_of_a_change_cannot_steer_the_terminal(deployment: Any, files: Files, rules: Run) -> None:
+    hostile = "\x1b[2J\u202eevil\n2026-01-01 00:00:00  anna  spree"
+    assert rules("apply", files(), "-m", hostile, "--by", "ben\x9b31m").exit_code == 0
+    table = rules("history", "spree").stdout
+    shown = rules("show", "spree").stdout
+    document = rules("history", "spree", "--json").stdout
+    for printed in (table, shown, document):
+        assert printed.replace("\n", "").isprintable()
+        assert "\\u001b[2J\\u202eevil" in printed
+        assert "ben\\u009b31m" in printed
+    assert "evil\\u000a2026-01-01" in "".join(table.split("\n"))
+    assert json.loads(document)[0]["comment"] == hostile, "JSON keeps its value"

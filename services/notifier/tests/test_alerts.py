@@ -1,7 +1,9 @@
 """The webhook body and the text line of a decoded alert, and the values that are refused."""
 
+import io
 import json
 import math
+import unicodedata
 from typing import Any
 
 import pytest
@@ -9,8 +11,13 @@ from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_notifier.delivery.alert_text import alert_line, format_amount
+from cardwatch_notifier.delivery.receiver import Delivered
+from cardwatch_notifier.delivery.standard_output import StandardOutput
 from cardwatch_notifier.intake.decoding import alert_from_record, webhook_body
+from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_units.durations import format_duration
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_the_body_holds_every_field_of_the_schema(kit: Any) -> None:
@@ -71,6 +78,23 @@ def test_text_from_a_transaction_cannot_steer_the_terminal(kit: Any) -> None:
     line = alert_line(json.loads(webhook_body(kit.record("a", merchant_id="m\x1b[2J\nfake"))))
     assert "m\\u001b[2J\\u000afake" in line
     assert line.isprintable()
+
+
+@given(st.text(st.characters(codec="utf-8") | st.sampled_from("\x1b\x9b\n\r\u202e\u2066")))
+def test_standard_output_gets_one_line_that_steers_nothing(text: str) -> None:
+    data = {
+        **dict.fromkeys(("severity", "event_time", "rule_title", "card_bin", "card_last_four", "currency"), text),
+        **dict.fromkeys(("merchant_id", "country", "alert_id"), text),
+        "amount_minor": 100,
+        "measures": [{"name": text, "text": text, "value": None, "window_us": 1_000_000}],
+    }
+    body = json.dumps({"type": f"alert.{text}", "data": data})
+    stream = io.StringIO()
+    assert StandardOutput(stream).deliver(Message(1, "a-1", "a", body, 0, 0, 0, 0, None)) == Delivered()
+    line = stream.getvalue()
+    assert line.endswith("\n")
+    steering = {char for char in line[:-1] if unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")}
+    assert steering == set()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Final
 
 from cardwatch_rules.backtest.compare import Difference
 from cardwatch_rules.backtest.summary import Figures, RuleSummary
+from cardwatch_service.printable import escape_control_characters
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -182,7 +183,7 @@ def _keys_table(rules: Sequence[RuleSummary]) -> Table:
     table.add_column("alerts", justify="right")
     for each in rules:
         for number, (key, alerts) in enumerate(each.top_keys[:_KEYS_SHOWN]):
-            table.add_row("" if number else each.rule.rule_id, Text(key), f"{alerts:,}")
+            table.add_row("" if number else each.rule.rule_id, Text(escape_control_characters(key)), f"{alerts:,}")
     return table
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
+from cardwatch_service.printable import escape_control_characters
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
@@ -81,7 +82,7 @@ def alert_line(alert: Mapping[str, Any]) -> str:
         f"{measure['name']} {measure.get('text') or _number(measure['value'])}" for measure in alert["measures"]
     )
     word = "ALERT" if alert["status"] == "raised" else str(alert["status"]).upper()
-    return (
+    return escape_control_characters(
         f"  {word} {alert['severity']:<8}  {alert['rule_title']}  card …{alert['card_last_four']}  "
         f"{alert['merchant_id']} {alert['country']}  ({measures})"
     )

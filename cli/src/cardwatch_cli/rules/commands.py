@@ -18,7 +18,7 @@ from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
-from cardwatch_cli.output import counted, local_time, print_json, print_table
+from cardwatch_cli.output import counted, echo_file, echo_text, local_time, print_json, print_table
 from cardwatch_cli.rules import view
 from cardwatch_cli.rules.files import RuleFile, horizons, read_rule_files
 from cardwatch_cli.text_files import write_text_file
@@ -116,7 +116,7 @@ def list_command(
         print_json([view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
     else:
         rows = [view.list_row(change, statuses.get(change.rule_id, {})) for change in changes]
-        print_table(view.LIST_COLUMNS, rows)
+        print_table(view.LIST_COLUMNS, rows, with_lines=view.COLUMNS_WITH_LINES)
 
 
 @app.command()
@@ -137,7 +137,7 @@ def show(
         statuses = stores.statuses.read().get(rule_id, {})
     change = _latest_change(book, rule_id) if version is None else _change_in_version(book, rule_id, version)
     if as_yaml:
-        typer.echo(rule_text(change), nl=False)
+        echo_file(rule_text(change))
         return
     newest = change == book.latest(rule_id)
     facts = {
@@ -150,8 +150,8 @@ def show(
     if newest and not change.deletes:
         facts["state"] = view.state_text(change, statuses).replace("\n", "\n" + " " * 10)
     for name, fact in facts.items():
-        typer.echo(f"{name:<9} {fact}")
-    typer.echo(f"\n{change.definition}", nl=False)
+        echo_text(f"{name:<9} {fact}")
+    echo_text(f"\n{change.definition}", end="")
 
 
 @app.command()
@@ -251,7 +251,7 @@ def _change_modes(
 def _report_overtaken(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         for other in outcome.overtaken_by:
-            typer.echo(
+            echo_text(
                 f"note: {other.changed_by} changed {other.rule_id} at the same time (revision {other.revision}, "
                 f"{other.action.value}); see `cardwatch rules history {other.rule_id}`",
                 err=True,

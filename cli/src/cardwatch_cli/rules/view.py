@@ -14,6 +14,7 @@ from cardwatch_cli.output import iso_time, local_time
 
 LIST_COLUMNS = ("id", "version", "revision", "mode", "severity", "scope", "title", "state")
 HISTORY_COLUMNS = ("when", "who", "rule", "revision", "version", "what", "comment")
+COLUMNS_WITH_LINES = ("state", "title")  # several detectors; the errors of a definition
 OUTCOME_COLUMNS = ("rule", "is", "version", "mode", "revision")
 
 NOT_REPORTED = "no detector reports it"

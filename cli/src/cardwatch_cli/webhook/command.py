@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_service.printable import escape_control_characters
 from cardwatch_service.settings import load_settings
 from cardwatch_service.shutdown import Shutdown
 from pydantic import Field, SecretStr
@@ -45,7 +46,7 @@ def webhook(
             repeated = request.webhook_id in seen
             seen.add(request.webhook_id)
             line = {"webhook_id": request.webhook_id, "received_at": request.received_at, "repeated": repeated}
-            print(json.dumps({**line, **request.body}, ensure_ascii=False), flush=True)
+            print(escape_control_characters(json.dumps({**line, **request.body}, ensure_ascii=False)), flush=True)
 
     try:
         receiver = WebhookReceiver(secret, show, host=host, port=port, remember=False)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
+from cardwatch_service.printable import escape_control_characters
+
 
 @contextmanager
 def exit_with_error_message() -> Iterator[None]:
@@ -13,7 +15,7 @@ def exit_with_error_message() -> Iterator[None]:
     try:
         yield
     except CardwatchError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {escape_control_characters(str(error), keep_newlines=True)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from cardwatch_service.printable import escape_control_characters
 from cardwatch_units.durations import format_duration
 
 # ISO 4217, list one: the currencies whose minor unit is not a hundredth.
@@ -28,7 +29,7 @@ def alert_line(body: dict[str, Any]) -> str:
         measures,
         f"alert {data['alert_id']}",
     ]
-    return _printable(" | ".join(part for part in parts if part))
+    return escape_control_characters(" | ".join(part for part in parts if part))
 
 
 def exponent(currency: str) -> int:
@@ -53,8 +54,3 @@ def _measure(measure: dict[str, Any]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
-
-
-def _printable(line: str) -> str:
-    """Escape control characters: text from a transaction must not break the line or steer the terminal."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in line)
