@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP end a command at any moment: every clean-up runs, and no error is reported."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -59,19 +60,28 @@ def ends_by_signal() -> Iterator[Interruption]:
             signal.signal(number, handler)
 
 
-def interruptible(work: Callable[[], _Result], interrupt: Callable[[], object]) -> _Result:
+def interruptible(
+    work: Callable[[], _Result], interrupt: Callable[[], object], limit_seconds: float | None = None
+) -> _Result:
     """The result of work in C code, such as DuckDB's, that would not react to signals until it is done.
 
     Args:
         work: runs in a thread of its own, so that this one can handle a signal.
         interrupt: cancels the current step of the work; called until the work has ended, as it may begin another step.
+        limit_seconds: cancel the work after this time.
+
+    Raises:
+        TimeoutError: the work did not end within the time.
     """
+    deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
     with ThreadPoolExecutor(1) as pool:
         working = pool.submit(work)
         try:
             # Not one wait until the end: where Polars is loaded, Ctrl-C does not wake a thread that waits for another.
             while not working.done():
                 wait([working], _POLL_SECONDS)
+                if deadline is not None and time.monotonic() > deadline and not working.done():
+                    raise TimeoutError(f"not done within {limit_seconds} seconds")
         finally:
             while not working.done():
                 interrupt()

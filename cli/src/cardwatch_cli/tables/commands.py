@@ -11,6 +11,7 @@ import pyarrow as pa
 import typer
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
+from cardwatch_service.printable import escape_control_characters, escape_formula
 from pyarrow import csv
 
 from cardwatch_cli.output import counted, print_table
@@ -18,9 +19,19 @@ from cardwatch_cli.tables import maintenance_commands
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.tables.query import open_lake, run_query
 from cardwatch_cli.tables.rebuild.command import rebuild_command
+from cardwatch_cli.tables.sandbox import DEFAULT_MEMORY, DEFAULT_TIMEOUT, parse_limits
 
 _MAX_SHOWN_ROWS: Final = 100
+_TEXT_TYPES: Final = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_binary_view,
+)
 _KILOBYTE: Final = 1024
+_COLUMNS_WITH_LINES: Final = ("explain_value",)  # the plan that EXPLAIN draws
 
 app = typer.Typer(
     help="The lakehouse's Delta tables, read without Spark. Spark may write to them at the same time.",
@@ -96,30 +107,49 @@ def history_command(
 
 @app.command("query")
 def query_command(
-    sql: Annotated[str, typer.Argument(help="One SELECT (DuckDB's SQL) over tables by their names.")],
+    sql: Annotated[
+        str,
+        typer.Argument(
+            help="One SELECT (DuckDB's SQL) over tables by their names; or DESCRIBE, SHOW, SUMMARIZE or EXPLAIN."
+        ),
+    ],
     tables_dir: TablesDirOption = TABLES_DIR,
     format_: Annotated[Format, typer.Option("--format", help="The format of the result.")] = Format.TABLE,
     output: Annotated[Path | None, typer.Option(help="Write the result to this file (csv, json, arrow).")] = None,
     version: Annotated[str | None, typer.Option(help="One table as of a version: gold.alerts=12")] = None,
     at: Annotated[datetime | None, typer.Option(help="All tables as of this time, UTC.")] = None,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="CSV with texts as they are. Otherwise those that are formulas to a spreadsheet get an '."
+        ),
+    ] = False,
+    memory_limit: Annotated[str, typer.Option(help="Stop a query, or a result, that needs more.")] = DEFAULT_MEMORY,
+    timeout: Annotated[str, typer.Option(help="Stop a query that takes longer: 90s, 10m, 2h.")] = DEFAULT_TIMEOUT,
 ) -> None:
     """Run one SELECT over the tables as they are now, or as they were.
+
+    A query can read the directory of the tables and nothing else on this machine or in the network. It writes nothing,
+    loads no extension of DuckDB and changes none of its settings.
 
     Example: cardwatch tables query "SELECT rule_id, count(*) FROM gold.alerts WHERE status = 'raised' GROUP BY ALL"
     """
     moment, only = _moment(version, at)
     if output is not None and format_ is Format.TABLE:
         raise ConfigurationError("--output needs --format csv, json or arrow")
-    with open_lake(Catalog(tables_dir), moment, only) as lake:
+    if raw and format_ is not Format.CSV:
+        raise ConfigurationError("--raw needs --format csv; the other formats have no formulas")
+    limits = parse_limits(memory_limit, timeout)
+    with open_lake(Catalog(tables_dir), moment, only, limits=limits) as lake:
         found = run_query(lake, sql)
     if format_ is Format.TABLE:
         _print(found)
     elif output is not None:
         with output.open("wb") as sink:
-            _write(found, format_, sink)
+            _write(found, format_, sink, raw=raw)
         typer.echo(f"{output}: {counted(found.num_rows, 'row')}", err=True)
     else:
-        _write(found, format_, sys.stdout.buffer)
+        _write(found, format_, sys.stdout.buffer, raw=raw)
 
 
 def _moment(version: str | None, at: datetime | None) -> tuple[Moment, str | None]:
@@ -133,20 +163,25 @@ def _moment(version: str | None, at: datetime | None) -> tuple[Moment, str | Non
 
 def _print(found: pa.Table) -> None:
     shown = found.slice(0, _MAX_SHOWN_ROWS)
-    print_table(shown.column_names, [[_cell(value) for value in row.values()] for row in shown.to_pylist()])
+    print_table(
+        shown.column_names,
+        [[_cell(value) for value in row.values()] for row in shown.to_pylist()],
+        with_lines=_COLUMNS_WITH_LINES,
+    )
     if found.num_rows > _MAX_SHOWN_ROWS:
         typer.echo(
             f"the first {_MAX_SHOWN_ROWS} of {found.num_rows:,} rows; use --format csv, json or arrow for all", err=True
         )
 
 
-def _write(found: pa.Table, format_: Format, sink: Any) -> None:
+def _write(found: pa.Table, format_: Format, sink: Any, *, raw: bool) -> None:
     match format_:
         case Format.CSV:
-            csv.write_csv(_flat(found), sink)
+            csv.write_csv(_flat(found) if raw else _without_formulas(_flat(found)), sink)
         case Format.JSON:
             for row in found.to_pylist():
-                sink.write((json.dumps(row, default=_json, ensure_ascii=False) + "\n").encode())
+                text = escape_control_characters(json.dumps(row, default=_json, ensure_ascii=False))
+                sink.write(f"{text}\n".encode())
         case _:
             with pa.ipc.new_stream(sink, found.schema) as stream:
                 stream.write_table(found)
@@ -160,6 +195,21 @@ def _flat(found: pa.Table) -> pa.Table:
             texts = [None if value is None else json.dumps(value, default=_json) for value in found[at].to_pylist()]
             found = found.set_column(at, field.name, pa.array(texts, pa.string()))
     return found
+
+
+def _without_formulas(found: pa.Table) -> pa.Table:
+    """The result with an apostrophe before each text, names of columns included, that is a formula to a spreadsheet."""
+    for at, field in enumerate(found.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if not any(is_text(kind) for is_text in _TEXT_TYPES):
+            continue
+        texts = [
+            value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+            for value in found[at].to_pylist()
+        ]
+        escaped = [None if text is None else escape_formula(text) for text in texts]
+        found = found.set_column(at, field.name, pa.array(escaped, pa.string()))
+    return found.rename_columns([escape_formula(name) for name in found.column_names])
 
 
 def _json(value: object) -> str:

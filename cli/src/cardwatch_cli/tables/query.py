@@ -1,4 +1,7 @@
-"""SQL queries over the Delta tables, with DuckDB."""
+"""SQL queries over the Delta tables, with DuckDB.
+
+The query is not trusted: ``sandbox`` says what it can reach and use.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +20,11 @@ from deltalake import DeltaTable
 
 from cardwatch_cli.interruption import interruptible
 from cardwatch_cli.tables.pruning import Condition, marked, needed_files, scans
+from cardwatch_cli.tables.sandbox import DEFAULT_LIMITS, Limits, confine, fetch, query_inside, refusal
 
 _NAME: Final = re.compile(rf'\b({"|".join(LAYERS)})"?\."?(\w+)', re.IGNORECASE)
+
+_SHOW: Final = re.compile(r"\s*SHOW\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Lake:
         moment: the time or version to read. A version is that of one table.
         only: the table that ``moment.version`` is a version of; the others are read as they are now.
         make_view: creates the view of a table.
+        limits: of memory and time, for one query.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -36,6 +43,7 @@ class Lake:
     moment: Moment
     only: str | None
     make_view: "Callable[[int, str, DeltaTable], TableView]"
+    limits: Limits = DEFAULT_LIMITS
 
     def open(self, name: str) -> DeltaTable:
         """A table at the lake's moment."""
@@ -48,51 +56,61 @@ def open_lake(
     moment: Moment = NOW,
     only: str | None = None,
     make_view: "Callable[[int, str, DeltaTable], TableView] | None" = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Lake]:
     """A connection in which queries can name the tables: ``gold.alerts``.
 
     Args:
-        moment, only, make_view: see ``Lake``.
+        moment, only, make_view, limits: see ``Lake``.
     """
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
         for layer in LAYERS:
             connection.execute(f"CREATE SCHEMA {layer}")
-        yield Lake(connection, catalog, moment, only, make_view or TableView)
+        confine(connection, catalog.location, limits)
+        yield Lake(connection, catalog, moment, only, make_view or TableView, limits)
     finally:
         connection.close()
 
 
 def run_query(lake: Lake, sql: str) -> pa.Table:
-    """The result of one SELECT. Only files that can contain a part of it are opened. A signal ends it at once.
+    """The result of one statement that reads. Only files that can contain a part of it are opened.
+
+    A signal ends it at once.
 
     Raises:
-        ConfigurationError: it is not one SELECT, or DuckDB cannot run it.
+        ConfigurationError: it is not one statement that reads, DuckDB cannot run it, it would read something else than
+            the tables, or it needs more memory or time than the lake's limits.
     """
-    return interruptible(partial(_run_query, lake, sql), lake.connection.interrupt)
+    limits = lake.limits
+    try:
+        return interruptible(partial(_run_query, lake, sql), lake.connection.interrupt, limits.seconds)
+    except TimeoutError as error:
+        raise ConfigurationError(
+            f"the query was stopped after {limits.timeout}; make it smaller, or allow it more time with --timeout"
+        ) from error
 
 
 def _run_query(lake: Lake, sql: str) -> pa.Table:
     connection = lake.connection
     try:
-        statements = connection.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type is not duckdb.StatementType.SELECT:
-            raise ConfigurationError("expected one SELECT; the tables can only be read here")
-        views = _planned_views(lake, sql)
-        files = _needed_files(connection, sql, views)
+        query = query_inside(connection, sql)
+        views = _planned_views(lake, query)
+        files = _needed_files(connection, query, views)
         try:
             for view in views:
                 view.over_files(connection, files[view.number])
-            found: pa.Table = connection.sql(sql).to_arrow_table()
+            return fetch(connection, sql, lake.limits)
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            raise
         except duckdb.Error:
             # Files of an older version may lack a column, which is an error for DuckDB's own reader.
             for view in views:
                 view.over_dataset(connection)
-            found = connection.sql(sql).to_arrow_table()
+            return fetch(connection, sql, lake.limits)
     except duckdb.Error as error:
-        raise ConfigurationError(f"the query failed: {_sentence(error)}") from error
-    return found
+        raise ConfigurationError(refusal(error, lake.limits)) from error
 
 
 class TableView:
@@ -160,7 +178,7 @@ def _planned_views(lake: Lake, sql: str) -> list[TableView]:
     # Names that only look like a table, such as an alias with a column, are left out. DuckDB's own list of a query's
     # tables cannot be used: to compute it, DuckDB looks for columns in tables that it does not know yet.
     looks_like = {f"{layer}.{name}".lower() for layer, name in _NAME.findall(sql)}
-    names = sorted(looks_like.intersection(lake.catalog.names()))
+    names = sorted(lake.catalog.names() if _SHOW.match(sql) else looks_like.intersection(lake.catalog.names()))
     views = [lake.make_view(number, name, lake.open(name)) for number, name in enumerate(names)]
     for view in views:
         view.empty(lake.connection)
@@ -178,8 +196,3 @@ def _needed_files(
             break
         alternatives.setdefault(number, []).append(conditions)
     return {view.number: needed_files(connection, view.actions, alternatives.get(view.number, [])) for view in views}
-
-
-def _sentence(error: duckdb.Error) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:2])
