@@ -59,7 +59,7 @@ class Deployment:
         connections = Connections(open_stores=self.open_stores)
         return CliRunner().invoke(app, list(map(str, arguments)), obj=connections, **more)
 
-    def tell(self, status: RuleStatus) -> None:
+    def report_status(self, status: RuleStatus) -> None:
         """Publish a detector's status."""
         FakeLog(self.statuses).append([(status.key, json.dumps(status.record()).encode())])
 

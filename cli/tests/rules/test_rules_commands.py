@@ -130,9 +130,9 @@ def test_a_version_that_is_not_higher_is_a_sentence(deployment: Any, files: File
 def test_list_filters_and_states(deployment: Any, files: Files, rules: Run) -> None:
     rules("apply", files("r.yaml", "a", "b"), files("m.yaml", "m", scope="merchant", more="    mode: shadow\n"))
     rules("pause", "b")
-    deployment.tell(RuleStatus("velocity", "a", 1, 1, State.ACTIVE, "", 1))
-    deployment.tell(RuleStatus("velocity", "b", 1, 1, State.ACTIVE, "", 1))
-    deployment.tell(RuleStatus("second", "a", 1, 1, State.SET_ASIDE, "it divides by zero", 1))
+    deployment.report_status(RuleStatus("velocity", "a", 1, 1, State.ACTIVE, "", 1))
+    deployment.report_status(RuleStatus("velocity", "b", 1, 1, State.ACTIVE, "", 1))
+    deployment.report_status(RuleStatus("second", "a", 1, 1, State.SET_ASIDE, "it divides by zero", 1))
     shown = rules("list")
     assert "[with one card]" in shown.stdout, "no markup"
     assert "second: set aside: it divides by zero" in shown.stdout

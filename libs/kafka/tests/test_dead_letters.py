@@ -130,7 +130,7 @@ def test_a_long_key_is_left_out_of_a_shortened_letter() -> None:
     assert shorten_dead_letter(letter(SOURCE._replace(key=b"k" * 16_384)), 5).record["key"] == b"k" * 16_384
 
 
-def test_a_detail_is_short_whatever_the_error_quotes() -> None:
+def test_a_detail_is_short_even_if_the_error_quotes_much() -> None:
     content = mask_message(SOURCE, RefusedError(Reason.UNDECODABLE_AVRO, f"{'x' * 490} {CARD_NUMBER} {'y' * 10_000}"))
     assert len(content.detail) == 500
     assert content.detail.endswith("x *********")

@@ -411,7 +411,7 @@ def test_more_messages_than_silver_and_dead_letters_have_are_refused(lake: Lake)
     erasure.survey(catalog, CARD).check()
 
 
-def test_messages_that_only_an_id_connects_with_the_card_are_refused_whatever_their_number(lake: Lake) -> None:
+def test_messages_connected_with_the_card_by_an_id_only_are_refused_in_any_number(lake: Lake) -> None:
     lake.transaction("7", CARD, avro("7", CARD))
     lake.message(masked_json("7"))
     lake.add(SILVER_TRANSACTIONS, *(silver_row(number, CARD) for number in range(50, 60)))

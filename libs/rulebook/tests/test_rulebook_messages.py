@@ -1,4 +1,4 @@
-"""A message that cannot be read stops no reader, whatever it raises."""
+"""A message that cannot be read stops no reader, with any exception."""
 
 import pytest
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError

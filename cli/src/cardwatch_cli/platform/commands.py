@@ -13,7 +13,7 @@ from cardwatch_platform import EmbeddedPlatform, PlatformSettings, RichReporter
 from cardwatch_platform import daemon as platform_daemon
 from cardwatch_platform.artifacts import LOCK_PATH, load_lock
 from cardwatch_platform.embedded import START_TIMEOUT_SECONDS, spark_classpath
-from cardwatch_platform.locking import write_lock
+from cardwatch_platform.lock_writer import write_lock
 from rich.console import Console
 
 from cardwatch_cli.output import print_table

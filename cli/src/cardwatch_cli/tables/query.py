@@ -126,7 +126,7 @@ class TableView:
         self._schema: Final = _schema(table)
 
     def empty(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Make a view without rows, with columns that tell in a query plan which table they are of."""
+        """Create a view without rows, whose column names identify the table in a query plan."""
         names = [marked(self.number, field.name) for field in self._schema]
         # A dataset: conditions are not pushed down to a table in memory, so they would not be in its plan.
         none: Any = ds.dataset(self._schema.empty_table().rename_columns(names))

@@ -15,7 +15,7 @@ MAX_COMMAS: Final = 1000
 """Members of all objects and lists together, less one for each. A transaction has 18 members."""
 
 MAX_CHARACTERS: Final = 1024 * 1024
-"""The size that Kafka's brokers take by default (1 MiB), whatever a broker is set to. A transaction has some 500."""
+"""The largest message that Kafka's brokers accept by default, 1 MiB. A transaction has some 500 bytes."""
 
 # A string that does not end extends to the end of the text, so that each character is looked at once.
 _TOKEN: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\],]', re.DOTALL)

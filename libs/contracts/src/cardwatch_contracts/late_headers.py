@@ -6,7 +6,7 @@ Detector, query and position in the silver topic identify a message: a repeated 
 from typing import Final
 
 DETECTOR: Final = "detector"
-QUERY: Final = "query"  # tells detectors of one name apart
+QUERY: Final = "query"  # tells apart detectors of one name
 SCOPES: Final = "scopes"  # the scopes that did not evaluate it, comma separated
 WATERMARK_US: Final = "watermark_us"  # microseconds since 1970-01-01 UTC
 SILVER_PARTITION: Final = "silver_partition"

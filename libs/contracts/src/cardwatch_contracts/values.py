@@ -9,7 +9,7 @@ STATUSES: Final = frozenset({"approved", "declined"})
 # Of alert_feedback.avsc.
 ALERT_LABELS: Final = ("fraud", "legitimate", "unclear")
 
-# What an alert (alert.avsc) shows of its transaction, beside what the rules use.
+# The fields of its transaction that an alert (alert.avsc) has in addition to those that rules use.
 SHOWN_FIELDS: Final = (
     "transaction_id",
     "card_token",

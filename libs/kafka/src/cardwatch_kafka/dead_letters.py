@@ -186,7 +186,7 @@ def build_or_last_resort(
     """
     try:
         return build()
-    except Exception as error:  # noqa: BLE001  # whatever it is, it must cost the content of one message at most
+    except Exception as error:  # noqa: BLE001  # no error may cost more than the content of one message
         (error_type, where) = describe_defect(error)
         report_defect(source, error_type, where)
         why = f"refused with {refused.reason}; building its dead letter failed with {error_type}, a defect"
@@ -201,7 +201,7 @@ def encode_dead_letter(
     """The letter and its bytes; where it cannot be encoded, which is a defect of ours, its last-resort letter's."""
     try:
         return letter, encode(letter.record)
-    except Exception as error:  # noqa: BLE001  # whatever it is, it must cost the content of one message at most
+    except Exception as error:  # noqa: BLE001  # no error may cost more than the content of one message
         (error_type, where) = describe_defect(error)
         report_defect(letter.source, error_type, where)
         last_resort = remove_content(letter, f"encoding its dead letter failed with {error_type}, a defect")

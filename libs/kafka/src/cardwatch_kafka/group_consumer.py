@@ -67,8 +67,8 @@ class GroupConsumer:
 
         Args:
             config: as ``configuration.consumer_config`` returns it, with ``group.instance.id`` for a static member.
-            positions: the store's next offsets, asked at every assignment. It raises PositionsUnavailableError while it
-                cannot tell them.
+            positions: the store's next offsets, asked at every assignment. It raises PositionsUnavailableError while
+                the store does not answer.
             metrics: shows position and lag of each assigned partition.
             make_client: creates the client; tests pass a fake.
         """

@@ -29,7 +29,7 @@ class Change:
         comment: the reason, or empty.
         changed_by: the name of the analyst.
         changed_at: microseconds since 1970-01-01 UTC, by the clock of the machine that made the change.
-        change_id: drawn at random; tells this change from another with the same revision.
+        change_id: random; distinguishes this change from another with the same revision.
     """
 
     rule_id: str

@@ -1,4 +1,4 @@
-"""Reads rule files: the definition of each rule, and beside it the version and the mode that the file asks for.
+"""Reads rule files: the definition of each rule, and separately the version and the mode that the file asks for.
 
 A definition is kept in one form (YAML, without version and mode), so that a rule can be compared with what it was.
 """

@@ -22,7 +22,7 @@ SECRETS_DIR: Final = "CARDWATCH_SECRETS_DIR"
 class ServiceSettings(BaseSettings):
     """Settings that every service has. Each field is the environment variable ``CARDWATCH_<FIELD>``.
 
-    A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` composed beside this one.
+    A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` used in addition to this one.
     """
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)

@@ -1,4 +1,4 @@
-"""Whatever a message is, it ends in silver or in one dead letter: encodable, small enough, without a card number."""
+"""Any message ends in silver or in one dead letter that is encodable, small enough and without a card number."""
 
 import json
 import time

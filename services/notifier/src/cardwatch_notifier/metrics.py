@@ -1,4 +1,4 @@
-"""The notifier's metrics, beside those that every service has. Labels are bounded by the receivers configured."""
+"""The notifier's own metrics, in addition to those of every service. Labels are bounded by the receivers configured."""
 
 from collections.abc import Callable, Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""The notifier's own settings, beside those that every service has. They check themselves when they are loaded."""
+"""The notifier's own settings, in addition to those of every service. They check themselves when they are loaded."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Whatever a message of the alerts topic is, it becomes an alert or one dead letter that the broker takes."""
+"""Any message of the alerts topic becomes an alert or one dead letter that the broker accepts."""
 
 from collections.abc import Sequence
 from typing import Any

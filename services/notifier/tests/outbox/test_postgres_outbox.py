@@ -519,7 +519,7 @@ def test_the_password_comes_from_a_file_and_may_be_rotated(
     open_outbox(load_settings(OutboxSettings)).close()
 
 
-def test_commits_are_durable_whatever_the_roles_default(shared: Any, role: str) -> None:
+def test_commits_are_durable_with_any_default_of_the_role(shared: Any, role: str) -> None:
     shared.rows(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
     shared.rows(f"ALTER ROLE {role} SET synchronous_commit = off")
     box = PostgresOutbox(Database(shared.server.url(shared.name, role), lambda: ""), 30)

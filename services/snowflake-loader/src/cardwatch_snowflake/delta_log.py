@@ -84,7 +84,7 @@ class DeltaFiles:
         """What a version changed.
 
         Raises:
-            HistoryGoneError: its log file is gone, or does not tell.
+            HistoryGoneError: its log file is gone, or lacks the information.
         """
         try:
             with self._fs.open_input_stream(f"_delta_log/{version:020d}.json") as stream:

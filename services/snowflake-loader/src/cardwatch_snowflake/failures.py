@@ -1,4 +1,4 @@
-"""Which of Snowflake's errors pass by themselves. No I/O."""
+"""Which of Snowflake's errors are transient. No I/O."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The loader's metrics, beside those that every service has. Labels are bounded by the tables that are loaded."""
+"""The loader's own metrics, in addition to those of every service. Labels are bounded by the loaded tables."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The loader's own settings, beside those that every service has."""
+"""The loader's own settings, in addition to those of every service."""
 
 from pathlib import Path
 from typing import Annotated

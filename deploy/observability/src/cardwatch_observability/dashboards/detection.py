@@ -23,7 +23,7 @@ def detection() -> Any:
     return make(
         "cardwatch-detection",
         "Detection",
-        "Alerts by rule, precision from analysts' labels, shadow rules beside live ones.",
+        "Alerts by rule, precision from analysts' labels, shadow rules compared with live ones.",
         [_alerts_row(), _precision_row(), _shadow_row(), _rules_row()],
     )
 
@@ -84,7 +84,7 @@ def _precision_row() -> Row:
 
 def _shadow_row() -> Row:
     return Row(
-        "Shadow beside live",
+        "Shadow rules compared with live rules",
         [
             graph(
                 "Alerts raised by mode, per minute",

@@ -1,6 +1,6 @@
 """Maintenance of the tables: few files, in an order that suits the queries; old files and rows deleted; a card erased.
 
-All of it runs beside the Spark queries that write the tables, and without Spark (docs/table-maintenance.md).
+All of it works without Spark, and may run while Spark's queries write the tables (docs/table-maintenance.md).
 
 files              the live files of a table, by partition
 planning           which partitions have to be rewritten, and how; pure

@@ -61,7 +61,7 @@ class TokenMatcher(CardRowMatcher):
     """Matches a column that contains the token.
 
     Attributes:
-        kind: column and value that tell that `column` contains a card; None if it always does.
+        kind: column and value of the rows in which `column` contains a card; None if it always does.
     """
 
     column: str = CARD_COLUMN

@@ -13,7 +13,9 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
 
 Decode = Callable[[bytes], dict[str, Any]]
-"""Decodes an Avro message; RefusedError if it cannot be decoded, RegistryUnavailableError if nobody can tell now."""
+"""Decodes an Avro message; RefusedError if it cannot be decoded, RegistryUnavailableError if its schema cannot be
+looked up now.
+"""
 
 # Confluent's wire format: a zero byte and a schema id of four bytes, then the record.
 _MAGIC_BYTE: Final = 0
@@ -94,7 +96,7 @@ class MessageReader:
                     return _decode_by_own_schemas(value)
             except RegistryUnavailableError:
                 raise
-            except Exception:  # noqa: BLE001  # whatever a registered text raises that is no Avro schema
+            except Exception:  # noqa: BLE001  # a registered text that is not an Avro schema may raise anything
                 return None
         return None if self._decoders else _decode_by_own_schemas(value)
 
@@ -105,7 +107,7 @@ def _decode_by_own_schemas(value: bytes) -> dict[str, Any] | None:
         source.seek(_FRAME_BYTES)
         try:
             record: Any = fastavro.schemaless_reader(source, parsed_schema(name), None)
-        except Exception:  # noqa: BLE001, S112  # whatever a codec raises on garbage
+        except Exception:  # noqa: BLE001, S112  # a codec may raise anything on invalid bytes
             continue
         # A record of another version would not end where the message does.
         if not source.read(1):

@@ -61,7 +61,7 @@ async def run_until_stopped(
         application = readiness.application = make_application()
         try:
             await application.run(lambda: shutdown.requested)
-        except Exception as error:  # noqa: BLE001  # whatever broke it, a new one starts from the last commit
+        except Exception as error:  # noqa: BLE001  # after any error a new one starts from the last commit
             readiness.application = None
             failures = 1 if application.was_ready else failures + 1
             wait_seconds = CONSUMER_RESTART.seconds(failures)

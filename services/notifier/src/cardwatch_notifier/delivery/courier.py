@@ -203,7 +203,7 @@ class Courier:
                 with suppress(StoppedError):
                     wait_for_dependency("outbox", self._round, stop=self._stopping, metrics=self._metrics)
             self._drain()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the process must end and say so
+        except BaseException as error:  # noqa: BLE001 - after any error the process must end and report it
             self.failure = error
             self._executor.shutdown(wait=False, cancel_futures=True)
             self._on_failure()

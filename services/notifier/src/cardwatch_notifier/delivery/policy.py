@@ -16,7 +16,7 @@ class DeliveryPolicy:
     """How often, and after which pauses, a delivery is tried again.
 
     Attributes:
-        transient: pauses after failures that pass by themselves (no answer, 5xx, 408, 425, 429).
+        transient: pauses after transient failures (no answer, 5xx, 408, 425, 429).
         rejected: pauses after refusals that somebody has to act on (any other answer but 2xx and 410).
         max_failures: after so many such failures the delivery is parked as failed. Attempts are counted, not time: a
             notifier that was down for days gives nothing up when it comes back.

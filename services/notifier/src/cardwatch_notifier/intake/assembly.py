@@ -78,5 +78,5 @@ def _topic_id(connection: KafkaConfig, topic: str) -> str:
     try:
         return topic_id(connection, topic)
     except MissingTopicError as error:
-        # Unlike a broker that does not answer, this does not pass by itself.
+        # Unlike a broker that does not answer, this is not transient.
         raise CardwatchError(str(error)) from error

@@ -1,4 +1,6 @@
-"""The contract of an outbox, which keeps alerts between Kafka and the receivers. Implementations are beside it."""
+"""The contract of an outbox, which keeps alerts between Kafka and the receivers. Its implementations are in ``sqlite``
+and ``postgres``.
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -23,7 +23,8 @@ from cardwatch_detector.runtime.application import RunQueries, SparkApplication
 from cardwatch_detector.runtime.object_stores import for_stores
 from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
-# The queries run beside the velocity query and must leave it the processor: what Delta does for large tables and
+# The queries run on the same machine as the velocity query and must leave it the processor: what Delta does for large
+# tables and
 # clusters is scaled down to micro-batches.
 _SPARK_CONFIG: Final = {
     **DELTA,

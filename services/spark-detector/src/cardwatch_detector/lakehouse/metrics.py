@@ -1,4 +1,4 @@
-"""Metrics of the lakehouse beside those of every service and every query."""
+"""Metrics of the lakehouse, in addition to those of every service and every query."""
 
 from collections.abc import Mapping
 from typing import Final, Protocol
@@ -62,7 +62,7 @@ class LakehouseMetrics:
 
 
 class ProfileMetrics:
-    """Metrics of the profiles beside the rows that are written."""
+    """Metrics of the profiles, in addition to the written rows."""
 
     def __init__(self, metrics: Metrics) -> None:
         registry = metrics.registry

@@ -16,11 +16,12 @@ _POOL_PROPERTY: Final = "spark.scheduler.pool"
 
 @dataclass(frozen=True)
 class Schedule:
-    """How often a query's micro-batches run, and beside which others.
+    """How often a query's micro-batches run, and in which scheduler pool.
 
     Attributes:
         trigger: time between looks at what is new, a duration such as ``10s``.
-        pool: the pool of Spark's scheduler. Jobs that are long beside those of the other queries need one of their own,
+        pool: the pool of Spark's scheduler. Jobs that are long compared with those of the other queries need their own
+            pool,
             or the others wait for all of their tasks.
     """
 

@@ -63,7 +63,7 @@ class VelocityPlanner:
 
     @property
     def has_profiles(self) -> bool:
-        """Whether the state holds the profiles of cards beside their transactions."""
+        """Whether the state holds the profiles of cards in addition to their transactions."""
         return self.settings.profiles and PROFILE_SCOPE in self.scopes
 
     @property

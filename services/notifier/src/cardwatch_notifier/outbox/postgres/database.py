@@ -1,4 +1,4 @@
-"""Where the outbox's database is, how to connect to it, and which of its errors pass by themselves."""
+"""Where the outbox's database is, how to connect to it, and which of its errors are transient."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,7 +87,7 @@ def translated(name: str) -> Iterator[None]:
     """Translate PostgreSQL's errors.
 
     Raises:
-        OutboxUnavailableError: the error passes by itself: a restart, a failover, a full disk, a lock timeout.
+        OutboxUnavailableError: the error is transient: a restart, a failover, a full disk, a lock timeout.
         CardwatchError: any other error.
     """
     try:

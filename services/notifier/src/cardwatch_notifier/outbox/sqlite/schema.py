@@ -17,7 +17,8 @@ _MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             topic TEXT NOT NULL, topic_id TEXT NOT NULL, partition INTEGER NOT NULL, next_offset INTEGER NOT NULL,
             PRIMARY KEY (topic, topic_id, partition)
         ) WITHOUT ROWID""",
-        # status and mode: the last event's; told and transitions: what receivers know (transitions.Notified)
+        # status and mode: of the last event; told and transitions: what receivers were notified of
+        # (transitions.Notified)
         """CREATE TABLE alerts (
             alert_id TEXT PRIMARY KEY, rule_id TEXT NOT NULL, status TEXT NOT NULL, mode TEXT NOT NULL,
             told TEXT, transitions INTEGER NOT NULL, first_seen_at INTEGER NOT NULL, last_seen_at INTEGER NOT NULL

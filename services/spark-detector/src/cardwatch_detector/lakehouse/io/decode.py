@@ -18,7 +18,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION, broadcast_rows, cached
 from cardwatch_detector.runtime.confluent_avro import decode_avro, is_version_of, schema_id
 
-# Columns beside Kafka's.
+# Columns in addition to Kafka's.
 RECORD: Final = "record"
 REASON: Final = "reason"
 NEW_ID: Final = "new_schema_id"
@@ -60,7 +60,7 @@ class TopicSchemas:
         return dict(self._writers)
 
     def learn_newest(self) -> None:
-        """Learn the newest version's id on the first call; do nothing where the registry does not tell it."""
+        """Learn the newest version's id on the first call; do nothing where the registry does not know it."""
         if self._asked_for_newest or self.subject is None:
             return
         self._asked_for_newest = True

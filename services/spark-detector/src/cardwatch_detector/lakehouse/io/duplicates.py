@@ -13,7 +13,7 @@ import polars as pl
 
 from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION
 
-# Columns of arrivals, beside their position.
+# Columns of arrivals, in addition to their position.
 ID: Final = "transaction_id"
 EVENT_US: Final = "event_us"
 

@@ -49,7 +49,7 @@ def update_rows(
     """Update rows of a table from the rows of a micro-batch, in one commit. The operation is idempotent.
 
     Args:
-        match: SQL that tells whether the rows ``known`` (of the table) and ``new`` are about the same thing.
+        match: SQL that is true if the rows ``known`` (of the table) and ``new`` are about the same thing.
         columns: the columns that are set; all of them if None.
         condition: SQL over ``known`` and ``new`` that selects the rows to change; all that match if None.
 

@@ -1,4 +1,4 @@
-"""Runs the tables' maintenance on a schedule, in a thread beside the queries."""
+"""Runs the tables' maintenance on a schedule, in its own thread while the queries run."""
 
 import threading
 import time

@@ -39,7 +39,8 @@ def refresh_minutes(
 ) -> int:
     """Compute all minutes of some dates (UTC) again, for a rebuild or after an erasure in the sources.
 
-    One commit per date; repeating it changes nothing. It may run beside the query: where their commits conflict, one of
+    One commit per date; repeating it changes nothing. It may run at the same time as the query: where their commits
+    conflict, one of
     the two repeats its part.
 
     Args:

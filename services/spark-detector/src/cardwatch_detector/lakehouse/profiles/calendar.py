@@ -81,7 +81,7 @@ def plan_refresh(
     if computed is None and not days:
         return RefreshPlan()
     kept = [newest - back * _DAY for back in range(days_kept)]
-    # A day more than 91 days before all of them changes none: its aggregates are computed all the same.
+    # A day more than 91 days before all profiles changes none; its aggregates are computed nevertheless.
     valid_on = [
         day
         for day in kept

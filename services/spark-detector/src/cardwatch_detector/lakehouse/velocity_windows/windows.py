@@ -48,7 +48,7 @@ def refresh_velocity(session: SparkSession, tables_dir: str, dates: Collection[d
     """Compute all windows of some dates (UTC) again from silver, for a rebuild or after an erasure in silver.
 
     One commit per date; repeating it changes nothing. A date that silver holds nothing of has no windows afterwards.
-    It may run beside the query: where their commits conflict, one of the two repeats its part.
+    It may run at the same time as the query: where their commits conflict, one of the two repeats its part.
 
     Args:
         dates: None for all dates of silver and of the table.

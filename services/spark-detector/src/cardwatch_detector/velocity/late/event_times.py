@@ -40,7 +40,7 @@ class EventTimeReader:
         source.seek(HEADER.size)
         try:
             record: Any = fastavro.schemaless_reader(source, prefix_schema, None)
-        except Exception:  # noqa: BLE001 - whatever a codec raises on invalid bytes; decoding the message reports what is wrong
+        except Exception:  # noqa: BLE001 - a codec may raise anything; decoding the message reports the cause
             return None
         return int(record[_FIELD])
 

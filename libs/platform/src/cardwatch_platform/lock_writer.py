@@ -1,4 +1,4 @@
-"""Write the lock file, which a maintainer does after changing a version in ``artifacts.ROOTS``."""
+"""Writes ``artifacts.lock.json``. A maintainer runs it after changing a version in ``artifacts.ROOTS``."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from cardwatch_platform.settings import PlatformSettings
 
 # `shims` was a jar of RoaringBitmap before 1.0, which pyspark has; its jcl-over-slf4j replaces commons-logging.
 _REPLACED_IN_PYSPARK: Final = frozenset({"shims", "commons-logging"})
-# Sets that go on Spark's class path, beside pyspark's own jars.
+# Sets that go on Spark's class path in addition to pyspark's own jars.
 _FOR_SPARK: Final = frozenset({"spark", "s3"})
 
 
@@ -52,5 +52,5 @@ def _lock_set(run: IvyRun) -> tuple[Artifact, ...]:
 
 
 def _in_pyspark() -> frozenset[str]:
-    """Artifact names of pyspark's own jars; another version of one must not come beside it on the class path."""
+    """Artifact names of pyspark's own jars; another version of one must not be on the class path as well."""
     return frozenset(re.sub(r"-\d.*", "", jar.stem) for jar in pyspark_jars().glob("*.jar"))
