@@ -171,7 +171,7 @@ def test_a_letter_that_cannot_be_built_is_replaced_by_its_last_resort() -> None:
         return build()
 
     last = build_or_last_resort(
-        build, HOSTILE, ERROR, service="test", refused_at=9, report_defect=lambda *about: defects.append(about)
+        build, HOSTILE, ERROR, service="test", refused_at=9, report_internal_error=lambda *about: defects.append(about)
     )
     assert last.reason == Reason.INTERNAL_ERROR
     assert "refused with undecodable_avro; building its dead letter failed with RecursionError" in last.record["detail"]

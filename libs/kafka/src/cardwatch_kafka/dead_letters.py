@@ -33,7 +33,7 @@ MAX_SHORTENED_KEY_BYTES: Final = 16 * 1024
 _MAX_STACK_CALLS: Final = 20
 _LONGS: Final = range(-(2**63), 2**63)
 
-ReportDefect = Callable[[ReceivedMessage, str, str], None]
+ReportInternalError = Callable[[ReceivedMessage, str, str], None]
 """Called with a message that a service failed on, the exception's class, and where it was raised (no values)."""
 
 
@@ -122,13 +122,13 @@ def build_dead_letter(
     return DeadLetter(source, reason, record)
 
 
-def describe_defect(error: Exception) -> tuple[str, str]:
+def describe_internal_error(error: Exception) -> tuple[str, str]:
     """The class of an exception, and the last calls that led to it: no values, and so nothing of a message."""
     return type(error).__name__, "".join(traceback.format_tb(error.__traceback__, limit=-_MAX_STACK_CALLS))
 
 
-def log_defect(source: ReceivedMessage, error_type: str, where: str) -> None:
-    """Log that a defect of ours cost a message; the arguments are those of ``ReportDefect``."""
+def log_internal_error(source: ReceivedMessage, error_type: str, where: str) -> None:
+    """Log that a defect of ours cost a message; the arguments are those of ``ReportInternalError``."""
     log.error(
         "a defect of the service cost a message; it is kept as a dead letter",
         topic=source.topic, partition=source.partition, offset=source.offset, error=error_type, where=where,
@@ -175,7 +175,7 @@ def build_or_last_resort(
     *,
     service: str,
     refused_at: int,
-    report_defect: ReportDefect = log_defect,
+    report_internal_error: ReportInternalError = log_internal_error,
 ) -> DeadLetter:
     """The dead letter that ``build`` makes; where that fails, which is a defect of ours, the last-resort letter.
 
@@ -187,8 +187,8 @@ def build_or_last_resort(
     try:
         return build()
     except Exception as error:  # noqa: BLE001  # no error may cost more than the content of one message
-        (error_type, where) = describe_defect(error)
-        report_defect(source, error_type, where)
+        (error_type, where) = describe_internal_error(error)
+        report_internal_error(source, error_type, where)
         why = f"refused with {refused.reason}; building its dead letter failed with {error_type}, a defect"
         return build_last_resort_letter(
             source, why, reason=Reason.INTERNAL_ERROR, service=service, refused_at=refused_at
@@ -196,14 +196,14 @@ def build_or_last_resort(
 
 
 def encode_dead_letter(
-    letter: DeadLetter, encode: Encoder, report_defect: ReportDefect = log_defect
+    letter: DeadLetter, encode: Encoder, report_internal_error: ReportInternalError = log_internal_error
 ) -> tuple[DeadLetter, bytes]:
     """The letter and its bytes; where it cannot be encoded, which is a defect of ours, its last-resort letter's."""
     try:
         return letter, encode(letter.record)
     except Exception as error:  # noqa: BLE001  # no error may cost more than the content of one message
-        (error_type, where) = describe_defect(error)
-        report_defect(letter.source, error_type, where)
+        (error_type, where) = describe_internal_error(error)
+        report_internal_error(letter.source, error_type, where)
         last_resort = remove_content(letter, f"encoding its dead letter failed with {error_type}, a defect")
         return last_resort, encode(last_resort.record)
 

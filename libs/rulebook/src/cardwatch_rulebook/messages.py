@@ -7,7 +7,7 @@ from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import CardwatchError, RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.dead_letters import describe_defect
+from cardwatch_kafka.dead_letters import describe_internal_error
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs
 
@@ -66,7 +66,7 @@ class Reader(Generic[T]):
         except ValueError as error:
             self._skip(message, Reason.WRONG_TYPE, str(error))
         except Exception as error:  # noqa: BLE001  # a defect of ours must not end the following of all rules
-            (error_type, where) = describe_defect(error)
+            (error_type, where) = describe_internal_error(error)
             self._skip(message, Reason.INTERNAL_ERROR, f"reading it raised {error_type}:\n{where}")
         return None
 

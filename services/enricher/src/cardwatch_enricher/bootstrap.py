@@ -26,7 +26,13 @@ from cardwatch_enricher.pipeline.enricher import Enricher
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.pipeline.tokeniser import Tokeniser
 from cardwatch_enricher.pipeline.validator import Validator
-from cardwatch_enricher.startup import Settings, defect_report, load_enricher_settings, raw_topics, wait_for_target
+from cardwatch_enricher.startup import (
+    Settings,
+    internal_error_report,
+    load_enricher_settings,
+    raw_topics,
+    wait_for_target,
+)
 from cardwatch_enricher.stream.application import StreamApplication
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Targets
 from cardwatch_enricher.stream.restarts import GracePeriod, Readiness, run_until_stopped
@@ -52,7 +58,7 @@ def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> 
         enrich=Enricher(derivation),
         build_dead_letter=DeadLetterBuilder(json_topic, json_transactions.known_fields, tokenise),
         now=now_microseconds,
-        report_defect=defect_report(metrics),
+        report_internal_error=internal_error_report(metrics),
     )
 
 

@@ -7,7 +7,7 @@ from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
 from cardwatch_contracts.wire import Encoder
-from cardwatch_kafka.dead_letters import ReportDefect
+from cardwatch_kafka.dead_letters import ReportInternalError
 from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs, retry
@@ -78,7 +78,7 @@ def wait_for_target(topic: Topic, prefix: str, registry: Registry, shutdown: Shu
     return Target(topic.name(prefix), Encoder(schema, schema_id))
 
 
-def defect_report(metrics: Metrics) -> ReportDefect:
+def internal_error_report(metrics: Metrics) -> ReportInternalError:
     """Counts and logs each message that the enricher fails on."""
 
     def report(message: ReceivedMessage, error_type: str, where: str) -> None:

@@ -80,7 +80,7 @@ def test_a_defect_in_building_the_dead_letter_costs_the_content_only(
 
     defects: list[tuple[Any, ...]] = []
     object.__setattr__(fresh_pipeline, "build_dead_letter", fail)
-    object.__setattr__(fresh_pipeline, "report_defect", lambda *about: defects.append(about))
+    object.__setattr__(fresh_pipeline, "report_internal_error", lambda *about: defects.append(about))
     source = make.json(value=b"{" + CARD_NUMBER.encode())
     letter = DECODE_LETTER(published(make, fresh_pipeline, metrics, source).value)
     assert letter["reason"] == Reason.INTERNAL_ERROR

@@ -16,7 +16,6 @@ from cardwatch_units.timestamps import now_microseconds
 from cardwatch_notifier.delivery.assembly import make_couriers, make_receivers, trace_receivers
 from cardwatch_notifier.delivery.couriers import Couriers
 from cardwatch_notifier.delivery.receiver import Receiver
-from cardwatch_notifier.health import NotifierHealth
 from cardwatch_notifier.intake.assembly import connect
 from cardwatch_notifier.intake.intake import Intake, OutboxWriter
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
@@ -24,6 +23,7 @@ from cardwatch_notifier.outbox.housekeeping import Housekeeping
 from cardwatch_notifier.outbox.opening import open_outbox, outbox_location
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_notifier.outbox.sqlite.process_lock import lock_outbox
+from cardwatch_notifier.readiness import NotifierReadiness
 from cardwatch_notifier.settings import NotifierSettings
 from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 
@@ -38,7 +38,7 @@ def run(service: ServiceSettings, own: NotifierSettings, shutdown: Shutdown) -> 
     """
     receivers = make_receivers(own)
     names = [receiver.name for receiver in receivers]
-    health = NotifierHealth()
+    health = NotifierReadiness()
     with ExitStack() as stack:
         if not own.outbox_url:
             stack.enter_context(lock_outbox(own.outbox_path))

@@ -9,8 +9,8 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from cardwatch_notifier.notified_state import Verdict
 from cardwatch_notifier.outbox.protocol import Message, Outbox, OutboxUnavailableError
-from cardwatch_notifier.transitions import Verdict
 
 TRANSITIONS_TOTAL: Final = "cardwatch_notifier_transitions_total"
 DELIVERIES_TOTAL: Final = "cardwatch_notifier_deliveries_total"

@@ -14,9 +14,9 @@ from cardwatch_notifier.delivery.couriers import Couriers
 from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
 from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
-from cardwatch_notifier.health import NotifierHealth
 from cardwatch_notifier.metrics import DELIVERIES_TOTAL, NotifierMetrics, OutboxCollector
 from cardwatch_notifier.outbox.protocol import Message, Outbox
+from cardwatch_notifier.readiness import NotifierReadiness
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 
@@ -243,7 +243,7 @@ def test_health_notices_an_attempt_that_does_not_come_back(
 ) -> None:
     courier = Bench(outbox, hanging, clock, ThreadPoolExecutor(3)).courier
     couriers = Couriers([courier])
-    health = NotifierHealth(outbox, couriers)
+    health = NotifierReadiness(outbox, couriers)
     couriers.start(on_failure=lambda: None)
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
     courier.wake()
@@ -263,7 +263,7 @@ def test_the_health_endpoint_says_what_does_not_come_back(
     hanging.deadline_seconds = 0.2 - GRACE_SECONDS  # overdue after 0.2 s
     bench = Bench(outbox, hanging, clock, ThreadPoolExecutor(3))
     couriers = Couriers([bench.courier])
-    endpoint = HealthEndpoint(bench.metrics.registry, healthy=NotifierHealth(outbox, couriers).unhealthy)
+    endpoint = HealthEndpoint(bench.metrics.registry, healthy=NotifierReadiness(outbox, couriers).unhealthy)
     endpoint.start()
     outbox.accept([kit.arrival(0, "a")], ["webhook"], clock())
     couriers.start(on_failure=lambda: None)
@@ -309,9 +309,9 @@ def test_health_notices_a_courier_whose_thread_does_not_come_back(
 def test_health_notices_a_courier_that_has_ended(outbox: Outbox, clock: Any, kit: Any) -> None:
     couriers = Couriers([Bench(outbox, kit.FakeReceiver(), clock, ThreadPoolExecutor(1)).courier])
     couriers.start(on_failure=lambda: None)
-    assert NotifierHealth(outbox, couriers).unhealthy() == ""
+    assert NotifierReadiness(outbox, couriers).unhealthy() == ""
     couriers.stop()
-    assert NotifierHealth(outbox, couriers).unhealthy() == "a receiver's courier has ended"
+    assert NotifierReadiness(outbox, couriers).unhealthy() == "a receiver's courier has ended"
 
 
 def test_a_courier_that_cannot_write_the_outbox_reports_the_failure_and_ends(

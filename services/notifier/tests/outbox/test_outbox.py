@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
+from cardwatch_notifier.notified_state import Verdict
 from cardwatch_notifier.outbox.protocol import (
     Arrival,
     Attempt,
@@ -13,7 +14,6 @@ from cardwatch_notifier.outbox.protocol import (
     OutboxBehindError,
     SourcePartition,
 )
-from cardwatch_notifier.transitions import Verdict
 
 
 def due_ids(outbox: Outbox, kit: Any, receiver: str = "webhook", now: int = 10) -> list[str]:

@@ -19,6 +19,7 @@ from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Outcome, TryAgain
 from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
+from cardwatch_notifier.notified_state import Verdict
 from cardwatch_notifier.outbox.opening import open_outbox
 from cardwatch_notifier.outbox.postgres.connections import Timeouts
 from cardwatch_notifier.outbox.postgres.database import Database
@@ -26,7 +27,6 @@ from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.postgres.schema import advisory_key
 from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Message, OutboxUnavailableError
 from cardwatch_notifier.settings import NotifierSettings, OutboxSettings
-from cardwatch_notifier.transitions import Verdict
 from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.retry import Deadline

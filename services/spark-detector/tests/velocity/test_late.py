@@ -10,7 +10,7 @@ from cardwatch_detector.runtime.spark_offsets import OffsetRange
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics
-from cardwatch_detector.velocity.late.search import LateSearch
+from cardwatch_detector.velocity.late.late_search import LateSearch
 from cardwatch_detector.velocity.metrics import LATE_TOTAL, LateMetrics
 from cardwatch_detector.velocity.state.groups import group_ends
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage

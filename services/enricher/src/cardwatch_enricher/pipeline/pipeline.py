@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.dead_letters import DeadLetter, ReportDefect, build_or_last_resort, describe_defect
+from cardwatch_kafka.dead_letters import DeadLetter, ReportInternalError, build_or_last_resort, describe_internal_error
 from cardwatch_kafka.messages import ReceivedMessage
 
 from cardwatch_enricher.pipeline.dead_letters import SERVICE
@@ -33,7 +33,7 @@ class Pipeline:
         enrich: as ``Enricher``.
         build_dead_letter: as ``DeadLetterBuilder``.
         now: the time, in microseconds since 1970 UTC.
-        report_defect: called with each message that the enricher fails on.
+        report_internal_error: called with each message that the enricher fails on.
     """
 
     decoders: Mapping[str, Decode]
@@ -41,7 +41,7 @@ class Pipeline:
     enrich: Enrich
     build_dead_letter: BuildDeadLetter
     now: Callable[[], int]
-    report_defect: ReportDefect
+    report_internal_error: ReportInternalError
 
     def __call__(self, message: ReceivedMessage, decoded: Record | None = None) -> Outcome:
         """The outcome of a message; an invalid message is an outcome, not an exception.
@@ -66,15 +66,15 @@ class Pipeline:
         except RefusedError as error:
             return self._dead_letter(message, error, record)
         except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most, never the stream
-            return self.defect(message, error, record)
+            return self.internal_error(message, error, record)
 
-    def defect(self, message: ReceivedMessage, error: Exception, record: Record | None = None) -> DeadLetter:
+    def internal_error(self, message: ReceivedMessage, error: Exception, record: Record | None = None) -> DeadLetter:
         """The dead letter of a message that the enricher failed on.
 
         The exception's text is left out, since it may quote the message.
         """
-        (error_type, where) = describe_defect(error)
-        self.report_defect(message, error_type, where)
+        (error_type, where) = describe_internal_error(error)
+        self.report_internal_error(message, error_type, where)
         refused = RefusedError(
             Reason.INTERNAL_ERROR,
             f"the enricher failed with {error_type}, a defect of its own; redrive once it is fixed",
@@ -89,5 +89,5 @@ class Pipeline:
             refused,
             service=SERVICE,
             refused_at=now,
-            report_defect=self.report_defect,
+            report_internal_error=self.report_internal_error,
         )

@@ -135,11 +135,13 @@ class BatchProcessor:
             try:
                 return outcome, OutgoingMessage(silver.topic, outcome.key, silver.encode(outcome.record), headers)
             except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most
-                outcome = self._pipeline.defect(outcome.source, error)
+                outcome = self._pipeline.internal_error(outcome.source, error)
         return self._encoded_letter(outcome, headers)
 
     def _encoded_letter(self, letter: DeadLetter, headers: Headers) -> tuple[DeadLetter, OutgoingMessage]:
-        (letter, value) = encode_dead_letter(letter, self._targets.dead_letters.encode, self._pipeline.report_defect)
+        (letter, value) = encode_dead_letter(
+            letter, self._targets.dead_letters.encode, self._pipeline.report_internal_error
+        )
         return letter, OutgoingMessage(self._targets.dead_letters.topic, letter.key, value, headers)
 
     def _publish(self, work: list[tuple[Outcome, OutgoingMessage]]) -> list[Outcome]:
@@ -168,7 +170,7 @@ class BatchProcessor:
 
     def _shortened(self, outcome: Outcome) -> DeadLetter:
         if isinstance(outcome, Enriched):
-            outcome = self._pipeline.defect(outcome.source, ValueError("the broker rejects the silver record"))
+            outcome = self._pipeline.internal_error(outcome.source, ValueError("the broker rejects the silver record"))
         return shorten_dead_letter(outcome, _MAX_SHORTENED_VALUE_BYTES)
 
     def _count(self, outcomes: list[Outcome]) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
-from cardwatch_kafka.dead_letters import DeadLetter, build_or_last_resort, describe_defect, log_defect
+from cardwatch_kafka.dead_letters import DeadLetter, build_or_last_resort, describe_internal_error, log_internal_error
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.trace_context import extract_context
 from cardwatch_units.timestamps import from_microseconds
@@ -49,8 +49,8 @@ class AlertDecoder:
             return self._dead_letter(message, error)
         except Exception as error:  # noqa: BLE001
             # A defect of ours must not stop the alerts behind this message; the dead letter keeps it.
-            (error_type, where) = describe_defect(error)
-            log_defect(message, error_type, where)
+            (error_type, where) = describe_internal_error(error)
+            log_internal_error(message, error_type, where)
             defect = RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {error_type}")
             return self._dead_letter(message, defect)
 

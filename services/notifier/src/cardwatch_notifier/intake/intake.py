@@ -14,8 +14,8 @@ from cardwatch_notifier.intake.dead_letters import DeadLetters
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.kafka_source import Source
 from cardwatch_notifier.metrics import NotifierMetrics
+from cardwatch_notifier.notified_state import Verdict
 from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError, SourcePartition
-from cardwatch_notifier.transitions import Verdict
 from cardwatch_notifier.wait_for_dependency import Dependency, wait_for_dependency
 
 log = get_logger(__name__)

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cardwatch_notifier.alerts import Alert
+from cardwatch_notifier.notified_state import Notified, Verdict, decide
 from cardwatch_notifier.outbox.protocol import Arrival, OutboxBehindError, SourcePartition
-from cardwatch_notifier.transitions import Notified, Verdict, decide
 
 
 @dataclass(frozen=True, slots=True)

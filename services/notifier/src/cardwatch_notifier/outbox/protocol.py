@@ -10,7 +10,7 @@ from typing import Protocol
 from cardwatch_contracts.errors import CardwatchError
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.transitions import Verdict
+from cardwatch_notifier.notified_state import Verdict
 
 
 class OutboxUnavailableError(CardwatchError):

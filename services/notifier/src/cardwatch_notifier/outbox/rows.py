@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from cardwatch_notifier.alerts import Status
+from cardwatch_notifier.notified_state import Notified
 from cardwatch_notifier.outbox.protocol import SourcePartition
-from cardwatch_notifier.transitions import Notified
 
 
 def positions_of(rows: Iterable[tuple[Any, ...]]) -> dict[SourcePartition, int]:

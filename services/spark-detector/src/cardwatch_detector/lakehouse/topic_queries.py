@@ -30,7 +30,7 @@ from cardwatch_units.durations import parse_duration
 from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter
-from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterWriter
+from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterTableWriter
 from cardwatch_detector.lakehouse.bronze.late import LateWriter
 from cardwatch_detector.lakehouse.bronze.transactions import BronzeWriter
 from cardwatch_detector.lakehouse.io.decode import TopicSchemas
@@ -80,7 +80,7 @@ def topic_queries(
         FeedbackWriter(tables_dir, schemas(ALERTS_FEEDBACK, "alert_id"), metrics),
         LabelCounter(tables_dir, metrics.alerts_labelled),
     )
-    dead_letters = DeadLetterWriter(tables_dir, schemas(DEAD_LETTERS, "dead_letter_id"), metrics)
+    dead_letters = DeadLetterTableWriter(tables_dir, schemas(DEAD_LETTERS, "dead_letter_id"), metrics)
     query = partial(_topic_query, service, settings)
     return [
         query(table=BRONZE_TRANSACTIONS, topics=[raw_topic, json_topic], writer=bronze),

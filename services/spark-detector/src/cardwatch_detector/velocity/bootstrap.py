@@ -17,10 +17,10 @@ from cardwatch_service.tracing import Tracer, tracing
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
-from cardwatch_detector.velocity.kafka import BatchPublisher, silver_reader
+from cardwatch_detector.velocity.kafka_clients import MicroBatchPublisher, silver_reader
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics
-from cardwatch_detector.velocity.late.search import LateSearch
+from cardwatch_detector.velocity.late.late_search import LateSearch
 from cardwatch_detector.velocity.metrics import AlertMetrics, LateMetrics, RuleMetrics
 from cardwatch_detector.velocity.plan import VelocityPlanner
 from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
@@ -46,7 +46,7 @@ def run_velocity(shutdown: Shutdown) -> None:
     configure_logging("spark-detector", service.log_level, service.log_format)
     metrics = Metrics()
     alerts_topic = ALERTS.name(service.topic_prefix)
-    publisher = BatchPublisher(service.kafka_config())
+    publisher = MicroBatchPublisher(service.kafka_config())
     alert_metrics = AlertMetrics(metrics, alerts_topic)
     late = _late_publisher(service, settings, metrics)
     with tracing("cardwatch-detector", metrics) as tracer, _active_rules(service, settings, metrics) as rules:
@@ -77,7 +77,7 @@ def _late_publisher(service: ServiceSettings, settings: VelocitySettings, metric
         topics=LateTopics(TRANSACTIONS_SILVER.name(prefix), TRANSACTIONS_LATE.name(prefix)),
         reader=silver_reader(kafka),
         search=search,
-        publisher=BatchPublisher(kafka),
+        publisher=MicroBatchPublisher(kafka),
         metrics=LateMetrics(metrics, prefix, scopes),
     )
 

@@ -10,7 +10,7 @@ from cardwatch_contracts.wire import Encoder
 from cardwatch_detector.lakehouse.alerts.alerts import AlertAndFeedbackWriter, AlertWriter
 from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter
-from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterWriter
+from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterTableWriter
 from cardwatch_detector.lakehouse.io.create import create_tables
 from cardwatch_detector.lakehouse.io.decode import TopicSchemas
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
@@ -56,7 +56,7 @@ class Lake:
             FeedbackWriter(*arguments("alert_feedback", "alert_id")),
             LabelCounter(self._dir, self._count, lambda: self.now),
         )
-        self._letters = DeadLetterWriter(*arguments("dead_letter", "dead_letter_id"))
+        self._letters = DeadLetterTableWriter(*arguments("dead_letter", "dead_letter_id"))
 
     def _count(self, counts: Mapping[tuple[str, str], int]) -> None:
         self.label_counts.append(dict(counts))

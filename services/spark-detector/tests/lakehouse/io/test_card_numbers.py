@@ -19,9 +19,9 @@ from cardwatch_detector.lakehouse.io.card_numbers import (
     HEADERS_TYPE,
     SUSPECT,
     SUSPECT_JSON,
-    redact_message,
-    redact_messages,
-    redacted,
+    mask_card_numbers,
+    mask_row,
+    mask_rows,
 )
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -37,7 +37,7 @@ def message(value: bytes | None, *, is_json: bool = True, key: bytes | None = No
 
 @pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
 def test_messages_that_are_not_json_pass_the_shared_masking_cases(case: MaskingCase) -> None:
-    masked = redact_message(
+    masked = mask_row(
         {
             "key": case.original,
             "value": case.original,
@@ -55,14 +55,14 @@ def test_messages_that_are_not_json_pass_the_shared_masking_cases(case: MaskingC
 
 @pytest.mark.parametrize("case", JSON_CASES, ids=repr)
 def test_json_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
-    masked = redact_message(message(case.original))
+    masked = mask_row(message(case.original))
     assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
 
 @pytest.mark.parametrize("case", UNDECODABLE_CASES, ids=repr)
 def test_undecodable_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     # They are treated as JSON, which they may be.
-    masked = redact_message(message(case.original))
+    masked = mask_row(message(case.original))
     assert (masked["value"], masked["redacted"]) == (case.masked, case.changes)
 
 
@@ -71,13 +71,13 @@ def test_undecodable_messages_pass_the_shared_masking_cases(case: MaskingCase) -
 )
 def test_a_record_of_an_unknown_schema_keeps_its_ids(identifier: str) -> None:
     value = b"\x00\x00\x00\x00\x63" + identifier.encode() + b"\x02"
-    assert redact_message({**message(value), "is_record": True})["value"] == value
+    assert mask_row({**message(value), "is_record": True})["value"] == value
 
 
 @pytest.mark.parametrize("number", [CARD, "4111 1111-1111 1111", f"x{CARD}y", f"\\{CARD}"])
 def test_a_record_of_an_unknown_schema_keeps_no_card_number(number: str) -> None:
     value = b"\x00\x00\x00\x00\x63" + number.encode() + b"\x02"
-    masked = redact_message({**message(value), "is_record": True})
+    masked = mask_row({**message(value), "is_record": True})
     assert (masked["value"], masked["redacted"]) == (re.sub(rb"(?<=.{5})[0-9]", b"*", value, flags=re.DOTALL), True)
 
 
@@ -95,9 +95,7 @@ def test_spark_skips_messages_that_need_no_masking(text: str) -> None:
 
 @pytest.mark.parametrize("written", [f"a{CARD}", f"\\n{CARD}", "".join(f"\\u003{digit}" for digit in CARD)])
 def test_keys_and_headers_of_json_messages_are_masked_with_any_characters_beside_a_number(written: str) -> None:
-    masked = redact_message(
-        {**message(b"{}", key=written.encode()), "headers": [{"key": "h", "value": written.encode()}]}
-    )
+    masked = mask_row({**message(b"{}", key=written.encode()), "headers": [{"key": "h", "value": written.encode()}]})
     assert CARD.encode() not in masked["key"]
     assert masked["key"].endswith(HIDDEN.encode())
     assert masked["headers"] == [{"key": "h", "value": masked["key"]}]
@@ -105,11 +103,11 @@ def test_keys_and_headers_of_json_messages_are_masked_with_any_characters_beside
 
 def test_bytes_that_are_not_utf_8_survive() -> None:
     value = b"\x00\xff\xfe " + CARD.encode() + b"\xe9"
-    assert redact_message(message(value, is_json=False))["value"] == b"\x00\xff\xfe " + HIDDEN.encode() + b"\xe9"
+    assert mask_row(message(value, is_json=False))["value"] == b"\x00\xff\xfe " + HIDDEN.encode() + b"\xe9"
 
 
 def test_key_and_headers_are_masked_and_marked_as_redacted() -> None:
-    redacted = redact_message(
+    redacted = mask_row(
         {"key": CARD.encode(), "value": None, "headers": [{"key": "pan", "value": CARD.encode()}], "is_json": True}
     )
     assert redacted == {
@@ -122,7 +120,7 @@ def test_key_and_headers_are_masked_and_marked_as_redacted() -> None:
 
 def test_an_unchanged_message_is_not_called_redacted() -> None:
     value = json.dumps({"event_time": 1795478400000001}).encode()
-    assert redact_message(message(value, key=b"k")) == {
+    assert mask_row(message(value, key=b"k")) == {
         "key": b"k",
         "value": value,
         "headers": None,
@@ -138,16 +136,16 @@ def test_any_message_is_redacted(hostile: HostileMessage) -> None:
     headers = [{"key": name, "value": value} for name, value in hostile.headers]
     for is_json in (True, False):
         about = {"key": hostile.key, "value": hostile.value, "headers": headers, "is_json": is_json}
-        redact_message(about)
+        mask_row(about)
 
 
 def test_a_message_that_cannot_be_redacted_is_kept_without_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> dict[str, object]:
         raise RecursionError(CARD)
 
-    monkeypatch.setattr(card_numbers, "redact_message", fail)
+    monkeypatch.setattr(card_numbers, "mask_row", fail)
     headers = [{"key": f"h{CARD}", "value": None}]
-    (found,) = redact_messages(pa.array([{**message(CARD.encode() + b"\xff"), "headers": headers}])).to_pylist()
+    (found,) = mask_rows(pa.array([{**message(CARD.encode() + b"\xff"), "headers": headers}])).to_pylist()
     assert found == {
         "key": None,
         "value": HIDDEN.encode() + b"\xff",
@@ -158,7 +156,7 @@ def test_a_message_that_cannot_be_redacted_is_kept_without_digits(monkeypatch: p
 
 def test_an_arrow_array_keeps_its_nulls() -> None:
     messages = pa.array([None, message(CARD.encode()), message(None)])
-    assert [row and (row["value"], row["redacted"]) for row in redact_messages(messages).to_pylist()] == [
+    assert [row and (row["value"], row["redacted"]) for row in mask_rows(messages).to_pylist()] == [
         None,
         (HIDDEN.encode(), True),
         (None, False),
@@ -174,12 +172,12 @@ def test_spark_masks_what_the_functions_mask(spark: SparkSession) -> None:
     ]
     schema = f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}, is_json BOOLEAN"
     messages = spark.createDataFrame(rows, schema)
-    masked, total = redacted(messages, F.col("is_json"))
+    masked, total = mask_card_numbers(messages, F.col("is_json"))
     assert total == len(rows)
     found = {(row["number"], row["is_json"]): row for row in masked.collect()}
     for number, key, value, headers, is_json in rows:
         row = found[number, is_json]
-        expected = redact_message(
+        expected = mask_row(
             {
                 "key": key,
                 "value": value,

@@ -18,6 +18,7 @@ from uuid import uuid4
 from psycopg import Connection
 
 from cardwatch_notifier.alerts import Alert
+from cardwatch_notifier.notified_state import Notified, Verdict
 from cardwatch_notifier.outbox.acceptance import AlertChanges, find_changes, select_new
 from cardwatch_notifier.outbox.postgres import statements
 from cardwatch_notifier.outbox.postgres.connections import OutboxConnections, Timeouts
@@ -33,7 +34,6 @@ from cardwatch_notifier.outbox.protocol import (
     SourcePartition,
 )
 from cardwatch_notifier.outbox.rows import notified_of, positions_of
-from cardwatch_notifier.transitions import Notified, Verdict
 
 _PRUNE_BATCH: Final = 1000
 

@@ -16,6 +16,7 @@ from typing import Final
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 
 from cardwatch_notifier.alerts import Alert
+from cardwatch_notifier.notified_state import Notified, Verdict
 from cardwatch_notifier.outbox.acceptance import AlertChanges, find_changes, select_new
 from cardwatch_notifier.outbox.protocol import (
     Arrival,
@@ -28,7 +29,6 @@ from cardwatch_notifier.outbox.protocol import (
 )
 from cardwatch_notifier.outbox.rows import notified_of, positions_of
 from cardwatch_notifier.outbox.sqlite import schema, statements
-from cardwatch_notifier.transitions import Notified, Verdict
 
 _BUSY_TIMEOUT_SECONDS: Final = 10.0
 _PRUNE_BATCH: Final = 1000

@@ -10,7 +10,7 @@ from cardwatch_lakehouse.tables import GOLD_ALERT_LABELS, GOLD_ALERTS
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.card_numbers import HEADERS_TYPE, redacted
+from cardwatch_detector.lakehouse.io.card_numbers import HEADERS_TYPE, mask_card_numbers
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.merge import update_rows
@@ -155,5 +155,5 @@ def _without_card_numbers(rows: DataFrame) -> DataFrame:
         F.col("label_note").cast("binary").alias("value"),
         F.lit(None).cast(HEADERS_TYPE).alias("headers"),
     )
-    masked, _ = redacted(note, F.lit(False))
+    masked, _ = mask_card_numbers(note, F.lit(False))
     return masked.withColumn("label_note", F.decode("value", "UTF-8")).select(*rows.columns)

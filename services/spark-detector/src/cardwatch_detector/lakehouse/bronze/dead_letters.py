@@ -7,7 +7,7 @@ from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.card_numbers import redacted
+from cardwatch_detector.lakehouse.io.card_numbers import mask_card_numbers
 from cardwatch_detector.lakehouse.io.decode import REASON, RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
@@ -23,7 +23,7 @@ _IDENTITY: Final = ("service", *_SOURCE)
 _PART: Final = "dead_letters"
 
 
-class DeadLetterWriter(TopicWriter):
+class DeadLetterTableWriter(TopicWriter):
     """Appends the dead letters that the table does not have yet; a message that is not a dead letter is quarantined.
 
     Not a MERGE, which would conflict with the other queries' appends in Delta. Dead letters have only this writer, so
@@ -34,7 +34,7 @@ class DeadLetterWriter(TopicWriter):
         arrivals = collect_with_position(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
         new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
-            rows, _ = redacted(letter_rows(messages.at_positions(new)), ~_is_framed(F.col("value")))
+            rows, _ = mask_card_numbers(letter_rows(messages.at_positions(new)), ~_is_framed(F.col("value")))
             rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
             append(
                 coalesce_to_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, WriteId(batch_id, _PART)

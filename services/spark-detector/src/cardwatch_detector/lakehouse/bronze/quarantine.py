@@ -9,7 +9,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.card_numbers import redacted
+from cardwatch_detector.lakehouse.io.card_numbers import mask_card_numbers
 from cardwatch_detector.lakehouse.io.decode import REASON, DecodedBatch
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append
 
@@ -30,7 +30,7 @@ def quarantine(batch: DecodedBatch, tables_dir: str, write_id: WriteId) -> None:
     """
     # They may be anything, JSON included, and may hold a card number. If only the schema is unknown, they are records
     # whose ids are needed once it is registered.
-    messages, _ = redacted(batch.undecodable, F.lit(True), F.col(REASON).isin(*_RECORDS))
+    messages, _ = mask_card_numbers(batch.undecodable, F.lit(True), F.col(REASON).isin(*_RECORDS))
     now = F.current_timestamp()
     rows = messages.select(
         "topic",

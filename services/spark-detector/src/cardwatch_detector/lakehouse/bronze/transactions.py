@@ -6,7 +6,7 @@ from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.lakehouse.io.card_numbers import redacted
+from cardwatch_detector.lakehouse.io.card_numbers import mask_card_numbers
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.read import cached
 from cardwatch_detector.lakehouse.metrics import WriteCounter
@@ -36,7 +36,7 @@ class BronzeWriter:
         session = batch.sparkSession
         self._size.estimate_first(batch)
         with temporary_settings(session, self._size.settings()), cached(batch) as messages:
-            rows, count = redacted(messages, F.col("topic") == self.json_topic)
+            rows, count = mask_card_numbers(messages, F.col("topic") == self.json_topic)
             self._size.rows = count
             with temporary_settings(session, self._size.settings()):
                 if count:

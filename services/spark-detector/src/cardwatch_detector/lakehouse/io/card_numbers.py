@@ -47,7 +47,7 @@ _ARROW_MESSAGE: Final = pa.struct(
 )
 
 
-def redact_message(message: dict[str, Any]) -> dict[str, Any]:
+def mask_row(message: dict[str, Any]) -> dict[str, Any]:
     """One message without card numbers.
 
     Args:
@@ -75,17 +75,17 @@ def redact_message(message: dict[str, Any]) -> dict[str, Any]:
     return {**result, "redacted": any(result[name] != message[name] for name in result)}
 
 
-def redact_messages(messages: "pa.Array[Any]") -> "pa.Array[Any]":
-    """``redact_message`` for an Arrow array of such structs; null stays null."""
+def mask_rows(messages: "pa.Array[Any]") -> "pa.Array[Any]":
+    """``mask_row`` for an Arrow array of such structs; null stays null."""
     return pa.array(
-        [None if message is None else _redact_any_message(message) for message in messages.to_pylist()], _ARROW_MESSAGE
+        [None if message is None else _mask_any_row(message) for message in messages.to_pylist()], _ARROW_MESSAGE
     )
 
 
-def _redact_any_message(message: dict[str, Any]) -> dict[str, Any]:
-    """``redact_message``; where that fails, which is a defect, the message with every digit masked."""
+def _mask_any_row(message: dict[str, Any]) -> dict[str, Any]:
+    """``mask_row``; where that fails, which is a defect, the message with every digit masked."""
     try:
-        return redact_message(message)
+        return mask_row(message)
     except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the table
         log.error("a message could not be redacted; all its digits are masked", error=type(error).__name__)  # noqa: TRY400
     headers = message["headers"]
@@ -102,7 +102,7 @@ def _without_digits(value: bytes | None) -> bytes | None:
     return None if value is None else value.translate(_STARS_IN_BYTES)
 
 
-def redacted(messages: DataFrame, is_json: Column, is_record: Column | None = None) -> tuple[DataFrame, int]:
+def mask_card_numbers(messages: DataFrame, is_json: Column, is_record: Column | None = None) -> tuple[DataFrame, int]:
     """Mask the card numbers in messages, and count the messages.
 
     Python looks only at what may hold one: where no message of a micro-batch does, none is started.
@@ -121,7 +121,7 @@ def redacted(messages: DataFrame, is_json: Column, is_record: Column | None = No
         return messages.withColumn("redacted", F.lit(False)), total
     form = (is_json.alias("is_json"), (F.lit(False) if is_record is None else is_record).alias("is_record"))
     message = F.when(suspect, F.struct("key", "value", "headers", *form))
-    checked = messages.withColumn("checked", arrow_udf(redact_messages, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
+    checked = messages.withColumn("checked", arrow_udf(mask_rows, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
     for name in ("key", "value", "headers"):
         # By whether it was checked, not by null: a checked key may well be null.
         checked = checked.withColumn(

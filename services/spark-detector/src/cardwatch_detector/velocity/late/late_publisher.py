@@ -15,9 +15,9 @@ from cardwatch_service.logs import get_logger
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_detector.runtime.spark_offsets import partition_offsets
-from cardwatch_detector.velocity.kafka import MessageReader, Publisher
+from cardwatch_detector.velocity.kafka_clients import MessagePublisher, MessageReader
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
-from cardwatch_detector.velocity.late.search import LateSearch, LateTransaction, LateTransactions
+from cardwatch_detector.velocity.late.late_search import LateSearch, LateTransaction, LateTransactions
 from cardwatch_detector.velocity.metrics import LateMetrics
 
 _log = get_logger(__name__)
@@ -43,7 +43,7 @@ class LatePublisher:
     topics: LateTopics
     reader: MessageReader
     search: LateSearch
-    publisher: Publisher
+    publisher: MessagePublisher
     metrics: LateMetrics
 
     def publish(self, query: str, dropped: DroppedRows) -> None:

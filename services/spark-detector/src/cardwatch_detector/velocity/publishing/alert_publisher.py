@@ -8,7 +8,7 @@ from typing import Any
 from cardwatch_kafka.messages import Headers, OutgoingMessage
 
 from cardwatch_detector.runtime.spark_offsets import OffsetRange
-from cardwatch_detector.velocity.kafka import Publisher
+from cardwatch_detector.velocity.kafka_clients import MessagePublisher
 from cardwatch_detector.velocity.metrics import AlertMetrics
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
 
@@ -24,7 +24,7 @@ class AlertPublisher:
     """
 
     topic: str
-    publisher: Publisher
+    publisher: MessagePublisher
     metrics: AlertMetrics
     clock_us: Callable[[], int]
     traces: AlertTraces | None = None

@@ -20,7 +20,7 @@ from cardwatch_service.trace_context import extract_context, is_sampled, to_head
 from cardwatch_service.tracing import ALERT_ID, OUTCOME, RULE_ID, Span, Tracer
 
 from cardwatch_detector.runtime.spark_offsets import OffsetRange, partition_offsets
-from cardwatch_detector.velocity.kafka import MessageReader
+from cardwatch_detector.velocity.kafka_clients import MessageReader
 
 _log = get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cardwatch_notifier.transitions import Notified, Verdict, decide
+from cardwatch_notifier.notified_state import Notified, Verdict, decide
 
 
 def message_ids(kit: Any, events: list[tuple[str, str]]) -> list[str | None]:

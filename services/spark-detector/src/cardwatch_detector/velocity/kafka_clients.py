@@ -19,7 +19,7 @@ _READER_CONFIG: Final[KafkaConfig] = {
 }
 
 
-class Publisher(Protocol):
+class MessagePublisher(Protocol):
     """Publishes the messages of a micro-batch; tests use a fake."""
 
     def publish(self, messages: Iterable[OutgoingMessage]) -> int:
@@ -43,7 +43,7 @@ class MessageReader(Protocol):
         """
 
 
-class BatchPublisher:
+class MicroBatchPublisher:
     """Publishes with an idempotent producer, so that messages of one key stay in order."""
 
     def __init__(self, kafka: KafkaConfig) -> None:

@@ -9,7 +9,7 @@ from cardwatch_notifier.outbox.protocol import Outbox
 
 
 @dataclass(slots=True)
-class NotifierHealth:
+class NotifierReadiness:
     """The notifier's parts as far as they exist; each is None until it does."""
 
     outbox: Outbox | None = None
