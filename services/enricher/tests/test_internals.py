@@ -1,17 +1,22 @@
 """The private parts of Faust and aiokafka that the enricher uses were checked with the installed versions."""
 
+import asyncio
 import gzip
 import struct
 from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 from aiokafka.structs import TopicPartition as ClientTopicPartition
 from cardwatch_enricher.internals import WRITTEN_FOR, FetchedRecords
 from cardwatch_kafka.messages import TopicPartition
+from confluent_kafka import Producer
+from support.unreadable_headers import send_with_unreadable_header
 
 
 @pytest.mark.parametrize(("package", "written_for"), sorted(WRITTEN_FOR.items()))
@@ -83,3 +88,39 @@ def test_a_fetch_that_returns_nothing_is_empty_as_in_the_client() -> None:
 def test_what_the_client_may_ask_of_fetched_records_is_there() -> None:
     public = {name for name in dir(MemoryRecords) if not name.startswith("_")}
     assert public <= set(dir(FetchedRecords))
+
+
+TOPIC, MESSAGES = "hostile", 100
+
+
+async def read_all(servers: str, partitions: int) -> list[Any]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    consumer.assign([ClientTopicPartition(TOPIC, partition) for partition in range(partitions)])
+    await consumer.start()
+    found: list[Any] = []
+    try:
+        async with asyncio.timeout(30):
+            while len(found) < MESSAGES + 2:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    found += records
+    finally:
+        await consumer.stop()
+    return found
+
+
+@pytest.mark.parametrize("compression", ["none", "lz4"])
+def test_the_client_reads_on_behind_such_a_header(compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the broker that librdkafka has inside: its mock cluster."""
+    settings = {"bootstrap.servers": "localhost:1", "test.mock.num.brokers": 1, "log_level": 2}
+    producer = Producer({**settings, "compression.type": compression})
+    metadata = producer.list_topics(TOPIC, timeout=10)
+    (broker,) = metadata.brokers.values()
+    servers = f"{broker.host}:{broker.port}"
+    send_with_unreadable_header(servers, TOPIC, b"first", b"second")
+    for number in range(MESSAGES):
+        producer.produce(TOPIC, b"%d" % number, headers=[("a", b"1")])
+    assert producer.flush(10) == 0
+    monkeypatch.setattr(fetcher, "MemoryRecords", FetchedRecords)
+    found = asyncio.run(read_all(servers, len(metadata.topics[TOPIC].partitions)))
+    assert {record.value for record in found} == {b"first", b"second", *(b"%d" % n for n in range(MESSAGES))}
+    assert {record.headers for record in found} == {(("a", b"1"),), (("n\\xff\\xfee", b"value"),)}
