@@ -128,9 +128,9 @@ def describe_internal_error(error: Exception) -> tuple[str, str]:
 
 
 def log_internal_error(source: ReceivedMessage, error_type: str, where: str) -> None:
-    """Log that a defect of ours cost a message; the arguments are those of ``ReportInternalError``."""
+    """Log that an internal error kept a message from being processed; arguments as for ``ReportInternalError``."""
     log.error(
-        "a defect of the service cost a message; it is kept as a dead letter",
+        "internal error: a message could not be processed and is kept as a dead letter",
         topic=source.topic, partition=source.partition, offset=source.offset, error=error_type, where=where,
     )  # fmt: skip
 
