@@ -166,23 +166,24 @@ def test_an_arrow_array_keeps_its_nulls() -> None:
 @pytest.mark.integration
 def test_spark_masks_what_the_functions_mask(spark: SparkSession) -> None:
     rows = [
-        (number, case.original, case.original, [(case.original.decode("latin-1"), case.original)], is_json)
+        (number, case.original, case.original, [(case.original.decode("latin-1"), case.original)], *form)
         for number, case in enumerate(ALL_CASES)
-        for is_json in (False, True)
+        for form in ((False, False), (True, False), (True, True))
     ]
-    schema = f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}, is_json BOOLEAN"
+    schema = f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}, is_json BOOLEAN, is_record BOOLEAN"
     messages = spark.createDataFrame(rows, schema)
-    masked, total = mask_card_numbers(messages, F.col("is_json"))
+    masked, total = mask_card_numbers(messages, F.col("is_json"), F.col("is_record"))
     assert total == len(rows)
-    found = {(row["number"], row["is_json"]): row for row in masked.collect()}
-    for number, key, value, headers, is_json in rows:
-        row = found[number, is_json]
+    found = {(row["number"], row["is_json"], row["is_record"]): row for row in masked.collect()}
+    for number, key, value, headers, is_json, is_record in rows:
+        row = found[number, is_json, is_record]
         expected = mask_row(
             {
                 "key": key,
                 "value": value,
                 "headers": [{"key": name, "value": content} for name, content in headers],
                 "is_json": is_json,
+                "is_record": is_record,
             }
         )
         assert (bytes(row["key"]), bytes(row["value"]), row["redacted"]) == (
