@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cardwatch_kafka.errors import KafkaClientError
-from cardwatch_kafka.group_consumer import GroupConsumer, PositionsUnavailableError
+from cardwatch_kafka.group_consumer import GroupConsumer, OffsetsUnavailableError
 from cardwatch_kafka.messages import TopicPartition
 from cardwatch_service.metrics import Metrics
 from confluent_kafka import OFFSET_INVALID, TIMESTAMP_NOT_AVAILABLE, KafkaError
@@ -141,7 +141,7 @@ def test_reading_begins_where_the_store_says(bench: Bench) -> None:
 
 
 def test_nothing_is_read_while_the_store_does_not_answer(bench: Bench) -> None:
-    bench.positions = PositionsUnavailableError("the store does not answer")
+    bench.positions = OffsetsUnavailableError("the store does not answer")
     bench.give()
     bench.client.offsets = [50]
     assert (bench.begins_at(), bench.consumer.poll(0), bench.consumer.assigned) == ([], [], False)
@@ -152,7 +152,7 @@ def test_nothing_is_read_while_the_store_does_not_answer(bench: Bench) -> None:
 
 
 def test_a_partition_revoked_before_reading_began_is_not_read(bench: Bench) -> None:
-    bench.positions = PositionsUnavailableError("the store does not answer")
+    bench.positions = OffsetsUnavailableError("the store does not answer")
     bench.give()
     bench.take_away()
     bench.positions = {bench.partition: 7}

@@ -32,10 +32,10 @@ _MESSAGES_PER_POLL: Final = 500
 _REQUEST_SECONDS: Final = 4.0
 _LAG_INTERVAL_SECONDS: Final = 1.0
 
-StoredPositions = Callable[[], Mapping[TopicPartition, int]]
+StoredOffsets = Callable[[], Mapping[TopicPartition, int]]
 
 
-class PositionsUnavailableError(CardwatchError):
+class OffsetsUnavailableError(CardwatchError):
     """The store of the offsets does not answer now; nothing may be read."""
 
 
@@ -58,7 +58,7 @@ class GroupConsumer:
         self,
         config: Mapping[str, Any],
         topic: str,
-        positions: StoredPositions,
+        positions: StoredOffsets,
         metrics: Metrics,
         *,
         make_client: Callable[..., Any] = Consumer,
@@ -67,7 +67,7 @@ class GroupConsumer:
 
         Args:
             config: as ``configuration.consumer_config`` returns it, with ``group.instance.id`` for a static member.
-            positions: the store's next offsets, asked at every assignment. It raises PositionsUnavailableError while
+            positions: the store's next offsets, asked at every assignment. It raises OffsetsUnavailableError while
                 the store does not answer.
             metrics: shows position and lag of each assigned partition.
             make_client: creates the client; tests pass a fake.
@@ -161,7 +161,7 @@ class GroupConsumer:
         """Begin to read the assigned partitions; they wait while the store does not answer with their positions."""
         try:
             stored = self._positions()
-        except PositionsUnavailableError as error:
+        except OffsetsUnavailableError as error:
             log.warning("not reading yet", reason=str(error))
             return
         partitions, self._unplaced = self._unplaced, []

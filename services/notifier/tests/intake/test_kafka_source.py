@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from cardwatch_kafka.group_consumer import PositionsUnavailableError
+from cardwatch_kafka.group_consumer import OffsetsUnavailableError
 from cardwatch_kafka.messages import TopicPartition
-from cardwatch_notifier.intake.kafka_source import outbox_positions, source_config
+from cardwatch_notifier.intake.kafka_source import outbox_offsets, source_config
 from cardwatch_notifier.outbox.protocol import Outbox, OutboxUnavailableError
 from cardwatch_service.metrics import Metrics
 
@@ -24,8 +24,8 @@ def test_only_committed_messages_are_read_and_no_offset_is_committed_unasked() -
 
 def test_offsets_of_a_topic_that_was_created_again_do_not_count(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(6, "a")], ["webhook"], now=5)
-    assert outbox_positions(outbox, "topic-id", Metrics())() == {TopicPartition("alerts.v1", 0): 7}
-    assert outbox_positions(outbox, "another-id", Metrics())() == {}
+    assert outbox_offsets(outbox, "topic-id", Metrics())() == {TopicPartition("alerts.v1", 0): 7}
+    assert outbox_offsets(outbox, "another-id", Metrics())() == {}
 
 
 class AwayOutbox:
@@ -36,6 +36,6 @@ class AwayOutbox:
 def test_an_unavailable_outbox_is_counted_and_reported() -> None:
     away: Any = AwayOutbox()
     metrics = Metrics()
-    with pytest.raises(PositionsUnavailableError, match="the outbox does not answer"):
-        outbox_positions(away, "topic-id", metrics)()
+    with pytest.raises(OffsetsUnavailableError, match="the outbox does not answer"):
+        outbox_offsets(away, "topic-id", metrics)()
     assert metrics.registry.get_sample_value("cardwatch_errors_total", {"kind": "outbox"}) == 1

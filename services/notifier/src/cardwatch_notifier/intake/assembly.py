@@ -18,7 +18,7 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_notifier.intake.decoding import AlertDecoder
-from cardwatch_notifier.intake.kafka_source import outbox_positions, source_config
+from cardwatch_notifier.intake.kafka_source import outbox_offsets, source_config
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_notifier.wait_for_dependency import wait_for_dependency
@@ -63,7 +63,7 @@ def connect(
     source = GroupConsumer(
         source_config(connection, service.consumer_group("notifier"), member),
         topic,
-        outbox_positions(outbox, identity, metrics.shared),
+        outbox_offsets(outbox, identity, metrics.shared),
         metrics.shared,
     )
     return IntakeParts(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from cardwatch_kafka.configuration import KafkaConfig, consumer_config
-from cardwatch_kafka.group_consumer import ConsumedMessage, PositionsUnavailableError
+from cardwatch_kafka.group_consumer import ConsumedMessage, OffsetsUnavailableError
 from cardwatch_kafka.messages import TopicPartition
 from cardwatch_service.metrics import Metrics
 
@@ -56,10 +56,10 @@ def source_config(connection: KafkaConfig, group: str, member: str | None) -> di
     return consumer_config(connection, group, {**_SETTINGS, **membership})
 
 
-def outbox_positions(outbox: Outbox, topic_id: str, metrics: Metrics) -> Callable[[], Mapping[TopicPartition, int]]:
+def outbox_offsets(outbox: Outbox, topic_id: str, metrics: Metrics) -> Callable[[], Mapping[TopicPartition, int]]:
     """Reads the next offsets of a topic from the outbox; those of another topic of the same name do not count.
 
-    The function raises PositionsUnavailableError while the outbox does not answer.
+    The function raises OffsetsUnavailableError while the outbox does not answer.
     """
 
     def read() -> dict[TopicPartition, int]:
@@ -67,7 +67,7 @@ def outbox_positions(outbox: Outbox, topic_id: str, metrics: Metrics) -> Callabl
             positions = outbox.positions()
         except OutboxUnavailableError as error:
             metrics.errors.labels("outbox").inc()
-            raise PositionsUnavailableError(str(error)) from error
+            raise OffsetsUnavailableError(str(error)) from error
         return {
             TopicPartition(place.topic, place.number): offset
             for place, offset in positions.items()
