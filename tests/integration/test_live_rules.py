@@ -101,7 +101,7 @@ def test_a_change_acts_at_once(detector: Any, stores: Stores) -> None:
 
     # A rule that looks further back than the running plan allows: the query restarts by itself.
     apply(stores, MERCHANT)
-    detector.wait_for(lambda: "plan that has room" in detector.log(), "another plan")
+    detector.wait_for(lambda: "more fields or history than its plan has" in detector.log(), "another plan")
     detector.wait_for(lambda: detector.log().count('"query started"') >= 2, "start")
     seconds_until(detector, lambda: detector.pay(5, 5, card="b", merchant="x"), ("merchant-hour", "t5", "raised"))
     (found,) = [alert for alert in detector.alerts() if alert["rule_id"] == "merchant-hour"]
