@@ -117,7 +117,7 @@ def _mask_numbers(text: str, numbers: Collection[str]) -> str:
 
 
 def _is_json(value: bytes) -> bool:
-    """Whether it is one JSON value in UTF-8 that a decoder of ours takes."""
+    """Whether it is one JSON value in UTF-8 that Cardwatch's decoders accept."""
     try:
         parse_json(value.decode("utf-8"))
     except (UnicodeDecodeError, MalformedJsonError):

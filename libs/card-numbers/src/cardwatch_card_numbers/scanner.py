@@ -35,7 +35,7 @@ _DIGIT: Final = re.compile(r"[0-9]")
 _RUN: Final = re.compile(rf"[0-9](?:[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}[0-9]){{{MIN_DIGITS - 1},}}")
 _TOKEN: Final = re.compile(TOKEN_PATTERN)
 
-# Longer runs count as card numbers as a whole: no field of ours has so many digits.
+# Longer runs count as card numbers as a whole: no field has so many digits.
 _MAX_RUN_DIGITS: Final = 256
 
 

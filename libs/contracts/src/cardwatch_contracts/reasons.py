@@ -36,5 +36,5 @@ class Reason(StrEnum):
     EVENT_TIME_IMPLAUSIBLE = "event_time_implausible"
     UNKNOWN_LABEL = "unknown_label"
 
-    # A defect of ours: kept as well, so that nothing is lost, and loud in the metrics
+    # An internal error: the message is kept as well, so that nothing is lost, and the metrics show it
     INTERNAL_ERROR = "internal_error"

@@ -177,7 +177,7 @@ def build_or_last_resort(
     refused_at: int,
     report_internal_error: ReportInternalError = log_internal_error,
 ) -> DeadLetter:
-    """The dead letter that ``build`` makes; where that fails, which is a defect of ours, the last-resort letter.
+    """The dead letter that ``build`` returns, or the last-resort letter if that fails with an internal error.
 
     Args:
         refused: why the message is refused.
@@ -198,7 +198,7 @@ def build_or_last_resort(
 def encode_dead_letter(
     letter: DeadLetter, encode: Encoder, report_internal_error: ReportInternalError = log_internal_error
 ) -> tuple[DeadLetter, bytes]:
-    """The letter and its bytes; where it cannot be encoded, which is a defect of ours, its last-resort letter's."""
+    """The letter and its bytes, or those of its last-resort letter if encoding fails with an internal error."""
     try:
         return letter, encode(letter.record)
     except Exception as error:  # noqa: BLE001  # no error may cost more than the content of one message
@@ -252,9 +252,9 @@ class DeadLetterWriter:
         self._timeout_seconds: Final = timeout_seconds
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Write dead letters; they are safe when it returns.
+        """Write dead letters; the broker has acknowledged them when it returns.
 
-        One that is too large is kept without its value, and if need be without anything of the message's content.
+        A letter that is too large is kept without its value, and if necessary without any of the message's content.
 
         Raises:
             DeadLetterError: some may not be safe; try again.
@@ -272,7 +272,7 @@ class DeadLetterWriter:
             )
 
     def _deliver(self, encoded: Sequence[tuple[DeadLetter, bytes]]) -> list[DeadLetter]:
-        """Those that the broker will never take: they are too large. The others are safe."""
+        """Deliver letters; returns those that are too large for the broker. The others are acknowledged."""
         result = self._producer.deliver(
             [OutgoingMessage(self._topic, letter.key, value) for letter, value in encoded], self._timeout_seconds
         )

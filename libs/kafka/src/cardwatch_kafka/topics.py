@@ -137,7 +137,7 @@ def end_offsets(
 
 
 def _retrying(timeout_seconds: float) -> Retrying:
-    """Repeats a request for that long while it fails for a reason that passes within moments."""
+    """Repeats a request for ``timeout_seconds`` while it fails for a transient reason."""
 
     def passes(error: BaseException) -> bool:
         return isinstance(error, KafkaException) and classify_error(kafka_error(error)) in _PASSES

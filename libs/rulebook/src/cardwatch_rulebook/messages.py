@@ -65,7 +65,7 @@ class Reader(Generic[T]):
             self._skip(message, error.reason, str(error))
         except ValueError as error:
             self._skip(message, Reason.WRONG_TYPE, str(error))
-        except Exception as error:  # noqa: BLE001  # a defect of ours must not end the following of all rules
+        except Exception as error:  # noqa: BLE001  # an internal error must not stop the follower of all rules
             (error_type, where) = describe_internal_error(error)
             self._skip(message, Reason.INTERNAL_ERROR, f"reading it raised {error_type}:\n{where}")
         return None

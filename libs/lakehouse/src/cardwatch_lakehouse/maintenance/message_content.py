@@ -1,4 +1,4 @@
-"""What a Kafka message says about the card that it is of: Avro by its writer's schema, JSON, or else its bytes."""
+"""Finds the card that a Kafka message is about: in Avro by its writer's schema, in JSON, or else in its bytes."""
 
 import io
 import json
@@ -29,7 +29,7 @@ _ID_FIELD: Final = "transaction_id"
 _JSON_TOKENS: Final = re.compile(rf'"{_TOKEN_FIELD}"\s*:\s*"([^"\\]+)"')
 # Avro writes a string's length (32, as a zigzag number: @) before it.
 _AVRO_TOKENS: Final = re.compile(r"@([0-9a-f]{32})")
-# The id as a member of the outermost object, after members that are no objects or arrays themselves.
+# The id as a member of the outermost object, after members that are not objects or arrays.
 _JSON_ID: Final = re.compile(
     rf'\s*\{{(?:\s*"[^"\\]*"\s*:\s*(?:"[^"\\]*"|[-+.0-9A-Za-z]+)\s*,)*\s*"{_ID_FIELD}"\s*:\s*("(?:[^"\\]|\\.)*")'
 )
@@ -37,7 +37,7 @@ _JSON_ID: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class MessageContent:
-    """What a message says.
+    """The content of a message that can identify a card.
 
     Attributes:
         tokens: the card tokens that it is of: of the outermost object, or of the objects inside if that has none.
@@ -163,7 +163,7 @@ def _undecoded(value: bytes) -> MessageContent:
 
 
 def _undecoded_id(text: str) -> str | None:
-    # In broken Avro nothing tells an id from another short text or a number; in broken JSON its name does.
+    # In invalid Avro nothing distinguishes an id from another short text or number; in invalid JSON its name does.
     found = _JSON_ID.match(text)
     try:
         return json.loads(found[1], strict=False) if found else None

@@ -65,7 +65,7 @@ class Pipeline:
             raise
         except RefusedError as error:
             return self._dead_letter(message, error, record)
-        except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most, never the stream
+        except Exception as error:  # noqa: BLE001  # an internal error must affect one message at most, never the stream
             return self.internal_error(message, error, record)
 
     def internal_error(self, message: ReceivedMessage, error: Exception, record: Record | None = None) -> DeadLetter:

@@ -134,7 +134,7 @@ class BatchProcessor:
             silver = self._targets.silver
             try:
                 return outcome, OutgoingMessage(silver.topic, outcome.key, silver.encode(outcome.record), headers)
-            except Exception as error:  # noqa: BLE001  # a defect of ours must cost one message at most
+            except Exception as error:  # noqa: BLE001  # an internal error must affect one message at most
                 outcome = self._pipeline.internal_error(outcome.source, error)
         return self._encoded_letter(outcome, headers)
 

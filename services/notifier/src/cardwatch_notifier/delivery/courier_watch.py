@@ -19,7 +19,7 @@ class CourierWatch:
         self._round_began_at: float | None = None  # None: not started
 
     def round_begins(self) -> None:
-        """The courier's thread has come round to its next look at the outbox."""
+        """Record that the courier's thread looks at the outbox again."""
         self._round_began_at = time.monotonic()
 
     @contextmanager

@@ -48,7 +48,7 @@ class AlertDecoder:
         except RefusedError as error:
             return self._dead_letter(message, error)
         except Exception as error:  # noqa: BLE001
-            # A defect of ours must not stop the alerts behind this message; the dead letter keeps it.
+            # An internal error must not stop the alerts behind this message; the dead letter keeps it.
             (error_type, where) = describe_internal_error(error)
             log_internal_error(message, error_type, where)
             defect = RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {error_type}")

@@ -86,7 +86,7 @@ def _mask_any_row(message: dict[str, Any]) -> dict[str, Any]:
     """``mask_row``; where that fails, which is a defect, the message with every digit masked."""
     try:
         return mask_row(message)
-    except Exception as error:  # noqa: BLE001  # a defect of ours must not stop the table
+    except Exception as error:  # noqa: BLE001  # an internal error must not stop the table
         log.error("a message could not be redacted; all its digits are masked", error=type(error).__name__)  # noqa: TRY400
     headers = message["headers"]
     return {

@@ -1,4 +1,4 @@
-"""Idempotent writes: each micro-batch gets into a table once, however often it is tried.
+"""Idempotent writes: each micro-batch is written to a table once, however often it is tried.
 
 Delta remembers for each table the last transaction version of each application id, in the same commit as the rows, and
 skips a write whose version it has seen. Here the application is a query and the version its micro-batch
@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from cardwatch_detector.runtime.internals import query_id
 
-# At least, where there are that many: about ten megabytes, a second's work of one task.
+# The minimum of rows per file, if there are that many: about ten megabytes, a second's work of one task.
 _ROWS_PER_FILE: Final = 100_000
 
 # MERGE, UPDATE and DELETE take from the session what a DataFrame's writer takes as options.
@@ -56,8 +56,8 @@ def idempotence_options(session: SparkSession, table: Table, write_id: WriteId) 
     Raises:
         RuntimeError: outside a streaming query.
     """
-    # With the id that the query has from its checkpoint: micro-batches of another checkpoint are numbered from 0 again,
-    # and under the same id Delta would skip them.
+    # The id includes that of the query's checkpoint: micro-batches of another checkpoint are numbered from 0 again, and
+    # with the same id Delta would skip them.
     names = (table.name, query_id(session), *([write_id.part] if write_id.part else []))
     return {"txnAppId": "/".join(names), "txnVersion": str(write_id.batch_id)}
 
