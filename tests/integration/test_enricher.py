@@ -148,11 +148,11 @@ def test_valid_and_invalid_messages_of_every_kind(enricher: Enricher) -> None:
 def test_no_message_stops_it(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
     now = time.time_ns() // 1000
-    hostile = {
-        TRANSACTIONS_RAW: hostile_avro_messages(partial(enricher.topics.encode, TRANSACTIONS_RAW), now),
-        TRANSACTIONS_JSON: hostile_json_messages(now),
-    }
-    for topic, messages in hostile.items():
+    hostile = (
+        (TRANSACTIONS_RAW, hostile_avro_messages(partial(enricher.topics.encode, TRANSACTIONS_RAW), now)),
+        (TRANSACTIONS_JSON, hostile_json_messages(now)),
+    )
+    for topic, messages in hostile:
         for message in messages:
             enricher.topics.send(topic, message.value, message.key, message.headers)
     enricher.topics.flush()
@@ -164,7 +164,7 @@ def test_no_message_stops_it(enricher: Enricher, platform: Platform) -> None:
     enricher.wait_until_drained(180)
 
     # Each message ends in exactly one place, and those behind it are not held up.
-    expected = Counter(message.expected for messages in hostile.values() for message in messages)
+    expected = Counter(message.expected for _, messages in hostile for message in messages)
     expected += Counter({None: 2, Reason.MALFORMED_JSON: 1})
     letters, silver = enricher.dead_letters(), enricher.silver()
     assert Counter(letter["reason"] for letter in letters) + Counter({None: len(silver)}) == expected

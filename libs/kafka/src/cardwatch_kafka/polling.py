@@ -1,10 +1,16 @@
 """What all readers do with a client: take the messages that have arrived, and translate them."""
 
-from typing import Any, cast
+from operator import methodcaller
+from typing import Any, Final, cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from cardwatch_kafka.messages import Headers, ReceivedMessage, broker_time_from
+
+# ``message.headers()`` written out would crash the process: where a header's name is not UTF-8, the client's C code
+# returns a broken list with an exception pending, and Python does not look for one any more once it has often called
+# the method from one place. A call from C code always looks, and raises SystemError.
+_read_headers: Final = methodcaller("headers")
 
 
 def poll_messages(consumer: Any, timeout_seconds: float, limit: int) -> list[Message]:
@@ -33,7 +39,7 @@ def received_message(message: Message) -> ReceivedMessage:
 def _headers(message: Message) -> Headers:
     """The headers; none where the client cannot read them, since a name is not UTF-8."""
     try:
-        headers: Any = message.headers()
+        headers: Any = _read_headers(message)
     except (UnicodeDecodeError, SystemError):  # SystemError: raised by C code that does not expect the first
         return ()
     return headers or ()
