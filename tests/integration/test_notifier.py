@@ -196,6 +196,7 @@ def send_in_transaction(platform: Platform, topics: KafkaTopics, *alerts: Record
         producer.abort_transaction(TIMEOUT_SECONDS)
 
 
+@pytest.mark.faults
 def test_offsets_without_a_message_are_skipped(
     platform: Platform, topics: KafkaTopics, notifier: Notifier, receiver: WebhookReceiver
 ) -> None:

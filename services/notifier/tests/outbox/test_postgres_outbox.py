@@ -347,6 +347,7 @@ def test_replicas_see_one_identity(replicas: Replicas) -> None:
     assert replicas.outbox().instance_id() == replicas.outbox().instance_id()
 
 
+@pytest.mark.faults
 class TestTheServerGoesAndComesBack:
     """Outages of the server, which is repaired after each test."""
 

@@ -36,6 +36,8 @@ CARD_NUMBER = b"4111111111111111"  # published test number
 
 REGISTRY = InMemoryRegistry({name: number for number, name in enumerate(NAMES)})
 
+pytestmark = pytest.mark.faults
+
 
 class Lake:
     """Tables, and what writes them."""
@@ -103,7 +105,6 @@ def letter(offset: int, service: str, refused_at: int, value: bytes) -> tuple[st
     return "dead_letter", dead_letter_record(**refused, reason="wrong_type", detail="wrong", source_time=None, key=None)
 
 
-@pytest.mark.faults
 def test_the_last_label_holds_whichever_comes_first_and_is_counted(lake: Lake) -> None:
     # Before its alert, with it, and after it; an earlier one after a later one; the same time twice.
     lake.write(0, label("a", "fraud", 20), label("a", "unclear", 10), label("b", "unclear", 5), times=2)
@@ -147,7 +148,6 @@ def test_labels_are_counted_after_the_first_micro_batch_even_without_labels(lake
     assert lake.label_counts == [{}], "without labels nothing can have changed"
 
 
-@pytest.mark.faults
 def test_many_alerts_at_once(lake: Lake) -> None:
     # More alerts than a condition lists one by one.
     many = [alert(f"a{number}") for number in range(130)]
