@@ -6,7 +6,8 @@ from contextlib import redirect_stdout
 
 import pytest
 from cardwatch_cli.demo.screen import alert_line
-from cardwatch_cli.output import echo_file, print_json, print_table
+from cardwatch_cli.output import echo_file, print_json
+from cardwatch_service.tables import print_table
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -15,11 +15,12 @@ from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_rulebook.messages import refuse_card_numbers
 from cardwatch_rulebook.planning import Author
 from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.tables import print_table
 
 from cardwatch_cli.alerts.feedback_file import AlertFeedback, read_feedback_file
 from cardwatch_cli.author import ByOption, author_of_change
 from cardwatch_cli.connections import current_connections
-from cardwatch_cli.output import counted, print_json, print_table
+from cardwatch_cli.output import counted, print_json
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.tables.query import open_lake, run_query
 

@@ -9,13 +9,13 @@ from typing import Final
 from cardwatch_rules.backtest.compare import Difference
 from cardwatch_rules.backtest.summary import Figures, RuleSummary
 from cardwatch_service.printable import escape_control_characters
+from cardwatch_service.tables import new_table, output_console
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from cardwatch_cli.backtest.outputs import Findings, day_of, signed
-from cardwatch_cli.output import new_table, output_console
 
 _PLAIN_EVERY_SECONDS: Final = 5.0
 _BARS: Final = "▁▂▃▄▅▆▇█"

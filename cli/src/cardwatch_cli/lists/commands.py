@@ -9,11 +9,12 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_rulebook.lists import Kind, ListBook, ListEntry, checked_name, checked_value
 from cardwatch_rulebook.planning import Author
 from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.tables import print_table
 
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
 from cardwatch_cli.lists.files import list_file_text, read_list_file
-from cardwatch_cli.output import counted, iso_time, local_time, print_json, print_table
+from cardwatch_cli.output import counted, iso_time, local_time, print_json
 from cardwatch_cli.text_files import write_text_file
 
 app = typer.Typer(

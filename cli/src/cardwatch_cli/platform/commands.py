@@ -14,9 +14,8 @@ from cardwatch_platform import daemon as platform_daemon
 from cardwatch_platform.artifacts import LOCK_PATH, load_lock
 from cardwatch_platform.embedded import START_TIMEOUT_SECONDS, spark_classpath
 from cardwatch_platform.lock_writer import write_lock
+from cardwatch_service.tables import print_table
 from rich.console import Console
-
-from cardwatch_cli.output import print_table
 
 _NOT_UP_EXIT_CODE: Final = 3
 _POLL_SECONDS: Final = 0.5

@@ -15,10 +15,11 @@ from cardwatch_rulebook.stores import Outcome
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Mode
 from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.tables import print_table
 
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
-from cardwatch_cli.output import counted, echo_file, echo_text, local_time, print_json, print_table
+from cardwatch_cli.output import counted, echo_file, echo_text, local_time, print_json
 from cardwatch_cli.rules import view
 from cardwatch_cli.rules.files import RuleFile, horizons, read_rule_files
 from cardwatch_cli.text_files import write_text_file

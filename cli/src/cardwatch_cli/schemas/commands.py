@@ -11,10 +11,9 @@ from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
 from cardwatch_contracts.topics import ALL_TOPICS
 from cardwatch_kafka.setup import apply
 from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.tables import print_table
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
-
-from cardwatch_cli.output import print_table
 
 # An unreachable broker is reported by the command's error; the client's log would repeat it for each attempt.
 _WITHOUT_CLIENT_LOG: Final = {"log_level": 0}

@@ -12,9 +12,10 @@ import typer
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
 from cardwatch_service.printable import escape_control_characters, escape_formula
+from cardwatch_service.tables import print_table
 from pyarrow import csv
 
-from cardwatch_cli.output import counted, print_table
+from cardwatch_cli.output import counted
 from cardwatch_cli.tables import maintenance_commands
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.tables.query import open_lake, run_query

@@ -13,9 +13,10 @@ from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
 from cardwatch_lakehouse.maintenance.message_ownership import Match
 from cardwatch_lakehouse.maintenance.survey import Survey
+from cardwatch_service.tables import print_table
 from cardwatch_units.durations import parse_duration
 
-from cardwatch_cli.output import counted, print_table
+from cardwatch_cli.output import counted
 from cardwatch_cli.tables.message_reader import registered_message_reader
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 

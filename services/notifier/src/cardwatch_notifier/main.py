@@ -9,7 +9,7 @@ from cardwatch_service import logs
 from cardwatch_service.commands import exit_with_error_message
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_service.text_table import format_table
+from cardwatch_service.tables import print_table
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 
 from cardwatch_notifier import bootstrap
@@ -71,7 +71,7 @@ def migrate() -> None:
 def status() -> None:
     """Show how many messages are pending, delivered and failed, and the age of the oldest pending one."""
     with exit_with_error_message(), closing(open_outbox(load_settings(OutboxSettings), create=False)) as outbox:
-        typer.echo(_table(outbox.backlog(), now_microseconds()))
+        _print_backlog(outbox.backlog(), now_microseconds())
 
 
 @outbox_app.command()
@@ -94,8 +94,8 @@ def retry(
         typer.echo(f"{count} failed {'delivery is' if count == 1 else 'deliveries are'} pending again")
 
 
-def _table(backlogs: list[Backlog], now: int) -> str:
-    rows = [("receiver", "pending", "delivered", "failed", "oldest pending", "")]
+def _print_backlog(backlogs: list[Backlog], now: int) -> None:
+    rows = []
     for backlog in backlogs:
         oldest_at = backlog.oldest_pending_at
         rows.append(
@@ -108,4 +108,5 @@ def _table(backlogs: list[Backlog], now: int) -> str:
                 f"disabled: {backlog.disabled_reason}" if backlog.disabled_reason else "",
             )
         )
-    return format_table(rows, align_right={1, 2, 3, 4})
+    numbers = ("pending", "delivered", "failed", "oldest pending")
+    print_table(("receiver", *numbers, ""), rows, align_right=numbers)

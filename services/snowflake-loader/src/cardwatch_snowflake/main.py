@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from cardwatch_service.commands import exit_with_error_message
 from cardwatch_service.settings import ServiceSettings, load_settings
-from cardwatch_service.text_table import format_table
+from cardwatch_service.tables import print_table
 
 from cardwatch_snowflake import bootstrap
 from cardwatch_snowflake.connection import connected
@@ -51,7 +51,7 @@ def run(
 def status(context: typer.Context) -> None:
     """Show how far each table has come in Snowflake."""
     with exit_with_error_message(), connected(load_settings(SnowflakeSettings), _dependencies(context)) as warehouse:
-        typer.echo(_table(warehouse.loads()))
+        _print_loads(warehouse.loads())
 
 
 @app.command()
@@ -75,8 +75,8 @@ def _dependencies(context: typer.Context) -> Dependencies:
     return context.obj or Dependencies()
 
 
-def _table(loads: list[Load]) -> str:
-    rows = [("table", "version", "as of (UTC)", "upserted", "deleted", "loaded at (UTC)", "")]
+def _print_loads(loads: list[Load]) -> None:
+    rows = []
     for line in loads:
         in_progress = ""
         if line.snapshot_version is not None:
@@ -92,7 +92,8 @@ def _table(loads: list[Load]) -> str:
                 in_progress,
             )
         )
-    return format_table(rows)
+    columns = ("table", "version", "as of (UTC)", "upserted", "deleted", "loaded at (UTC)", "")
+    print_table(columns, rows, align_right=("version", "upserted", "deleted"))
 
 
 def _number(number: int | None) -> str:

@@ -21,8 +21,9 @@ from cardwatch_lakehouse.tables import (
 )
 from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.tables import print_table
 
-from cardwatch_cli.output import counted, print_table
+from cardwatch_cli.output import counted
 from cardwatch_cli.tables.options import TABLES_DIR
 from cardwatch_cli.tables.rebuild.compare import Comparison, compare_table
 from cardwatch_cli.tables.rebuild.services import run_service
