@@ -77,7 +77,7 @@ def hostile_avro_messages(encode: Callable[[Record], bytes], event_time: int = E
         HostileMessage("largest amount", transaction(amount_minor=2**63 - 1), Reason.INVALID_AMOUNT),
         HostileMessage("not a number", transaction(latitude=float("nan"), longitude=0.0), Reason.INVALID_LOCATION),
         HostileMessage("infinite", transaction(latitude=0.0, longitude=float("inf")), Reason.INVALID_LOCATION),
-        HostileMessage("zero byte in an id", transaction(merchant_id="a\x00b"), Reason.INVALID_MERCHANT_ID),
+        HostileMessage("zero byte in an id", transaction(merchant_id="a\x00b"), Reason.CONTROL_CHARACTERS),
         HostileMessage("long text", transaction(device_id="x" * LARGE_BYTES), Reason.WRONG_TYPE),
         HostileMessage("thousands of card numbers", transaction(device_id=card_numbers), Reason.CARD_NUMBER_PRESENT),
         *_envelopes(good, b"\x01", Reason.NOT_CONFLUENT_FRAMED),

@@ -206,6 +206,8 @@ def test_the_report_is_one_self_contained_page(run: Run, folder: Path, csv: tupl
     assert text.count("<svg") == 4
     assert "Look at &lt;both&gt;." in text
     assert "<script" not in text
+    assert "default-src 'none'" in text
+    assert text.index("Content-Security-Policy") < text.index("<title>")
     for reference in ('src="', 'href="http', "url(http", "@import"):
         assert reference not in text
 

@@ -12,8 +12,10 @@ import pyarrow.parquet
 import pytest
 from cardwatch_cli.main import app
 from cardwatch_lakehouse.tables import ALL_TABLES
+from cardwatch_service.printable import escape_cell
 from deltalake import write_deltalake
 from support.delta_tables import write_rows
+from support.hostile_texts import HOSTILE_TEXTS, HostileText, control_characters
 from typer.testing import CliRunner, Result
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs"
@@ -265,6 +267,19 @@ def test_text_of_a_table_cannot_steer_the_terminal(place: Path) -> None:
     assert found == {"text": HOSTILE}, "JSON keeps its value"
 
 
+@pytest.mark.parametrize("case", HOSTILE_TEXTS, ids=str)
+def test_csv_has_no_control_characters_unless_raw(place: Path, case: HostileText) -> None:
+    write_deltalake(place / "tables/gold/texts", pa.table({"text": [case.text], "nested": [[case.text]]}))
+    sql = "SELECT text, nested FROM gold.texts"
+    outcome = query(place, sql, "--format", "csv")
+    assert outcome.exit_code == 0, outcome.output
+    assert control_characters(outcome.output, allowed="\n") == []
+    assert outcome.output.count("\n") == 2
+    raw = query(place, sql, "--format", "csv", "--raw", "--output", str(place / "raw.csv"))
+    assert raw.exit_code == 0, raw.output
+    assert case.text.encode() in (place / "raw.csv").read_bytes()
+
+
 @pytest.mark.parametrize("start", "=+-@\t\r＝＠")
 def test_a_text_is_no_formula_in_csv(place: Path, start: str) -> None:
     cell = f"{start}HYPERLINK(1)"
@@ -290,7 +305,8 @@ def test_a_text_is_no_formula_in_csv(place: Path, start: str) -> None:
         return found
 
     first, second, _ = cells()
-    escaped = f"'{cell}".encode()
+    escaped = escape_cell(cell).encode()
+    assert escaped.startswith(b"'")
     assert first == {"text": escaped, "e": escaped, "n": -1, "d": -1.5, "b": escaped, "list": "[-1]", "'=1": 1}
     assert (second["text"], second["b"]) == (b"a=b", rb"\xff")
     sql = sql.replace(" b,", " 'x' AS b,")  # not all bytes of the column are text

@@ -8,10 +8,17 @@ from contextlib import redirect_stderr, redirect_stdout
 import pytest
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service.commands import exit_with_error_message
-from cardwatch_service.printable import FORMULA_STARTS, escape_control_characters, escape_formula
+from cardwatch_service.printable import (
+    FORMULA_STARTS,
+    escape_cell,
+    escape_control_characters,
+    escape_formula,
+    escape_html,
+)
 from cardwatch_service.tables import print_table
 from hypothesis import given
 from hypothesis import strategies as st
+from support.hostile_texts import HARMLESS_TEXTS, HOSTILE_TEXTS, HostileText, control_characters
 
 BIDI_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HOSTILE_TEXT = st.text(st.sampled_from(BIDI_CONTROLS + "\x1b\x9b\n\r\t\x7f\x00\u2028\\a\U000e0041") | st.characters())
@@ -88,3 +95,30 @@ def test_a_cell_is_no_formula(start: str) -> None:
 
 def test_an_empty_cell_stays_empty() -> None:
     assert escape_formula("") == ""
+
+
+@pytest.mark.parametrize("case", HOSTILE_TEXTS, ids=str)
+def test_a_cell_and_a_page_show_control_characters(case: HostileText) -> None:
+    for shown in (escape_cell(case.text), escape_html(case.text)):
+        assert control_characters(shown) == []
+        assert f"\\u{ord(case.text[0]):04x}" in shown or shown.startswith(case.text[0])
+
+
+@pytest.mark.parametrize("text", HARMLESS_TEXTS)
+def test_text_of_any_script_stays_as_it_is(text: str) -> None:
+    assert escape_html(text) == text
+    assert escape_cell(text) == ("'-" if text == "-" else text)
+
+
+@given(HOSTILE_TEXT)
+def test_no_cell_is_a_formula_or_steers(text: str) -> None:
+    cell = escape_cell(text)
+    assert not cell.startswith(tuple(FORMULA_STARTS))
+    assert control_characters(cell) == []
+
+
+@given(HOSTILE_TEXT)
+def test_no_text_leaves_its_html_element(text: str) -> None:
+    shown = escape_html(f'{text}<script>"{text}')
+    assert not set(shown) & set("<>\"'")
+    assert control_characters(shown) == []

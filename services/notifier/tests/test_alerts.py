@@ -18,6 +18,7 @@ from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_units.durations import format_duration
 from hypothesis import given
 from hypothesis import strategies as st
+from support.hostile_texts import HOSTILE_TEXTS, HostileText, control_characters
 
 
 def test_the_body_holds_every_field_of_the_schema(kit: Any) -> None:
@@ -78,6 +79,14 @@ def test_text_from_a_transaction_cannot_steer_the_terminal(kit: Any) -> None:
     line = alert_line(json.loads(webhook_body(kit.record("a", merchant_id="m\x1b[2J\nfake"))))
     assert "m\\u001b[2J\\u000afake" in line
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("case", HOSTILE_TEXTS, ids=str)
+@pytest.mark.parametrize("field", ["merchant_id", "rule_title", "rule_id", "currency", "country"])
+def test_the_body_of_a_message_is_readable_json_of_the_same_value(kit: Any, case: HostileText, field: str) -> None:
+    body = webhook_body(kit.record("a", **{field: case.text}))
+    assert control_characters(body) == []
+    assert json.loads(body)["data"][field] == case.text
 
 
 @given(st.text(st.characters(codec="utf-8") | st.sampled_from("\x1b\x9b\n\r\u202e\u2066")))

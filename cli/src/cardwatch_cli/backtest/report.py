@@ -1,12 +1,12 @@
 """A backtest as one self-contained page of HTML without scripts, so that it can be sent and archived."""
 
 from collections.abc import Iterator, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from cardwatch_rules.backtest.summary import Figures, RuleSummary
 from cardwatch_rules.model import Rule
+from cardwatch_service.printable import escape_html
 from cardwatch_units.durations import format_duration
 
 from cardwatch_cli.backtest import plots
@@ -33,6 +33,11 @@ svg { width: 100%; height: auto; display: block; }
 @media print { main { max-width: none; } h2 { break-after: avoid; } svg, tr { break-inside: avoid; } }
 """
 
+# The page loads nothing and runs nothing, whatever gets into it. The plots have styles of their own.
+_CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+
 # The largest number of rules in a plot; the table has all of them.
 _MAX_PLOTTED_RULES: Final = 24
 
@@ -56,9 +61,11 @@ def write_report(path: Path, findings: Findings, rules: Path, compare: Path | No
 def render_page(findings: Findings, rules: str, compare: str | None) -> str:
     """The page; ``rules`` and ``compare`` are names of rule files."""
     body = "\n".join(_parts(findings, rules, compare))
-    title = f"Backtest of {escape(rules)}"
+    title = f"Backtest of {escape_html(rules)}"
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_CONTENT_SECURITY_POLICY}">\n'
+        f"<title>{title}</title>\n"
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{_STYLE}</style></head>\n'
         f"<body><main>\n{body}\n</main></body></html>\n"
     )
@@ -74,11 +81,11 @@ def _parts(findings: Findings, rules: str, compare: str | None) -> Iterator[str]
     shown = [each for each in with_alerts if each.rule.rule_id in most]
     all_shown = len(shown) == len(with_alerts)
     which = "the rules that have any" if all_shown else f"the {_MAX_PLOTTED_RULES} rules with the most"
-    yield f"<h1>Backtest of {escape(rules)}</h1>"
-    against = f", compared with {escape(compare)}" if compare else ""
+    yield f"<h1>Backtest of {escape_html(rules)}</h1>"
+    against = f", compared with {escape_html(compare)}" if compare else ""
     yield f'<p class="quiet">Transactions from {days[0]} to {days[-1]} (UTC){against}</p>'
     for notice in findings.notices:
-        yield f'<p class="note">{escape(notice)}.</p>'
+        yield f'<p class="note">{escape_html(notice)}.</p>'
     yield _tiles(findings)
     yield "<h2>Rules</h2>"
     yield _rules_table(summary.rules, summary.together, tested.labelled)
@@ -100,7 +107,7 @@ def _parts(findings: Findings, rules: str, compare: str | None) -> Iterator[str]
             days, [(each.rule.rule_id, _daily(each.by_day, "alerts", first, last)) for each in shown]
         )
     if findings.differences is not None:
-        yield f"<h2>Compared with {escape(compare or '')}</h2>"
+        yield f"<h2>Compared with {escape_html(compare or '')}</h2>"
         yield (
             '<p class="quiet">Alerts, by transaction, that only one of the two raises; of those lost, how many are '
             "still hits that an earlier alert suppresses.</p>"
@@ -145,7 +152,11 @@ def _rules_table(rules: Sequence[RuleSummary], together: Figures, labelled: bool
     heads = ["alerts", "per day", "suppressed", "keys", "of transactions"]
     heads += ["precision", "recall", "recall of hits"] if labelled else []
     rows = [
-        _row(f"<td><code>{escape(each.rule.rule_id)}</code><br>{escape(each.rule.title)}</td>", each.figures, labelled)
+        _row(
+            f"<td><code>{escape_html(each.rule.rule_id)}</code><br>{escape_html(each.rule.title)}</td>",
+            each.figures,
+            labelled,
+        )
         for each in rules
     ]
     if len(rules) > 1:
@@ -174,7 +185,7 @@ def _differences_table(findings: Findings) -> str:
         if labelled:
             cells += [f"{frame['is_fraud'].sum():,}" for frame in (each.gained, each.lost)]
         numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
-        rows.append(f"<tr><td><code>{escape(each.rule_id)}</code></td>{numbers}</tr>")
+        rows.append(f"<tr><td><code>{escape_html(each.rule_id)}</code></td>{numbers}</tr>")
     heads = [
         "gained",
         "lost",
@@ -187,8 +198,8 @@ def _differences_table(findings: Findings) -> str:
 
 def _keys_table(rules: Sequence[RuleSummary]) -> str:
     rows = [
-        f"<tr><td>{'' if number else f'<code>{escape(each.rule.rule_id)}</code>'}</td>"
-        f'<td><code>{escape(key)}</code></td><td class="n">{alerts:,}</td></tr>'
+        f"<tr><td>{'' if number else f'<code>{escape_html(each.rule.rule_id)}</code>'}</td>"
+        f'<td><code>{escape_html(key)}</code></td><td class="n">{alerts:,}</td></tr>'
         for each in rules
         for number, (key, alerts) in enumerate(each.top_keys)
     ]
@@ -201,16 +212,16 @@ def _table(texts: Sequence[str], numbers: Sequence[str], rows: Sequence[str]) ->
 
 
 def _definition(rule: Rule) -> str:
-    lines = [f"<h3><code>{escape(rule.rule_id)}</code> version {rule.version}: {escape(rule.title)}</h3>"]
+    lines = [f"<h3><code>{escape_html(rule.rule_id)}</code> version {rule.version}: {escape_html(rule.title)}</h3>"]
     if rule.explanation:
-        lines.append(f"<p>{escape(rule.explanation)}</p>")
+        lines.append(f"<p>{escape_html(rule.explanation)}</p>")
     suppressed = f", suppressed for {format_duration(rule.suppress_us)}" if rule.suppress_us is not None else ""
     lines.append(f'<p class="quiet">scope {rule.scope}, {rule.severity.value}, {rule.mode.value}{suppressed}</p>')
     for measure in rule.measures:
         where = f" where {measure.where}" if measure.where else ""
         text = f"{measure.name} = {measure.expression}{where} over {format_duration(measure.window_us)}"
-        lines.append(f"<p><code>{escape(text)}</code></p>")
-    lines.append(f"<p><code>when {escape(rule.when)}</code></p>")
+        lines.append(f"<p><code>{escape_html(text)}</code></p>")
+    lines.append(f"<p><code>when {escape_html(rule.when)}</code></p>")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import typer
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import Catalog, Moment
-from cardwatch_service.printable import escape_control_characters, escape_formula
+from cardwatch_service.printable import escape_cell, escape_control_characters
 from cardwatch_service.tables import print_table
 from pyarrow import csv
 
@@ -122,7 +122,8 @@ def query_command(
     raw: Annotated[
         bool,
         typer.Option(
-            "--raw", help="CSV with texts as they are. Otherwise those that are formulas to a spreadsheet get an '."
+            "--raw",
+            help="CSV with texts as they are. Otherwise control characters are escaped, and formulas get an '.",
         ),
     ] = False,
     memory_limit: Annotated[str, typer.Option(help="Stop a query, or a result, that needs more.")] = DEFAULT_MEMORY,
@@ -139,7 +140,9 @@ def query_command(
     if output is not None and format_ is Format.TABLE:
         raise ConfigurationError("--output needs --format csv, json or arrow")
     if raw and format_ is not Format.CSV:
-        raise ConfigurationError("--raw needs --format csv; the other formats have no formulas")
+        raise ConfigurationError(
+            "--raw needs --format csv; the other formats have no formulas and are read by programs"
+        )
     limits = parse_limits(memory_limit, timeout)
     with open_lake(Catalog(tables_dir), moment, only, limits=limits) as lake:
         found = run_query(lake, sql)
@@ -178,7 +181,7 @@ def _print(found: pa.Table) -> None:
 def _write(found: pa.Table, format_: Format, sink: Any, *, raw: bool) -> None:
     match format_:
         case Format.CSV:
-            csv.write_csv(_flat(found) if raw else _without_formulas(_flat(found)), sink)
+            csv.write_csv(_flat(found) if raw else _harmless_texts(_flat(found)), sink)
         case Format.JSON:
             for row in found.to_pylist():
                 text = escape_control_characters(json.dumps(row, default=_json, ensure_ascii=False))
@@ -198,8 +201,11 @@ def _flat(found: pa.Table) -> pa.Table:
     return found
 
 
-def _without_formulas(found: pa.Table) -> pa.Table:
-    """The result with an apostrophe before each text, names of columns included, that is a formula to a spreadsheet."""
+def _harmless_texts(found: pa.Table) -> pa.Table:
+    """The result with control characters escaped, and an apostrophe before what is a formula to a spreadsheet.
+
+    This holds for all texts, names of columns included.
+    """
     for at, field in enumerate(found.schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         if not any(is_text(kind) for is_text in _TEXT_TYPES):
@@ -208,9 +214,9 @@ def _without_formulas(found: pa.Table) -> pa.Table:
             value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
             for value in found[at].to_pylist()
         ]
-        escaped = [None if text is None else escape_formula(text) for text in texts]
+        escaped = [None if text is None else escape_cell(text) for text in texts]
         found = found.set_column(at, field.name, pa.array(escaped, pa.string()))
-    return found.rename_columns([escape_formula(name) for name in found.column_names])
+    return found.rename_columns([escape_cell(name) for name in found.column_names])
 
 
 def _json(value: object) -> str:

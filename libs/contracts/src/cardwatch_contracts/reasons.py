@@ -22,6 +22,7 @@ class Reason(StrEnum):
     INVALID_CARD_TOKEN = "invalid_card_token"  # noqa: S105
     INVALID_CARD_NUMBER = "invalid_card_number"
     CARD_NUMBER_PRESENT = "card_number_present"
+    CONTROL_CHARACTERS = "control_characters"
     INVALID_BIN = "invalid_bin"
     INVALID_AMOUNT = "invalid_amount"
     UNKNOWN_CURRENCY = "unknown_currency"

@@ -1,10 +1,20 @@
-"""Logging: one line per event to standard error, for people (console) or machines (JSON)."""
+"""Logging: one line per event to standard error, for people (console) or machines (JSON).
+
+Texts of messages and of other systems get into events. Control characters and marks of direction in them are escaped,
+in both formats: no text can steer a terminal, or write a line that looks like another event.
+"""
 
 import logging
 import sys
-from typing import Any
+from typing import Any, Final
 
 import structlog
+
+from cardwatch_service.printable import escape_control_characters
+
+# What has lines of its own: they are indented, so that none of them can pass for an event.
+_WITH_LINES: Final = frozenset({"exception", "stack"})
+_INDENT: Final = "  "
 
 
 def configure_logging(service: str, level: str = "INFO", log_format: str = "console") -> None:
@@ -30,6 +40,7 @@ def configure_logging(service: str, level: str = "INFO", log_format: str = "cons
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            _escape_texts,
             renderer,
         ],
     )
@@ -47,6 +58,30 @@ def configure_logging(service: str, level: str = "INFO", log_format: str = "cons
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _escape_texts(_logger: Any, _method: str, event: Any) -> Any:
+    """A structlog processor: every text of an event without control characters."""
+    return {
+        escape_control_characters(str(key)): _indented(value)
+        if key in _WITH_LINES and isinstance(value, str)
+        else _escaped(value)
+        for key, value in event.items()
+    }
+
+
+def _escaped(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_escaped(item) for item in value]
+    return escape_control_characters(str(value))
+
+
+def _indented(text: str) -> str:
+    return _INDENT + escape_control_characters(text, keep_newlines=True).replace("\n", f"\n{_INDENT}")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

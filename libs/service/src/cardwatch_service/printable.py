@@ -1,11 +1,10 @@
 """Text from messages, made safe to read: it cannot steer a terminal, hide itself, or become a spreadsheet's formula."""
 
-import unicodedata
+from html import escape
 from typing import Final
 
-# Control characters (C0, C1 and delete), format characters (all marks of direction, characters without width),
-# surrogates, and the separators of lines and paragraphs.
-_ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+from cardwatch_contracts.text import is_control_character
+
 # A spreadsheet program takes a cell that begins with one of these for a formula; wide ones are read like the others.
 FORMULA_STARTS: Final = "=+-@\t\r\n＝＋－＠"
 _TEXT_MARK: Final = "'"
@@ -25,7 +24,7 @@ def escape_control_characters(text: str, *, keep_newlines: bool = False) -> str:
 
 
 def _is_unsafe(char: str, keep_newlines: bool) -> bool:
-    return unicodedata.category(char) in _ESCAPED_CATEGORIES and not (keep_newlines and char == "\n")
+    return is_control_character(char) and not (keep_newlines and char == "\n")
 
 
 def _escaped(char: str) -> str:
@@ -36,3 +35,13 @@ def _escaped(char: str) -> str:
 def escape_formula(text: str) -> str:
     """The text of a CSV cell; with an apostrophe before it if a spreadsheet program would take it for a formula."""
     return _TEXT_MARK + text if text.startswith(tuple(FORMULA_STARTS)) else text
+
+
+def escape_cell(text: str) -> str:
+    """The text of a CSV cell: no formula, and control characters escaped, also those that begin a formula."""
+    return escape_control_characters(escape_formula(text))
+
+
+def escape_html(text: str) -> str:
+    """The text of an HTML element or attribute, with control characters and marks of direction as visible codes."""
+    return escape(escape_control_characters(text))

@@ -18,7 +18,8 @@ FRAME = struct.Struct(">bI")
 BAD_FIELDS: list[tuple[dict[str, Any], Reason]] = [
     ({"transaction_id": ""}, Reason.INVALID_TRANSACTION_ID),
     ({"transaction_id": "x" * 65}, Reason.INVALID_TRANSACTION_ID),
-    ({"transaction_id": "a\nb"}, Reason.INVALID_TRANSACTION_ID),
+    ({"transaction_id": "a\u00a0b"}, Reason.INVALID_TRANSACTION_ID),
+    ({"transaction_id": "a\nb"}, Reason.CONTROL_CHARACTERS),
     ({"transaction_id": "  "}, Reason.INVALID_TRANSACTION_ID),
     ({"card_token": "0123"}, Reason.INVALID_CARD_TOKEN),
     ({"card_token": "0123456789ABCDEF0123456789ABCDEF"}, Reason.INVALID_CARD_TOKEN),

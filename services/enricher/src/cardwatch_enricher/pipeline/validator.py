@@ -12,6 +12,7 @@ from typing import Any, Final
 from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.text import find_control_character
 from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES
@@ -53,6 +54,7 @@ class Validator:
             RefusedError: a rule is broken; the message names the field, what was expected and what was found.
         """
         check_card_numbers(record)
+        check_control_characters(record)
         if not _is_identifier(record["transaction_id"]):
             raise _wrong(record, "transaction_id", Reason.INVALID_TRANSACTION_ID, _IDENTIFIER)
         self._check_card(record)
@@ -139,6 +141,21 @@ def check_card_numbers(record: Record) -> None:
                 Reason.CARD_NUMBER_PRESENT,
                 f"{field}: expected a token, or an identifier with a letter in it, got what holds a card number "
                 "(13 to 19 digits with a valid check digit)",
+            )
+
+
+def check_control_characters(record: Record) -> None:
+    """Search every text field for characters that steer a terminal, turn the direction of text or hide it.
+
+    Raises:
+        RefusedError: there is one; the message names the field and the character's code.
+    """
+    for field, text in record.items():
+        found = find_control_character(text) if isinstance(text, str) else None
+        if found is not None:
+            raise RefusedError(
+                Reason.CONTROL_CHARACTERS,
+                f"{field}: expected text without control characters and marks of direction, got {found}",
             )
 
 

@@ -13,6 +13,7 @@ from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 from cardwatch_kafka.dead_letters import DeadLetter, build_or_last_resort, describe_internal_error, log_internal_error
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_service.printable import escape_control_characters
 from cardwatch_service.trace_context import extract_context
 from cardwatch_units.timestamps import from_microseconds
 
@@ -95,6 +96,8 @@ def webhook_body(record: Record) -> str:
 
     ``data`` holds every field of the alert; times are ISO 8601 in UTC with microseconds. ``timestamp`` is
     ``detected_at``. A measure that is not a finite number (NaN, infinite) becomes null: JSON has no such numbers.
+    Control characters and marks of direction are written as JSON's escapes, so that nobody who reads the body is
+    misled; its values stay the same.
 
     Raises:
         RefusedError: a time lies outside the years 1 to 9999.
@@ -104,7 +107,7 @@ def webhook_body(record: Record) -> str:
         data[name] = _iso(name, record[name])
     data["measures"] = [{**measure, "value": _finite(measure["value"])} for measure in record["measures"]]
     body = {"type": f"alert.{record['status']}", "timestamp": data["detected_at"], "data": data}
-    return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return escape_control_characters(json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
 
 
 def _one_of(kind: type[E], record: Record, field: str) -> E:
