@@ -198,6 +198,15 @@ SETTINGS: Mapping[str, tuple[type[BaseSettings], ...]] = {
 OF_THE_MANIFESTS = {"CARDWATCH_STORAGE"}
 
 
+def test_the_development_key_is_allowed_for_development_only(manifests: Manifests) -> None:
+    has_key = any(m["metadata"]["name"] == "token-key" for m in manifests.of("Secret"))
+    given = [environment(manifests, container) for pod in manifests.pods() for container in pod.containers]
+    makers_of_tokens = [variables for variables in given if "CARDWATCH_TOKEN_KEY" in variables]
+    assert makers_of_tokens
+    for variables in makers_of_tokens:
+        assert variables.get("CARDWATCH_TOKEN_ALLOW_DEVELOPMENT_KEY") == ("true" if has_key else None)
+
+
 # Secrets whose values have a form that settings check; the others are keys in hexadecimal.
 MADE_UP_SECRETS = {
     "CARDWATCH_NOTIFIER_OUTBOX_URL": "postgresql://user@host/database",
@@ -214,7 +223,7 @@ def environment(manifests: Manifests, container: Manifest) -> dict[str, str]:
         if "configMapRef" in source:
             found |= maps[source["configMapRef"]["name"]]
     for variable in container.get("env", []):
-        text = variable.get("value", MADE_UP_SECRETS.get(variable["name"], "00" * 16))
+        text = variable.get("value", MADE_UP_SECRETS.get(variable["name"], bytes(range(16)).hex()))
         found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], text)
     return found
 

@@ -17,8 +17,8 @@ from cardwatch_rules.backtest.alerts import IS_FRAUD
 from cardwatch_rules.backtest.run import fields_read
 from cardwatch_rules.fields import polars_schema
 from cardwatch_rules.model import Rule
-from cardwatch_service.settings import load_settings
-from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.token_settings import load_token_settings
 
 from cardwatch_cli.backtest.enrichment import NEEDS, enrich
 from cardwatch_cli.backtest.transaction_request import IDENTITY, TransactionRequest, first_line
@@ -84,7 +84,7 @@ class _FileReading:
     """Converts batches of a file to transactions with the requested fields."""
 
     def __init__(self, mapping: Mapping, table: Table, request: TransactionRequest) -> None:
-        tokens = load_settings(TokenSettings)
+        tokens = load_token_settings(load_settings(ServiceSettings))
         self._mapping = mapping
         self._request = request
         self._reader = RowReader(mapping, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)

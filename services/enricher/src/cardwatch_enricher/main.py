@@ -31,7 +31,10 @@ def enricher(context: typer.Context) -> None:
     CARDWATCH_ENRICHER_BATCH_SIZE                messages published together at most      [1000]
     CARDWATCH_ENRICHER_BATCH_WAIT_SECONDS        how long a batch waits to fill           [0.02]
     CARDWATCH_ENRICHER_COMMIT_INTERVAL_SECONDS   what a crash repeats at most             [0.5]
-    CARDWATCH_TOKEN_KEY, CARDWATCH_TOKEN_KEY_ID  key that tokenises card numbers in JSON  [development key]
+    CARDWATCH_TOKEN_KEY, CARDWATCH_TOKEN_KEY_ID  key that tokenises card numbers in JSON; [development key]
+                                                 `cardwatch keys generate` makes one
+    CARDWATCH_TOKEN_ALLOW_DEVELOPMENT_KEY        accept the published development key
+                                                 with a broker of another machine         [false]
     OTEL_EXPORTER_OTLP_ENDPOINT                  OpenTelemetry collector for traces       [none: off]
     """
     if context.invoked_subcommand is not None:

@@ -14,7 +14,7 @@ from cardwatch_service import logs, retry
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.token_settings import TokenSettings, load_token_settings
 
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.batch_processor import Target
@@ -46,10 +46,10 @@ def load_enricher_settings() -> Settings:
     """The settings from the environment. Configures the logs: of Faust and aiokafka warnings only, unless debugging.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting is wrong, or the token key is the development key and the broker is elsewhere.
     """
-    settings = Settings(load_settings(ServiceSettings), load_settings(EnricherSettings), load_settings(TokenSettings))
-    service = settings.service
+    service = load_settings(ServiceSettings)
+    settings = Settings(service, load_settings(EnricherSettings), load_token_settings(service))
     logs.configure_logging("enricher", service.log_level, service.log_format)
     if service.log_level != "DEBUG":
         for name in ("faust", "mode", "aiokafka", "httpx", "httpx2"):

@@ -12,7 +12,7 @@ from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.token_settings import TokenSettings, load_token_settings
 from cardwatch_service.tracing import tracing
 
 from cardwatch_producer.pacing import Pacer
@@ -49,6 +49,7 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
         CardwatchError: a setting is invalid, broker or registry do not answer, or a topic or schema is missing.
     """
     settings = load_settings(ServiceSettings)
+    tokens = load_token_settings(settings)
     logs.configure_logging("producer", settings.log_level, settings.log_format)
     shutdown = Shutdown().install()
     metrics = Metrics()
@@ -70,7 +71,7 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
 
         parts = Producer(
             topic_prefix=settings.topic_prefix,
-            tokens=load_settings(TokenSettings),
+            tokens=tokens,
             sink=sink,
             shutdown=shutdown,
             transaction_encoder=encoder(TRANSACTIONS_RAW),

@@ -12,8 +12,8 @@ import typer
 from cardwatch_kafka.messages import OutgoingMessage
 from cardwatch_service.commands import exit_with_error_message, require_extra
 from cardwatch_service.logs import get_logger
-from cardwatch_service.settings import load_settings
-from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.token_settings import load_token_settings
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_producer.bootstrap import Producer, producer
@@ -185,7 +185,7 @@ def replay(
         factor = parse_speed(speed)
         columns = load_mapping(mapping)
         table = open_table(file)
-        tokens = load_settings(TokenSettings)
+        tokens = load_token_settings(load_settings(ServiceSettings))
         reader = RowReader(columns, table.columns, token_key=tokens.key_bytes(), token_key_id=tokens.key_id)
         with producer(json_topic=False) as parts:
             span = event_time_span(table, columns, reader, limit) if shift else None

@@ -1,0 +1,1 @@
+"""``cardwatch keys``: keys for card tokens."""

@@ -1,0 +1,81 @@
+"""Which token keys are accepted with which brokers."""
+
+import pytest
+from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.token_settings import DEVELOPMENT_KEY, TokenSettings, load_token_settings
+
+OWN_KEY = bytes(range(100, 132)).hex()
+
+LOOPBACK = (
+    "127.0.0.1:9092",
+    "localhost:9092",
+    "LOCALHOST:9092",
+    "127.0.0.2:29092,localhost:9092",
+    "[::1]:9092",
+    "::1",
+    "[::ffff:127.0.0.1]:9092",
+    "PLAINTEXT://127.0.0.1:9092",
+    " 127.0.0.1:9092 , ",
+)
+BEYOND = (
+    "kafka:9092",
+    "10.0.0.1:9092",
+    "0.0.0.0:9092",
+    "[::]:9092",
+    "[2001:db8::1]:9092",
+    "127.0.0.1:9092,kafka:9092",
+    "kafka:9092,127.0.0.1:9092",
+    "127.0.0.1.example.com:9092",
+    "localhost.example.com:9092",
+    "notlocalhost:9092",
+    "SASL_SSL://broker-1:9093",
+    "127.1:9092",
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KEY", "KEY_ID", "ALLOW_DEVELOPMENT_KEY"):
+        monkeypatch.delenv(f"CARDWATCH_TOKEN_{name}", raising=False)
+    monkeypatch.delenv("CARDWATCH_SECRETS_DIR", raising=False)
+
+
+@pytest.mark.parametrize("servers", LOOPBACK)
+def test_the_development_key_is_accepted_with_brokers_on_this_machine(servers: str) -> None:
+    assert load_token_settings(ServiceSettings(kafka_bootstrap_servers=servers)).is_development_key
+
+
+@pytest.mark.parametrize("servers", BEYOND)
+def test_the_development_key_is_refused_beside_any_other_broker(servers: str) -> None:
+    with pytest.raises(ConfigurationError, match="cardwatch keys generate") as raised:
+        load_token_settings(ServiceSettings(kafka_bootstrap_servers=servers))
+    assert DEVELOPMENT_KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize("given", [DEVELOPMENT_KEY, DEVELOPMENT_KEY.upper()])
+def test_the_development_key_is_refused_if_it_is_set_under_another_name(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARDWATCH_TOKEN_KEY", given)
+    monkeypatch.setenv("CARDWATCH_TOKEN_KEY_ID", "production-1")
+    with pytest.raises(ConfigurationError, match="development key"):
+        load_token_settings(ServiceSettings(kafka_bootstrap_servers="kafka:9092"))
+
+
+def test_the_development_key_can_be_allowed_explicitly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_TOKEN_ALLOW_DEVELOPMENT_KEY", "true")
+    assert load_token_settings(ServiceSettings(kafka_bootstrap_servers="kafka:9092")).is_development_key
+
+
+def test_a_key_of_ones_own_is_accepted_with_any_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_TOKEN_KEY", OWN_KEY)
+    assert load_token_settings(ServiceSettings(kafka_bootstrap_servers="kafka:9092")).key_bytes().hex() == OWN_KEY
+
+
+@pytest.mark.parametrize("placeholder", ["00" * 32, "ff" * 16, "6b" * 32, "0123456789abcdef" * 4])
+def test_a_placeholder_is_not_a_key(placeholder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_TOKEN_KEY", placeholder)
+    with pytest.raises(ConfigurationError, match="expected a random key") as raised:
+        load_settings(TokenSettings)
+    assert placeholder not in str(raised.value)
