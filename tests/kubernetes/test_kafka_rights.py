@@ -3,7 +3,6 @@
 Services and registry run as processes, with the settings of the manifests but for addresses and paths.
 """
 
-import ipaddress
 import os
 import subprocess
 import sys
@@ -11,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +37,7 @@ from confluent_kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support.certificates import Authority
 from support.kubernetes.crds import documents
 from support.kubernetes.references import Manifests
 
@@ -71,9 +66,9 @@ sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \
 username="admin" password="admin";
 ssl.keystore.type=PEM
-ssl.keystore.location={directory}/server.pem
+ssl.keystore.location={keystore}
 ssl.truststore.type=PEM
-ssl.truststore.location={directory}/ca.crt
+ssl.truststore.location={truststore}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:admin;User:ANONYMOUS
 allow.everyone.if.no.acl.found=false
@@ -138,15 +133,16 @@ class Secured:
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     directory = tmp_path_factory.mktemp("secured")
     sets = ensure_artifacts(load_lock(), PlatformSettings(), SilentReporter())
-    _certificates(directory)
+    authority = Authority(directory)
     port, controller, registry_port = free_port(), free_port(), free_port()
     properties = directory / "server.properties"
-    properties.write_text(SERVER.format(host=HOST, port=port, controller=controller, directory=directory), "utf-8")
+    places = {"directory": directory, "keystore": authority.issue("broker").both, "truststore": authority.location}
+    properties.write_text(SERVER.format(host=HOST, port=port, controller=controller, **places), "utf-8")
     kafka = [java(), "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{sets['kafka']}/*"]
     scram = f"SCRAM-SHA-512=[name={ADMIN},password={ADMIN}]"
     storage = ["kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(properties), "--add-scram", scram]
     subprocess.run([*kafka, *storage], check=True, env=java_environment(), capture_output=True)
-    found = Secured(f"{HOST}:{port}", f"http://{HOST}:{registry_port}/apis/ccompat/v7", directory / "ca.crt", directory)
+    found = Secured(f"{HOST}:{port}", f"http://{HOST}:{registry_port}/apis/ccompat/v7", authority.location, directory)
     with ExitStack() as stack:
         log = directory / "kafka.log"
         broker = GuardedProcess("kafka", [*kafka, "kafka.Kafka", str(properties)], java_environment(), log, directory)
@@ -340,34 +336,6 @@ def _registry_environment(secured: Secured) -> dict[str, str]:
         "APICURIO_KAFKA_COMMON_SSL_TRUSTSTORE_LOCATION": str(secured.ca),
         "APICURIO_STORAGE_SNAPSHOT_LOCATION": str(secured.directory),
     }
-
-
-def _certificates(directory: Path) -> None:
-    """A certificate authority, and a broker's key and certificate for the loopback address."""
-
-    def certificate(name: str, key: Any, issuer: Any, issuer_key: Any, *, authority: bool) -> x509.Certificate:
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.now(UTC)
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer.subject if issuer else subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HOST))]), critical=False)
-        )
-        return builder.sign(issuer_key, hashes.SHA256())
-
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = certificate("cardwatch test authority", ca_key, None, ca_key, authority=True)
-    mine = certificate("broker", key, ca, ca_key, authority=False)
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (directory / "ca.crt").write_bytes(ca.public_bytes(pem))
-    (directory / "server.pem").write_bytes(private + mine.public_bytes(pem) + ca.public_bytes(pem))
 
 
 def _answers(admin: AdminClient) -> bool:

@@ -21,7 +21,7 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("CARDWATCH_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_USERNAME", "me")
-    monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", "secret")
+    monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", "s3cret")
     monkeypatch.setenv("CARDWATCH_TOPIC_PREFIX", "t1.")
     settings = load_settings(ServiceSettings)
     assert settings.kafka_config() == {
@@ -29,10 +29,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
         "security.protocol": "SASL_SSL",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "me",
-        "sasl.password": "secret",
+        "sasl.password": "s3cret",
     }
     assert settings.consumer_group("enricher") == "t1.cardwatch-enricher"
-    assert "secret" not in repr(settings)
+    assert "s3cret" not in repr(settings)
 
 
 def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

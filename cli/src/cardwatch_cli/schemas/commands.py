@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from cardwatch_contracts.errors import ConfigurationError, IncompatibleSchemaError, RegistryUnavailableError
@@ -95,11 +95,7 @@ def _check_compatibility(settings: ServiceSettings, subject: str, text: str) -> 
     earlier = settings.registry().ids_of_all_versions(subject)
     if not earlier:
         return "new"
-    config: dict[str, Any] = {"url": settings.schema_registry_url, "timeout": 10}
-    if auth := settings.schema_registry_basic_auth.get_secret_value():
-        config["basic.auth.user.info"] = auth
-    if settings.kafka_ssl_ca_location:
-        config["ssl.ca.location"] = settings.kafka_ssl_ca_location
+    config = {"url": settings.schema_registry_url, "timeout": 10, **settings.registry_access().client_config()}
     try:
         compatible = SchemaRegistryClient(config).test_compatibility_all_versions(subject, Schema(text, "AVRO"))
     except SchemaRegistryError as error:

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from cardwatch_contracts.errors import CardwatchError, IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.internals import HTTP_ERRORS
+from cardwatch_contracts.registry_access import RegistryAccess
 from cardwatch_contracts.schemas import schema_text
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
 
 _NETWORK_ERRORS: Final = (*HTTP_ERRORS, OSError)
 
+_OPEN: Final = RegistryAccess()
 _NOT_FOUND: Final = 404
+_LOGIN_NEEDED: Final = (401, 403)
 _CLIENT_ERRORS: Final = range(400, 500)
 
 
@@ -41,15 +44,12 @@ class Registry(Protocol):
 class ConfluentRegistry:
     """A registry behind Confluent's HTTP API (Apicurio's ``/apis/ccompat/v7``, Confluent's, Karapace)."""
 
-    def __init__(self, url: str, basic_auth: str = "", ca_location: str = "", retries: int = 3) -> None:
-        """``basic_auth`` is ``user:password`` or empty; ``ca_location`` a PEM file or empty for the system's."""
-        config: dict[str, Any] = {"url": url, "timeout": 10, "max.retries": retries}
-        if basic_auth:
-            config["basic.auth.user.info"] = basic_auth
-        if ca_location:
-            config["ssl.ca.location"] = ca_location
+    def __init__(self, url: str, access: RegistryAccess = _OPEN, *, retries: int = 3) -> None:
+        """``access`` is what the registry demands of its clients; by default nothing."""
         self._url = url
-        self._client = SchemaRegistryClient(config)
+        self._client = SchemaRegistryClient(
+            {"url": url, "timeout": 10, "max.retries": retries, **access.client_config()}
+        )
 
     def schema_by_id(self, schema_id: int) -> str | None:
         try:
@@ -117,6 +117,13 @@ class ConfluentRegistry:
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND:
                 raise _NotFoundError(str(error.error_message)) from error
+            if error.http_status_code in _LOGIN_NEEDED:
+                # As an outage: an expired token is replaced, a right is granted, and no message may be lost until then.
+                raise RegistryUnavailableError(
+                    f"the schema registry at {self._url} refuses the login ({error.http_status_code}, "
+                    f"{error.error_message}): check CARDWATCH_SCHEMA_REGISTRY_BASIC_AUTH, _BEARER_TOKEN or "
+                    "_SSL_CERTIFICATE_LOCATION, and the rights of that user"
+                ) from error
             if error.http_status_code in _CLIENT_ERRORS:
                 raise _RefusedByRegistryError(str(error.error_message)) from error
             raise self._unavailable(error) from error

@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_contracts.registry import ConfluentRegistry
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from cardwatch_service.kafka_settings import ENV_PREFIX, KafkaConfig
+from cardwatch_service.registry_settings import RegistrySettings
+
+__all__ = ["ENV_PREFIX", "SECRETS_DIR", "KafkaConfig", "ServiceSettings", "load_settings"]
+
 S = TypeVar("S", bound=BaseSettings)
 
-# Settings of a Kafka client by librdkafka's names, `bootstrap.servers` at least.
-KafkaConfig = dict[str, str | int | float | bool]
-
-ENV_PREFIX = "CARDWATCH_"
 SECRETS_DIR: Final = "CARDWATCH_SECRETS_DIR"
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(RegistrySettings):
     """Settings that every service has. Each field is the environment variable ``CARDWATCH_<FIELD>``.
 
     A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` used in addition to this one.
@@ -27,16 +27,6 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
-    kafka_bootstrap_servers: Annotated[str, Field(description="host:port, comma separated")] = "127.0.0.1:9092"
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_sasl_mechanism: Annotated[str, Field(description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = ""
-    kafka_sasl_username: str = ""
-    kafka_sasl_password: SecretStr = SecretStr("")
-    kafka_ssl_ca_location: Annotated[str, Field(description="PEM file; empty for the system's")] = ""
-    schema_registry_url: Annotated[str, Field(description="base URL of a Confluent-compatible registry")] = (
-        "http://127.0.0.1:8081/apis/ccompat/v7"
-    )
-    schema_registry_basic_auth: Annotated[SecretStr, Field(description="user:password, or empty")] = SecretStr("")
     topic_prefix: Annotated[str, Field(description="put before every topic name and consumer group")] = ""
     metrics_host: Annotated[str, Field(description="address that /metrics, /healthz and /readyz listen on")] = (
         "127.0.0.1"
@@ -45,31 +35,9 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 
-    def kafka_config(self) -> KafkaConfig:
-        """Connection settings of a librdkafka client."""
-        config: KafkaConfig = {
-            "bootstrap.servers": self.kafka_bootstrap_servers,
-            "security.protocol": self.kafka_security_protocol,
-        }
-        if self.kafka_sasl_mechanism:
-            config["sasl.mechanism"] = self.kafka_sasl_mechanism
-            config["sasl.username"] = self.kafka_sasl_username
-            config["sasl.password"] = self.kafka_sasl_password.get_secret_value()
-        if self.kafka_ssl_ca_location:
-            config["ssl.ca.location"] = self.kafka_ssl_ca_location
-        return config
-
     def consumer_group(self, service: str) -> str:
         """The consumer group of a service in this deployment."""
         return f"{self.topic_prefix}cardwatch-{service}"
-
-    def registry(self) -> ConfluentRegistry:
-        """A new client of the schema registry."""
-        return ConfluentRegistry(
-            self.schema_registry_url,
-            basic_auth=self.schema_registry_basic_auth.get_secret_value(),
-            ca_location=self.kafka_ssl_ca_location,
-        )
 
 
 def load_settings(settings_type: type[S], **overrides: Any) -> S:

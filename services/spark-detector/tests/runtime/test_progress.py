@@ -103,6 +103,7 @@ def test_scopes_and_horizons(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_kafka_options_quote_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_USERNAME", "me")
     monkeypatch.setenv("CARDWATCH_KAFKA_SASL_PASSWORD", 'a"b\\c')

@@ -1,13 +1,14 @@
 """How Faust is configured: connection, consumer group, and as little of the rest as possible."""
 
-import ssl
 from pathlib import Path
 from typing import Any
 
 import faust
+import faust.auth
 from cardwatch_service.settings import ServiceSettings
 
 from cardwatch_enricher.settings import EnricherSettings
+from cardwatch_enricher.stream.oauth_tokens import OAuthTokens
 
 _MIN_REQUEST_TIMEOUT_SECONDS = 30.0
 
@@ -48,16 +49,14 @@ def broker_urls(bootstrap_servers: str) -> list[str]:
 
 def credentials(service: ServiceSettings) -> Any:
     """Faust's credentials for the connection settings, None for a plain connection."""
-    context = (
-        ssl.create_default_context(cafile=service.kafka_ssl_ca_location or None)
-        if service.kafka_security_protocol in ("SSL", "SASL_SSL")
-        else None
-    )
-    if service.kafka_security_protocol.startswith("SASL"):
+    context = service.kafka_tls().context() if service.uses_tls else None
+    if service.uses_oauth:
+        return faust.auth.OAuthCredentials(oauth_cb=OAuthTokens(service), ssl_context=context)
+    if service.uses_sasl:
         return faust.SASLCredentials(
             username=service.kafka_sasl_username,
             password=service.kafka_sasl_password.get_secret_value(),
-            mechanism=service.kafka_sasl_mechanism or "PLAIN",
+            mechanism=service.kafka_sasl_mechanism,
             ssl_context=context,
         )
     return faust.SSLCredentials(context) if context is not None else None

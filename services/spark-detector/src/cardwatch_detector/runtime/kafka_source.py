@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from cardwatch_kafka.configuration import ISOLATION_LEVEL
+from cardwatch_kafka.java_clients import java_config
 from cardwatch_service.settings import ServiceSettings
 from pyspark.sql import DataFrame, SparkSession
 
@@ -15,20 +16,7 @@ _FETCH_WAIT_MS: Final = "20"
 
 def kafka_options(settings: ServiceSettings) -> dict[str, str]:
     """The service's Kafka connection as options of Spark's Kafka source and sink."""
-    options = {
-        "kafka.bootstrap.servers": settings.kafka_bootstrap_servers,
-        "kafka.security.protocol": settings.kafka_security_protocol,
-    }
-    if settings.kafka_sasl_mechanism:
-        module = "plain.PlainLoginModule" if settings.kafka_sasl_mechanism == "PLAIN" else "scram.ScramLoginModule"
-        user = _quoted(settings.kafka_sasl_username)
-        password = _quoted(settings.kafka_sasl_password.get_secret_value())
-        options["kafka.sasl.mechanism"] = settings.kafka_sasl_mechanism
-        options["kafka.sasl.jaas.config"] = f"{login_modules()}.{module} required username={user} password={password};"
-    if settings.kafka_ssl_ca_location:
-        options["kafka.ssl.truststore.type"] = "PEM"
-        options["kafka.ssl.truststore.location"] = settings.kafka_ssl_ca_location
-    return options
+    return {f"kafka.{name}": value for name, value in java_config(settings, login_modules()).items()}
 
 
 def read_topic(
@@ -57,7 +45,3 @@ def read_topic(
         .option("includeHeaders", str(headers).lower())
         .load()
     )
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
