@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_service.loopback import are_loopback, is_loopback
+from cardwatch_service.loopback import is_loopback
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cryptography.hazmat.primitives import serialization
 from support.certificates import Authority, KeyPair
@@ -208,7 +208,7 @@ def test_a_token_file_is_read_at_every_request(load: Load, tmp_path: Path) -> No
     assert token() == "second"
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.1", "::1", "[::1]"])
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
 def test_loopback(host: str) -> None:
     assert is_loopback(host)
 
@@ -216,8 +216,3 @@ def test_loopback(host: str) -> None:
 @pytest.mark.parametrize("host", ["", "kafka", "localhost.example", "10.0.0.1", "0.0.0.0", "128.0.0.1"])
 def test_not_loopback(host: str) -> None:
     assert not is_loopback(host)
-
-
-def test_servers_are_loopback_only_if_all_are() -> None:
-    assert are_loopback("127.0.0.1:9092, localhost:1,[::1]:9092,SASL_SSL://127.0.0.1:1")
-    assert not are_loopback("127.0.0.1:9092,kafka:9092")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cardwatch_service.loopback import are_loopback, is_loopback
+from cardwatch_service.loopback import is_loopback, servers_beyond_loopback
 from cardwatch_service.tls import TlsFiles
 
 # Settings of a Kafka client by librdkafka's names, `bootstrap.servers` at least.
@@ -173,12 +173,11 @@ class KafkaSettings(ConnectionSettings):
                     "SASL_SSL"
                 )
             return
-        if self.kafka_security_protocol == "SASL_PLAINTEXT" and not (
-            are_loopback(self.kafka_bootstrap_servers) or self.allow_credentials_without_tls
-        ):
+        beyond = servers_beyond_loopback(self.kafka_bootstrap_servers)
+        if self.kafka_security_protocol == "SASL_PLAINTEXT" and beyond and not self.allow_credentials_without_tls:
             yield (
                 "CARDWATCH_KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT would send credentials unencrypted to another "
-                f"machine ({self.kafka_bootstrap_servers}); expected SASL_SSL: {_WITHOUT_TLS_HINT}"
+                f"machine ({', '.join(beyond)}); expected SASL_SSL: {_WITHOUT_TLS_HINT}"
             )
         if not self.kafka_sasl_mechanism:
             yield (

@@ -1,20 +1,33 @@
-"""Which addresses are of this machine only: what is sent to them is on no network."""
+"""Which servers are on this machine: what is sent to them is on no network."""
 
-import ipaddress
+from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is the loopback interface. Names other than ``localhost`` are not resolved."""
-    name = host.strip("[]").lower()
-    if name == "localhost":
+    """Whether a host is a loopback address or ``localhost``; any other name counts as another machine."""
+    if host.lower() == "localhost":
         return True
     try:
-        return ipaddress.ip_address(name).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
 
-def are_loopback(servers: str) -> bool:
-    """Whether all of ``host:port,host:port`` are the loopback interface."""
-    hosts = (server.strip().rpartition("://")[2].rpartition(":")[0] for server in servers.split(",") if server.strip())
-    return all(is_loopback(host) for host in hosts)
+def servers_beyond_loopback(bootstrap_servers: str) -> list[str]:
+    """The servers that are not loopback addresses; an empty list if all are.
+
+    Args:
+        bootstrap_servers: as librdkafka takes them: ``host:port`` or ``protocol://host:port``, comma separated.
+    """
+    servers = [server.strip() for server in bootstrap_servers.split(",")]
+    return [server for server in servers if server and not is_loopback(_host(server))]
+
+
+def _host(server: str) -> str:
+    address = server.rpartition("://")[2]
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    # An IPv6 address without brackets has more than one colon, and no port.
+    return address.rpartition(":")[0] if address.count(":") == 1 else address

@@ -7,7 +7,7 @@ from cardwatch_contracts.errors import ConfigurationError
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from cardwatch_service.bootstrap_servers import servers_beyond_loopback
+from cardwatch_service.loopback import servers_beyond_loopback
 from cardwatch_service.settings import ServiceSettings, load_settings
 
 # Published with the source: for a local platform and simulated cards, never for real ones.
