@@ -2,6 +2,7 @@
 
 import ipaddress
 import itertools
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,20 @@ class Authority:
             path.touch(mode=0o600)
             path.write_bytes(content)
         return pair
+
+
+def server_context(pair: KeyPair, demanded: Authority | None = None) -> ssl.SSLContext:
+    """What a TLS server needs.
+
+    Args:
+        demanded: clients have to show a certificate of this authority.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.both)
+    if demanded is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(demanded.location)
+    return context
 
 
 def _name(common_name: str) -> x509.Name:

@@ -24,6 +24,7 @@ import pytest
 
 _START_SECONDS: Final = 30.0
 _OWNER: Final = "postgres"
+_PORT: Final = 5432  # part of the socket's name
 # The data is temporary and need not survive a crash of the machine; a crash of the server it survives without these.
 _OPTIONS: Final = (
     "fsync=off",
@@ -41,16 +42,20 @@ class UnavailableError(Exception):
 class PostgresServer:
     """A running server, as a context manager; ``stop``, ``kill`` and ``start`` simulate an outage."""
 
-    def __init__(self) -> None:
+    def __init__(self, binaries: Path | None = None) -> None:
+        """``binaries``: of another PostgreSQL than the wheel's, which has no TLS."""
         self._user: Final = "nobody" if os.geteuid() == 0 else None
         self._directory: Final = Path(tempfile.mkdtemp(prefix="cardwatch-pg-", dir="/tmp"))  # a socket's path is short
         self._data: Final = self._directory / "data"
+        self._installed: Final = binaries
+        self._options: list[str] = []
+        self._port = _PORT
         self._binaries = Path()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._binaries = self._reachable_binaries()
+            self._binaries = self._installed or self._reachable_binaries()
             if self._user is not None:
                 os.chown(self._directory, pwd.getpwnam(self._user).pw_uid, -1)
             self._run("initdb", "-D", self._data, "-U", _OWNER, "--auth=trust", "--encoding=UTF8", "--locale=C", "-N")
@@ -67,7 +72,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = [part for option in _OPTIONS for part in ("-c", option)]
+        options = [part for option in (*_OPTIONS, *self._options) for part in ("-c", option)]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binaries / "postgres", "-D", self._data, "-k", self._directory, *options],
@@ -102,7 +107,12 @@ class PostgresServer:
 
     def url(self, database: str, user: str = _OWNER) -> str:
         """The connection URL of a database."""
-        return f"postgresql://{user}@/{database}?host={self._directory}"
+        return f"postgresql://{user}@:{self._port}/{database}?host={self._directory}"
+
+    @property
+    def socket_path(self) -> Path:
+        """The Unix socket."""
+        return self._directory / f".s.PGSQL.{self._port}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser; its rows, if it has any."""
@@ -121,6 +131,20 @@ class PostgresServer:
         rules = self._data / "pg_hba.conf"
         rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
         self.execute("SELECT pg_reload_conf()")
+
+    def listen(self, port: int, *options: str) -> None:
+        """Listen on the loopback interface too, from the next start on, with options such as ``ssl=on``."""
+        self._port = port
+        self._options += ["listen_addresses=127.0.0.1", f"port={port}", *options]
+
+    def add_file(self, name: str, content: bytes) -> Path:
+        """A file in the server's directory that only the server may read."""
+        path = self._directory / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._user is not None:
+            os.chown(path, pwd.getpwnam(self._user).pw_uid, -1)
+        return path
 
     def log(self) -> str:
         """The server's log."""

@@ -13,6 +13,7 @@ from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Rejected, TryAgain
 from cardwatch_notifier.delivery.standard_output import StandardOutput
 from cardwatch_notifier.delivery.traced_receiver import TracedReceiver
+from cardwatch_notifier.delivery.webhook_client import Network
 from cardwatch_notifier.delivery.webhook_sender import WebhookSender
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.intake import Intake, OutboxWriter
@@ -37,7 +38,9 @@ def webhook(*answers: int) -> tuple[WebhookSender, list[httpx.Request]]:
         requests.append(request)
         return httpx.Response(next(statuses))
 
-    return WebhookSender("https://soc.example/s3cret", SECRET, transport=httpx.MockTransport(handle)), requests
+    return WebhookSender(
+        "https://soc.example/s3cret", SECRET, network=Network(transport=httpx.MockTransport(handle))
+    ), requests
 
 
 def test_each_attempt_is_a_span_that_the_request_carries() -> None:

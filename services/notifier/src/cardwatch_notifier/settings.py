@@ -8,6 +8,7 @@ from typing import Annotated, Final, Self
 
 import httpx
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_service.tls import TlsFiles
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -33,6 +34,9 @@ class OutboxSettings(BaseSettings):
     outbox_password_file: Annotated[
         Path | None, Field(description="file that holds it instead, read at every connection")
     ] = None
+    outbox_ssl_ca_location: Annotated[
+        str, Field(description="PEM file for the outbox's server; empty for the system's authorities")
+    ] = ""
     outbox_lease_seconds: Annotated[
         float, Field(ge=1, le=3600, description="time until other replicas take over deliveries of one that is gone")
     ] = 30.0
@@ -46,6 +50,7 @@ class OutboxSettings(BaseSettings):
 
     def _problems(self) -> Iterator[str]:
         """Everything that is wrong with several settings together, or that must not be quoted: sentences."""
+        yield from TlsFiles("CARDWATCH_NOTIFIER_OUTBOX_SSL", self.outbox_ssl_ca_location).problems()
         if not self.outbox_url:
             return
         # Imported here: these modules are large, and SQLite does not need them.
@@ -72,6 +77,9 @@ class NotifierSettings(OutboxSettings):
         str, Field(repr=False, description="http(s) URL that alerts are posted to; empty for none")
     ] = ""
     webhook_secret: Annotated[SecretStr, Field(description="whsec_ and 24 to 64 bytes in base64")] = SecretStr("")
+    webhook_ssl_ca_location: Annotated[
+        str, Field(description="PEM file for the webhook's server; empty for the system's authorities")
+    ] = ""
     webhook_timeout_seconds: Annotated[
         float, Field(gt=0, le=300, description="for one attempt, from connecting to the last byte read")
     ] = 10.0
@@ -85,8 +93,13 @@ class NotifierSettings(OutboxSettings):
     rejected_longest_seconds: Annotated[float, Field(gt=0, description="longest pause after refusals")] = 3600.0
     rejected_attempts: Annotated[int, Field(ge=1, description="refusals after which a delivery is parked")] = 8
 
+    def webhook_tls(self) -> TlsFiles:
+        """The files of connections to the webhook."""
+        return TlsFiles("CARDWATCH_NOTIFIER_WEBHOOK_SSL", self.webhook_ssl_ca_location)
+
     def _problems(self) -> Iterator[str]:
         yield from super()._problems()
+        yield from self.webhook_tls().problems()
         if self.webhook_url:
             yield from _webhook_url_problems(self.webhook_url)
             yield from _webhook_secret_problems(self.webhook_secret.get_secret_value())

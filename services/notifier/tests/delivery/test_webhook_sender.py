@@ -11,6 +11,7 @@ import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_notifier.delivery.assembly import make_receivers
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
+from cardwatch_notifier.delivery.webhook_client import Network
 from cardwatch_notifier.delivery.webhook_sender import WebhookSender
 from cardwatch_notifier.outbox.protocol import Message
 from cardwatch_notifier.settings import NotifierSettings
@@ -32,7 +33,9 @@ def deliver(answer: httpx.Response | Exception) -> tuple[Outcome, list[httpx.Req
             raise answer
         return answer
 
-    receiver = WebhookSender("https://soc.example/alerts?token=s3cret", SECRET, transport=httpx.MockTransport(handle))
+    receiver = WebhookSender(
+        "https://soc.example/alerts?token=s3cret", SECRET, network=Network(transport=httpx.MockTransport(handle))
+    )
     try:
         return receiver.deliver(MESSAGE), requests
     finally:
@@ -62,7 +65,7 @@ def test_a_retry_has_the_same_id_and_body_and_a_fresh_timestamp() -> None:
         return httpx.Response(503)
 
     receiver = WebhookSender(
-        "https://soc.example", SECRET, clock=lambda: next(times), transport=httpx.MockTransport(handle)
+        "https://soc.example", SECRET, clock=lambda: next(times), network=Network(transport=httpx.MockTransport(handle))
     )
     receiver.deliver(MESSAGE)
     receiver.deliver(MESSAGE)

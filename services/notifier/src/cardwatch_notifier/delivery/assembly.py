@@ -13,6 +13,7 @@ from cardwatch_notifier.delivery.receiver import Receiver
 from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.delivery.standard_output import StandardOutput
 from cardwatch_notifier.delivery.traced_receiver import TracedReceiver
+from cardwatch_notifier.delivery.webhook_client import Network
 from cardwatch_notifier.delivery.webhook_sender import WebhookSender
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.outbox.protocol import Outbox
@@ -31,6 +32,7 @@ def make_receivers(own: NotifierSettings) -> list[Receiver]:
                 own.webhook_secret.get_secret_value(),
                 timeout_seconds=own.webhook_timeout_seconds,
                 concurrency=own.webhook_concurrency,
+                network=Network(own.webhook_tls().context() if own.webhook_ssl_ca_location else None),
             )
         )
     return receivers

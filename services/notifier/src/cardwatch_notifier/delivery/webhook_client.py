@@ -6,6 +6,7 @@ TLS handshake, sending, headers and body.
 """
 
 import asyncio
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -42,6 +43,22 @@ class Answer:
     retry_after: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the client reaches receivers.
+
+    Attributes:
+        tls: which servers it trusts; None for those that the system's authorities have signed.
+        transport: replaces the network in tests.
+    """
+
+    tls: ssl.SSLContext | None = None
+    transport: httpx.AsyncBaseTransport | None = None
+
+
+DEFAULT_NETWORK: Final = Network()
+
+
 class WebhookClient:
     """Keeps up to ``concurrency`` connections; ``post`` may be called from as many threads at once."""
 
@@ -51,9 +68,8 @@ class WebhookClient:
         timeout_seconds: float,
         concurrency: int,
         user_agent: str,
-        transport: httpx.AsyncBaseTransport | None = None,
+        network: Network = DEFAULT_NETWORK,
     ) -> None:
-        """``transport`` replaces the network in tests."""
         self._timeout_seconds: Final = timeout_seconds
         self._client: Final = httpx.AsyncClient(
             timeout=None,  # noqa: S113 - the deadline of ``post`` covers every operation
@@ -64,9 +80,10 @@ class WebhookClient:
                 max_keepalive_connections=concurrency,
                 keepalive_expiry=_KEEP_ALIVE_SECONDS,
             ),
-            transport=transport,
+            transport=network.transport,
+            verify=network.tls or True,
             # A receiver on this machine is never behind the proxy that the environment may name.
-            mounts={} if transport else {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
+            mounts={} if network.transport else {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
             headers={"user-agent": user_agent, "accept-encoding": "identity"},
         )
         self._loop: Final = asyncio.new_event_loop()
@@ -113,6 +130,15 @@ class WebhookClient:
             if answer is None:
                 raise
         return answer
+
+
+def certificate_problem(error: BaseException | None) -> str:
+    """Why OpenSSL did not trust a server's certificate, if that is what an error came from; else empty."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 @asynccontextmanager

@@ -12,7 +12,13 @@ from standardwebhooks import Webhook
 
 from cardwatch_notifier.delivery.receiver import Delivered, Gone, Outcome, Rejected, TryAgain
 from cardwatch_notifier.delivery.retry_schedule import parse_retry_after
-from cardwatch_notifier.delivery.webhook_client import Answer, WebhookClient
+from cardwatch_notifier.delivery.webhook_client import (
+    DEFAULT_NETWORK,
+    Answer,
+    Network,
+    WebhookClient,
+    certificate_problem,
+)
 from cardwatch_notifier.outbox.protocol import Message
 
 _USER_AGENT: Final = f"cardwatch-notifier/{version('cardwatch-notifier')}"
@@ -33,14 +39,14 @@ class WebhookSender:
         timeout_seconds: float = 10.0,
         concurrency: int = 4,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        transport: httpx.AsyncBaseTransport | None = None,
+        network: Network = DEFAULT_NETWORK,
     ) -> None:
         """Make a sender; it keeps connections until ``close``.
 
         Args:
             secret: ``whsec_`` and base64.
             timeout_seconds: how long an attempt may take, from connecting to the last byte that is read.
-            transport: replaces the network in tests.
+            network: which servers are trusted.
         """
         self.deadline_seconds: Final = timeout_seconds
         self.concurrency: Final = concurrency
@@ -50,7 +56,7 @@ class WebhookSender:
         self._signer: Final = Webhook(secret)
         self._clock: Final = clock
         self._client: Final = WebhookClient(
-            timeout_seconds=timeout_seconds, concurrency=concurrency, user_agent=_USER_AGENT, transport=transport
+            timeout_seconds=timeout_seconds, concurrency=concurrency, user_agent=_USER_AGENT, network=network
         )
 
     def deliver(self, message: Message) -> Outcome:
@@ -70,6 +76,11 @@ class WebhookSender:
         except TimeoutError:
             return TryAgain(f"no answer within {self.deadline_seconds:g} s")
         except httpx.HTTPError as error:
+            if problem := certificate_problem(error):
+                return TryAgain(
+                    f"its certificate is not trusted ({problem}); expected one for the URL's host, signed by an "
+                    "authority in CARDWATCH_NOTIFIER_WEBHOOK_SSL_CA_LOCATION or, if that is empty, of the system"
+                )
             # The exception's text may quote the URL, and with it a secret.
             return TryAgain(f"no answer: {type(error).__name__}")
         return self._outcome(answer, now)

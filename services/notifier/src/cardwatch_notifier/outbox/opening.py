@@ -60,7 +60,7 @@ def outbox_location(settings: OutboxSettings) -> str:
 def _database(settings: OutboxSettings) -> "Database":
     from cardwatch_notifier.outbox.postgres.database import Database
 
-    return Database(settings.outbox_url, lambda: _password(settings))
+    return Database(settings.outbox_url, lambda: _password(settings), settings.outbox_ssl_ca_location)
 
 
 def _password(settings: OutboxSettings) -> str:

@@ -10,6 +10,7 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 
+from cardwatch_notifier.outbox.postgres.server_verification import verification
 from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
 
 _SHOWN_PARAMETERS: Final = ("user", "host", "port", "dbname")
@@ -32,12 +33,21 @@ _SESSION: Final = """
                WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)
 """
 
+_TLS_HINT: Final = (
+    "; expected a server whose certificate is valid for that host and signed by an authority in "
+    "CARDWATCH_NOTIFIER_OUTBOX_SSL_CA_LOCATION, or another sslmode in CARDWATCH_NOTIFIER_OUTBOX_URL"
+)
+
 
 class Database:
     """A PostgreSQL database, named by a libpq URL."""
 
-    def __init__(self, url: str, password: Callable[[], str]) -> None:
-        """``password`` is called at every connection, so that it may be rotated; empty: the URL's, or libpq's defaults.
+    def __init__(self, url: str, password: Callable[[], str], ca_location: str = "") -> None:
+        """Take a database from its URL; nothing connects yet.
+
+        Args:
+            password: called at every connection, so that it may be rotated; empty: the URL's, or libpq's defaults.
+            ca_location: PEM file of the authorities that may sign the server's certificate; empty for the system's.
 
         Raises:
             ConfigurationError: the URL cannot be used. The message does not quote it: it may hold a password.
@@ -53,6 +63,7 @@ class Database:
                 "postgresql://user@host:5432/database (its value is not shown: it may hold a password)"
             )
         self._password: Final = password
+        self._tls: Final = verification(self._parameters, ca_location)
 
     @property
     def name(self) -> str:
@@ -64,7 +75,13 @@ class Database:
     def parameters(self) -> dict[str, Any]:
         """The keyword arguments of ``psycopg.connect``."""
         password = self._password()
-        return {**_DEFAULTS, **self._parameters, **({"password": password} if password else {}), "autocommit": True}
+        return {
+            **_DEFAULTS,
+            **self._parameters,
+            **self._tls,
+            **({"password": password} if password else {}),
+            "autocommit": True,
+        }
 
     def connect(self) -> Connection[tuple[Any, ...]]:
         """A connection of its own.
@@ -94,7 +111,9 @@ def translated(name: str) -> Iterator[None]:
         yield
     # A primary that was demoted answers, but takes no writes: the next connection finds the new one.
     except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
-        raise OutboxUnavailableError(f"the outbox at {name} does not answer: {_sentence(error)}") from error
+        sentence = _sentence(error)
+        hint = _TLS_HINT if "SSL" in sentence or "certificate" in sentence else ""
+        raise OutboxUnavailableError(f"the outbox at {name} does not answer: {sentence}{hint}") from error
     except psycopg.Error as error:
         raise CardwatchError(
             f"the outbox at {name} cannot be used: {_sentence(error)}; the role needs its tables as "
