@@ -24,11 +24,12 @@ from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_notifier.settings import NotifierSettings
 from cardwatch_producer.settings import ProducerSettings
-from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.settings import ProcessSettings, ServiceSettings, load_settings
 from cardwatch_service.token_settings import TokenSettings
 from cardwatch_snowflake.settings import LoaderSettings
 from jsonschema import Draft202012Validator
 from pydantic_settings import BaseSettings
+from support.certificates import Authority
 from support.kubernetes.crds import SOURCES, DefinitionsUnavailableError, documents, validator_schema
 from support.kubernetes.references import EXTERNAL_SECRETS, Manifest, Manifests, PodTemplate, matches, problems
 
@@ -190,7 +191,7 @@ SETTINGS: Mapping[str, tuple[type[BaseSettings], ...]] = {
     "cardwatch-producer": (ServiceSettings, ProducerSettings, TokenSettings),
     "cardwatch-enricher": (ServiceSettings, EnricherSettings, TokenSettings),
     "cardwatch-notifier": (ServiceSettings, NotifierSettings),
-    "cardwatch-snowflake-loader": (ServiceSettings, LoaderSettings, LakehouseSettings),
+    "cardwatch-snowflake-loader": (ProcessSettings, LoaderSettings, LakehouseSettings),
     "/opt/cardwatch/spark-entrypoint": (ServiceSettings, SparkSettings, VelocitySettings, LakehouseSettings),
     "sleep": (ServiceSettings, LakehouseSettings),
 }
@@ -228,7 +229,10 @@ def environment(manifests: Manifests, container: Manifest) -> dict[str, str]:
     return found
 
 
-def test_every_setting_is_one_that_a_service_reads(manifests: Manifests, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_is_one_that_a_service_reads(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    authority = str(Authority(tmp_path).location)
     for name in list(os.environ):
         if name.startswith("CARDWATCH_"):
             monkeypatch.delenv(name)
@@ -241,7 +245,12 @@ def test_every_setting_is_one_that_a_service_reads(manifests: Manifests, monkeyp
                 continue
             seen.add(command)
             given = {n: v for n, v in environment(manifests, container).items() if n.startswith("CARDWATCH_")}
-            assert given.keys() - known(SETTINGS[command]) - OF_THE_MANIFESTS == set(), pod.owner
+            # The ConfigMap `settings` is everybody's; the loader takes from it what is not Kafka's.
+            assert given.keys() - known((*SETTINGS[command], ServiceSettings)) - OF_THE_MANIFESTS == set(), pod.owner
+            mounted = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
+            for name in [name for name in given if name.endswith("_LOCATION") and name in known(SETTINGS[command])]:
+                assert str(Path(given[name]).parent) in mounted, f"{pod.owner}: {name} names a file that is not there"
+                given[name] = authority
             with monkeypatch.context() as patched:
                 for name, value in given.items():
                     patched.setenv(name, value)

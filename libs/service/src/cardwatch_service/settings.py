@@ -12,28 +12,33 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from cardwatch_service.kafka_settings import ENV_PREFIX, KafkaConfig
 from cardwatch_service.registry_settings import RegistrySettings
 
-__all__ = ["ENV_PREFIX", "SECRETS_DIR", "KafkaConfig", "ServiceSettings", "load_settings"]
+__all__ = ["ENV_PREFIX", "SECRETS_DIR", "KafkaConfig", "ProcessSettings", "ServiceSettings", "load_settings"]
 
 S = TypeVar("S", bound=BaseSettings)
 
 SECRETS_DIR: Final = "CARDWATCH_SECRETS_DIR"
 
 
-class ServiceSettings(RegistrySettings):
-    """Settings that every service has. Each field is the environment variable ``CARDWATCH_<FIELD>``.
-
-    A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` used in addition to this one.
-    """
+class ProcessSettings(BaseSettings):
+    """Settings of every program that runs, whatever it connects to: logs and metrics."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
-    topic_prefix: Annotated[str, Field(description="put before every topic name and consumer group")] = ""
     metrics_host: Annotated[str, Field(description="address that /metrics, /healthz and /readyz listen on")] = (
         "127.0.0.1"
     )
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free port and logs it")] = 0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
+
+
+class ServiceSettings(RegistrySettings, ProcessSettings):
+    """Settings that every service on Kafka has. Each field is the environment variable ``CARDWATCH_<FIELD>``.
+
+    A service adds its own fields in a subclass with ``env_prefix="CARDWATCH_<SERVICE>_"`` used in addition to this one.
+    """
+
+    topic_prefix: Annotated[str, Field(description="put before every topic name and consumer group")] = ""
 
     def consumer_group(self, service: str) -> str:
         """The consumer group of a service in this deployment."""

@@ -9,7 +9,7 @@ from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.retry_pauses import MAX_FIRST_LOAD_SECONDS
-from cardwatch_service.settings import ServiceSettings
+from cardwatch_service.settings import ProcessSettings
 from cardwatch_service.shutdown import Shutdown
 
 from cardwatch_snowflake.connection import connected
@@ -25,7 +25,7 @@ log = get_logger(__name__)
 
 
 def run(
-    service: ServiceSettings,
+    service: ProcessSettings,
     snowflake: SnowflakeSettings,
     own: LoaderSettings,
     *,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 from cardwatch_service.commands import exit_with_error_message
-from cardwatch_service.settings import ServiceSettings, load_settings
+from cardwatch_service.settings import ProcessSettings, load_settings
 from cardwatch_service.tables import print_table
 
 from cardwatch_snowflake import bootstrap
@@ -35,7 +35,7 @@ def run(
     per schema.
     """
     with exit_with_error_message():
-        service = load_settings(ServiceSettings)
+        service = load_settings(ProcessSettings)
         dependencies = _dependencies(context)
         dependencies.configure_logs("snowflake-loader", service.log_level, service.log_format)
         bootstrap.run(

@@ -49,13 +49,13 @@ DELTA: Final = {
 INTERPRETED: Final = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 COMPILED: Final = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
-# Options whose values Spark must not show: in logs, plans, errors, its event log and its web page. Its own defaults, and
+# Spark shows no value of these options in logs, plans, errors, its event log and its web page: its own defaults, and
 # those with which a Kafka client logs in.
-_SECRET_OPTIONS: Final = "(?i)secret|password|token|access[.]?key|jaas|keystore|ssl[.]key"
+_HIDDEN_OPTIONS: Final = "(?i)secret|password|token|access[.]?key|jaas|keystore|ssl[.]key"
 
 _COMMON: Final = {
-    "spark.redaction.regex": _SECRET_OPTIONS,
-    "spark.sql.redaction.options.regex": f"{_SECRET_OPTIONS}|url",
+    "spark.redaction.regex": _HIDDEN_OPTIONS,
+    "spark.sql.redaction.options.regex": f"{_HIDDEN_OPTIONS}|url",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
