@@ -92,8 +92,17 @@ def test_every_environment_variable_is_a_setting_and_takes_its_value(
         settings()
 
 
+# Of variables and secrets whose form is checked.
+MADE_UP = {"schema_registry_url": "https://registry", "registry-basic-auth": "user:password"}
+
+
 def resolved(bundle: Any, value: str) -> str:
-    return re.sub(r"\$\{var\.(\w+)\}", lambda found: str(bundle["variables"][found[1]].get("default", "x")), value)
+    value = re.sub(r"\{\{secrets/[^/]+/([a-z-]+)\}\}", lambda found: MADE_UP.get(found[1], "x"), value)
+    return re.sub(r"\$\{var\.(\w+)\}", lambda found: default_of(bundle, found[1]), value)
+
+
+def default_of(bundle: Any, variable: str) -> str:
+    return str(bundle["variables"][variable].get("default", MADE_UP.get(variable, "x")))
 
 
 def test_secrets_are_names_of_secrets(bundle: Any, jobs: Mapping[str, Any]) -> None:
@@ -125,12 +134,13 @@ def test_every_variable_is_defined_and_used(bundle: Any) -> None:
 
 
 def test_the_cluster_has_the_limits_of_a_local_session(jobs: Mapping[str, Any]) -> None:
-    from cardwatch_detector.runtime.session import _AVRO_LIMITS
+    from cardwatch_detector.runtime.session import _AVRO_LIMITS, _HIDDEN_OPTIONS
 
     for job in jobs.values():
         (cluster,) = job["job_clusters"]
         conf = cluster["new_cluster"]["spark_conf"]
         assert conf["spark.driver.extraJavaOptions"] == conf["spark.executor.extraJavaOptions"] == _AVRO_LIMITS
+        assert conf["spark.redaction.regex"] == _HIDDEN_OPTIONS
 
 
 def test_the_wheel_is_what_the_bundle_installs_and_starts(bundle: Any, jobs: Mapping[str, Any], wheel: Path) -> None:
