@@ -86,6 +86,10 @@ def test_invalid_files_are_reported(tmp_path: Path) -> None:
     assert "list home: expected text in quotes, got a value of YAML type bool" in wrong("home: [NO]")
     assert "list bins: expected text in quotes, got a value of YAML type int" in wrong("bins: [411111]")
     assert "is not valid YAML" in wrong("a: [")
+    assert "is not valid YAML" in wrong("a: [2001-99-99]")
+    assert "contains itself" in wrong("a: &a [*a]")
+    levels = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 9)]
+    assert "is too large" in wrong("\n".join(["a0: &a0 ['1']", *levels]))
     assert "has no list b; its lists are a" in wrong("a: ['1']", "b")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_list_file(tmp_path / "none.yaml", None)

@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Final
 
-import yaml
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rules.yaml_document import load_yaml
 
 from cardwatch_cli.text_files import read_text_file
 
 _YAML: Final = frozenset({".yaml", ".yml", ".json"})
+# A list may have a million values.
+_MAX_FILE_CHARACTERS: Final = 256 * 1024 * 1024
+_MAX_FILE_VALUES: Final = 5_000_000
 
 
 def read_list_file(path: Path, name: str | None) -> dict[str, list[str]]:
@@ -45,10 +48,7 @@ def list_file_text(lists: dict[str, list[str]]) -> str:
 
 
 def _from_yaml(text: str, path: Path) -> dict[str, list[str]]:
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    document = load_yaml(text, str(path), max_characters=_MAX_FILE_CHARACTERS, max_values=_MAX_FILE_VALUES).value
     if document is None:
         return {}
     if not isinstance(document, dict) or not all(isinstance(values, list) for values in document.values()):

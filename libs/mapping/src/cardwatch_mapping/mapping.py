@@ -173,7 +173,7 @@ def load_mapping(path: Path) -> Mapping:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the mapping {path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:  # a date or a number can be wrong as well
         raise ConfigurationError(f"the mapping {path} is not YAML: {' '.join(str(error).split())}") from error
     try:
         return Mapping.model_validate(document)

@@ -18,7 +18,7 @@ def read_lists(path: Path) -> dict[str, list[str]]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OracleError(f"the lists {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:
         raise OracleError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(document, dict | None):
         raise OracleError(f"{path} must map the names of lists to their values")

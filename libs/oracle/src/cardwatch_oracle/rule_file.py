@@ -87,7 +87,7 @@ def read_rules(path: Path) -> list[Rule]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OracleError(f"the rule file {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:
         raise OracleError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     entries = document.get("rules") if isinstance(document, dict) else document
     if not isinstance(entries, list):

@@ -12,10 +12,13 @@ import yaml
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import parse_rules
+from cardwatch_rules.yaml_document import load_yaml
 
 from cardwatch_rulebook.changes import Change
 
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEFINITION_CHARACTERS: Final = 128 * 1024
+"""Of one rule; twice as much as the longest that is valid: 20 measures, each with a condition of 2,000 characters."""
+
 _WIDTH: Final = 110
 
 
@@ -48,7 +51,7 @@ def read_definitions(text: str, source: str, horizons_us: Mapping[str, int] | No
         ConfigurationError: the file or a rule in it has errors; names file, line and rule.
     """
     rules = parse_rules(text, source, horizons_us)
-    document = yaml.load(text, _LOADER)  # noqa: S506 - a safe loader, in C where there is one
+    document = load_yaml(text, source).value
     items: list[dict[str, Any]] = document["rules"] if isinstance(document, dict) else document
     return tuple(
         Definition(
@@ -67,8 +70,14 @@ def parse_definition(definition: str, source: str, horizons_us: Mapping[str, int
     Raises:
         ConfigurationError: it has errors, or needs more than the horizon of its scope.
     """
-    (rule,) = parse_rules("- " + definition.replace("\n", "\n  "), source, horizons_us)
-    return rule
+    if len(definition) > MAX_DEFINITION_CHARACTERS:
+        raise ConfigurationError(
+            f"{source} is too long: expected at most {MAX_DEFINITION_CHARACTERS} characters, got {len(definition)}"
+        )
+    rules = parse_rules("- " + definition.replace("\n", "\n  "), source, horizons_us)
+    if len(rules) != 1:
+        raise ConfigurationError(f"{source}: expected the definition of one rule, got {len(rules)}")
+    return rules[0]
 
 
 def is_same_definition(one: str, other: str) -> bool:
@@ -119,10 +128,7 @@ def _parsed_definition(change: Change) -> dict[str, Any]:
 
 
 def _load(text: str) -> Any:
-    try:
-        return yaml.load(text, _LOADER)  # noqa: S506 - as above
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"a stored rule is not YAML: {' '.join(str(error).split())}") from error
+    return load_yaml(text, "a stored rule", max_characters=MAX_DEFINITION_CHARACTERS).value
 
 
 def _dump(value: Any) -> str:

@@ -20,11 +20,11 @@ from cardwatch_rules.needs import reach_us
 from cardwatch_rules.rule_text import MeasureText, RuleMistakeError, RuleText, validate_rule_text
 from cardwatch_rules.sql import is_name
 from cardwatch_rules.type_check import Kind, require_condition
+from cardwatch_rules.yaml_document import load_yaml
 
 MAX_MEASURES_PER_RULE: Final = 20
-
-# The loader in C, where PyYAML was built with it, is ten times as fast.
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MAX_NAME_CHARACTERS: Final = 100
+_MAX_SENTENCE_CHARACTERS: Final = 3_000
 
 _RULE_ID: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _MEASURE_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -84,19 +84,11 @@ def parse_rules(text: str, source: str = "rules", horizons_us: Mapping[str, int]
 
 
 def _items(text: str, source: str) -> list[tuple[Any, yaml.Node]]:
-    loader = _LOADER(text)
-    try:
-        node: Any = loader.get_single_node()
-        document = loader.construct_document(node) if node is not None else None
-    except (yaml.YAMLError, RecursionError) as error:
-        hint = "; within {…} a text that contains a comma needs quotes" if "expected ',' or '}'" in str(error) else ""
-        raise ConfigurationError(f"{source} is not valid YAML: {' '.join(str(error).split())}{hint}") from error
-    finally:
-        loader.dispose()
+    (document, node) = load_yaml(text, source)
     if isinstance(document, dict):
-        node = next((value for key, value in node.value if key.value == "rules"), None)
+        node = next((value for key, value in getattr(node, "value", ()) if key.value == "rules"), None)
         document = document.get("rules")
-    if not isinstance(document, list):
+    if not isinstance(document, list) or not isinstance(node, yaml.SequenceNode):
         raise ConfigurationError(
             f"{source}: expected a list of rules under `rules:`; see config/rules/demo.yaml for the format"
         )
@@ -107,7 +99,12 @@ def _locate(mistake: RuleMistakeError, item: Any, node: yaml.Node, source: str) 
     """The sentence of a mistake, with source, line, rule and the keys that lead to it."""
     rule_id = item.get("id") if isinstance(item, dict) else None
     sentence = ": ".join((*mistake.place, mistake.sentence))
-    return f"{source}, line {_line(node, mistake.place)}, rule {rule_id or '(without id)'}: {sentence}"
+    name = _shorten(str(rule_id or "(without id)"), _MAX_NAME_CHARACTERS)
+    return f"{source}, line {_line(node, mistake.place)}, rule {name}: {_shorten(sentence, _MAX_SENTENCE_CHARACTERS)}"
+
+
+def _shorten(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[:characters]}… ({len(text)} characters)"
 
 
 def _line(node: yaml.Node, place: tuple[str, ...]) -> int:

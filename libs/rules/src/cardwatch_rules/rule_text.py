@@ -1,6 +1,7 @@
 """A rule as it is written in YAML: which entries there are, and of what type."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -9,6 +10,7 @@ from cardwatch_rules.model import Mode, Severity
 
 # Reported first: a misspelt name explains why another one is missing.
 _UNKNOWN_ENTRY: Final = "unknown entry"
+_MAX_MISTAKES: Final = 20
 
 
 class RuleMistakeError(Exception):
@@ -59,13 +61,17 @@ def validate_rule_text(item: Any) -> RuleText:
     try:
         return RuleText.model_validate(item)
     except ValidationError as error:
-        (place, first), *others = sorted(_mistakes(error), key=lambda mistake: _UNKNOWN_ENTRY not in mistake[1])
+        (place, first), *others = sorted(
+            islice(_mistakes(error), _MAX_MISTAKES), key=lambda mistake: _UNKNOWN_ENTRY not in mistake[1]
+        )
         sentence = "; ".join([first, *(": ".join((*where, other)) for where, other in others)])
+        if error.error_count() > _MAX_MISTAKES:
+            sentence += f"; and {error.error_count() - _MAX_MISTAKES} more mistakes"
         raise RuleMistakeError(place, sentence) from error
 
 
 def _mistakes(error: ValidationError) -> Iterator[tuple[tuple[str, ...], str]]:
-    for mistake in error.errors(include_url=False):
+    for mistake in error.errors(include_url=False, include_input=False):
         place = tuple(str(part) for part in mistake["loc"])
         match mistake["type"]:
             case "missing":

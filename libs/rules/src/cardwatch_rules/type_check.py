@@ -4,6 +4,7 @@ Everything that is not listed here is rejected, so that no condition costs more 
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final
@@ -134,7 +135,8 @@ class _TypeChecker:
             return Kind.TEXT
         value = literal(node)
         if isinstance(value, int) and value >= _INT64:
-            raise ConfigurationError(f"{value} is too large for a 64-bit integer; write it as {float(value):e}")
+            # Not as a float: that may be too large for one as well.
+            raise ConfigurationError(f"{Decimal(value):.6e} is too large for a 64-bit integer; write it in this form")
         return Kind.INTEGER if isinstance(value, int) else Kind.DOUBLE
 
     def _all(self, node: Any, parts: Any, allowed: frozenset[Kind], what: str) -> list[Kind]:

@@ -20,6 +20,9 @@ MICROSECONDS_PER_UNIT: Final = {
     "d": MICROSECONDS_PER_DAY,
 }
 
+_LONGEST_DAYS: Final = 36_500
+_LONGEST_US: Final = _LONGEST_DAYS * MICROSECONDS_PER_DAY
+_MAX_QUOTED: Final = 40
 _WHOLE: Final = re.compile(r"(\d+)\s*([smhd])")
 _FRACTION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])?")
 
@@ -38,10 +41,12 @@ def parse_duration(text: str, *, fractions: bool = False, allow_zero: bool = Fal
     match = (_FRACTION if fractions else _WHOLE).fullmatch(text.strip())
     if match is None:
         examples = "500ms, 60s, 1.5h or 7d" if fractions else "90s, 10m, 24h or 7d"
-        raise ValueError(f"expected a duration such as {examples}, got {text!r}")
+        raise ValueError(f"expected a duration such as {examples}, got {text[:_MAX_QUOTED]!r}")
     microseconds = int(Decimal(match[1]) * MICROSECONDS_PER_UNIT[match[2] or "s"])
     if microseconds == 0 and not allow_zero:
-        raise ValueError(f"expected a duration longer than zero, got {text!r}")
+        raise ValueError(f"expected a duration longer than zero, got {text[:_MAX_QUOTED]!r}")
+    if microseconds > _LONGEST_US:
+        raise ValueError(f"expected a duration of at most {_LONGEST_DAYS}d, got {text[:_MAX_QUOTED]!r}")
     return microseconds
 
 
