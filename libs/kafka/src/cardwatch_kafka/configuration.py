@@ -20,6 +20,15 @@ CLIENT_LOGGER: Final = logging.getLogger("librdkafka")
 
 _LOG_CRITICAL: Final = 2
 
+# How many bytes of messages a client keeps: librdkafka's defaults are a gigabyte to send, and 64 MB read ahead. One
+# message may always be larger.
+_PRODUCER_LIMITS: Final[KafkaConfig] = {"queue.buffering.max.kbytes": 64 * 1024}
+_CONSUMER_LIMITS: Final[KafkaConfig] = {
+    "queued.max.messages.kbytes": 16 * 1024,
+    "fetch.max.bytes": 16 * 1024 * 1024,  # in one answer of a broker
+    "max.partition.fetch.bytes": 1024 * 1024,
+}
+
 _SAFE_PRODUCER: Final[KafkaConfig] = {
     "enable.idempotence": True,
     "acks": "all",
@@ -40,7 +49,7 @@ def producer_config(connection: KafkaConfig, overrides: Mapping[str, Any] | None
         connection: ``bootstrap.servers`` and security, as ``ServiceSettings.kafka_config()`` returns them.
         overrides: the service's own settings of librdkafka.
     """
-    return {**connection, **(overrides or {}), **_SAFE_PRODUCER}
+    return {**_PRODUCER_LIMITS, **connection, **(overrides or {}), **_SAFE_PRODUCER}
 
 
 def consumer_config(connection: KafkaConfig, group: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -51,7 +60,7 @@ def consumer_config(connection: KafkaConfig, group: str, overrides: Mapping[str,
         group: the consumer group. Librdkafka requires one of readers that join none, too.
         overrides: the service's own settings of librdkafka.
     """
-    return {**connection, **(overrides or {}), "group.id": group, **_SAFE_CONSUMER}
+    return {**_CONSUMER_LIMITS, **connection, **(overrides or {}), "group.id": group, **_SAFE_CONSUMER}
 
 
 def admin_config(connection: KafkaConfig) -> dict[str, Any]:
