@@ -12,7 +12,7 @@ HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test test-faults test-observability dashboards check wheels lock up down logs secrets test-images manifests test-kubernetes clean
+.PHONY: help install demo demo-handbook test test-faults fuzz test-observability dashboards check wheels lock up down logs secrets test-images manifests test-kubernetes clean
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(INSTALLED) ## Unit tests, each service and the whole pipeline on a real 
 
 test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an object store, long streams; half an hour at most.
 	@$(PYTEST) $(PARALLEL) -m faults $(ARGS)
+
+fuzz: $(INSTALLED) ## 100,000 fuzzed messages of every kind through each service; hours. ARGS="enricher --messages 10000" for less.
+	@$(BIN)/python benchmarks/fuzz.py $(ARGS)
 
 test-observability: $(INSTALLED) ## Every panel's query and the alerts, in earnest: minutes; needs Debian's prometheus and prometheus-alertmanager.
 	@$(BIN)/python -m pytest tests/monitoring $(ARGS)

@@ -28,6 +28,9 @@ class ProcessSettings(BaseSettings):
         "127.0.0.1"
     )
     metrics_port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free port and logs it")] = 0
+    stall_seconds: Annotated[
+        float, Field(ge=1, description="work that is there and has not advanced for so long makes /healthz fail")
+    ] = 600.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

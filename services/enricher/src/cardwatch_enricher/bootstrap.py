@@ -1,6 +1,7 @@
 """All wiring of the enricher, in one place."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -15,6 +16,7 @@ from cardwatch_service import logs
 from cardwatch_service.commands import require_extra
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
+from cardwatch_service.progress_watch import ProgressWatch
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.tracing import tracing
 from cardwatch_units.timestamps import now_microseconds
@@ -30,11 +32,13 @@ from cardwatch_enricher.startup import (
     Settings,
     internal_error_report,
     load_enricher_settings,
+    publish_retry_report,
     raw_topics,
     wait_for_target,
 )
 from cardwatch_enricher.stream.application import StreamApplication
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Targets
+from cardwatch_enricher.stream.faust_settings import make_faust
 from cardwatch_enricher.stream.restarts import GracePeriod, Readiness, run_until_stopped
 from cardwatch_enricher.stream.traces import BatchTraces
 
@@ -73,19 +77,20 @@ def run() -> None:
     shutdown, metrics, readiness = Shutdown().install(), Metrics(), Readiness()
     registry = CachedRegistry(service.registry())
     pipeline = build_pipeline(settings, registry, metrics)
-    probe = readiness.not_ready
-    health = HealthEndpoint(metrics.registry, ready=probe, host=service.metrics_host, port=service.metrics_port)
+    watch = ProgressWatch("the consumer", service.stall_seconds)
+    checks = {"healthy": watch.problem, "ready": readiness.not_ready}
+    health = HealthEndpoint(metrics.registry, **checks, host=service.metrics_host, port=service.metrics_port)
     health.start()
     log.info("starting", address=f"{service.metrics_host}:{health.port}")
     try:
-        grace_period = GracePeriod(shutdown, own.stop_grace_seconds)
+        grace_period = GracePeriod(shutdown, own.stop_grace_seconds, on_wait=watch.report_alive)
         targets = Targets(
             silver=wait_for_target(TRANSACTIONS_SILVER, service.topic_prefix, registry, shutdown),
             dead_letters=wait_for_target(DEAD_LETTERS, service.topic_prefix, registry, shutdown),
         )
         config = producer_config(service.kafka_config(), own.producer_options())
         producer = KafkaProducer(config, stopped=lambda: grace_period.requested)
-        publisher = BatchPublisher(producer, count_retry=lambda: metrics.errors.labels("publish_retried").inc())
+        publisher = BatchPublisher(producer, count_retry=publish_retry_report(metrics, watch))
         with (
             tracing("cardwatch-enricher", metrics) as tracer,
             tempfile.TemporaryDirectory(prefix="cardwatch-enricher-") as data_dir,
@@ -94,7 +99,8 @@ def run() -> None:
             process = BatchProcessor(pipeline, publisher, targets, metrics, traces=traces, stop=grace_period)
 
             def make_application() -> StreamApplication:
-                return StreamApplication(service, own, raw_topics(service), process, metrics, Path(data_dir))
+                faust = partial(make_faust, service, own, Path(data_dir))
+                return StreamApplication(faust, own, raw_topics(service), process, metrics, watch)
 
             uvloop.run(run_until_stopped(make_application, shutdown, readiness, metrics))
         log.info("stopped")

@@ -7,14 +7,19 @@
   messages that arrive in those meanwhile wait until that fetch returns.
 - A header's name that is not UTF-8 is read with escapes. aiokafka raises an exception, before anybody sees the message
   and at each restart again, so that one such message would stop the partition for good.
+- Nothing is fetched while too many bytes are fetched and not processed yet; both count messages only.
+- Where the routine that fetches has ended by an exception, the consumer ends too, and a new one is started. Faust asks
+  aiokafka for messages in a way that never looks at that routine, and would wait for ever.
 - Offsets are committed by ``stream/application.py`` and not by Faust; a commit that fails is logged and tried again.
 
 ``tests/test_internals.py`` fails when the versions that this was written for change.
 """
 
+import asyncio
 import logging
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import faust
@@ -30,6 +35,8 @@ from cardwatch_kafka.messages import TopicPartition
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
+from cardwatch_enricher.stream.fetch_budget import FetchBudget, message_bytes
+
 WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 
 # Faust names a service's logger after the module of its class; the classes below should log under Faust's own name.
@@ -38,6 +45,21 @@ _transport_log: Final = logging.getLogger("faust.transport")
 # Offset and length, in every version of the format.
 _BATCH_START: Final = struct.Struct(">qi")
 _FETCH_MIN_BYTES: Final = 64 * 1024
+_FETCH_MAX_BYTES: Final = 16 * 1024 * 1024  # of all partitions together, in one answer of a broker
+_NO_ROOM_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """How messages are fetched.
+
+    Attributes:
+        wait_seconds: how long the broker waits for more messages before it answers a fetch.
+        budget: whether there is room for more.
+    """
+
+    wait_seconds: float
+    budget: FetchBudget
 
 
 class FetchedRecords:
@@ -102,7 +124,7 @@ class _EscapedText(bytearray):
 class ConsumerThread(AIOKafkaConsumerThread):
     """The thread in which aiokafka runs, heartbeats included."""
 
-    fetch_wait_seconds: ClassVar[float] = 0.1
+    fetching: ClassVar[Fetching]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -112,14 +134,24 @@ class ConsumerThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = ISOLATION_LEVEL
-        consumer._fetch_max_wait_ms = round(self.fetch_wait_seconds * 1000)
+        consumer._fetch_max_wait_ms = round(self.fetching.wait_seconds * 1000)
         consumer._fetch_min_bytes = _FETCH_MIN_BYTES
+        consumer._fetch_max_bytes = _FETCH_MAX_BYTES
         # aiokafka makes these for each fetch, and has no place to give it others.
         fetcher.MemoryRecords = FetchedRecords
         return consumer
 
     async def _fetch_records(self, consumer: AIOKafkaConsumer, *arguments: Any, **options: Any) -> Any:
+        routine = consumer._fetcher._fetch_task
+        if routine.done() and not consumer._closed:
+            raise ConnectionError("the routine that fetches messages ended") from _exception_of(routine)
+        budget = self.fetching.budget
+        if not budget.has_room():
+            await asyncio.sleep(_NO_ROOM_SECONDS)
+            return {}
+        assignment = budget.assignment
         records = await super()._fetch_records(consumer, *arguments, **options)
+        budget.add(_size(records), assignment)
         for place in consumer.assignment():
             state = consumer._subscription.subscription.assignment.state_value(place)
             if state is not None and state.has_valid_position:
@@ -161,6 +193,16 @@ class ConsumerThread(AIOKafkaConsumerThread):
         first = await self.call_thread(consumer.beginning_offsets, [place])
         return int(first[place])
 
+    async def last_offsets(self) -> dict[TopicPartition, int]:
+        """The broker's answer to where each partition of this member ends, as far as its messages may be read.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker does not answer.
+        """
+        consumer = self._ensure_consumer()
+        ends = await self.call_thread(consumer.end_offsets, list(consumer.assignment()))
+        return {TopicPartition(place.topic, place.partition): int(offset) for place, offset in ends.items()}
+
     def partitions(self) -> set[TopicPartition]:
         """The partitions that this member has now."""
         return {TopicPartition(place.topic, place.partition) for place in self._ensure_consumer().assignment()}
@@ -182,13 +224,9 @@ class FaustApplication(faust.App):
         enable_kafka_producer = False
         enable_web = False
 
-    def __init__(self, *arguments: Any, fetch_wait_seconds: float, **options: Any) -> None:
-        """As ``faust.App``.
-
-        Args:
-            fetch_wait_seconds: how long the broker waits for more messages before it answers a fetch.
-        """
-        self._transport_type = _transport_type(fetch_wait_seconds)
+    def __init__(self, *arguments: Any, fetching: Fetching, **options: Any) -> None:
+        """As ``faust.App``, with how messages are fetched."""
+        self._transport_type = _transport_type(fetching)
         super().__init__(*arguments, **options)
 
     def _new_transport(self) -> Any:
@@ -202,11 +240,23 @@ class FaustApplication(faust.App):
         return thread
 
 
-def _transport_type(fetch_wait_seconds: float) -> type[Transport]:
+def _size(records: Mapping[Any, Iterable[Any]]) -> int:
+    """How much the fetched messages count in the budget."""
+    return sum(
+        message_bytes(record.key, record.value, record.headers) for fetched in records.values() for record in fetched
+    )
+
+
+def _exception_of(routine: Any) -> BaseException | None:
+    """The exception that ended a routine; None if it was cancelled, or ended without one."""
+    return None if routine.cancelled() else routine.exception()
+
+
+def _transport_type(fetching: Fetching) -> type[Transport]:
     class _Thread(ConsumerThread):
         logger = _transport_log
 
-    _Thread.fetch_wait_seconds = fetch_wait_seconds
+    _Thread.fetching = fetching
 
     class _Consumer(Consumer):
         logger = _transport_log

@@ -17,7 +17,7 @@ def enricher(context: typer.Context) -> None:
     Start several instances to share the partitions.
 
     All settings come from the environment. Those of every service: CARDWATCH_KAFKA_BOOTSTRAP_SERVERS,
-    CARDWATCH_SCHEMA_REGISTRY_URL, CARDWATCH_TOPIC_PREFIX, CARDWATCH_METRICS_PORT, CARDWATCH_LOG_LEVEL, ... Its own:
+    CARDWATCH_SCHEMA_REGISTRY_URL, CARDWATCH_TOPIC_PREFIX, CARDWATCH_METRICS_PORT, CARDWATCH_STALL_SECONDS, ... Its own:
 
     \b
     CARDWATCH_ENRICHER_BASE_CURRENCY             currency of base_amount_minor            [EUR]
@@ -30,6 +30,8 @@ def enricher(context: typer.Context) -> None:
     CARDWATCH_ENRICHER_SESSION_TIMEOUT_SECONDS   a silent member loses its partitions     [6]
     CARDWATCH_ENRICHER_BATCH_SIZE                messages published together at most      [1000]
     CARDWATCH_ENRICHER_BATCH_WAIT_SECONDS        how long a batch waits to fill           [0.02]
+    CARDWATCH_ENRICHER_BUFFER_MB                 messages in memory, MB: then no more are
+                                                 fetched                                  [16]
     CARDWATCH_ENRICHER_COMMIT_INTERVAL_SECONDS   what a crash repeats at most             [0.5]
     CARDWATCH_TOKEN_KEY, CARDWATCH_TOKEN_KEY_ID  key that tokenises card numbers in JSON; [development key]
                                                  `cardwatch keys generate` makes one

@@ -16,6 +16,9 @@ class EnricherSettings(ReferenceSettings):
     batch_wait_seconds: Annotated[
         float, Field(gt=0, le=10, description="how long a batch that is not full waits; adds to latency")
     ] = 0.02
+    buffer_mb: Annotated[
+        int, Field(ge=1, le=4096, description="no more messages are fetched while so many MB wait or are processed")
+    ] = 16
     fetch_wait_seconds: Annotated[
         float, Field(gt=0, le=10, description="how long the broker waits for more messages; adds to latency")
     ] = 0.1

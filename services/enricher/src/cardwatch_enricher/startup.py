@@ -1,6 +1,7 @@
 """Prepares the enricher's start: loads settings, configures logs, looks up the ids of the schemas that it writes."""
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 from cardwatch_contracts.errors import RegistryUnavailableError
@@ -12,6 +13,7 @@ from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service import logs, retry
 from cardwatch_service.metrics import Metrics
+from cardwatch_service.progress_watch import ProgressWatch
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings, load_token_settings
@@ -76,6 +78,16 @@ def wait_for_target(topic: Topic, prefix: str, registry: Registry, shutdown: Shu
     except retry.StoppedError as error:
         raise StoppedError("stopped while waiting for the schema registry") from error
     return Target(topic.name(prefix), Encoder(schema, schema_id))
+
+
+def publish_retry_report(metrics: Metrics, watch: ProgressWatch) -> Callable[[], None]:
+    """Counts each time that messages are sent again, which is a sign of life."""
+
+    def report() -> None:
+        metrics.errors.labels("publish_retried").inc()
+        watch.report_alive()
+
+    return report
 
 
 def internal_error_report(metrics: Metrics) -> ReportInternalError:

@@ -1,8 +1,19 @@
-"""Queries are stopped when their micro-batch is done, all of them within one time limit."""
+"""Queries are stopped when their micro-batch is done, all of them within one time limit; one that hangs is noticed."""
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
 
-from cardwatch_detector.runtime.supervision import stop_all
+import pytest
+from cardwatch_detector.runtime.metrics import QueryMetrics
+from cardwatch_detector.runtime.supervision import SupervisedQuery, Supervisor, stop_all
+from cardwatch_service.metrics import Metrics
+from cardwatch_service.shutdown import Shutdown
+from py4j.protocol import Py4JError
+
+STALL_SECONDS = 1.5
 
 
 class Query:
@@ -69,3 +80,96 @@ def test_a_query_that_still_counts_as_running_after_its_stop_is_not_waited_for()
     stop_all([gone], 0.1)
     assert time.monotonic() - began < 2.0
     assert gone.interrupted
+
+
+class FakeQuery:
+    """A streaming query as far as the supervisor asks it."""
+
+    def __init__(self) -> None:
+        self.isActive = True
+        self.trigger_active = True
+        self.mark = 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    @property
+    def status(self) -> dict[str, object]:
+        self.may_answer.wait()
+        return {"isTriggerActive": self.trigger_active}
+
+    def stop(self) -> None:
+        self.isActive = False
+
+    @property
+    def _jsq(self) -> Any:
+        return SimpleNamespace(lastProgress=lambda: None, streamingQuery=self._streaming_query)
+
+    def _streaming_query(self) -> Any:
+        raise Py4JError("there is no JVM")
+
+
+@pytest.fixture
+def query() -> FakeQuery:
+    return FakeQuery()
+
+
+@pytest.fixture
+def supervisor(query: FakeQuery) -> Iterator[Supervisor]:
+    """A supervisor that runs one query."""
+    shutdown = Shutdown()
+    supervised = SupervisedQuery(lambda: query, lambda reason: None, lambda: False, lambda query: query.mark)  # type: ignore[arg-type,return-value,attr-defined]
+    supervisor = Supervisor(
+        {"q": supervised}, QueryMetrics(Metrics(), {"q": []}), shutdown, stall_seconds=STALL_SECONDS
+    )
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    yield supervisor
+    query.trigger_active = False
+    shutdown.request()
+    thread.join()
+
+
+def problems(supervisor: Supervisor, seconds: float, work: Callable[[], None] = lambda: None) -> set[str]:
+    """What the supervisor reports within a time, while a query does its work."""
+    found, deadline = set(), time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        work()
+        found.add(supervisor.problem().split(" for ")[0])
+        time.sleep(0.05)
+    return found
+
+
+def test_a_micro_batch_that_does_not_advance_is_a_problem(supervisor: Supervisor, query: FakeQuery) -> None:
+    stalled = "the query q has not advanced in its micro-batch"
+    assert problems(supervisor, 2.5 * STALL_SECONDS) == {"", stalled}
+    assert supervisor.problem().startswith(stalled)
+    query.mark += 1
+    time.sleep(1.5)
+    assert supervisor.problem() == ""
+
+
+def test_a_micro_batch_whose_tasks_end_one_by_one_is_no_problem(supervisor: Supervisor, query: FakeQuery) -> None:
+    def work() -> None:
+        query.mark += 1
+
+    assert problems(supervisor, 2.5 * STALL_SECONDS, work) == {""}
+
+
+def test_a_query_with_nothing_to_do_is_no_problem(supervisor: Supervisor, query: FakeQuery) -> None:
+    query.trigger_active = False
+    assert problems(supervisor, 2.5 * STALL_SECONDS) == {""}
+
+
+def test_a_query_that_fails_and_is_started_again_is_no_problem(supervisor: Supervisor, query: FakeQuery) -> None:
+    def fail() -> None:
+        query.isActive = False
+
+    query.exception = lambda: None  # type: ignore[attr-defined]
+    assert problems(supervisor, 2.5 * STALL_SECONDS, fail) == {""}
+
+
+def test_a_supervision_that_hangs_is_a_problem(supervisor: Supervisor, query: FakeQuery) -> None:
+    query.may_answer.clear()
+    found = problems(supervisor, 2.5 * STALL_SECONDS)
+    query.may_answer.set()
+    assert "the supervision of the queries has given no sign of life" in found

@@ -4,28 +4,29 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
 
 from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage, TopicPartition, broker_time_from
 from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
-from cardwatch_service.settings import ServiceSettings
+from cardwatch_service.progress_watch import ProgressWatch
 
-from cardwatch_enricher.internals import FaustApplication
+from cardwatch_enricher.internals import FaustApplication, Fetching
 from cardwatch_enricher.settings import EnricherSettings
-from cardwatch_enricher.stream.faust_settings import faust_options
+from cardwatch_enricher.stream.fetch_budget import FetchBudget, message_bytes
 from cardwatch_enricher.stream.offset_commit import OffsetCommitter
 
 log = logs.get_logger(__name__)
 
 ProcessBatch = Callable[[Sequence[ReceivedMessage]], None]
+MakeFaust = Callable[[Fetching], FaustApplication]
 
 # EX_TEMPFAIL of sysexits.h: the supervisor starts the process again, which continues from the last commit.
 EXIT_UNSAFE: Final = 75
 
 _STOP_CHECK_SECONDS: Final = 0.05
+_BYTES_PER_MB: Final = 1024 * 1024
 
 
 class StreamApplication:
@@ -33,21 +34,24 @@ class StreamApplication:
 
     def __init__(
         self,
-        service: ServiceSettings,
+        make_faust: MakeFaust,
         settings: EnricherSettings,
         topics: Sequence[str],
         process: ProcessBatch,
         metrics: Metrics,
-        data_dir: Path,
+        watch: ProgressWatch,
     ) -> None:
         """Create it inside the running event loop.
 
         Args:
+            make_faust: creates Faust's application.
             process: blocks until a batch is safe; raises StoppedError to leave it unacknowledged.
-            data_dir: a directory that Faust may write to; nothing in it is needed again.
+            watch: is told where the consumer is, and how far there is more.
         """
         self._settings: Final = settings
         self._process: Final = process
+        self._watch: Final = watch
+        self._budget: Final = FetchBudget(settings.buffer_mb * _BYTES_PER_MB, settings.batch_wait_seconds)
         self._offsets: Final = OffsetCommitter(lambda: self._app.consumer_thread, metrics)
         self._assigned = False
         self.was_ready = False
@@ -55,14 +59,13 @@ class StreamApplication:
         self._idle: Final = asyncio.Event()
         self._idle.set()
         self._pool: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
-        self._app: Final = FaustApplication(
-            service.consumer_group("enricher"), **faust_options(service, settings, data_dir)
-        )
+        self._app: Final = make_faust(Fetching(settings.fetch_wait_seconds, self._budget))
         channel = self._app.topic(
             *topics, key_serializer="raw", value_serializer="raw", key_type=bytes, value_type=bytes, acks=False
         )
         self._app.agent(channel, name="enrich", concurrency=1)(self._take_batches)
         self._app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        self._app.on_partitions_revoked.connect(self._on_revoked, weak=False)
 
     @property
     def ready(self) -> bool:
@@ -76,7 +79,8 @@ class StreamApplication:
             Exception: any error that ended Faust; mostly the broker was away for longer than its client waits.
         """
         await self._app.start()
-        commits = asyncio.create_task(self._commit_regularly())
+        self._watch.report_alive()
+        tasks = [asyncio.create_task(self._commit_regularly()), asyncio.create_task(self._report_progress())]
         try:
             while not is_stop_requested():
                 await asyncio.sleep(_STOP_CHECK_SECONDS)
@@ -87,7 +91,9 @@ class StreamApplication:
                     raise ConnectionError("the consumer ended by itself")
             await self._finish_batch()
         finally:
-            commits.cancel()
+            for task in tasks:
+                task.cancel()
+            self._watch.report_end()
             self._assigned = False
             await self._app.stop()
             self._pool.shutdown(wait=False)
@@ -107,7 +113,9 @@ class StreamApplication:
             if self._stopping:
                 # Unpublished and uncommitted: read again after the restart.
                 await asyncio.Event().wait()
-            await self._process_batch([_received_message(event.message) for event in events])
+            messages = [_received_message(event.message) for event in events]
+            with self._budget.processing(sum(message_bytes(one.key, one.value, one.headers) for one in messages)):
+                await self._process_batch(messages)
 
     async def _process_batch(self, messages: list[ReceivedMessage]) -> None:
         """Nothing may escape from here but a cancellation: Faust would take the next batch."""
@@ -132,9 +140,30 @@ class StreamApplication:
 
     async def _on_assigned(self, *arguments: Any, **_: Any) -> None:
         assigned = arguments[-1]
+        self._budget.start_assignment()
         self._offsets.keep_only({TopicPartition(one.topic, one.partition) for one in assigned})
         self._assigned = self.was_ready = True
         log.info("partitions assigned", partitions=sorted(f"{one.topic}-{one.partition}" for one in assigned))
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        self._budget.start_assignment()
+
+    async def _report_progress(self) -> None:
+        """Ask the broker itself how far there is more: what the consumer knows is as old as its last fetch."""
+        while True:
+            await asyncio.sleep(self._watch.interval_seconds)
+            try:
+                ends = await self._app.consumer_thread.last_offsets()
+            except Exception:  # noqa: BLE001  # the broker is away: the clients try to reach it, and so does this
+                self._watch.report_alive()
+            else:
+                self._watch.report_work(
+                    {
+                        f"{partition.topic}-{partition.partition}": offset
+                        for partition, offset in self._offsets.reached().items()
+                        if offset < ends.get(partition, offset)
+                    }
+                )
 
     async def _commit_regularly(self) -> None:
         while True:

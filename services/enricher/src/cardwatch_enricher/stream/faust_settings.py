@@ -7,20 +7,32 @@ import faust
 import faust.auth
 from cardwatch_service.settings import ServiceSettings
 
+from cardwatch_enricher.internals import FaustApplication, Fetching
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.oauth_tokens import OAuthTokens
 
 _MIN_REQUEST_TIMEOUT_SECONDS = 30.0
 
 
+def make_faust(
+    service: ServiceSettings, settings: EnricherSettings, data_dir: Path, fetching: Fetching
+) -> FaustApplication:
+    """Faust's application, for the running event loop.
+
+    Args:
+        data_dir: a directory that Faust may write to; nothing in it is needed again.
+    """
+    options = faust_options(service, settings, data_dir)
+    return FaustApplication(service.consumer_group("enricher"), fetching=fetching, **options)
+
+
 def faust_options(service: ServiceSettings, settings: EnricherSettings, data_dir: Path) -> dict[str, Any]:
-    """Options of ``FaustApplication``.
+    """Options of Faust's application.
 
     Args:
         data_dir: a directory that Faust may write to; nothing in it is needed again.
     """
     return {
-        "fetch_wait_seconds": settings.fetch_wait_seconds,
         "broker": broker_urls(service.kafka_bootstrap_servers),
         "broker_credentials": credentials(service),
         "broker_client_id": "cardwatch-enricher",

@@ -82,6 +82,16 @@ class OffsetCommitter:
         """Show no partition any more: the consumer has stopped."""
         self._remove_gauges(list(self._offsets.all()))
 
+    def reached(self) -> dict[TopicPartition, int]:
+        """For each partition of this member, the offset up to which there is nothing left to process."""
+        thread = self._thread()
+        assigned = thread.partitions()
+        return {
+            partition: thread.reached(partition, next_offset)
+            for partition, next_offset in self._offsets.all().items()
+            if partition in assigned
+        }
+
     async def commit(self) -> None:
         """Commit the offsets that advanced. A failure is survived: the next commit makes up for it."""
         try:
@@ -96,17 +106,14 @@ class OffsetCommitter:
             if offsets:
                 await thread.commit_offsets(offsets)
                 self._offsets.committed(offsets)
-            self._set_gauges(thread, assigned)
+            self._set_gauges(thread)
         except Exception as error:  # noqa: BLE001  # a rebalance, or a broker that is away
             self._metrics.errors.labels("commit_failed").inc()
             log.warning("offsets could not be committed; trying again", error=str(error) or type(error).__name__)
 
-    def _set_gauges(self, thread: ConsumerThread, assigned: set[TopicPartition]) -> None:
-        for partition, next_offset in self._offsets.all().items():
-            if partition not in assigned:
-                continue
+    def _set_gauges(self, thread: ConsumerThread) -> None:
+        for partition, reached in self.reached().items():
             labels = (partition.topic, str(partition.partition))
-            reached = thread.reached(partition, next_offset)
             self._metrics.position.labels(*labels).set(reached)
             end = thread.end_offset(partition)
             if end is not None:

@@ -31,9 +31,22 @@ class Readiness:
 class GracePeriod:
     """A stop that takes effect some time after it was requested, so that work in progress can end."""
 
-    def __init__(self, shutdown: Shutdown, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        shutdown: Shutdown,
+        seconds: float,
+        *,
+        on_wait: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            on_wait: called before each pause between two attempts to reach a dependency.
+            clock: seconds; tests pass a fake.
+        """
         self._shutdown: Final = shutdown
         self._seconds: Final = seconds
+        self._on_wait: Final = on_wait
         self._clock: Final = clock
         self._deadline: float | None = None
 
@@ -48,6 +61,7 @@ class GracePeriod:
 
     def wait(self, seconds: float) -> bool:
         """Sleep; returns ``requested``."""
+        self._on_wait()
         time.sleep(seconds)
         return self.requested
 

@@ -32,6 +32,8 @@ _SPARK_CONFIG: Final = {
     JAVA_OPTIONS: QUICK_JVM,
     "spark.sql.shuffle.partitions": "1",
     "spark.databricks.delta.snapshotPartitions": "1",
+    # What Python gets at a time, whatever the size of a message; without it, 10,000 messages.
+    "spark.sql.execution.arrow.maxBytesPerBatch": str(16 * 1024 * 1024),
     # Between pools; queries that name none share one, first come, first served.
     "spark.scheduler.mode": "FAIR",
 }

@@ -13,7 +13,7 @@ from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.internals import JsonProgressListener
+from cardwatch_detector.runtime.internals import JsonProgressListener, progress_mark
 from cardwatch_detector.runtime.metrics import QueryMetrics
 from cardwatch_detector.runtime.progress import record_progress
 from cardwatch_detector.runtime.session import build_session, given_session
@@ -83,17 +83,24 @@ def run_queries(
     def not_ready() -> str:
         return "" if supervisor is not None and supervisor.all_running else "the queries are not all running"
 
-    health = HealthEndpoint(metrics.registry, ready=not_ready, host=service.metrics_host, port=service.metrics_port)
+    def unhealthy() -> str:
+        return "" if supervisor is None else supervisor.problem()
+
+    checks = {"healthy": unhealthy, "ready": not_ready}
+    health = HealthEndpoint(metrics.registry, **checks, host=service.metrics_host, port=service.metrics_port)
     health.start()
     _log.info("starting", queries=[query.name for query in queries], metrics_port=health.port)
     given = given_session(application.spark_config)
     session = given or build_session(application.name, spark_settings, application.spark_config)
     try:
         prepare(session)
-        session.streams.addListener(JsonProgressListener(lambda report: record_progress(report, query_metrics)))
         supervisor = Supervisor(
-            {query.name: _supervised(query, session) for query in queries}, query_metrics, application.shutdown
+            {query.name: _supervised(query, session) for query in queries},
+            query_metrics,
+            application.shutdown,
+            stall_seconds=service.stall_seconds,
         )
+        session.streams.addListener(JsonProgressListener(lambda report: record_progress(report, query_metrics)))
         supervisor.run()
     finally:
         if given is None:
@@ -103,4 +110,5 @@ def run_queries(
 
 
 def _supervised(query: Query, session: SparkSession) -> SupervisedQuery:
-    return SupervisedQuery(partial(query.start, session), query.on_failure, query.needs_restart)
+    mark = partial(progress_mark, session)
+    return SupervisedQuery(partial(query.start, session), query.on_failure, query.needs_restart, mark)

@@ -59,6 +59,21 @@ def last_batch_timestamp(query: StreamingQuery) -> str:
     return "" if last is None else str(last.timestamp())
 
 
+def progress_mark(session: SparkSession, query: StreamingQuery) -> object:
+    """A value that is another one after each task, job and micro-batch of a query.
+
+    The status tracker's own list of jobs would cost a call into the JVM for each of them.
+    """
+    tracker = session.sparkContext.statusTracker()
+    jvm: Any = session.sparkContext._jvm
+    jobs = tracker._jtracker.getJobIdsForGroup(str(query.runId))
+    job = int(jvm.java.util.Arrays.stream(jobs).max().orElse(-1))
+    info = tracker.getJobInfo(job) if job >= 0 else None
+    stages = [tracker.getStageInfo(stage) for stage in info.stageIds] if info is not None else []
+    done = [(one.stageId, one.numCompletedTasks, one.numFailedTasks) for one in stages if one is not None]
+    return job, done, query.status["message"], committed_offsets(query), last_batch_timestamp(query)
+
+
 def delete_path(session: SparkSession, path: str) -> None:
     """Delete a directory, with all that is in it, on any Hadoop file system."""
     jvm: Any = session.sparkContext._jvm

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_service.logs import get_logger
+from cardwatch_service.progress_watch import ProgressWatch
 from cardwatch_service.retry_pauses import QUERY_RESTART
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql.streaming.query import StreamingQuery
@@ -34,18 +35,32 @@ class SupervisedQuery:
         start: starts it, or continues from its checkpoint.
         on_failure: called with the reason of a failure before the query is restarted.
         needs_restart: whether the running query must be stopped and started again to go on as it should.
+        progress_mark: a value that is another one after each piece of work of the query, done with or in a micro-batch.
     """
 
     start: Callable[[], StreamingQuery]
     on_failure: Callable[[str], None]
     needs_restart: Callable[[], bool]
+    progress_mark: Callable[[StreamingQuery], object]
 
 
 class Supervisor:
     """Runs queries until the process is asked to stop."""
 
-    def __init__(self, queries: Mapping[str, SupervisedQuery], metrics: QueryMetrics, shutdown: Shutdown) -> None:
-        self._watched: Final = {name: _WatchedQuery(name, query) for name, query in queries.items()}
+    def __init__(
+        self,
+        queries: Mapping[str, SupervisedQuery],
+        metrics: QueryMetrics,
+        shutdown: Shutdown,
+        *,
+        stall_seconds: float,
+    ) -> None:
+        """``stall_seconds``: how long a query, or the supervision itself, may show no progress."""
+        self._watch: Final = ProgressWatch("the supervision of the queries", stall_seconds)
+        self._watched: Final = {
+            name: _WatchedQuery(name, query, ProgressWatch(f"the query {name}", stall_seconds))
+            for name, query in queries.items()
+        }
         self._metrics = metrics
         self._shutdown = shutdown
 
@@ -53,6 +68,11 @@ class Supervisor:
     def all_running(self) -> bool:
         """Whether every query has been started and none is down."""
         return all(watched.running for watched in self._watched.values())
+
+    def problem(self) -> str:
+        """Why a restart would help, one sentence; empty where it would not."""
+        watches = (self._watch, *(watched.watch for watched in self._watched.values()))
+        return next((problem for watch in watches if (problem := watch.problem())), "")
 
     def run(self) -> None:
         """Start all queries and return when the stop was asked for and the running micro-batches are done.
@@ -63,12 +83,14 @@ class Supervisor:
         with periodic_garbage_collection() as collect_garbage:
             try:
                 while not self._shutdown.requested:
+                    self._watch.report_alive()
                     for watched in self._watched.values():
                         if not self._shutdown.requested:  # a start takes a while
                             watched.poll(self._metrics)
                     collect_garbage()
                     self._shutdown.wait(_POLL_SECONDS)
             finally:
+                self._watch.report_end()
                 stop_all(list(self._watched.values()))
 
 
@@ -117,9 +139,11 @@ def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> No
 class _WatchedQuery:
     """A running query that is restarted after failures, with growing pauses."""
 
-    def __init__(self, name: str, supervised: SupervisedQuery) -> None:
+    def __init__(self, name: str, supervised: SupervisedQuery, watch: ProgressWatch) -> None:
+        self.watch: Final = watch
         self._name = name
         self._supervised = supervised
+        self._report_at = 0.0
         self._query: StreamingQuery | None = None
         self._started_at = 0.0
         self._failures = 0
@@ -130,6 +154,7 @@ class _WatchedQuery:
         return self._query is not None and bool(self._query.isActive)
 
     def poll(self, metrics: QueryMetrics) -> None:
+        self._report_progress()
         if self._query is None:
             if time.monotonic() >= self._retry_at:
                 self._start(metrics)
@@ -148,6 +173,17 @@ class _WatchedQuery:
             self._failed(metrics, reason)
             with suppress(RegistryUnavailableError):  # the next start asks the registry too, and says so
                 self._supervised.on_failure(reason)
+
+    def _report_progress(self) -> None:
+        """A query that is down is started again, and one between two micro-batches has nothing to do."""
+        now = time.monotonic()
+        if now < self._report_at:
+            return
+        self._report_at = now + self.watch.interval_seconds
+        if self._query is None or self.idle:
+            self.watch.report_alive()
+        else:
+            self.watch.report_work({"its micro-batch": self._supervised.progress_mark(self._query)})
 
     def _start(self, metrics: QueryMetrics) -> None:
         self._started_at = time.monotonic()

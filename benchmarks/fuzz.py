@@ -1,0 +1,81 @@
+"""Fuzzed messages through the running services: ``python benchmarks/fuzz.py [SERVICE…] --messages 100000``.
+
+Starts the embedded platform and the services, sends so many messages of every kind that they read, and checks that each
+message has exactly one outcome, that no process was restarted, and that memory stays flat. The same seed gives the same
+messages, but for identifiers and times. Prints a line per service, with the first difference if a check fails, and
+exits with code 1 then.
+"""
+
+import json
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import tests_on_path  # noqa: F401 - makes support importable
+import typer
+from cardwatch_kafka.setup import apply_all
+from support.fuzzing.kinds import kinds
+from support.fuzzing.run import FuzzRun
+from support.fuzzing.services import READS, check_outcomes, start_service
+from support.kafka import KafkaTopics
+from support.platforms import Platform, choose_platform
+
+
+def fuzz(name: str, platform: Platform, directory: Path, *, seed: int, messages: int, seconds: float) -> bool:
+    """Fuzz one service, print the figures, and return whether all checks hold."""
+    prefix = f"fuzz-{uuid.uuid4().hex[:8]}."
+    apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
+    topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000, enable_idempotence=True)
+    chosen = {kind_name: kind for kind_name, kind in kinds(topics).items() if kind.topic in READS[name]}
+    service = start_service(name, platform, topics, directory)
+    began = time.monotonic()
+    try:
+        run = FuzzRun(topics, {name: service}, seconds)
+        run.send(chosen, seed, messages)
+        took = time.monotonic() - began
+        problem = _problem(run, name, topics, directory)
+    finally:
+        service.kill()
+    (middle, last) = run.memory[name].thirds()
+    figures = {
+        "service": name, "kinds": list(chosen), "messages_of_each": messages, "seed": seed, "seconds": round(took),
+        "memory_mb_middle_third": round(middle), "memory_mb_last_third": round(last), "problem": problem,
+    }  # fmt: skip
+    print(json.dumps(figures), flush=True)
+    return not problem
+
+
+def _problem(run: FuzzRun, name: str, topics: KafkaTopics, directory: Path) -> str:
+    try:
+        run.check_restarts()
+        run.check_memory(growth=1.15, spare_mb=32)
+        check_outcomes(name, topics, directory)
+    except AssertionError as error:
+        return str(error)
+    return ""
+
+
+def main(
+    services: Annotated[list[str] | None, typer.Argument(help=f"Some of {', '.join(READS)}; all without any.")] = None,
+    messages: Annotated[int, typer.Option(help="How many of each kind.")] = 100_000,
+    seed: Annotated[int, typer.Option(help="Of the generator.")] = 1,
+    seconds: Annotated[float, typer.Option(help="How long a service may take without coming within 5,000.")] = 900.0,
+) -> None:
+    names = services or list(READS)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cardwatch-fuzz-")))
+        platform = stack.enter_context(choose_platform("embedded", directory / "platform"))
+        results = []
+        for name in names:
+            (directory / name).mkdir()
+            results.append(fuzz(name, platform, directory / name, seed=seed, messages=messages, seconds=seconds))
+    if not all(results):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,45 @@
+"""A few hundred fuzzed messages of each kind through running services; ``make fuzz`` sends 100,000."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+from support.fuzzing.kinds import kinds
+from support.fuzzing.run import FuzzRun
+from support.fuzzing.services import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER, READS, check_outcomes, start_service
+from support.kafka import KafkaTopics
+from support.platforms import Platform
+
+pytestmark = pytest.mark.integration
+
+SEED: Final = 20
+MESSAGES: Final = 300
+SECONDS: Final = 240.0
+
+
+def fuzz(names: Sequence[str], platform: Platform, prefix: str, directory: Path) -> None:
+    topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000)
+    read = {topic for name in names for topic in READS[name]}
+    with ExitStack() as stack:
+        services = {}
+        for name in names:
+            services[name] = start_service(name, platform, topics, directory)
+            stack.callback(services[name].kill)
+        run = FuzzRun(topics, services, SECONDS)
+        run.send({name: kind for name, kind in kinds(topics).items() if kind.topic in read}, SEED, MESSAGES)
+        run.check_restarts()
+        for name, service in services.items():
+            check_outcomes(name, topics, directory)
+            service.stop(60)
+
+
+def test_enricher_and_notifier(platform: Platform, topic_prefix: str, tmp_path: Path) -> None:
+    fuzz([ENRICHER, NOTIFIER], platform, topic_prefix, tmp_path)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", [DETECTOR, LAKEHOUSE])
+def test_services_on_spark(platform: Platform, topic_prefix: str, tmp_path: Path, name: str) -> None:
+    fuzz([name], platform, topic_prefix, tmp_path)
