@@ -30,7 +30,7 @@ def fuzz(name: str, platform: Platform, directory: Path, *, seed: int, messages:
     prefix = f"fuzz-{uuid.uuid4().hex[:8]}."
     apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
     topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000, enable_idempotence=True)
-    chosen = {kind_name: kind for kind_name, kind in kinds(topics).items() if kind.topic in READS[name]}
+    chosen = {kind_name: kind for kind_name, kind in kinds(topics.encode).items() if kind.topic in READS[name]}
     service = start_service(name, platform, topics, directory)
     began = time.monotonic()
     try:

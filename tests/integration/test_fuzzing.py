@@ -21,14 +21,14 @@ SECONDS: Final = 240.0
 
 def fuzz(names: Sequence[str], platform: Platform, prefix: str, directory: Path) -> None:
     topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000)
-    read = {topic for name in names for topic in READS[name]}
+    read = [topic for name in names for topic in READS[name]]
     with ExitStack() as stack:
         services = {}
         for name in names:
             services[name] = start_service(name, platform, topics, directory)
             stack.callback(services[name].kill)
         run = FuzzRun(topics, services, SECONDS)
-        run.send({name: kind for name, kind in kinds(topics).items() if kind.topic in read}, SEED, MESSAGES)
+        run.send({name: kind for name, kind in kinds(topics.encode).items() if kind.topic in read}, SEED, MESSAGES)
         run.check_restarts()
         for name, service in services.items():
             check_outcomes(name, topics, directory)

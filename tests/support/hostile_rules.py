@@ -1,6 +1,7 @@
 """Definitions of rules that were written to stop whoever reads them: each is refused with a sentence, quickly."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 _RULE: Final = "id: r1\ntitle: t\nscope: card\n"
@@ -8,6 +9,7 @@ _VALID: Final = _RULE + "when: amount_minor > 1\n"
 _LARGE: Final = 900_000
 
 
+@cache
 def hostile_definitions() -> Mapping[str, str]:
     """By name; YAML as the rulebook keeps it, one rule without version and mode."""
     return {

@@ -25,7 +25,6 @@ from cardwatch_contracts.wire import Record
 
 from support.fuzzing.mutations import MAX_BYTES, Mutator
 from support.hostile_rules import hostile_definitions
-from support.kafka import KafkaTopics
 from support.records import (
     alert_record,
     card_profile_record,
@@ -36,6 +35,7 @@ from support.records import (
     transaction_record,
 )
 
+Encode = Callable[[Topic, Record], bytes]
 MakeRecord = Callable[[Mutator, int], Record]
 
 
@@ -60,21 +60,21 @@ class Kind:
     make: Callable[[Mutator, int], bytes]
 
 
-def kinds(topics: KafkaTopics) -> Mapping[str, Kind]:
-    """By name."""
-    records: dict[Topic, MakeRecord] = {
-        TRANSACTIONS_RAW: _transaction,
-        TRANSACTIONS_SILVER: _enriched,
-        TRANSACTIONS_LATE: _enriched,
-        ALERTS: _alert,
-        ALERTS_FEEDBACK: _feedback,
-        DEAD_LETTERS: _dead_letter,
-        CARD_PROFILES: _profile,
-        RULES: _rule,
-        LISTS: _list_entry,
-        RULE_STATUS: _rule_status,
-    }
-    avro = {_name(topic): Kind(topic, partial(_encode, topics, topic, make)) for topic, make in records.items()}
+def kinds(encode: Encode) -> Mapping[str, Kind]:
+    """By name. ``encode``: frames and encodes a record of a topic, as ``KafkaTopics.encode``."""
+    records: list[tuple[Topic, MakeRecord]] = [
+        (TRANSACTIONS_RAW, _transaction),
+        (TRANSACTIONS_SILVER, _enriched),
+        (TRANSACTIONS_LATE, _enriched),
+        (ALERTS, _alert),
+        (ALERTS_FEEDBACK, _feedback),
+        (DEAD_LETTERS, _dead_letter),
+        (CARD_PROFILES, _profile),
+        (RULES, _rule),
+        (LISTS, _list_entry),
+        (RULE_STATUS, _rule_status),
+    ]
+    avro = {_name(topic): Kind(topic, partial(_encode, encode, topic, make)) for topic, make in records}
     return {_name(TRANSACTIONS_JSON): Kind(TRANSACTIONS_JSON, _json_transaction), **avro}
 
 
@@ -89,15 +89,15 @@ def _name(topic: Topic) -> str:
     return topic.base_name.removesuffix(".v1")
 
 
-def _encode(topics: KafkaTopics, topic: Topic, make: MakeRecord, mutator: Mutator, number: int) -> bytes:
+def _encode(encode: Encode, topic: Topic, make: MakeRecord, mutator: Mutator, number: int) -> bytes:
     record = dict(make(mutator, number))
     for _ in range(mutator.randrange(3)):
         name = mutator.choice(list(record))
         record[name] = mutator.like(record[name])
     try:
-        value = topics.encode(topic, record)
+        value = encode(topic, record)
     except Exception:  # noqa: BLE001 - a text or a number that the schema has no room for
-        value = topics.encode(topic, make(mutator, number))
+        value = encode(topic, make(mutator, number))
     return mutator.mutate_bytes(value) if mutator.chance(2) else value[:MAX_BYTES]
 
 

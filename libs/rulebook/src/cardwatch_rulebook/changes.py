@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from cardwatch_contracts.wire import Record
 from cardwatch_rules.model import Mode
+from cardwatch_units.timestamps import require_date
 
 
 class Action(StrEnum):
@@ -75,7 +76,7 @@ class Change:
         """From a record of ``rule.avsc``.
 
         Raises:
-            ValueError: its action or mode is unknown.
+            ValueError: its action or mode is unknown, or its time has no date.
         """
         return cls(
             rule_id=record["rule_id"],
@@ -87,6 +88,6 @@ class Change:
             definition=record["definition"],
             comment=record["comment"],
             changed_by=record["changed_by"],
-            changed_at=record["changed_at"],
+            changed_at=require_date(record["changed_at"]),
             change_id=record["change_id"],
         )

@@ -12,6 +12,7 @@ from cardwatch_card_numbers.detection import find_card_numbers
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES
+from cardwatch_units.timestamps import require_date
 
 _LIST_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -74,9 +75,10 @@ class ListEntry:
         """From a record of ``list_entry.avsc``.
 
         Raises:
-            ValueError: its kind is unknown.
+            ValueError: its kind is unknown, or its time has no date.
         """
-        return cls(**{**record, "kind": Kind(record["kind"])})
+        changed_at = require_date(record["changed_at"])
+        return cls(**{**record, "kind": Kind(record["kind"]), "changed_at": changed_at})
 
 
 class ListBook:

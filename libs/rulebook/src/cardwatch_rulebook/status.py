@@ -7,6 +7,7 @@ from typing import Final
 
 from cardwatch_contracts.wire import Record
 from cardwatch_rules.model import Mode
+from cardwatch_units.timestamps import require_date
 
 from cardwatch_rulebook.snapshot import Snapshot
 
@@ -60,7 +61,7 @@ class RuleStatus:
         """From a record of ``rule_status.avsc``.
 
         Raises:
-            ValueError: its state is unknown.
+            ValueError: its state is unknown, or its time has no date.
         """
         return cls(
             detector=record["detector"],
@@ -69,7 +70,7 @@ class RuleStatus:
             version=record["rule_version"],
             state=State(record["state"]),
             error=record["error"],
-            at=record["at"],
+            at=require_date(record["at"]),
         )
 
 

@@ -38,6 +38,19 @@ def from_microseconds(microseconds: int) -> datetime:
     return EPOCH + timedelta(microseconds=microseconds)
 
 
+def require_date(microseconds: int) -> int:
+    """The same microseconds, of a time that has a date.
+
+    Raises:
+        ValueError: the time lies outside the years 1 to 9999.
+    """
+    try:
+        from_microseconds(microseconds)
+    except OverflowError:
+        raise ValueError(f"{microseconds} microseconds since 1970 lie outside the years 1 to 9999") from None
+    return microseconds
+
+
 def parse_time(text: str) -> int:
     """Microseconds since 1970 UTC of an ISO 8601 time; a time without an offset is taken as UTC.
 
