@@ -1,10 +1,12 @@
 """The velocity query as a process: late transactions, undecodable messages, two scopes in one state."""
 
 import itertools
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.topics import TRANSACTIONS_LATE, TRANSACTIONS_SILVER
@@ -110,3 +112,22 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
 
 def states(detector: Any) -> list[tuple[str, str, str]]:
     return [(alert["rule_id"], alert["transaction_id"], alert["status"]) for alert in detector.alerts()]
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(400)
+def test_a_jvm_that_hangs_makes_it_unhealthy(start_detector: Callable[..., Any], tmp_path: Path) -> None:
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(RULES)
+    detector = start_detector(CARDWATCH_DETECTOR_RULES=str(rules), CARDWATCH_STALL_SECONDS="20")
+    detector.pay(1, 0, "a")
+    detector.wait_for(lambda: sum(detector.positions().values()) == detector.sent, "end of what it reads")
+    (java,) = [one for one in psutil.Process(detector.process.pid).children(recursive=True) if one.name() == "java"]
+    assert detector.get("/healthz").status_code == 200
+    java.send_signal(signal.SIGSTOP)
+    try:
+        detector.wait_for(lambda: detector.get("/healthz").status_code == 503, "failing health", 60)
+        assert "has given no sign of life" in detector.get("/healthz").text
+    finally:
+        java.send_signal(signal.SIGCONT)
+    detector.wait_for(lambda: detector.get("/healthz").status_code == 200, "health")
