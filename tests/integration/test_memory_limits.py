@@ -23,7 +23,7 @@ _MESSAGES: Final = 150
 _MESSAGE_BYTES: Final = 1_000_000
 # Half of what is in the topic; what a client reads ahead is far less.
 _CLIENT_MB: Final = 80
-_ENRICHER_MB: Final = 400
+_ENRICHER_MB: Final = 260
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,7 @@ def test_a_range_is_read_in_little_memory(platform: Platform, large_messages: Ka
     assert most - before < _CLIENT_MB * _MB
 
 
+@pytest.mark.faults
 def test_the_enricher_takes_them_in_little_memory(
     platform: Platform, large_messages: KafkaTopics, tmp_path: Path
 ) -> None:
@@ -80,7 +81,6 @@ def test_the_enricher_takes_them_in_little_memory(
     try:
         ends = large_messages.end_offsets(TRANSACTIONS_JSON)
         enricher.wait_for(lambda: ends.items() <= enricher.positions().items(), "end of what it reads", 120)
-        print("PEAK", peak_resident_bytes(enricher.process.pid) / _MB)
         assert peak_resident_bytes(enricher.process.pid) < _ENRICHER_MB * _MB
         enricher.stop()
     finally:
