@@ -13,6 +13,7 @@ from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import Stores
 from cardwatch_rulebook.lists import ListEntry
 from cardwatch_rulebook.messages import Reader, Writer
+from cardwatch_rulebook.principal import Principal
 from cardwatch_rulebook.status import RuleStatus
 from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
 from typer.testing import CliRunner, Result
@@ -44,6 +45,7 @@ class Deployment:
         self.rules: list[ReceivedMessage] = []
         self.lists: list[ReceivedMessage] = []
         self.statuses: list[ReceivedMessage] = []
+        self.principal = Principal("User:anna", authenticated=True)
 
     @contextmanager
     def open_stores(self, settings: Any) -> Iterator[Stores]:
@@ -56,7 +58,7 @@ class Deployment:
 
     def run(self, *arguments: object, **more: Any) -> Result:
         """Run ``cardwatch`` with these arguments, connected to this deployment."""
-        connections = Connections(open_stores=self.open_stores)
+        connections = Connections(open_stores=self.open_stores, principal=lambda settings: self.principal)
         return CliRunner().invoke(app, list(map(str, arguments)), obj=connections, **more)
 
     def report_status(self, status: RuleStatus) -> None:
@@ -66,5 +68,5 @@ class Deployment:
 
 @pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    monkeypatch.setenv("CARDWATCH_USER", "anna")
+    monkeypatch.delenv("CARDWATCH_USER", raising=False)
     return Deployment()

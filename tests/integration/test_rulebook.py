@@ -110,7 +110,7 @@ def test_apply_list_change_history(
     cardwatch("rules", "delete", "far", "--yes")
     assert "velocity: active (still at revision 1)" in cardwatch("rules", "list").stdout
     history = json.loads(cardwatch("rules", "history", "many", "--json").stdout)
-    assert [(change["changed_by"], change["what"], change["version"], change["comment"]) for change in history] == [
+    assert [(change["stated_name"], change["what"], change["version"], change["comment"]) for change in history] == [
         ("anna", "new, shadow", 1, "a first try"),
         ("ben", "promoted", 1, "it was right"),
         ("anna", "changed when", 2, ""),

@@ -1,27 +1,27 @@
 """The options ``--by`` and ``--comment`` of commands that change something."""
 
-import getpass
 from typing import Annotated
 
 import typer
-from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_rulebook.planning import Author
+from cardwatch_service.settings import ServiceSettings
+
+from cardwatch_cli.connections import current_connections
 
 ByOption = Annotated[
     str | None,
-    typer.Option("--by", envvar="CARDWATCH_USER", help="Who makes the change; without it, the login name."),
+    typer.Option("--by", envvar="CARDWATCH_USER", help="A name to note beside the Kafka user or login name, which are recorded in any case."),
 ]
 CommentOption = Annotated[str, typer.Option("--comment", "-m", help="The reason in one sentence, for the history.")]
 
 
-def author_of_change(by: str | None, comment: str) -> Author:
+def author_of_change(settings: ServiceSettings, by: str | None, comment: str) -> Author:
     """Who makes a change now, and why.
 
-    Raises:
-        ConfigurationError: no name is given, and this machine has no login name.
+    Args:
+        settings: of the connection; its user counts.
+        by: the name that somebody states, which is noted beside it.
     """
-    try:
-        name = by or getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise ConfigurationError("expected the name of who makes the change: --by NAME or CARDWATCH_USER") from error
-    return Author(name, comment)
+    principal = current_connections().principal(settings)
+    stated_name = by if by and by != principal.name else ""
+    return Author(principal.name, comment, authenticated=principal.authenticated, stated_name=stated_name)

@@ -166,19 +166,22 @@ def test_the_life_of_a_rule(deployment: Any, files: Files, rules: Run) -> None:
     assert rules("delete", "spree", input="n\n").exit_code == 1
     assert rules("delete", "spree", "--yes").stdout == "spree deleted (revision 6)\n"
     assert words(rules("list")) == []
-    assert "deleted by anna" in rules("pause", "spree").stderr
+    assert "deleted by User:anna" in rules("pause", "spree").stderr
     assert "there is no rule spree" not in rules("pause", "spree").stderr
     rules("apply", files())
     history = json.loads(rules("history", "spree", "--json").stdout)
-    assert [(change["revision"], change["version"], change["changed_by"], change["what"]) for change in history] == [
-        (1, 1, "ben", "new, shadow"),
-        (2, 1, "anna", "promoted"),
-        (3, 1, "anna", "paused"),
-        (4, 1, "anna", "resumed"),
-        (5, 2, "anna", "changed when"),
-        (6, 2, "anna", "deleted"),
-        (7, 3, "anna", "applied again, live"),
+    assert [(change["revision"], change["version"], change["what"]) for change in history] == [
+        (1, 1, "new, shadow"),
+        (2, 1, "promoted"),
+        (3, 1, "paused"),
+        (4, 1, "resumed"),
+        (5, 2, "changed when"),
+        (6, 2, "deleted"),
+        (7, 3, "applied again, live"),
     ]
+    assert {(change["changed_by"], change["authenticated"]) for change in history} == {("User:anna", True)}
+    assert [change["stated_name"] for change in history[:2]] == ["ben", ""]
+    assert "User:anna (by: ben)" in rules("history", "spree").stdout
     assert [change["comment"] for change in history[:2]] == ["a try", "40 right, 1 wrong"]
     assert len(words(rules("history"))) == 7
 
@@ -191,7 +194,7 @@ def test_show(deployment: Any, files: Files, rules: Run) -> None:
     assert "when: payments >= 9" in shown
     old = rules("show", "spree", "--version", 1).stdout
     assert "version   1, revision 1 (not the newest)\n" in old
-    assert "by anna: applied (why)" in old
+    assert "by User:anna: applied (why)" in old
     assert [rule.when for rule in parse_rules(rules("show", "spree", "--version", 1, "--yaml").stdout)] == [
         "payments >= 5"
     ]

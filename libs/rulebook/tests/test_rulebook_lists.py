@@ -60,8 +60,11 @@ def test_names() -> None:
 
 
 def test_an_entry_survives_a_round_trip() -> None:
-    entry = ListEntry("trusted", Kind.MERCHANT, "m1", True, "why", "anna", 5)
+    entry = ListEntry(
+        "trusted", Kind.MERCHANT, "m1", True, "why", "User:desk", 5, "c1", authenticated=True, stated_name="anna"
+    )
     assert ListEntry.from_record(entry.record()) == entry
-    assert entry.key == "trusted|m1"
+    assert entry.key == "trusted|m1|c1"
+    assert entry.who == "User:desk (by: anna)"
     with pytest.raises(ValueError, match="shop"):
         ListEntry.from_record({**entry.record(), "kind": "shop"})

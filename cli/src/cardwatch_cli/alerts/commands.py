@@ -18,7 +18,7 @@ from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.tables import print_table
 
 from cardwatch_cli.alerts.feedback_file import AlertFeedback, read_feedback_file
-from cardwatch_cli.author import ByOption, author_of_change
+from cardwatch_cli.author import author_of_change
 from cardwatch_cli.connections import current_connections
 from cardwatch_cli.output import counted, print_json
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
@@ -45,14 +45,19 @@ def label(
     file: Annotated[
         Path | None, typer.Option("--file", help="A file of labels: CSV with the columns alert_id, label and note.")
     ] = None,
-    by: ByOption = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by", envvar="CARDWATCH_USER", help="Who labels them; without it, the Kafka user or the login name."
+        ),
+    ] = None,
 ) -> None:
     """Label alerts as fraud, legitimate or unclear. All are checked before any is written.
 
     Example: cardwatch alerts label 0b5c4c9e-3c5f-5d5e-9d2a-6f1b2a7c8d90 --as fraud --note "card holder confirms"
     """
     located = _feedback(alert_ids or [], as_, note, file)
-    author = author_of_change(by, "")
+    author = author_of_change(load_settings(ServiceSettings), by, "")
     records = [_record(feedback, where, author) for where, feedback in located]
     _publish(records)
     typer.echo(f"{counted(len(records), 'alert')} labelled")
@@ -112,7 +117,7 @@ def _record(feedback: AlertFeedback, where: str, author: Author) -> dict[str, An
         "alert_id": _checked_id(feedback.alert_id.strip(), where),
         "label": feedback.label.strip(),
         "note": feedback.note,
-        "labelled_by": author.name,
+        "labelled_by": author.stated_name or author.name,
         "labelled_at": author.at,
     }
     refuse_card_numbers({name: record[name] for name in ("note", "labelled_by")})

@@ -60,7 +60,7 @@ def list_command(as_json: JsonOption = False) -> None:
         print_table(
             ("list", "kind", "values", "last change", "by"),
             [
-                (name, kind, number, local_time(latest.changed_at), latest.changed_by)
+                (name, kind, number, local_time(latest.changed_at), latest.who)
                 for name, kind, number, latest in rows
             ],
         )
@@ -88,7 +88,7 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
     else:
         print_table(
             ("value", "since", "by", "comment"),
-            [(entry.value, local_time(entry.changed_at), entry.changed_by, entry.comment) for entry in entries],
+            [(entry.value, local_time(entry.changed_at), entry.who, entry.comment) for entry in entries],
         )
 
 
@@ -101,7 +101,8 @@ def add(
     by: ByOption = None,
 ) -> None:
     """Add values to a list. A new list is created with its first value. Values in the list already stay as they are."""
-    _write({name: values}, kind, author_of_change(by, comment))
+    settings = load_settings(ServiceSettings)
+    _write(settings, {name: values}, kind, author_of_change(settings, by, comment))
 
 
 @app.command()
@@ -112,8 +113,9 @@ def remove(
     by: ByOption = None,
 ) -> None:
     """Remove values from a list. If one of them is not in the list, that is an error and nothing is changed."""
-    who = author_of_change(by, comment)
-    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
+    settings = load_settings(ServiceSettings)
+    who = author_of_change(settings, by, comment)
+    with current_connections().open_stores(settings) as stores:
         book = stores.lists.read()
         kind = _kind(book, name, None)
         removed = _checked_values(kind, name, values)
@@ -139,7 +141,8 @@ def import_command(
     by: ByOption = None,
 ) -> None:
     """Add the values of a file to lists. All values are checked before anything is written."""
-    _write(read_list_file(file, name), kind, author_of_change(by, comment), replace=replace)
+    settings = load_settings(ServiceSettings)
+    _write(settings, read_list_file(file, name), kind, author_of_change(settings, by, comment), replace=replace)
 
 
 @app.command()
@@ -156,9 +159,16 @@ def export(
     write_text_file(text, file, counted(len(names), "list"))
 
 
-def _write(lists: Mapping[str, Sequence[str]], kind: Kind | None, who: Author, *, replace: bool = False) -> None:
+def _write(
+    settings: ServiceSettings,
+    lists: Mapping[str, Sequence[str]],
+    kind: Kind | None,
+    who: Author,
+    *,
+    replace: bool = False,
+) -> None:
     """Add values to lists after all of them were checked."""
-    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
+    with current_connections().open_stores(settings) as stores:
         book = stores.lists.read()
         entries: list[ListEntry] = []
         reports: list[str] = []
@@ -218,7 +228,17 @@ def _checked_values(kind: Kind, name: str, values: Iterable[str]) -> list[str]:
 
 
 def _entry(name: str, kind: Kind, value: str, who: Author, *, present: bool) -> ListEntry:
-    return ListEntry(name, kind, value, present, who.comment, who.name, who.at)
+    return ListEntry(
+        name,
+        kind,
+        value,
+        present,
+        who.comment,
+        who.name,
+        who.at,
+        authenticated=who.authenticated,
+        stated_name=who.stated_name,
+    )
 
 
 def _book() -> ListBook:

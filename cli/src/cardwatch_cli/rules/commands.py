@@ -77,9 +77,10 @@ def apply_command(
     live: write `mode: shadow` to try it first. Applying the same again changes nothing.
     """
     definitions = [item for file in _valid_files(files, horizons(horizon or ())) for item in file.definitions]
-    who = author_of_change(by, comment)
+    settings = load_settings(ServiceSettings)
+    who = author_of_change(settings, by, comment)
     plans = [planning.apply(definition, who) for definition in definitions]
-    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
+    with current_connections().open_stores(settings) as stores:
         outcomes = _dry_run(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
     print_table(
         view.OUTCOME_COLUMNS,
@@ -145,7 +146,7 @@ def show(
         "rule": rule_id,
         "version": f"{change.version}, revision {change.revision}{'' if newest else ' (not the newest)'}",
         "mode": "deleted" if change.deletes else change.mode.value,
-        "changed": f"{local_time(change.changed_at)} by {change.changed_by}: {change.action.value}"
+        "changed": f"{local_time(change.changed_at)} by {change.who}: {change.action.value}"
         + (f" ({change.comment})" if change.comment else ""),
     }
     if newest and not change.deletes:
@@ -235,9 +236,10 @@ def _dry_run(book: Rulebook, plans: Sequence[Plan]) -> list[Outcome]:
 def _change_modes(
     make_plan: Callable[[str, Author], Plan], ids: Sequence[str], *, comment: str, by: str | None, unchanged: str
 ) -> None:
-    who = author_of_change(by, comment)
+    settings = load_settings(ServiceSettings)
+    who = author_of_change(settings, by, comment)
     plans = [make_plan(rule_id, who) for rule_id in dict.fromkeys(ids)]
-    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
+    with current_connections().open_stores(settings) as stores:
         outcomes = stores.rules.carry_out(plans)
     for plan, outcome in zip(plans, outcomes, strict=True):
         change = outcome.change
@@ -253,7 +255,7 @@ def _report_overtaken(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         for other in outcome.overtaken_by:
             echo_text(
-                f"note: {other.changed_by} changed {other.rule_id} at the same time (revision {other.revision}, "
+                f"note: {other.who} changed {other.rule_id} at the same time (revision {other.revision}, "
                 f"{other.action.value}); see `cardwatch rules history {other.rule_id}`",
                 err=True,
             )

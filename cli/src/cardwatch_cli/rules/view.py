@@ -47,6 +47,8 @@ def list_json(change: Change, statuses: Mapping[str, RuleStatus]) -> dict[str, A
         "scope": change.scope,
         "title": title,
         "changed_by": change.changed_by,
+        "authenticated": change.authenticated,
+        "stated_name": change.stated_name,
         "changed_at": iso_time(change.changed_at),
         "states": [
             {
@@ -85,7 +87,7 @@ def history_row(change: Change, before: Change | None) -> tuple[object, ...]:
     """A change as a row of ``HISTORY_COLUMNS``."""
     return (
         local_time(change.changed_at),
-        change.changed_by,
+        change.who,
         change.rule_id,
         change.revision,
         change.version,
@@ -99,6 +101,8 @@ def history_json(change: Change, before: Change | None) -> dict[str, Any]:
     return {
         "changed_at": iso_time(change.changed_at),
         "changed_by": change.changed_by,
+        "authenticated": change.authenticated,
+        "stated_name": change.stated_name,
         "id": change.rule_id,
         "revision": change.revision,
         "version": change.version,

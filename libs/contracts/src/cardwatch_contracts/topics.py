@@ -11,6 +11,15 @@ _LOG_APPEND_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 
+# Every message for ever, whatever its key: neither a tombstone nor a repeated key removes an earlier one, as compaction
+# would. The broker's own time is the one that no writer can choose.
+_KEPT_FOR_EVER: Final = {
+    **_LOG_APPEND_TIME,
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -58,8 +67,8 @@ ALERTS: Final = Topic("alerts.v1", "alert", config={**_LOG_APPEND_TIME, "retenti
 ALERTS_FEEDBACK: Final = Topic(
     "alerts.feedback.v1", "alert_feedback", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": "-1"}
 )
-RULES: Final = Topic("rules.v1", "rule", partitions=1, config=_COMPACTED)
-LISTS: Final = Topic("lists.v1", "list_entry", partitions=1, config=_COMPACTED)
+RULES: Final = Topic("rules.v1", "rule", partitions=1, config=_KEPT_FOR_EVER)
+LISTS: Final = Topic("lists.v1", "list_entry", partitions=1, config=_KEPT_FOR_EVER)
 RULE_STATUS: Final = Topic("rules.status.v1", "rule_status", partitions=1, config=_COMPACTED)
 
 CARD_PROFILES: Final = Topic(

@@ -1,9 +1,10 @@
 """Rules and lists that analysts change while the system runs.
 
-Every change of a rule is a message on ``rules.v1`` and stays there: the current rules and their history follow from
-that topic and are the same for all readers. ``lists.v1`` keeps the last entry of each value, ``rules.status.v1`` the
-state of each rule in each detector.
+Every change is a message on ``rules.v1`` or ``lists.v1`` and stays there: current rules and lists and their history
+follow from these topics and are the same for all readers. ``rules.status.v1`` keeps the state of each rule in each
+detector.
 
+principal   who makes a change
 changes     one change of a rule
 book        all changes in order: current rules and history
 definitions rule files read into each rule's definition, version and mode

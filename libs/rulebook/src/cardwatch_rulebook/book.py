@@ -7,6 +7,9 @@ from cardwatch_rules.model import Mode
 
 from cardwatch_rulebook.changes import Change
 
+# So many may be missing at once; without a limit one message could use up all numbers that a revision can have.
+_MAX_MISSING_REVISIONS: Final = 10_000
+
 
 class Rulebook:
     """All rules of a deployment and all their changes. Readers of the same topic have the same."""
@@ -17,11 +20,14 @@ class Rulebook:
     def accept(self, change: Change) -> bool:
         """Apply the next change of the topic; returns whether it counts.
 
-        It counts only where its revision is the rule's current one plus one. Of two writers that started from the same
-        revision the first in the topic therefore wins, and every reader agrees on which that was.
+        It counts only where its revision is higher than the rule's current one. Of two writers that started from the
+        same revision the first in the topic therefore wins, and every reader agrees on which that was. A writer never
+        skips a revision: where some are missing, their messages were removed from the topic, which must not hide the
+        changes after them.
         """
         changes = self._changes.get(change.rule_id)
-        if change.revision != (changes[-1].revision if changes else 0) + 1:
+        current = changes[-1].revision if changes else 0
+        if not current < change.revision <= current + 1 + _MAX_MISSING_REVISIONS:
             return False
         if changes is None:
             changes = self._changes[change.rule_id] = []
@@ -34,8 +40,17 @@ class Rulebook:
         return changes[-1] if changes else None
 
     def history(self, rule_id: str) -> tuple[Change, ...]:
-        """All changes of a rule, oldest first: the n-th has revision n."""
+        """All changes of a rule, oldest first: of ascending revision, and the n-th has revision n if none is missing."""
         return tuple(self._changes.get(rule_id, ()))
+
+    def missing(self, rule_id: str) -> tuple[int, ...]:
+        """The revisions of a rule whose messages are missing, in ascending order; none for an unknown rule."""
+        found = {change.revision for change in self.history(rule_id)}
+        return tuple(revision for revision in range(1, max(found, default=0)) if revision not in found)
+
+    def revision(self, rule_id: str, revision: int) -> Change | None:
+        """The change that counts for a revision of a rule; None where there is none."""
+        return next((change for change in self.history(rule_id) if change.revision == revision), None)
 
     def current(self) -> Iterator[Change]:
         """The last change of each existing rule, by id."""

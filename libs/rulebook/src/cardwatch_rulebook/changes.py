@@ -7,6 +7,8 @@ from cardwatch_contracts.wire import Record
 from cardwatch_rules.model import Mode
 from cardwatch_units.timestamps import require_date
 
+from cardwatch_rulebook.principal import describe_principal
+
 
 class Action(StrEnum):
     """What was done to the rule."""
@@ -28,9 +30,11 @@ class Change:
         scope: whose windows the rule looks at.
         definition: the rule as YAML text, without version and mode (``definitions``).
         comment: the reason, or empty.
-        changed_by: the name of the analyst.
+        changed_by: the principal that made the change (``principal``).
         changed_at: microseconds since 1970-01-01 UTC, by the clock of the machine that made the change.
         change_id: random; distinguishes this change from another with the same revision.
+        authenticated: whether the broker authenticates ``changed_by``.
+        stated_name: the name given with ``--by``, or empty; nobody has checked it.
     """
 
     rule_id: str
@@ -44,10 +48,17 @@ class Change:
     changed_by: str
     changed_at: int
     change_id: str
+    authenticated: bool = False
+    stated_name: str = ""
+
+    @property
+    def who(self) -> str:
+        """Who made the change, in words."""
+        return describe_principal(self.changed_by, authenticated=self.authenticated, stated_name=self.stated_name)
 
     @property
     def key(self) -> str:
-        """The message's key: of this change only, so that compaction keeps it for good."""
+        """The message's key: of this change only."""
         return f"{self.rule_id}|{self.revision}|{self.change_id}"
 
     @property
@@ -69,6 +80,8 @@ class Change:
             "action": self.action.value,
             "comment": self.comment,
             "change_id": self.change_id,
+            "authenticated": self.authenticated,
+            "stated_name": self.stated_name,
         }
 
     @classmethod
@@ -90,4 +103,6 @@ class Change:
             changed_by=record["changed_by"],
             changed_at=require_date(record["changed_at"]),
             change_id=record["change_id"],
+            authenticated=record["authenticated"],
+            stated_name=record["stated_name"],
         )

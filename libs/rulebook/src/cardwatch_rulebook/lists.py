@@ -2,8 +2,9 @@
 
 import ipaddress
 import re
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +14,8 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES
 from cardwatch_units.timestamps import require_date
+
+from cardwatch_rulebook.principal import describe_principal
 
 _LIST_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -34,15 +37,18 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListEntry:
-    """A change of a list: a value is added or removed.
+    """A change of a list: a value is added or removed. A message on ``lists.v1``, never removed.
 
     Attributes:
         kind: what its values are.
         value: as transactions carry it.
         present: False where it is removed.
         comment: the reason, or empty.
-        changed_by: the name of the analyst.
-        changed_at: microseconds since 1970-01-01 UTC.
+        changed_by: the principal that made the change (``principal``).
+        changed_at: microseconds since 1970-01-01 UTC, by the clock of the machine that made the change.
+        change_id: random; distinguishes this change from the others of the value.
+        authenticated: whether the broker authenticates ``changed_by``.
+        stated_name: the name given with ``--by``, or empty; nobody has checked it.
     """
 
     list_name: str
@@ -52,11 +58,19 @@ class ListEntry:
     comment: str
     changed_by: str
     changed_at: int
+    change_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    authenticated: bool = False
+    stated_name: str = ""
+
+    @property
+    def who(self) -> str:
+        """Who made the change, in words."""
+        return describe_principal(self.changed_by, authenticated=self.authenticated, stated_name=self.stated_name)
 
     @property
     def key(self) -> str:
-        """The message's key: compaction keeps the last entry of a list and value."""
-        return f"{self.list_name}|{self.value}"
+        """The message's key: of this change only."""
+        return f"{self.list_name}|{self.value}|{self.change_id}"
 
     def record(self) -> Record:
         """As a record of ``list_entry.avsc``."""
@@ -68,6 +82,9 @@ class ListEntry:
             "comment": self.comment,
             "changed_by": self.changed_by,
             "changed_at": self.changed_at,
+            "change_id": self.change_id,
+            "authenticated": self.authenticated,
+            "stated_name": self.stated_name,
         }
 
     @classmethod

@@ -28,11 +28,21 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes a change, why and when (microseconds since 1970-01-01 UTC)."""
+    """Who makes a change, why and when.
+
+    Attributes:
+        name: the principal's (``principal``).
+        comment: the reason, or empty.
+        at: microseconds since 1970-01-01 UTC.
+        authenticated: whether the broker authenticates the principal.
+        stated_name: the name given with ``--by``, or empty.
+    """
 
     name: str
     comment: str = ""
     at: int = field(default_factory=now_microseconds)
+    authenticated: bool = False
+    stated_name: str = ""
 
 
 def apply(wanted: Definition, author: Author) -> Plan:
@@ -125,7 +135,7 @@ def _existing(book: Rulebook, rule_id: str) -> Change:
         raise CardwatchError(f"there is no rule {rule_id}; there are {known}")
     if current.deletes:
         raise CardwatchError(
-            f"rule {rule_id} was deleted by {current.changed_by}; apply a file that defines it to restore it"
+            f"rule {rule_id} was deleted by {current.who}; apply a file that defines it to restore it"
         )
     return current
 
@@ -143,6 +153,8 @@ def _first(wanted: Definition, author: Author) -> Change:
         changed_by=author.name,
         changed_at=author.at,
         change_id=str(uuid.uuid4()),
+        authenticated=author.authenticated,
+        stated_name=author.stated_name,
     )
 
 
@@ -160,4 +172,6 @@ def _follow(current: Change, action: Action, author: Author) -> Change:
         changed_by=author.name,
         changed_at=author.at,
         change_id=str(uuid.uuid4()),
+        authenticated=author.authenticated,
+        stated_name=author.stated_name,
     )

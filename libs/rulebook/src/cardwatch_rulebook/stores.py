@@ -77,7 +77,7 @@ class RuleStore:
         """
         self._log.append([self._writer(change) for change in changes])
         book = self.read()
-        return tuple(change for change in changes if _counting(book, change) != change)
+        return tuple(change for change in changes if book.revision(change.rule_id, change.revision) != change)
 
     def carry_out(self, plans: Sequence[Plan]) -> list[Outcome]:
         """Make the changes of plans for different rules, one outcome per plan, in order.
@@ -121,8 +121,11 @@ class RuleStore:
             if task.started_from is None:
                 task.started_from = earlier.revision if earlier else 0
             if change is None or change not in lost:
-                until = change.revision - 1 if change else None
-                others = book.history(task.plan.rule_id)[task.started_from : until]
+                others = tuple(
+                    other
+                    for other in book.history(task.plan.rule_id)
+                    if other.revision > task.started_from and (change is None or other.revision < change.revision)
+                )
                 task.outcome = Outcome(earlier, change, others)
         if lost:
             raise _OvertakenError(
@@ -244,9 +247,3 @@ class _Task:
 
 class _OvertakenError(CardwatchError):
     """Somebody else's change was written first."""
-
-
-def _counting(book: Rulebook, change: Change) -> Change | None:
-    """The change that counts for the revision of the given one."""
-    history = book.history(change.rule_id)
-    return history[change.revision - 1] if change.revision <= len(history) else None
