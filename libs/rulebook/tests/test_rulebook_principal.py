@@ -1,22 +1,30 @@
 """Who is recorded as the author of a change."""
 
+from pathlib import Path
+
 import pytest
 from cardwatch_rulebook.principal import Principal, describe_principal, login_name, principal_of
 from cardwatch_service.settings import ServiceSettings
+from support.certificates import Authority
 
-SASL = {"kafka_sasl_mechanism": "SCRAM-SHA-512", "kafka_sasl_username": "anna"}
+SCRAM = {"kafka_sasl_mechanism": "SCRAM-SHA-512", "kafka_sasl_username": "anna", "kafka_sasl_password": "s3cret"}
+OAUTH = {
+    "kafka_sasl_mechanism": "OAUTHBEARER",
+    "kafka_oauth_token_endpoint_url": "https://idp/token",
+    "kafka_oauth_client_id": "desk",
+    "kafka_oauth_client_secret": "s3cret",
+}
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"kafka_security_protocol": "SASL_SSL", **SASL}, Principal("User:anna", authenticated=True)),
-        ({"kafka_security_protocol": "SASL_PLAINTEXT", **SASL}, Principal("User:anna", authenticated=True)),
+        ({"kafka_security_protocol": "SASL_SSL", **SCRAM}, Principal("User:anna", authenticated=True)),
+        ({"kafka_security_protocol": "SASL_PLAINTEXT", **SCRAM}, Principal("User:anna", authenticated=True)),
+        ({"kafka_security_protocol": "SASL_SSL", **OAUTH}, Principal("User:desk", authenticated=True)),
         # The client sends no user name over these, whatever is set.
-        ({"kafka_security_protocol": "PLAINTEXT", **SASL}, Principal("login")),
-        ({"kafka_security_protocol": "SSL", **SASL}, Principal("login")),
-        ({"kafka_security_protocol": "SASL_SSL", "kafka_sasl_mechanism": "PLAIN"}, Principal("login")),
-        ({"kafka_security_protocol": "SASL_SSL", "kafka_sasl_username": "anna"}, Principal("login")),
+        ({"kafka_sasl_username": "anna"}, Principal("login")),
+        ({"kafka_security_protocol": "SSL", "kafka_sasl_username": "anna"}, Principal("login")),
         ({}, Principal("login")),
     ],
 )
@@ -24,6 +32,16 @@ def test_the_principal_is_the_user_that_the_broker_authenticates(
     settings: dict[str, str], expected: Principal
 ) -> None:
     assert principal_of(ServiceSettings(**settings), lambda: "login") == expected  # type: ignore[arg-type]
+
+
+def test_the_principal_of_a_client_certificate_is_its_subject(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).issue("anna")
+    location = str(pair.certificate)
+    files = {"kafka_ssl_certificate_location": location, "kafka_ssl_key_location": str(pair.key)}
+    settings = ServiceSettings(kafka_security_protocol="SSL", **files)  # type: ignore[arg-type]
+    assert principal_of(settings) == Principal("User:CN=anna", authenticated=True)
+    both = ServiceSettings(kafka_security_protocol="SASL_SSL", **files, **SCRAM)  # type: ignore[arg-type]
+    assert principal_of(both) == Principal("User:anna", authenticated=True), "the broker takes the login"
 
 
 def test_no_variable_chooses_the_login_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cardwatch_service.settings import ServiceSettings
+from cryptography import x509
 
 # As the broker's ACLs and its log name a user.
 _KAFKA_USER: Final = "User:"
@@ -40,10 +41,19 @@ def login_name(user_id: int | None = None) -> str:
 
 def principal_of(settings: ServiceSettings, login: Callable[[], str] = login_name) -> Principal:
     """The principal as which these settings write to the broker."""
-    uses_sasl = settings.kafka_security_protocol.startswith("SASL_") and settings.kafka_sasl_mechanism
-    if uses_sasl and settings.kafka_sasl_username:
-        return Principal(f"{_KAFKA_USER}{settings.kafka_sasl_username}", authenticated=True)
-    return Principal(login())
+    user = ""
+    if settings.uses_oauth:
+        user = settings.kafka_oauth_client_id  # a token of client credentials has it as its subject
+    elif settings.uses_sasl:
+        user = settings.kafka_sasl_username
+    elif settings.uses_tls and settings.kafka_ssl_certificate_location:
+        user = _certificate_subject(settings.kafka_tls().certificate_chain())
+    return Principal(f"{_KAFKA_USER}{user}", authenticated=True) if user else Principal(login())
+
+
+def _certificate_subject(chain: str) -> str:
+    """The subject of the first certificate of a PEM text, as the broker takes it for the user: ``CN=…,O=…,C=…``."""
+    return x509.load_pem_x509_certificate(chain.encode()).subject.rfc4514_string()
 
 
 def describe_principal(name: str, *, authenticated: bool, stated_name: str = "") -> str:
