@@ -10,8 +10,9 @@ from cardwatch_cli.connections import Connections
 from cardwatch_cli.main import app
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_rulebook.changes import Change
-from cardwatch_rulebook.connect import Stores
+from cardwatch_rulebook.connect import NO_COPIES, Copies, Stores
 from cardwatch_rulebook.lists import ListEntry
+from cardwatch_rulebook.log import LogWithCopies
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.principal import Principal
 from cardwatch_rulebook.status import RuleStatus
@@ -46,19 +47,30 @@ class Deployment:
         self.lists: list[ReceivedMessage] = []
         self.statuses: list[ReceivedMessage] = []
         self.principal = Principal("User:anna", authenticated=True)
+        self.topic_reader: Any = None
 
     @contextmanager
-    def open_stores(self, settings: Any) -> Iterator[Stores]:
+    def open_stores(self, settings: Any, copies: Copies = NO_COPIES) -> Iterator[Stores]:
         writer = Writer(lambda record: json.dumps(record).encode())
         yield Stores(
-            RuleStore(FakeLog(self.rules), Reader(json.loads, Change.from_record), writer),
-            ListStore(FakeLog(self.lists), Reader(json.loads, ListEntry.from_record), writer),
+            RuleStore(
+                LogWithCopies(FakeLog(self.rules), copies.get("rules.v1", ())),
+                Reader(json.loads, Change.from_record),
+                writer,
+            ),
+            ListStore(
+                LogWithCopies(FakeLog(self.lists), copies.get("lists.v1", ())),
+                Reader(json.loads, ListEntry.from_record),
+                writer,
+            ),
             StatusStore(FakeLog(self.statuses), Reader(json.loads, RuleStatus.from_record)),
         )
 
     def run(self, *arguments: object, **more: Any) -> Result:
         """Run ``cardwatch`` with these arguments, connected to this deployment."""
-        connections = Connections(open_stores=self.open_stores, principal=lambda settings: self.principal)
+        connections = Connections(
+            open_stores=self.open_stores, principal=lambda settings: self.principal, topic_reader=self.topic_reader
+        )
         return CliRunner().invoke(app, list(map(str, arguments)), obj=connections, **more)
 
     def report_status(self, status: RuleStatus) -> None:

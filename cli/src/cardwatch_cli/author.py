@@ -10,7 +10,11 @@ from cardwatch_cli.connections import current_connections
 
 ByOption = Annotated[
     str | None,
-    typer.Option("--by", envvar="CARDWATCH_USER", help="A name to note beside the Kafka user or login name, which are recorded in any case."),
+    typer.Option(
+        "--by",
+        envvar="CARDWATCH_USER",
+        help="A name to note beside the Kafka user or login name, which are recorded in any case.",
+    ),
 ]
 CommentOption = Annotated[str, typer.Option("--comment", "-m", help="The reason in one sentence, for the history.")]
 

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "schemas": "cardwatch_cli.schemas.commands:app",
     "rules": "cardwatch_cli.rules.commands:app",
     "lists": "cardwatch_cli.lists.commands:app",
+    "audit": "cardwatch_cli.audit.commands:app",
     "keys": "cardwatch_cli.keys.commands:app",
     "demo": "cardwatch_cli.demo.command:demo",
     "alerts": "cardwatch_cli.alerts.commands:app",

@@ -40,7 +40,12 @@ def test_add_show_remove(lists: Run) -> None:
     assert shown(lists, "trusted") == ["m2", "m3"]
     assert "there is no list other; the lists are trusted" in lists("show", "other").stderr
     (entry,) = json.loads(lists("list", "--json").stdout)
-    assert (entry["name"], entry["kind"], entry["values"], entry["changed_by"]) == ("trusted", "merchant", 2, "User:anna")
+    assert (entry["name"], entry["kind"], entry["values"], entry["changed_by"]) == (
+        "trusted",
+        "merchant",
+        2,
+        "User:anna",
+    )
     assert "trusted" in lists("list").stdout
 
 

@@ -52,6 +52,7 @@ def test_paths_are_the_names() -> None:
         "s3a://lake/cardwatch/bronze/late",
         "s3a://lake/cardwatch/bronze/quarantine",
         "s3a://lake/cardwatch/bronze/alert_events",
+        "s3a://lake/cardwatch/bronze/rule_changes",
         "s3a://lake/cardwatch/silver/transactions",
         "s3a://lake/cardwatch/gold/alerts",
         "s3a://lake/cardwatch/gold/alert_labels",

@@ -28,9 +28,7 @@ OAUTH = {
         ({}, Principal("login")),
     ],
 )
-def test_the_principal_is_the_user_that_the_broker_authenticates(
-    settings: dict[str, str], expected: Principal
-) -> None:
+def test_the_principal_is_the_user_that_the_broker_authenticates(settings: dict[str, str], expected: Principal) -> None:
     assert principal_of(ServiceSettings(**settings), lambda: "login") == expected  # type: ignore[arg-type]
 
 

@@ -69,7 +69,7 @@ def test_a_plan_that_fails_later_says_what_was_written(kit: Any) -> None:
     anna, ben = kit.rule_store(), kit.rule_store()
     anna.carry_out([planning.apply(kit.definition("a"), ANNA), planning.apply(kit.definition("b"), ANNA)])
     kit.rules.before_append = lambda: ben.carry_out([planning.delete("b", BEN)])
-    with pytest.raises(CardwatchError, match=r"rule b was deleted by ben .not authenticated.; .* \(written before: a\)"):
+    with pytest.raises(CardwatchError, match=r"rule b was deleted by ben \(.* \(written before: a\)"):
         anna.carry_out([planning.pause("a", ANNA), planning.pause("b", ANNA)])
 
 

@@ -11,10 +11,12 @@ from cardwatch_rulebook.planning import Author
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.tables import print_table
 
+from cardwatch_cli.audit.trail import read_copies
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
 from cardwatch_cli.lists.files import list_file_text, read_list_file
 from cardwatch_cli.output import counted, iso_time, local_time, print_json
+from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.text_files import write_text_file
 
 app = typer.Typer(
@@ -59,10 +61,7 @@ def list_command(as_json: JsonOption = False) -> None:
     else:
         print_table(
             ("list", "kind", "values", "last change", "by"),
-            [
-                (name, kind, number, local_time(latest.changed_at), latest.who)
-                for name, kind, number, latest in rows
-            ],
+            [(name, kind, number, local_time(latest.changed_at), latest.who) for name, kind, number, latest in rows],
         )
 
 
@@ -89,6 +88,47 @@ def show(name: NameArgument, as_json: JsonOption = False) -> None:
         print_table(
             ("value", "since", "by", "comment"),
             [(entry.value, local_time(entry.changed_at), entry.who, entry.comment) for entry in entries],
+        )
+
+
+@app.command()
+def history(
+    name: Annotated[str | None, typer.Argument(metavar="[LIST]", help="Only this list; default: all lists.")] = None,
+    value: Annotated[str | None, typer.Option(help="Only the changes of this value.")] = None,
+    tables_dir: TablesDirOption = TABLES_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every change in the order of the topic: when, who, what and why. Removed values are included.
+
+    They come from the audit trail (the table bronze.rule_changes), and those that are newer from the topic.
+    """
+    settings = load_settings(ServiceSettings)
+    with current_connections().open_stores(settings, read_copies(tables_dir, settings)) as stores:
+        changes = stores.lists.read_changes()
+    names = sorted({change.list_name for change in changes})
+    if name is not None and name not in names:
+        raise CardwatchError(f"list {name} never existed; the lists are {', '.join(names) or '(none)'}")
+    wanted = [
+        change
+        for change in changes
+        if (name is None or change.list_name == name) and (value is None or change.value == value)
+    ]
+    if as_json:
+        print_json([{**change.record(), "changed_at": iso_time(change.changed_at)} for change in wanted])
+    else:
+        print_table(
+            ("when", "who", "list", "value", "what", "comment"),
+            [
+                (
+                    local_time(change.changed_at),
+                    change.who,
+                    change.list_name,
+                    change.value,
+                    "added" if change.present else "removed",
+                    change.comment,
+                )
+                for change in wanted
+            ],
         )
 
 

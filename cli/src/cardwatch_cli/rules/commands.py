@@ -17,11 +17,13 @@ from cardwatch_rules.model import Mode
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.tables import print_table
 
+from cardwatch_cli.audit.trail import read_copies
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
 from cardwatch_cli.output import counted, echo_file, echo_text, local_time, print_json
 from cardwatch_cli.rules import view
 from cardwatch_cli.rules.files import RuleFile, horizons, read_rule_files
+from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.text_files import write_text_file
 
 _INVALID_EXIT_CODE: Final = 1
@@ -190,15 +192,22 @@ def delete(
 @app.command()
 def history(
     rule_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="Only this rule; default: all rules.")] = None,
+    tables_dir: TablesDirOption = TABLES_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Show every change: when, who, what and why. Changes of deleted rules are included.
 
-    The JSON also has the definition after each change.
+    They come from the audit trail (the table bronze.rule_changes), and those that are newer from the topic. The JSON
+    also has the definition after each change.
     """
-    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
+    settings = load_settings(ServiceSettings)
+    with current_connections().open_stores(settings, read_copies(tables_dir, settings)) as stores:
         book = stores.rules.read()
     ids = book.ids() if rule_id is None else [_latest_change(book, rule_id).rule_id]
+    for each in ids:
+        if missing := book.missing(each):
+            revisions = ", ".join(map(str, missing))
+            echo_text(f"note: of rule {each}, these revisions are missing everywhere: {revisions}", err=True)
     changes = view.changes_of(book, ids)
     if as_json:
         print_json([view.history_json(change, before) for change, before in changes])

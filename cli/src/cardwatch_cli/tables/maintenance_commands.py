@@ -8,11 +8,13 @@ from typing import Annotated, Final
 
 import typer
 from cardwatch_contracts.errors import ConfigurationError, configuration_errors
+from cardwatch_lakehouse.audit.table import count_mentions
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
 from cardwatch_lakehouse.maintenance.message_ownership import Match
 from cardwatch_lakehouse.maintenance.survey import Survey
+from cardwatch_lakehouse.tables import BRONZE_RULE_CHANGES
 from cardwatch_service.tables import print_table
 from cardwatch_units.durations import parse_duration
 
@@ -29,7 +31,8 @@ _TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _NOT_ERASED: Final = (
     "Not erased: messages in Kafka's topics until their retention (7 days of transactions and profiles, 30 days of "
     "alerts, late and refused messages), the detector's state (its horizon, 30 h), checkpoints, the notifier's outbox, "
-    "and copies made elsewhere (Snowflake, exports, backups). docs/table-maintenance.md says how to deal with each. "
+    "changes of lists and rules that name the card (their topics and bronze.rule_changes, the audit trail), and "
+    "copies made elsewhere (Snowflake, exports, backups). docs/table-maintenance.md says how to deal with each. "
     "New transactions of the card are stored again."
 )
 
@@ -141,6 +144,11 @@ def forget_command(
     catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), registered_message_reader()
     survey = erasure.survey(catalog, card_token, reader)
     _print_survey(survey)
+    if mentions := count_mentions(catalog, card_token):
+        typer.echo(
+            f"{BRONZE_RULE_CHANGES.name}: {counted(mentions, 'row')} would be kept: changes of lists or rules that "
+            "name the card; erasing one would break the audit trail"
+        )
     if not allow_unknown_messages:
         survey.check()
     if dry_run:

@@ -81,6 +81,9 @@ TRANSACTIONS_LATE: Final = Topic(
     config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)},
 )
 
+# Every message of these is copied to the audit trail, bronze.rule_changes.
+AUDITED_TOPICS: Final = (RULES, LISTS)
+
 ALL_TOPICS: Final = (
     TRANSACTIONS_RAW,
     TRANSACTIONS_JSON,

@@ -35,6 +35,7 @@ class Layout:
 
 # Queries of silver are for a card. While a day is being written, its files stay in order of time: the writer looks for
 # repeated transactions in the files of the last hours only.
+# The audit trail (bronze.rule_changes) is not among them: its rows are kept forever.
 _LAYOUTS: Final[Mapping[str, Layout]] = {
     BRONZE_TRANSACTIONS.name: Layout(time="ingest_date"),
     BRONZE_LATE.name: Layout(time="broker_time"),

@@ -40,7 +40,7 @@ class Rulebook:
         return changes[-1] if changes else None
 
     def history(self, rule_id: str) -> tuple[Change, ...]:
-        """All changes of a rule, oldest first: of ascending revision, and the n-th has revision n if none is missing."""
+        """All changes of a rule, oldest first: in ascending order of revision, of which some may be missing."""
         return tuple(self._changes.get(rule_id, ()))
 
     def missing(self, rule_id: str) -> tuple[int, ...]:

@@ -1,10 +1,11 @@
 """Rules and lists of a deployment: everything wired to its settings."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import LISTS, RULE_STATUS, RULES, Topic
@@ -16,12 +17,17 @@ from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.follower import Follower
 from cardwatch_rulebook.kafka_log import KafkaBackgroundWriter, KafkaLog, follow_topics
 from cardwatch_rulebook.lists import ListEntry
+from cardwatch_rulebook.log import LogWithCopies
 from cardwatch_rulebook.messages import OnRefused, Reader, Writer
 from cardwatch_rulebook.snapshot import SnapshotBuilder
 from cardwatch_rulebook.status import RuleStatus
 from cardwatch_rulebook.stores import ListStore, RuleStore, StatusReporter, StatusStore
 
 T = TypeVar("T")
+
+Copies = Mapping[str, Sequence[ReceivedMessage]]
+"""Messages that were copied from topics earlier, in their order, by the topic's full name."""
+NO_COPIES: Final[Copies] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,17 @@ class Stores:
 
 
 @contextmanager
-def open_stores(settings: ServiceSettings) -> Iterator[Stores]:
-    """The stores of a deployment. For one thread."""
+def open_stores(settings: ServiceSettings, copies: Copies = NO_COPIES) -> Iterator[Stores]:
+    """The stores of a deployment. For one thread.
+
+    Args:
+        copies: topics that begin with these messages, which they may no longer hold.
+    """
     registry = settings.registry()
 
-    def log(topic: Topic) -> KafkaLog:
-        return KafkaLog(settings.kafka_config(), topic.name(settings.topic_prefix))
+    def log(topic: Topic) -> LogWithCopies:
+        name = topic.name(settings.topic_prefix)
+        return LogWithCopies(KafkaLog(settings.kafka_config(), name), copies.get(name, ()))
 
     stores = Stores(
         RuleStore(log(RULES), _reader(RULES, registry, Change.from_record), _writer(RULES, registry, settings)),

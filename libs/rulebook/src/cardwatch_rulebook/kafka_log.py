@@ -14,7 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 PARTITION: Final = 0
 
-_READER_NAME: Final = "cardwatch-rulebook"
+READER_NAME: Final = "cardwatch-rulebook"
+"""The consumer group that readers of these topics name, and never join: their Kafka users may name no other."""
+
 _DELIVERY_SECONDS: Final = 20.0
 _SILENCE_SECONDS: Final = 20.0
 _ANSWER_SECONDS: Final = 10.0
@@ -36,7 +38,7 @@ class KafkaLog:
         self._connection: Final = connection
         self._topic: Final = topic
         self._next = _FIRST_OFFSET
-        self._reader: Final = RangeReader(connection, _READER_NAME, _CONSUMER, silence_seconds=_SILENCE_SECONDS)
+        self._reader: Final = RangeReader(connection, READER_NAME, _CONSUMER, silence_seconds=_SILENCE_SECONDS)
         self._producer: KafkaProducer | None = None
 
     def read(self) -> list[ReceivedMessage]:
@@ -100,7 +102,7 @@ class KafkaBackgroundWriter:
 def follow_topics(connection: KafkaConfig, topics: Iterable[str]) -> TopicFollower:
     """Topics read from the beginning and then followed; for one thread."""
     partitions = [TopicPartition(topic, PARTITION) for topic in sorted(topics)]
-    return TopicFollower(connection, _READER_NAME, partitions, _CONSUMER)
+    return TopicFollower(connection, READER_NAME, partitions, _CONSUMER)
 
 
 def _outgoing(topic: str, messages: Iterable[tuple[str, bytes]]) -> list[OutgoingMessage]:

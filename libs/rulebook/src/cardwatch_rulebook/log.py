@@ -1,7 +1,7 @@
 """A topic of one partition as a log, behind interfaces as narrow as their users need. Tests use fakes."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_kafka.topic_follower import FollowedBatch
@@ -28,6 +28,33 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Disconnect."""
+
+
+class LogWithCopies:
+    """A log that begins with messages that were copied from it earlier, and goes on with those that came later.
+
+    A message that is no longer in the topic is read from its copy.
+    """
+
+    def __init__(self, log: Log, copies: Sequence[ReceivedMessage]) -> None:
+        """``copies`` are in the order of the topic."""
+        self._log: Final = log
+        self._copies = list(copies)
+        self._last_copied: Final = max((copy.offset for copy in copies), default=-1)
+
+    def read(self) -> list[ReceivedMessage]:
+        """As ``Log.read``."""
+        newer = [message for message in self._log.read() if message.offset > self._last_copied]
+        copies, self._copies = self._copies, []
+        return copies + newer
+
+    def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """As ``Log.append``."""
+        self._log.append(messages)
+
+    def close(self) -> None:
+        """As ``Log.close``."""
+        self._log.close()
 
 
 class BackgroundWriter(Protocol):

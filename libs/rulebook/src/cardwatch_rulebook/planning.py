@@ -134,9 +134,7 @@ def _existing(book: Rulebook, rule_id: str) -> Change:
         known = ", ".join(change.rule_id for change in book.current()) or "none at all"
         raise CardwatchError(f"there is no rule {rule_id}; there are {known}")
     if current.deletes:
-        raise CardwatchError(
-            f"rule {rule_id} was deleted by {current.who}; apply a file that defines it to restore it"
-        )
+        raise CardwatchError(f"rule {rule_id} was deleted by {current.who}; apply a file that defines it to restore it")
     return current
 
 

@@ -153,11 +153,17 @@ class ListStore:
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
         """
-        for entry in self._log.read():
-            item = self._reader(entry)
-            if item is not None:
-                self._book.accept(item)
+        for entry in self.read_changes():
+            self._book.accept(entry)
         return self._book
+
+    def read_changes(self) -> list[ListEntry]:
+        """The changes of all lists since the last read of any kind (at first: all), in the order of the topic.
+
+        Raises:
+            CardwatchError: broker or registry do not answer, or there is no such topic.
+        """
+        return [entry for entry in map(self._reader, self._log.read()) if entry is not None]
 
     def append(self, entries: Sequence[ListEntry]) -> None:
         """Write entries.

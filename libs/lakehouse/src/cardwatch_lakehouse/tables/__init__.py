@@ -9,6 +9,7 @@ from cardwatch_lakehouse.tables.bronze import (
     BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
     BRONZE_QUARANTINE,
+    BRONZE_RULE_CHANGES,
     BRONZE_TRANSACTIONS,
 )
 from cardwatch_lakehouse.tables.gold import (
@@ -27,6 +28,7 @@ __all__ = [
     "BRONZE_ALERT_EVENTS",
     "BRONZE_LATE",
     "BRONZE_QUARANTINE",
+    "BRONZE_RULE_CHANGES",
     "BRONZE_TRANSACTIONS",
     "DERIVED_TABLES",
     "GOLD_ALERTS",
@@ -47,6 +49,7 @@ ALL_TABLES: Final = (
     BRONZE_LATE,
     BRONZE_QUARANTINE,
     BRONZE_ALERT_EVENTS,
+    BRONZE_RULE_CHANGES,
     SILVER_TRANSACTIONS,
     GOLD_ALERTS,
     GOLD_ALERT_LABELS,

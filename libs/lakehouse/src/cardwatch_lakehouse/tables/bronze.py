@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from cardwatch_lakehouse.tables.table import READABLE_BY_ALL, Table
+from cardwatch_lakehouse.tables.table import APPEND_ONLY, READABLE_BY_ALL, Table
 
 # Every message of the raw topic and of the legacy JSON topic as received, with only card numbers masked.
 BRONZE_TRANSACTIONS: Final = Table(
@@ -85,4 +85,23 @@ BRONZE_ALERT_EVENTS: Final = Table(
         "offset": "BIGINT",
         "broker_time": "TIMESTAMP",
     },
+)
+
+# The audit trail: every message of the topics of rules and lists, tombstones and undecodable ones included, as a hash
+# chain per partition (cardwatch_lakehouse.audit). Rows are kept for ever.
+BRONZE_RULE_CHANGES: Final = Table(
+    "bronze.rule_changes",
+    {
+        "topic": "STRING",
+        "partition": "INT",
+        "offset": "BIGINT",
+        "broker_time": "TIMESTAMP",  # null for a time that is no real one
+        "key": "BINARY",
+        "value": "BINARY",  # null for a tombstone
+        "redacted": "BOOLEAN",  # digits of a card number in key or value were replaced by *
+        "previous_hash": "STRING",  # of the row before it in its partition; 64 zeros for the first
+        "hash": "STRING",  # SHA-256 over previous_hash and all columns before it
+        "recorded_at": "TIMESTAMP",  # the lakehouse's clock; not part of the hash
+    },
+    properties=APPEND_ONLY,
 )

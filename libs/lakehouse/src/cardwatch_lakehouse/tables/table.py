@@ -8,6 +8,8 @@ from typing import Final
 READABLE_BY_ALL: Final = {"delta.enableDeletionVectors": "false"}
 # A micro-batch writes a small file; the writer merges them once there are 50.
 COMPACTED: Final = {**READABLE_BY_ALL, "delta.autoOptimize.autoCompact": "true"}
+# Delta refuses to delete or change a row of such a table. Merging its files is possible: it keeps the rows.
+APPEND_ONLY: Final = {**COMPACTED, "delta.appendOnly": "true"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Final
 from cardwatch_contracts.topics import (
     ALERTS,
     ALERTS_FEEDBACK,
+    AUDITED_TOPICS,
     DEAD_LETTERS,
     TRANSACTIONS_JSON,
     TRANSACTIONS_LATE,
@@ -18,6 +19,7 @@ from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
     BRONZE_QUARANTINE,
+    BRONZE_RULE_CHANGES,
     BRONZE_TRANSACTIONS,
     GOLD_ALERT_LABELS,
     GOLD_ALERTS,
@@ -32,6 +34,7 @@ from cardwatch_detector.lakehouse.alerts.label_counts import LabelCounter
 from cardwatch_detector.lakehouse.alerts.labels import FeedbackWriter
 from cardwatch_detector.lakehouse.bronze.dead_letters import DeadLetterTableWriter
 from cardwatch_detector.lakehouse.bronze.late import LateWriter
+from cardwatch_detector.lakehouse.bronze.rule_changes import RuleChangeWriter
 from cardwatch_detector.lakehouse.bronze.transactions import BronzeWriter
 from cardwatch_detector.lakehouse.io.decode import TopicSchemas
 from cardwatch_detector.lakehouse.metrics import LakehouseMetrics
@@ -49,6 +52,7 @@ _TABLES: Final = (
     BRONZE_ALERT_EVENTS,
     GOLD_ALERT_LABELS,
     BRONZE_QUARANTINE,
+    BRONZE_RULE_CHANGES,
 )
 
 
@@ -81,6 +85,7 @@ def topic_queries(
         LabelCounter(tables_dir, metrics.alerts_labelled),
     )
     dead_letters = DeadLetterTableWriter(tables_dir, schemas(DEAD_LETTERS, "dead_letter_id"), metrics)
+    rule_changes = RuleChangeWriter(tables_dir, metrics)
     query = partial(_topic_query, service, settings)
     return [
         query(table=BRONZE_TRANSACTIONS, topics=[raw_topic, json_topic], writer=bronze),
@@ -88,6 +93,7 @@ def topic_queries(
         query(table=BRONZE_LATE, topics=[TRANSACTIONS_LATE.name(prefix)], writer=late),
         query(table=GOLD_ALERTS, topics=[alerts_topic, feedback_topic], writer=alerts),
         query(table=BRONZE_QUARANTINE, topics=[DEAD_LETTERS.name(prefix)], writer=dead_letters),
+        query(table=BRONZE_RULE_CHANGES, topics=[topic.name(prefix) for topic in AUDITED_TOPICS], writer=rule_changes),
     ]
 
 

@@ -1,0 +1,1 @@
+"""``cardwatch audit``, and the audit trail as the source of histories."""
