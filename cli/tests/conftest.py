@@ -9,6 +9,7 @@ import pytest
 from cardwatch_cli.connections import Connections
 from cardwatch_cli.main import app
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_rulebook.approvals import Approval
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import NO_COPIES, Copies, Stores
 from cardwatch_rulebook.lists import ListEntry
@@ -16,7 +17,7 @@ from cardwatch_rulebook.log import LogWithCopies
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.principal import Principal
 from cardwatch_rulebook.status import RuleStatus
-from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
+from cardwatch_rulebook.stores import ApprovalStore, ListStore, RuleStore, StatusStore
 from typer.testing import CliRunner, Result
 
 
@@ -46,6 +47,7 @@ class Deployment:
         self.rules: list[ReceivedMessage] = []
         self.lists: list[ReceivedMessage] = []
         self.statuses: list[ReceivedMessage] = []
+        self.approvals: list[ReceivedMessage] = []
         self.principal = Principal("User:anna", authenticated=True)
         self.topic_reader: Any = None
 
@@ -64,6 +66,7 @@ class Deployment:
                 writer,
             ),
             StatusStore(FakeLog(self.statuses), Reader(json.loads, RuleStatus.from_record)),
+            ApprovalStore(FakeLog(self.approvals), Reader(json.loads, Approval.from_record), writer),
         )
 
     def run(self, *arguments: object, **more: Any) -> Result:

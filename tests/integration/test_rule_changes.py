@@ -113,7 +113,7 @@ def test_the_chain_is_whole_after_kills_and_names_what_is_changed(
         lakehouse.wait_for(lakehouse.is_ready, "start")
         before = set(tmp_path.glob(files))
         changes.make()
-        wait_until(lambda files=files, before=before: set(tmp_path.glob(files)) > before, files, poll_seconds=0.005)  # type: ignore[misc]
+        wait_until(lambda files=files, before=before: set(tmp_path.glob(files)) > before, files, poll_seconds=0.005)
         lakehouse.kill()
         changes.make()
     lakehouse.start()

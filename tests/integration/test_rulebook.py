@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cardwatch_cli.main import app
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_contracts.topics import LISTS, RULES
 from cardwatch_rulebook import connect, planning
+from cardwatch_rulebook.approvals import Approvals, approve
 from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rulebook.follower import Follower
 from cardwatch_rulebook.lists import Kind, ListEntry
@@ -146,6 +148,28 @@ def test_a_change_reaches_the_follower_within_a_second(stores: connect.Stores, f
     assert seconds_until(lambda: follower.snapshot().lists.get("trusted") == {"m1"}) < 1
     (rule,) = follower.snapshot().rules
     assert (rule.version, rule.mode) == (2, Mode.LIVE)
+
+
+def test_a_rule_goes_live_once_another_user_approves(settings: ServiceSettings, stores: connect.Stores) -> None:
+    anna, ben = Author("User:anna", authenticated=True), Author("User:ben", authenticated=True)
+    required = settings.model_copy(update={"rules_require_approval": True})
+    with connect.follower(required, {"card": HOUR_US}) as follower:
+        (shadow,) = stores.rules.carry_out([planning.apply(definition("many", more="  mode: shadow\n"), anna)])
+        (live,) = stores.rules.carry_out([planning.promote("many", anna)])
+        assert shadow.change is not None
+        assert live.change is not None
+        by_hand = approve(live.change, Approvals(), "many", ben)
+        assert by_hand is not None
+        stores.approvals.append([replace(by_hand, approved_by="User:anna")])
+        seconds_until(lambda: follower.snapshot().revisions == {"many": 1})
+        time.sleep(0.5)
+        assert [rule.mode for rule in follower.snapshot().rules] == [Mode.SHADOW]
+        stores.approvals.append([by_hand])
+        seconds_until(lambda: follower.snapshot().revisions == {"many": 2})
+        assert [rule.mode for rule in follower.snapshot().rules] == [Mode.LIVE]
+        assert stores.approvals.read().of(live.change) == by_hand
+    with connect.follower(required, {"card": HOUR_US}) as another:
+        assert [rule.mode for rule in another.wait_until_read(10).rules] == [Mode.LIVE]
 
 
 def test_bad_messages_and_broken_rules_stop_nobody(

@@ -23,6 +23,7 @@ def test_topic_names() -> None:
         "cards.profile.v1",
         "transactions.late.v1",
         "alerts.feedback.v1",
+        "rules.approvals.v1",
     ]
     assert TRANSACTIONS_RAW.name("test.") == "test.transactions.raw.v1"
     assert TRANSACTIONS_RAW.subject("test.") == "test.transactions.raw.v1-value"

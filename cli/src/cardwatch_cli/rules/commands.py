@@ -21,7 +21,7 @@ from cardwatch_cli.audit.trail import read_copies
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
 from cardwatch_cli.output import counted, echo_file, echo_text, local_time, print_json
-from cardwatch_cli.rules import view
+from cardwatch_cli.rules import approval, view
 from cardwatch_cli.rules.files import RuleFile, horizons, read_rule_files
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
 from cardwatch_cli.text_files import write_text_file
@@ -34,6 +34,7 @@ app = typer.Typer(
     "says how a rule is written, docs/live-rules.md how to work with these commands.",
     no_args_is_help=True,
 )
+approval.register(app)
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Rule files (YAML), or directories of them.")]
 HorizonOption = Annotated[
@@ -45,7 +46,7 @@ HorizonOption = Annotated[
         "scope; default: CARDWATCH_DETECTOR_HORIZON_<SCOPE>; if that is not set, only the detector checks it.",
     ),
 ]
-IdsArgument = Annotated[list[str], typer.Argument(help="Ids of rules, as `cardwatch rules list` shows them.")]
+IdsArgument = approval.IdsArgument
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for a program instead of a table.")]
 
 
@@ -81,7 +82,7 @@ def apply_command(
     definitions = [item for file in _valid_files(files, horizons(horizon or ())) for item in file.definitions]
     settings = load_settings(ServiceSettings)
     who = author_of_change(settings, by, comment)
-    plans = [planning.apply(definition, who) for definition in definitions]
+    plans = [approval.checked(planning.apply(definition, who), settings, who) for definition in definitions]
     with current_connections().open_stores(settings) as stores:
         outcomes = _dry_run(stores.rules.read(), plans) if dry_run else stores.rules.carry_out(plans)
     print_table(
@@ -92,6 +93,7 @@ def apply_command(
         ],
     )
     _report_overtaken(outcomes)
+    approval.note_pending(settings, outcomes)
     if dry_run:
         typer.echo("Nothing was changed.", err=True)
 
@@ -109,17 +111,19 @@ def list_command(
     """
     if scope is not None and scope not in SCOPE_KEYS:
         raise ConfigurationError(f"--scope: expected one of {', '.join(SCOPE_KEYS)}, got `{scope}`")
-    with current_connections().open_stores(load_settings(ServiceSettings)) as stores:
+    settings = load_settings(ServiceSettings)
+    with current_connections().open_stores(settings) as stores:
         changes = [
             change
             for change in stores.rules.read().current()
             if (scope is None or change.scope == scope) and (mode is None or change.mode is mode)
         ]
         statuses = stores.statuses.read()
+        pending = approval.pending(settings, stores, changes)
     if as_json:
-        print_json([view.list_json(change, statuses.get(change.rule_id, {})) for change in changes])
+        print_json([view.list_json(change, statuses.get(change.rule_id, {}), pending) for change in changes])
     else:
-        rows = [view.list_row(change, statuses.get(change.rule_id, {})) for change in changes]
+        rows = [view.list_row(change, statuses.get(change.rule_id, {}), pending) for change in changes]
         print_table(view.LIST_COLUMNS, rows, with_lines=view.COLUMNS_WITH_LINES)
 
 
@@ -203,6 +207,7 @@ def history(
     settings = load_settings(ServiceSettings)
     with current_connections().open_stores(settings, read_copies(tables_dir, settings)) as stores:
         book = stores.rules.read()
+        approvals = stores.approvals.read()
     ids = book.ids() if rule_id is None else [_latest_change(book, rule_id).rule_id]
     for each in ids:
         if missing := book.missing(each):
@@ -210,9 +215,10 @@ def history(
             echo_text(f"note: of rule {each}, these revisions are missing everywhere: {revisions}", err=True)
     changes = view.changes_of(book, ids)
     if as_json:
-        print_json([view.history_json(change, before) for change, before in changes])
+        print_json([view.history_json(change, before, approvals.of(change)) for change, before in changes])
     else:
-        print_table(view.HISTORY_COLUMNS, [view.history_row(*pair) for pair in changes])
+        rows = [view.history_row(change, before, approvals.of(change)) for change, before in changes]
+        print_table(view.HISTORY_COLUMNS, rows)
 
 
 @app.command()
@@ -247,7 +253,7 @@ def _change_modes(
 ) -> None:
     settings = load_settings(ServiceSettings)
     who = author_of_change(settings, by, comment)
-    plans = [make_plan(rule_id, who) for rule_id in dict.fromkeys(ids)]
+    plans = [approval.checked(make_plan(rule_id, who), settings, who) for rule_id in dict.fromkeys(ids)]
     with current_connections().open_stores(settings) as stores:
         outcomes = stores.rules.carry_out(plans)
     for plan, outcome in zip(plans, outcomes, strict=True):
@@ -258,6 +264,7 @@ def _change_modes(
             now = f", now {change.mode.value}" if change.action is Action.RESUMED else ""
             typer.echo(f"{plan.rule_id} {change.action.value}{now} (revision {change.revision})")
     _report_overtaken(outcomes)
+    approval.note_pending(settings, outcomes)
 
 
 def _report_overtaken(outcomes: Sequence[Outcome]) -> None:

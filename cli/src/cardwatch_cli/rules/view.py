@@ -1,9 +1,10 @@
 """Rules and their changes as table rows for people and JSON for programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rulebook.approvals import Approval
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Action, Change
 from cardwatch_rulebook.definitions import differing_entries, parse_definition
@@ -20,14 +21,18 @@ OUTCOME_COLUMNS = ("rule", "is", "version", "mode", "revision")
 NOT_REPORTED = "no detector reports it"
 
 
-def list_row(change: Change, statuses: Mapping[str, RuleStatus]) -> tuple[object, ...]:
-    """A rule as a row of ``LIST_COLUMNS``."""
+def list_row(change: Change, statuses: Mapping[str, RuleStatus], pending: Collection[str] = ()) -> tuple[object, ...]:
+    """A rule as a row of ``LIST_COLUMNS``.
+
+    Args:
+        pending: ids of rules that somebody else has to approve before they are live.
+    """
     severity, title = severity_and_title(change)
     return (
         change.rule_id,
         change.version,
         change.revision,
-        change.mode.value,
+        f"{change.mode.value} (not approved)" if change.rule_id in pending else change.mode.value,
         severity,
         change.scope,
         title,
@@ -35,14 +40,15 @@ def list_row(change: Change, statuses: Mapping[str, RuleStatus]) -> tuple[object
     )
 
 
-def list_json(change: Change, statuses: Mapping[str, RuleStatus]) -> dict[str, Any]:
-    """A rule and the state that each detector reports for it."""
+def list_json(change: Change, statuses: Mapping[str, RuleStatus], pending: Collection[str] = ()) -> dict[str, Any]:
+    """A rule and the state that each detector reports for it; ``pending`` as for ``list_row``."""
     severity, title = severity_and_title(change)
     return {
         "id": change.rule_id,
         "version": change.version,
         "revision": change.revision,
         "mode": change.mode.value,
+        "needs_approval": change.rule_id in pending,
         "severity": severity,
         "scope": change.scope,
         "title": title,
@@ -83,20 +89,21 @@ def severity_and_title(change: Change) -> tuple[str, str]:
     return rule.severity.value, rule.title
 
 
-def history_row(change: Change, before: Change | None) -> tuple[object, ...]:
+def history_row(change: Change, before: Change | None, approval: Approval | None = None) -> tuple[object, ...]:
     """A change as a row of ``HISTORY_COLUMNS``."""
+    what = describe_change(change, before)
     return (
         local_time(change.changed_at),
         change.who,
         change.rule_id,
         change.revision,
         change.version,
-        describe_change(change, before),
+        f"{what}; approved by {approval.who}" if approval else what,
         change.comment,
     )
 
 
-def history_json(change: Change, before: Change | None) -> dict[str, Any]:
+def history_json(change: Change, before: Change | None, approval: Approval | None = None) -> dict[str, Any]:
     """A change with all of its fields."""
     return {
         "changed_at": iso_time(change.changed_at),
@@ -110,6 +117,8 @@ def history_json(change: Change, before: Change | None) -> dict[str, Any]:
         "mode": change.mode.value,
         "what": describe_change(change, before),
         "comment": change.comment,
+        "approved_by": approval.approved_by if approval else None,
+        "approved_at": iso_time(approval.approved_at) if approval else None,
         "definition": change.definition,
         "change_id": change.change_id,
     }

@@ -17,6 +17,7 @@ SCHEMA_NAMES: Final = (
     "alert",
     "dead_letter",
     "rule",
+    "rule_approval",
     "list_entry",
     "rule_status",
     "card_profile",

@@ -69,6 +69,8 @@ ALERTS_FEEDBACK: Final = Topic(
 )
 RULES: Final = Topic("rules.v1", "rule", partitions=1, config=_KEPT_FOR_EVER)
 LISTS: Final = Topic("lists.v1", "list_entry", partitions=1, config=_KEPT_FOR_EVER)
+# Apart from the rules, so that some users can have the right to change rules, and others the right to approve that.
+RULE_APPROVALS: Final = Topic("rules.approvals.v1", "rule_approval", partitions=1, config=_KEPT_FOR_EVER)
 RULE_STATUS: Final = Topic("rules.status.v1", "rule_status", partitions=1, config=_COMPACTED)
 
 CARD_PROFILES: Final = Topic(
@@ -82,7 +84,7 @@ TRANSACTIONS_LATE: Final = Topic(
 )
 
 # Every message of these is copied to the audit trail, bronze.rule_changes.
-AUDITED_TOPICS: Final = (RULES, LISTS)
+AUDITED_TOPICS: Final = (RULES, LISTS, RULE_APPROVALS)
 
 ALL_TOPICS: Final = (
     TRANSACTIONS_RAW,
@@ -97,4 +99,5 @@ ALL_TOPICS: Final = (
     CARD_PROFILES,
     TRANSACTIONS_LATE,
     ALERTS_FEEDBACK,
+    RULE_APPROVALS,
 )

@@ -8,6 +8,7 @@ principal   who makes a change
 changes     one change of a rule
 book        all changes in order: current rules and history
 definitions rule files read into each rule's definition, version and mode
+approvals   which changes another principal has approved, and what is in force without
 planning    which change a request makes, given the current rulebook
 lists       list entries, their checks and the current lists
 status      the state of a rule in a detector

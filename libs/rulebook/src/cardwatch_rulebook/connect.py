@@ -8,11 +8,12 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from cardwatch_contracts.registry import Registry
-from cardwatch_contracts.topics import LISTS, RULE_STATUS, RULES, Topic
+from cardwatch_contracts.topics import LISTS, RULE_APPROVALS, RULE_STATUS, RULES, Topic
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.settings import ServiceSettings
 
+from cardwatch_rulebook.approvals import Approval
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.follower import Follower
 from cardwatch_rulebook.kafka_log import KafkaBackgroundWriter, KafkaLog, follow_topics
@@ -21,7 +22,7 @@ from cardwatch_rulebook.log import LogWithCopies
 from cardwatch_rulebook.messages import OnRefused, Reader, Writer
 from cardwatch_rulebook.snapshot import SnapshotBuilder
 from cardwatch_rulebook.status import RuleStatus
-from cardwatch_rulebook.stores import ListStore, RuleStore, StatusReporter, StatusStore
+from cardwatch_rulebook.stores import ApprovalStore, ListStore, RuleStore, StatusReporter, StatusStore
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class Stores:
     rules: RuleStore
     lists: ListStore
     statuses: StatusStore
+    approvals: ApprovalStore
 
 
 @contextmanager
@@ -56,6 +58,11 @@ def open_stores(settings: ServiceSettings, copies: Copies = NO_COPIES) -> Iterat
         RuleStore(log(RULES), _reader(RULES, registry, Change.from_record), _writer(RULES, registry, settings)),
         ListStore(log(LISTS), _reader(LISTS, registry, ListEntry.from_record), _writer(LISTS, registry, settings)),
         StatusStore(log(RULE_STATUS), _reader(RULE_STATUS, registry, RuleStatus.from_record)),
+        ApprovalStore(
+            log(RULE_APPROVALS),
+            _reader(RULE_APPROVALS, registry, Approval.from_record),
+            _writer(RULE_APPROVALS, registry, settings),
+        ),
     )
     try:
         yield stores
@@ -63,12 +70,13 @@ def open_stores(settings: ServiceSettings, copies: Copies = NO_COPIES) -> Iterat
         stores.rules.close()
         stores.lists.close()
         stores.statuses.close()
+        stores.approvals.close()
 
 
 def follower(
     settings: ServiceSettings, horizons_us: Mapping[str, int], on_refused: OnRefused = lambda reason: None
 ) -> Follower:
-    """Follows the rules and lists of a deployment, once started.
+    """Follows the rules and lists of a deployment, once started; where it requires approvals, these as well.
 
     Args:
         horizons_us: how far back each scope's state reaches, microseconds; a rule that needs more is broken.
@@ -76,10 +84,13 @@ def follower(
     """
     registry = settings.registry()
     rules, lists = RULES.name(settings.topic_prefix), LISTS.name(settings.topic_prefix)
-    builder = SnapshotBuilder(horizons_us)
+    builder = SnapshotBuilder(horizons_us, requires_approval=settings.rules_require_approval)
     take_change = _taking(_reader(RULES, registry, Change.from_record, on_refused), builder.take_change)
     take_entry = _taking(_reader(LISTS, registry, ListEntry.from_record, on_refused), builder.take_entry)
     takers = {rules: take_change, lists: take_entry}
+    if settings.rules_require_approval:
+        read_approval = _reader(RULE_APPROVALS, registry, Approval.from_record, on_refused)
+        takers[RULE_APPROVALS.name(settings.topic_prefix)] = _taking(read_approval, builder.take_approval)
     return Follower(
         follow_topics(settings.kafka_config(), takers), builder, lambda message: takers[message.topic](message)
     )

@@ -8,6 +8,7 @@ from typing import Final
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_rules.model import Rule
 
+from cardwatch_rulebook.approvals import Approval, Approvals, in_force
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.definitions import parse_definition
@@ -41,11 +42,23 @@ class Snapshot:
 class SnapshotBuilder:
     """Applies changes and builds snapshots. A definition is parsed once, however often the rule's mode changes."""
 
-    def __init__(self, horizons_us: Mapping[str, int], parse: Callable[..., Rule] = parse_definition) -> None:
-        """``horizons_us``: how far back each scope's state reaches, microseconds; a rule that needs more is broken."""
+    def __init__(
+        self,
+        horizons_us: Mapping[str, int],
+        parse: Callable[..., Rule] = parse_definition,
+        *,
+        requires_approval: bool = False,
+    ) -> None:
+        """
+        Args:
+            horizons_us: how far back each scope's state reaches, microseconds; a rule that needs more is broken.
+            requires_approval: whether a change after which a rule is live counts only once it is approved.
+        """
         self._horizons_us: Final = dict(horizons_us)
         self._parse_definition: Final = parse
+        self._requires_approval: Final = requires_approval
         self._book: Final = Rulebook()
+        self._approvals: Final = Approvals()
         self._lists: Final = ListBook()
         self._parsed: Final[dict[str, tuple[str, Rule | str]]] = {}
         self._built = Snapshot()
@@ -56,6 +69,11 @@ class SnapshotBuilder:
         """Apply the next change of a rule."""
         if self._book.accept(change):
             self._rules_changed = True
+
+    def take_approval(self, approval: Approval) -> None:
+        """Take the next approval of a change, which may come before its change."""
+        self._approvals.accept(approval)
+        self._rules_changed = True
 
     def take_entry(self, entry: ListEntry) -> None:
         """Apply the next entry of a list."""
@@ -85,7 +103,7 @@ class SnapshotBuilder:
     def _with_rules(self, snapshot: Snapshot) -> Snapshot:
         rules: list[Rule] = []
         broken: dict[str, str] = {}
-        current = list(self._book.current())
+        current = [change for change in map(self._in_force, self._book.ids()) if change and not change.deletes]
         for change in current:
             parsed = self._parse(change)
             if isinstance(parsed, str):
@@ -99,6 +117,11 @@ class SnapshotBuilder:
             revisions=MappingProxyType({change.rule_id: change.revision for change in current}),
             versions=MappingProxyType({change.rule_id: change.version for change in current}),
         )
+
+    def _in_force(self, rule_id: str) -> Change | None:
+        if not self._requires_approval:
+            return self._book.latest(rule_id)
+        return in_force(self._book.history(rule_id), self._approvals.is_approved)
 
     def _parse(self, change: Change) -> Rule | str:
         """The rule, or a sentence that says why it cannot be evaluated."""

@@ -11,6 +11,7 @@ from cardwatch_service.retry_pauses import RULE_CONFLICT
 from cardwatch_units.timestamps import now_microseconds
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
+from cardwatch_rulebook.approvals import Approval, Approvals
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.lists import ListBook, ListEntry
@@ -172,6 +173,39 @@ class ListStore:
             CardwatchError: a value is a card number (then nothing is written), or broker or registry do not answer.
         """
         self._log.append([self._writer(entry) for entry in entries])
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._log.close()
+
+
+class ApprovalStore:
+    """The approvals of a deployment's changes of rules."""
+
+    def __init__(self, log: Log, reader: Reader[Approval], writer: Writer) -> None:
+        self._log: Final = log
+        self._reader: Final = reader
+        self._writer: Final = writer
+        self._approvals: Final = Approvals()
+
+    def read(self) -> Approvals:
+        """The approvals up to the current end of the topic.
+
+        Raises:
+            CardwatchError: broker or registry do not answer, or there is no such topic.
+        """
+        for approval in map(self._reader, self._log.read()):
+            if approval is not None:
+                self._approvals.accept(approval)
+        return self._approvals
+
+    def append(self, approvals: Sequence[Approval]) -> None:
+        """Write approvals.
+
+        Raises:
+            CardwatchError: a text is a card number (then nothing is written), or broker or registry do not answer.
+        """
+        self._log.append([self._writer(approval) for approval in approvals])
 
     def close(self) -> None:
         """Disconnect."""

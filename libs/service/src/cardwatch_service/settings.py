@@ -42,6 +42,9 @@ class ServiceSettings(RegistrySettings, ProcessSettings):
     """
 
     topic_prefix: Annotated[str, Field(description="put before every topic name and consumer group")] = ""
+    rules_require_approval: Annotated[
+        bool, Field(description="a rule goes live only when another Kafka user approves (`cardwatch rules approve`)")
+    ] = False
 
     def consumer_group(self, service: str) -> str:
         """The consumer group of a service in this deployment."""

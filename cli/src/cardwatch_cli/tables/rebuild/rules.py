@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_rulebook.approvals import Approvals, timeline
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import open_stores
@@ -63,16 +64,21 @@ def from_topics(settings: ServiceSettings) -> RulesInForce:
     """
     with open_stores(settings) as stores:
         book, lists = stores.rules.read(), stores.lists.read()
-        eras, notices = eras_of(book)
+        approvals = stores.approvals.read() if settings.rules_require_approval else None
+        eras, notices = eras_of(book, approvals)
         return RulesInForce(eras, {name: lists.values(name) for name in lists.names()}, notices)
 
 
-def eras_of(book: Rulebook) -> tuple[list[Era], list[str]]:
-    """The eras of a rulebook, and one sentence for each change that is no longer valid."""
+def eras_of(book: Rulebook, approvals: Approvals | None = None) -> tuple[list[Era], list[str]]:
+    """The eras of a rulebook, and one sentence for each change that is no longer valid.
+
+    Args:
+        approvals: None where changes need none.
+    """
     eras: list[Era] = []
     notices: list[str] = []
     for rule_id in book.ids():
-        for change, end_us in _periods(book.history(rule_id)):
+        for change, start_us, end_us in _periods(timeline(book.history(rule_id), approvals)):
             if change.deletes or change.mode is Mode.PAUSED:
                 continue
             try:
@@ -80,14 +86,14 @@ def eras_of(book: Rulebook) -> tuple[list[Era], list[str]]:
             except ConfigurationError as error:
                 notices.append(f"{error}; its alerts are not rebuilt")
                 continue
-            era = Era(replace(rule, version=change.version, mode=change.mode), change.changed_at, end_us)
+            era = Era(replace(rule, version=change.version, mode=change.mode), start_us, end_us)
             if eras and eras[-1].rule == era.rule and eras[-1].end_us == era.start_us:
                 era = Era(era.rule, eras.pop().start_us, era.end_us)
             eras.append(era)
     return eras, notices
 
 
-def _periods(changes: Sequence[Change]) -> Iterator[tuple[Change, int]]:
-    """Each change, with the time of the next one."""
-    for number, change in enumerate(changes, start=1):
-        yield change, changes[number].changed_at if number < len(changes) else OPEN_END
+def _periods(changes: Sequence[tuple[Change, int]]) -> Iterator[tuple[Change, int, int]]:
+    """Each change, with the time from which on it was in force and that of the next one."""
+    for number, (change, start_us) in enumerate(changes, start=1):
+        yield change, start_us, changes[number][1] if number < len(changes) else OPEN_END
