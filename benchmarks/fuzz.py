@@ -25,12 +25,15 @@ from support.kafka import KafkaTopics
 from support.platforms import Platform, choose_platform
 
 
-def fuzz(name: str, platform: Platform, directory: Path, *, seed: int, messages: int, seconds: float) -> bool:
+def fuzz(
+    name: str, platform: Platform, directory: Path, only: list[str], *, seed: int, messages: int, seconds: float
+) -> bool:
     """Fuzz one service, print the figures, and return whether all checks hold."""
     prefix = f"fuzz-{uuid.uuid4().hex[:8]}."
     apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
     topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000, enable_idempotence=True)
-    chosen = {kind_name: kind for kind_name, kind in kinds(topics.encode).items() if kind.topic in READS[name]}
+    read = {kind_name: kind for kind_name, kind in kinds(topics.encode).items() if kind.topic in READS[name]}
+    chosen = {kind_name: kind for kind_name, kind in read.items() if not only or kind_name in only}
     service = start_service(name, platform, topics, directory)
     began = time.monotonic()
     try:
@@ -61,6 +64,7 @@ def _problem(run: FuzzRun, name: str, topics: KafkaTopics, directory: Path) -> s
 
 def main(
     services: Annotated[list[str] | None, typer.Argument(help=f"Some of {', '.join(READS)}; all without any.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="A kind, as `alerts`; all that it reads without any.")] = None,
     messages: Annotated[int, typer.Option(help="How many of each kind.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Of the generator.")] = 1,
     seconds: Annotated[float, typer.Option(help="How long a service may take without coming within 5,000.")] = 900.0,
@@ -72,7 +76,9 @@ def main(
         results = []
         for name in names:
             (directory / name).mkdir()
-            results.append(fuzz(name, platform, directory / name, seed=seed, messages=messages, seconds=seconds))
+            results.append(
+                fuzz(name, platform, directory / name, kind or [], seed=seed, messages=messages, seconds=seconds)
+            )
     if not all(results):
         sys.exit(1)
 

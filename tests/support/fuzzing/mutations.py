@@ -47,7 +47,7 @@ class Mutator(random.Random):
             case 0:
                 return self.choice(_TEXTS)
             case 1:
-                return self.choice(_TEXTS) * self.randrange(1, 40)
+                return ", ".join([self.choice(_TEXTS)] * self.randrange(1, 40))
             case 2:
                 return "".join(chr(self.randrange(0x20, 0xD800)) for _ in range(min(self.size(), 5000)))
             case _:
