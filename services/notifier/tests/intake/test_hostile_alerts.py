@@ -1,10 +1,13 @@
 """Any message of the alerts topic becomes an alert or one dead letter that the broker accepts."""
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from cardwatch_contracts.reasons import Reason
+from cardwatch_contracts.topics import ALERTS
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_kafka.dead_letters import DeadLetter, DeadLetterWriter
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
@@ -15,6 +18,7 @@ from cardwatch_notifier.intake.decoding import AlertDecoder
 from confluent_kafka import KafkaError
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from support.fuzzing.kinds import fuzzed_messages, kinds
 from support.hostile_messages import HostileMessage, hostile_alert_messages
 from support.records import CARD_NUMBER, alert_record
 from support.registry import InMemoryRegistry
@@ -23,6 +27,8 @@ ALERT_ID, DEAD_LETTER_ID = 1, 2
 ENCODE, ENCODE_LETTER = Encoder("alert", ALERT_ID), Encoder("dead_letter", DEAD_LETTER_ID)
 DECODE_LETTER = Decoder("dead_letter", InMemoryRegistry({"dead_letter": DEAD_LETTER_ID}))
 MAX_MESSAGE_BYTES = 1_000_000
+FUZZ_SEED = 20
+FUZZED_MESSAGES = 2_000
 MESSAGES = hostile_alert_messages(ENCODE)
 
 
@@ -120,3 +126,19 @@ def test_any_message_has_one_outcome(decoder: AlertDecoder, value: bytes, key: b
         assert written(outcome)["reason"] != Reason.INTERNAL_ERROR
     else:
         assert outcome.body.encode()
+
+
+def test_a_fuzzed_message_has_one_outcome(decoder: AlertDecoder) -> None:
+    (kind,) = [kind for kind in kinds(lambda topic, record: ENCODE(record)).values() if kind.topic == ALERTS]
+    found: Counter[str] = Counter()
+    for offset, one in enumerate(fuzzed_messages(kind, FUZZ_SEED, FUZZED_MESSAGES)):
+        outcome = decoder.decode(ReceivedMessage("alerts.v1", 0, offset, one.key, one.value, one.headers, 5))
+        if isinstance(outcome, DeadLetter):
+            assert outcome.reason != Reason.INTERNAL_ERROR, one
+            written(outcome)
+            found[outcome.reason] += 1
+        else:
+            json.loads(outcome.body)
+            found["alert"] += 1
+    assert found["alert"] > FUZZED_MESSAGES // 4
+    assert len(found) > 5
