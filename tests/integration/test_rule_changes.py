@@ -85,7 +85,7 @@ def lakehouse(platform: Platform, topic_prefix: str, tmp_path: Path) -> Iterator
             platform,
             topic_prefix,
             **QUICK,
-            CARDWATCH_LAKEHOUSE_TRIGGER="500ms",
+            CARDWATCH_LAKEHOUSE_TRIGGER="1s",
             CARDWATCH_LAKEHOUSE_TABLES_DIR=str(tmp_path / "tables"),
             CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR=str(tmp_path / "checkpoints"),
         ),
@@ -124,7 +124,7 @@ def test_the_chain_is_whole_after_kills_and_names_what_is_changed(
 
     assert rows_of(tables) == changes.sent
     heads = tmp_path / "heads.json"
-    whole = cardwatch("audit", "verify", "--tables-dir", tables, "--copied-within", "1us", "--save-heads", heads)
+    whole = cardwatch("audit", "verify", "--tables-dir", tables, "--copied-within", "1s", "--save-heads", heads)
     assert (whole.exit_code, whole.output.count(changes.topics.prefix)) == (0, len(AUDITED_TOPICS)), whole.output
     history = cardwatch("rules", "history", "spree", "--tables-dir", tables)
     assert history.exit_code == 0
@@ -159,8 +159,9 @@ def test_a_tombstone_removes_nothing(topic: Any, changes: Changes, platform: Pla
 
     name = topic.name(changes.topics.prefix)
     resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-    config = AdminClient({"bootstrap.servers": platform.bootstrap_servers}).describe_configs([resource])
-    settings = {key: entry.value for key, entry in config[resource].result(20).items()}
+    admin = AdminClient({"bootstrap.servers": platform.bootstrap_servers})
+    (described,) = admin.describe_configs([resource]).values()
+    settings = {key: entry.value for key, entry in described.result(20).items()}
     assert settings["cleanup.policy"] == "delete"
     assert (settings["retention.ms"], settings["retention.bytes"]) == ("-1", "-1")
     assert settings["message.timestamp.type"] == "LogAppendTime"

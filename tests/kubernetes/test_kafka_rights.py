@@ -3,6 +3,7 @@
 Services and registry run as processes, with the settings of the manifests but for addresses and paths.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cardwatch_contracts.topics import ALERTS, RULES, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
+from cardwatch_contracts.topics import ALERTS, LISTS, RULE_APPROVALS, RULES, TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_platform import PlatformSettings, SilentReporter
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.download import ensure_artifacts
@@ -223,6 +224,24 @@ def test_the_pipeline_runs_with_these_rights(secured: Secured, tmp_path: Path) -
     assert "card-velocity" in secured.run("analyst", "cardwatch", "rules", "list")
 
 
+def test_a_rule_goes_live_only_by_two_users_of_the_broker(secured: Secured, tmp_path: Path) -> None:
+    """The author is the user of the connection, whatever ``--by`` says, and has no right to approve."""
+    file = tmp_path / "rules.yaml"
+    file.write_text("- {id: two-users, title: A rule, scope: card, when: amount_minor > 1}\n", "utf-8")
+    secured.run("analyst", "cardwatch", "rules", "apply", str(file), "--by", "approver")
+    history = ("cardwatch", "rules", "history", "two-users", "--tables-dir", str(tmp_path), "--json")
+    (change,) = json.loads(secured.run("analyst", *history))
+    assert (change["changed_by"], change["authenticated"], change["stated_name"]) == ("User:analyst", True, "approver")
+    approve = ("cardwatch", "rules", "approve", "two-users", "--revision", "1")
+    with pytest.raises(AssertionError, match="expected the approval of another Kafka user"):
+        secured.run("analyst", *approve)
+    assert "two-users approved (revision 1)" in secured.run("approver", *approve)
+    (change,) = json.loads(secured.run("analyst", *history))
+    assert change["approved_by"] == "User:approver"
+    with pytest.raises(AssertionError, match=r"(?i)authori[sz]"):
+        secured.run("approver", "cardwatch", "rules", "pause", "two-users")
+
+
 def test_a_scaler_may_describe_but_not_read(secured: Secured) -> None:
     admin = AdminClient(secured.client("keda"))
     for group in ("cardwatch-enricher", "cardwatch-notifier"):
@@ -241,6 +260,11 @@ def test_a_scaler_may_describe_but_not_read(secured: Secured) -> None:
         ("notifier", ALERTS),
         ("producer", TRANSACTIONS_SILVER),
         ("analyst", ALERTS),
+        # Whoever may change rules may not approve that, and the reverse.
+        ("analyst", RULE_APPROVALS),
+        ("approver", RULES),
+        ("approver", LISTS),
+        ("lakehouse", RULES),
         ("detector", RULES),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name(),

@@ -1,6 +1,6 @@
 """``cardwatch tables optimize | vacuum | retain | forget``, and which files a query opens."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from cardwatch_cli.connections import Connections
 from cardwatch_cli.main import app
 from cardwatch_cli.tables.query import TableView, open_lake, run_query
 from cardwatch_contracts.wire import Encoder
+from cardwatch_lakehouse.audit.chain import Content, chain
+from cardwatch_lakehouse.audit.table import read_links
 from cardwatch_lakehouse.catalog import Catalog
-from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
+from cardwatch_lakehouse.tables import BRONZE_RULE_CHANGES, BRONZE_TRANSACTIONS, SILVER_TRANSACTIONS
 from support.delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
 from support.records import transaction_record
 from support.registry import InMemoryRegistry
@@ -82,6 +84,26 @@ def test_forget_shows_the_counts_before_it_asks(lake: Path) -> None:
     assert "bronze.transactions: 1 row would be deleted\n  1 by their position in silver.transactions\n" in before
     assert "bronze.transactions: 1 row would be kept: of other cards, or of several, which contain the token" in before
     assert Catalog(str(lake)).summary(SILVER_TRANSACTIONS.name).rows == 12
+
+
+def test_forget_keeps_the_audit_trail_and_says_so(lake: Path) -> None:
+    contents = [
+        Content("lists.v1", 0, 0, 1, f"stolen|{CARD}".encode(), b"added"),
+        Content("lists.v1", 0, 1, 1, b"stolen|another", b"added"),
+        Content("lists.v1", 0, 2, 1, None, b"removed " + CARD.encode()),
+    ]
+    links = list(chain(contents))
+    hashes = [{"previous_hash": link.previous_hash, "hash": link.hash} for link in links]
+    at = {"broker_time": datetime(1970, 1, 1, microsecond=1, tzinfo=UTC)}
+    rows = [content._asdict() | own | at for content, own in zip(contents, hashes, strict=True)]
+    write_rows(lake, BRONZE_RULE_CHANGES, *rows)
+    done = run(lake, "forget", "--card-token", CARD, "--grace", "0s", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "bronze.rule_changes: 2 rows would be kept: changes of lists or rules that name the card" in done.output
+    assert "bronze.rule_changes, the audit trail" in done.output
+    assert list(read_links(Catalog(str(lake)))) == links
+    kept = files_containing(lake, [CARD.encode()])
+    assert {path.relative_to(lake).parts[:2] for path in kept} == {("bronze", "rule_changes")}
 
 
 def test_forget_refuses_more_messages_than_the_card_has(lake: Path) -> None:

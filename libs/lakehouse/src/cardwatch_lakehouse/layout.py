@@ -8,6 +8,7 @@ from cardwatch_lakehouse.tables import (
     BRONZE_ALERT_EVENTS,
     BRONZE_LATE,
     BRONZE_QUARANTINE,
+    BRONZE_RULE_CHANGES,
     BRONZE_TRANSACTIONS,
     GOLD_ALERT_LABELS,
     GOLD_ALERTS,
@@ -35,13 +36,13 @@ class Layout:
 
 # Queries of silver are for a card. While a day is being written, its files stay in order of time: the writer looks for
 # repeated transactions in the files of the last hours only.
-# The audit trail (bronze.rule_changes) is not among them: its rows are kept forever.
 _LAYOUTS: Final[Mapping[str, Layout]] = {
     BRONZE_TRANSACTIONS.name: Layout(time="ingest_date"),
     BRONZE_LATE.name: Layout(time="broker_time"),
     # The time of arrival here: the broker's time of a message that another service refused may be unknown.
     BRONZE_QUARANTINE.name: Layout(time="quarantined_at"),
     BRONZE_ALERT_EVENTS.name: Layout(time="broker_time"),
+    BRONZE_RULE_CHANGES.name: Layout(),  # the audit trail: its rows are kept forever
     SILVER_TRANSACTIONS.name: Layout(order=("card_token",), time="event_date"),
     GOLD_ALERTS.name: Layout(time="event_time"),
     GOLD_ALERT_LABELS.name: Layout(time="labelled_at"),
