@@ -1,16 +1,16 @@
 """The lakehouse on a store with S3's protocol: tables and checkpoints are correct after kills."""
 
-import subprocess
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pytest
-from botocore.exceptions import BotoCoreError
 from cardwatch_cli.main import app
+from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.topics import TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.locations import locate
@@ -18,68 +18,26 @@ from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, BRONZE_TRANSACTIONS, S
 from cardwatch_platform import PlatformSettings
 from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.embedded import spark_classpath
-from cardwatch_platform.ports import HOST, free_port
 from deltalake import write_deltalake
 from support import partial_lakehouse
 from support.kafka import KafkaTopics
+from support.object_store import BUCKET, ObjectStore
 from support.platforms import Platform
 from support.processes import ServiceProcess, service_environment
 from support.records import EVENT_TIME_US, enriched_record
-from support.waiting import wait_until
 from typer.testing import CliRunner, Result
 
 pytestmark = pytest.mark.integration
 
-BUCKET = "lake"
 TABLES = f"s3a://{BUCKET}/tables"
 WAIT_SECONDS = 240.0  # the machine may be busy with other tests
 
 
-class Store:
-    """A test's own in-memory server with one bucket."""
-
-    def __init__(self, directory: Path) -> None:
-        self.variables = {
-            "AWS_ENDPOINT_URL": f"http://{HOST}:{free_port()}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_REGION": "eu-central-1",
-        }
-        port = self.variables["AWS_ENDPOINT_URL"].rpartition(":")[2]
-        # A process of its own: delta-rs holds Python's lock while it waits for an answer.
-        command = [sys.executable, "-m", "moto.server", "-H", HOST, "-p", port]
-        with (directory / "store.log").open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        self.client: Any = boto3.client(
-            "s3",
-            endpoint_url=self.variables["AWS_ENDPOINT_URL"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            region_name="eu-central-1",
-        )
-
-        def there() -> bool:
-            try:
-                self.client.create_bucket(
-                    Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-                )
-            except BotoCoreError:
-                return False
-            return True
-
-        wait_until(there, "store", seconds=WAIT_SECONDS)
-
-    def names(self, prefix: str) -> list[str]:
-        """The objects under a prefix, a thousand at most."""
-        return [found["Key"] for found in self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", ())]
-
-
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    made = Store(tmp_path_factory.mktemp("store"))
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    made = ObjectStore(tmp_path_factory.mktemp("store"))
     yield made
-    made.process.kill()
-    made.process.wait()
+    made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +46,7 @@ def classpath() -> str:
     return spark_classpath(PlatformSettings(), load_lock(), "s3")
 
 
-def test_tables_are_read_without_spark(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_are_read_without_spark(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in store.variables.items():
         monkeypatch.setenv(name, value)
     tables = f"s3a://{BUCKET}/small"
@@ -123,7 +81,12 @@ def transaction(number: int) -> dict[str, Any]:
 
 @pytest.mark.faults
 def test_tables_equal_topics_after_a_kill(
-    store: Store, classpath: str, platform: Platform, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: ObjectStore,
+    classpath: str,
+    platform: Platform,
+    topic_prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     topics = KafkaTopics(platform, topic_prefix)
     for number in [*range(400), *range(50)]:  # the last fifty a second time
@@ -185,3 +148,64 @@ def test_tables_equal_topics_after_a_kill(
     asked = ["tables", "query", "SELECT count(*) AS n FROM silver.transactions", "--format", "json"]
     outcome = CliRunner().invoke(app, [*asked, "--tables-dir", TABLES])
     assert outcome.output.strip() == '{"n": 400}', outcome.output
+
+
+@pytest.mark.faults
+def test_a_lakehouse_that_loses_its_lease_ends_and_the_tables_stay_correct(
+    store: ObjectStore, classpath: str, platform: Platform, topic_prefix: str, tmp_path: Path
+) -> None:
+    """The first process is frozen for longer than its lease lives, another takes over, and the first wakes up."""
+    topics = KafkaTopics(platform, topic_prefix)
+
+    def send(numbers: range) -> None:
+        for number in numbers:
+            value = topics.encode(TRANSACTIONS_SILVER, transaction(number))
+            topics.send(TRANSACTIONS_SILVER, value, str(number % 8).encode())
+        topics.flush()
+
+    tables = f"s3a://{BUCKET}/fenced"
+    settings = {
+        **store.variables,
+        "CARDWATCH_SPARK_CLASSPATH": classpath,
+        "CARDWATCH_SPARK_MASTER": "local[2]",
+        "CARDWATCH_LAKEHOUSE_TABLES_DIR": tables,
+        "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": f"s3a://{BUCKET}/fenced-checkpoints",
+        "CARDWATCH_LAKEHOUSE_TRIGGER": "1s",
+        "CARDWATCH_LAKEHOUSE_PROFILES": "false",
+        "CARDWATCH_LAKEHOUSE_VELOCITY": "false",
+    }
+    command = [sys.executable, partial_lakehouse.__file__, SILVER_TRANSACTIONS.name]
+    environment = service_environment(platform, topic_prefix, **settings)
+    first, second = (
+        ServiceProcess(command, environment, tmp_path / f"{name}.log", wait_seconds=WAIT_SECONDS)
+        for name in ("first", "second")
+    )
+    catalog = Catalog(tables)
+
+    def rows() -> int:
+        try:
+            return int(catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_dataset().count_rows())
+        except ConfigurationError:
+            return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in store.variables.items():
+            patch.setenv(name, value)
+        send(range(100))
+        first.start()
+        try:
+            first.wait_for(lambda: rows() == 100, "first rows")
+            os.killpg(first.process.pid, signal.SIGSTOP)
+            send(range(100, 200))
+            second.start()
+            second.wait_for(lambda: rows() == 200, "rows of the second process")
+            os.killpg(first.process.pid, signal.SIGCONT)
+            assert first.process.wait(WAIT_SECONDS) == 1
+            assert "this process has lost the lease" in first.log_tail()
+            send(range(200, 300))
+            second.wait_for(lambda: rows() == 300, "rows after the first process ended")
+        finally:
+            first.kill()
+            second.kill()
+        found = catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_table(columns=["transaction_id"])
+    assert sorted(found["transaction_id"].to_pylist()) == sorted(f"t-{number}" for number in range(300))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_lakehouse.catalog import one_line
-from cardwatch_lakehouse.locations import for_spark, locate
+from cardwatch_lakehouse.locations import for_spark, locate, takes_one_writer
 from cardwatch_lakehouse.tables import GOLD_ALERTS
 
 
@@ -71,3 +71,10 @@ def test_an_answer_in_xml_is_one_sentence() -> None:
         "<?xml?>\n<Error><Message>No such bucket</Message></Error>"
     )
     assert one_line(OSError(answer)) == "Generic S3 error: Server returned 404: No such bucket"
+
+
+def test_only_s3_is_limited_to_one_writer() -> None:
+    assert takes_one_writer("s3a://lake/t")
+    assert takes_one_writer("s3://lake/t")
+    others = ("/tables", "abfss://lake@a.dfs.core.windows.net/t", "gs://lake/t", "file:///tables", "hdfs://name/tables")
+    assert not any(map(takes_one_writer, others))

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -12,6 +12,7 @@ from cardwatch_lakehouse.audit.table import count_mentions
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
+from cardwatch_lakehouse.maintenance.message_content import MessageReader
 from cardwatch_lakehouse.maintenance.message_ownership import Match
 from cardwatch_lakehouse.maintenance.survey import Survey
 from cardwatch_lakehouse.tables import BRONZE_RULE_CHANGES
@@ -21,6 +22,7 @@ from cardwatch_units.durations import parse_duration
 from cardwatch_cli.output import counted
 from cardwatch_cli.tables.message_reader import registered_message_reader
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
+from cardwatch_cli.tables.sole_writer import sole_writer
 
 TablesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[TABLE]...", help="Such as gold.alerts; default: all.")
@@ -56,15 +58,18 @@ def optimize_command(
     """Merge small files, and sort past days as queries read them. The rows of a table stay the same."""
     catalog, after = Catalog(tables_dir), _duration("--settled", settled)
     rows: list[Sequence[object]] = []
-    for name in _chosen(catalog, tables):
-        if dry_run:
+    names = _chosen(catalog, tables)
+    with sole_writer(tables_dir, "optimize", dry_run=dry_run) as check:
+        for name in names:
+            if not dry_run:
+                check()
+                rows += (
+                    (done.table, done.partition, str(done.action), done.before, done.after)
+                    for done in optimize.optimize(catalog, name, after)
+                )
+                continue
             for task in optimize.tasks(catalog, name, datetime.now(UTC), after):
                 rows.append((name, str(task.partition), str(task.action), len(task.partition.files), ""))
-        else:
-            rows += (
-                (done.table, done.partition, str(done.action), done.before, done.after)
-                for done in optimize.optimize(catalog, name, after)
-            )
     if rows:
         print_table(("table", "partition", "to do" if dry_run else "done", "files", "files after"), rows)
     else:
@@ -82,9 +87,12 @@ def vacuum_command(
 ) -> None:
     """Delete files that no kept version of a table needs, and files of writes that were never finished."""
     catalog, kept = Catalog(tables_dir), _duration("--keep", keep)
-    for name in _chosen(catalog, tables):
-        files = cleaning.vacuum(catalog, name, kept, dry_run=dry_run, force=force)
-        typer.echo(f"{name}: {counted(len(files), 'file')} {'would be ' if dry_run else ''}deleted")
+    names = _chosen(catalog, tables)
+    with sole_writer(tables_dir, "vacuum", dry_run=dry_run) as check:
+        for name in names:
+            check()
+            files = cleaning.vacuum(catalog, name, kept, dry_run=dry_run, force=force)
+            typer.echo(f"{name}: {counted(len(files), 'file')} {'would be ' if dry_run else ''}deleted")
 
 
 def retain_command(
@@ -102,14 +110,16 @@ def retain_command(
     if not ages:
         raise ConfigurationError("expected a retention such as --bronze 30d, --silver 400d or --gold 400d")
     catalog, now = Catalog(tables_dir), datetime.now(UTC)
-    for name in _chosen(catalog, tables):
-        age = retention.age_of(name, ages)
-        if age is not None:
-            rows = (
-                retention.older_than(catalog, name, age, now)[0]
-                if dry_run
-                else retention.retain(catalog, name, age, now)
-            )
+    chosen = [(name, retention.age_of(name, ages)) for name in _chosen(catalog, tables)]
+    with sole_writer(tables_dir, "retain", dry_run=dry_run) as check:
+        for name, age in chosen:
+            if age is None:
+                continue
+            check()
+            if dry_run:
+                rows = retention.older_than(catalog, name, age, now)[0]
+            else:
+                rows = retention.retain(catalog, name, age, now)
             typer.echo(f"{name}: {counted(rows, 'row')} {'would be ' if dry_run else ''}deleted")
 
 
@@ -142,28 +152,39 @@ def forget_command(
             f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {card_token!r}"
         )
     catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), registered_message_reader()
-    survey = erasure.survey(catalog, card_token, reader)
-    _print_survey(survey)
-    if mentions := count_mentions(catalog, card_token):
-        typer.echo(
-            f"{BRONZE_RULE_CHANGES.name}: {counted(mentions, 'row')} would be kept: changes of lists or rules that "
-            "name the card; erasing one would break the audit trail"
-        )
-    if not allow_unknown_messages:
-        survey.check()
-    if dry_run:
-        return
-    if not yes:
-        typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
+    with sole_writer(tables_dir, "forget", dry_run=dry_run) as check:
+        survey = erasure.survey(catalog, card_token, reader)
+        _print_survey(survey)
+        if mentions := count_mentions(catalog, card_token):
+            typer.echo(
+                f"{BRONZE_RULE_CHANGES.name}: {counted(mentions, 'row')} would be kept: changes of lists or rules that "
+                "name the card; erasing one would break the audit trail"
+            )
+        if not allow_unknown_messages:
+            survey.check()
+        if dry_run:
+            return
+        if not yes:
+            typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
+        _erase(catalog, card_token, reader, pause, check)
+
+
+def _erase(
+    catalog: Catalog, card_token: str, reader: MessageReader, pause: timedelta, check: Callable[[], None]
+) -> None:
+    """Delete the card's rows, then their files after a pause; ``check`` is called before each of the steps."""
     done = erasure.Erasure()
+    check()
     erasure.delete_rows(catalog, card_token, done, reader=reader)
     for name, rows in done.rows.items():
         typer.echo(f"{name}: {counted(rows, 'row')} deleted")
     if pause:
-        typer.echo(f"the files of these rows stay for {grace}, for queries that read them")
+        typer.echo(f"the files of these rows stay for {pause.total_seconds():g} s, for queries that read them")
         time.sleep(pause.total_seconds())
+    check()
     # Again: a micro-batch that ran meanwhile may have written rows that it derived from the deleted ones.
     erasure.delete_rows(catalog, card_token, done, reader=reader)
+    check()
     erasure.purge(catalog, card_token, done, reader)
     files = sum(done.files.values())
     typer.echo(f"{counted(files, 'old file')} deleted, {counted(done.log_files, 'log file')} cleaned")

@@ -55,6 +55,17 @@ def for_spark(directory: str) -> str:
     return text if not text or _ABSOLUTE.match(text) else os.path.abspath(text)  # noqa: PTH100 - links stay links
 
 
+def is_known_location(directory: str) -> bool:
+    """Whether ``locate`` knows where a directory is; Spark knows more kinds of file systems."""
+    scheme, separator, _ = directory.strip().partition(":")
+    return not separator or "/" in scheme or scheme in ("file", *_SCHEMES)
+
+
+def takes_one_writer(tables_dir: str) -> bool:
+    """Whether only one process may write a table there at a time: on S3 (docs/object-stores.md)."""
+    return locate(tables_dir).uri.startswith("s3://") if is_known_location(tables_dir) else False
+
+
 def locate(tables_dir: str, environment: Mapping[str, str] = os.environ) -> Location:
     """The location of the directory that a setting names.
 

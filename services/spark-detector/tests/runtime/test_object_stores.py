@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, for_stores, takes_one_writer
+from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, for_stores
 from cardwatch_detector.runtime.spark_conf_file import names_in, submit_with
 
 
@@ -83,12 +83,6 @@ def test_a_wrong_file_is_a_sentence(tmp_path: Path, text: str, sentence: str) ->
         names_in(file)
     with pytest.raises(ConfigurationError, match="cannot be read"):
         names_in(tmp_path / "absent.conf")
-
-
-def test_only_s3_is_limited_to_one_writer() -> None:
-    assert takes_one_writer("s3a://lake/t")
-    assert takes_one_writer("s3://lake/t")
-    assert not any(map(takes_one_writer, ("/tables", "abfss://lake@a.dfs.core.windows.net/t", "gs://lake/t")))
 
 
 def test_the_settings_do_not_allow_overwriting_existing_files() -> None:

@@ -27,6 +27,7 @@ from cardwatch_cli.output import counted
 from cardwatch_cli.tables.options import TABLES_DIR
 from cardwatch_cli.tables.rebuild.compare import Comparison, compare_table
 from cardwatch_cli.tables.rebuild.services import run_service
+from cardwatch_cli.tables.sole_writer import sole_writer
 
 _STAGED: Final = "staged/transactions"
 _PROGRESS_SECONDS: Final = 5.0
@@ -111,11 +112,14 @@ def rebuild_command(
     staged = f"{to.rstrip('/')}/{_STAGED}" if Part.SILVER in parts else ""
     rebuild = _Rebuild(tables_dir=tables_dir, to=to, parts=parts, staged=staged)
     _check(rebuild)
-    if staged:
-        _enrich_bronze(tables_dir, staged)
-    _rebuild_with_spark(rebuild)
-    if Part.ALERTS in parts:
-        _rebuild_alerts(rebuild, rules, lists, evaluated)
+    with sole_writer(to, "rebuild") as check:
+        if staged:
+            _enrich_bronze(tables_dir, staged)
+        check()
+        _rebuild_with_spark(rebuild)
+        check()
+        if Part.ALERTS in parts:
+            _rebuild_alerts(rebuild, rules, lists, evaluated)
     if staged and locate(staged).is_local:
         shutil.rmtree(Path(locate(staged).uri).parent)
     if compare and not _compare(tables_dir, to):

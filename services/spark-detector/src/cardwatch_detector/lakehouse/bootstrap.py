@@ -1,7 +1,9 @@
 """The wiring of the lakehouse."""
 
+from dataclasses import replace
 from typing import Final
 
+from cardwatch_lakehouse.leases.opening import WRITER
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_PIPELINE_MINUTES, GOLD_VELOCITY_5M
 from cardwatch_service.logs import configure_logging
 from cardwatch_service.metrics import Metrics
@@ -20,6 +22,7 @@ from cardwatch_detector.lakehouse.topic_queries import topic_queries
 from cardwatch_detector.lakehouse.velocity_windows.query import velocity_queries
 from cardwatch_detector.runtime import application
 from cardwatch_detector.runtime.application import RunQueries, SparkApplication
+from cardwatch_detector.runtime.leases import ProcessLeases
 from cardwatch_detector.runtime.object_stores import for_stores
 from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
@@ -56,7 +59,9 @@ def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries
     service, settings = load_settings(ServiceSettings), load_settings(LakehouseSettings)
     configure_logging("lakehouse", service.log_level, service.log_format)
     metrics = Metrics()
-    queries = _queries(service, settings, metrics)
+    places = {WRITER: settings.tables_dir, "lakehouse": settings.checkpoint_dir}
+    leases = ProcessLeases.of(places, "lakehouse", shutdown)
+    queries = [replace(query, check=leases.check) for query in _queries(service, settings, metrics)]
     maintenance = maintenance_thread(settings, metrics, shutdown)
 
     def prepare(session: SparkSession) -> None:
@@ -64,8 +69,8 @@ def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries
         if maintenance is not None:
             maintenance.start()
 
-    spark_application = SparkApplication("cardwatch-lakehouse", service, metrics, spark_config(settings), shutdown)
-    run_queries(spark_application, queries, prepare)
+    config = spark_config(settings)
+    run_queries(SparkApplication("cardwatch-lakehouse", service, metrics, config, shutdown, leases), queries, prepare)
     if maintenance is not None:
         maintenance.stop()
     return 0

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.runtime.failures import BatchWriter, with_brief_errors
+from cardwatch_detector.runtime.leases import Check, no_check, only_while_held
 
 _POOL_PROPERTY: Final = "spark.scheduler.pool"
 
@@ -39,6 +40,7 @@ class LakehouseQuery:
         source: the stream that it reads.
         make_writer: makes the writer, a new one for each start.
         topics: full names of the topics that it reads; none if it reads tables.
+        check: returns if this process may write.
     """
 
     name: str
@@ -47,6 +49,7 @@ class LakehouseQuery:
     source: Callable[[SparkSession], DataFrame]
     make_writer: Callable[[], BatchWriter]
     topics: Sequence[str] = ()
+    check: Check = no_check
 
     def start(self, session: SparkSession) -> StreamingQuery:
         """Start, or continue from the checkpoint.
@@ -59,7 +62,7 @@ class LakehouseQuery:
             .writeStream.queryName(self.name)
             .option("checkpointLocation", f"{self.checkpoint_dir.rstrip('/')}/{self.name}")
             .trigger(processingTime=f"{parse_duration(self.schedule.trigger)} microseconds")
-            .foreachBatch(with_brief_errors(self.name, self.make_writer()))
+            .foreachBatch(with_brief_errors(self.name, only_while_held(self.check, self.make_writer())))
         )
         context = session.sparkContext
         context.setLocalProperty(_POOL_PROPERTY, self.schedule.pool)  # type: ignore[arg-type]  # None: as documented

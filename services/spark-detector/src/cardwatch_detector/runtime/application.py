@@ -1,6 +1,7 @@
 """Runs a service's streaming queries: Spark session, supervision, metrics and health, until it is asked to stop."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -14,6 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.runtime.internals import JsonProgressListener, progress_mark
+from cardwatch_detector.runtime.leases import ProcessLeases
 from cardwatch_detector.runtime.metrics import QueryMetrics
 from cardwatch_detector.runtime.progress import record_progress
 from cardwatch_detector.runtime.session import build_session, given_session
@@ -51,6 +53,7 @@ class SparkApplication:
     Attributes:
         name: the application's name in Spark.
         spark_config: further Spark settings.
+        leases: those without which nothing may be written.
     """
 
     name: str
@@ -58,6 +61,7 @@ class SparkApplication:
     metrics: Metrics
     spark_config: Mapping[str, str]
     shutdown: Shutdown
+    leases: ProcessLeases
 
 
 RunQueries = Callable[[SparkApplication, Sequence[Query], Callable[[SparkSession], None]], None]
@@ -73,7 +77,7 @@ def run_queries(
         prepare: called once with the session, before the first query starts.
 
     Raises:
-        CardwatchError: settings are wrong, or a query cannot be kept running.
+        CardwatchError: settings are wrong, another process works at the same place, or a query cannot be kept running.
     """
     spark_settings = load_settings(SparkSettings)
     metrics, service = application.metrics, application.service
@@ -81,7 +85,9 @@ def run_queries(
     supervisor: Supervisor | None = None
 
     def not_ready() -> str:
-        return "" if supervisor is not None and supervisor.all_running else "the queries are not all running"
+        if supervisor is not None and supervisor.all_running:
+            return ""
+        return application.leases.waits_for or "the queries are not all running"
 
     def unhealthy() -> str:
         return "" if supervisor is None else supervisor.problem()
@@ -90,23 +96,32 @@ def run_queries(
     health = HealthEndpoint(metrics.registry, **checks, host=service.metrics_host, port=service.metrics_port)
     health.start()
     _log.info("starting", queries=[query.name for query in queries], metrics_port=health.port)
-    given = given_session(application.spark_config)
-    session = given or build_session(application.name, spark_settings, application.spark_config)
     try:
-        prepare(session)
-        supervisor = Supervisor(
-            {query.name: _supervised(query, session) for query in queries},
-            query_metrics,
-            application.shutdown,
-            stall_seconds=service.stall_seconds,
-        )
-        session.streams.addListener(JsonProgressListener(lambda report: record_progress(report, query_metrics)))
-        supervisor.run()
+        with application.leases.held(), _session(application, spark_settings) as session:
+            prepare(session)
+            supervisor = Supervisor(
+                {query.name: _supervised(query, session) for query in queries},
+                query_metrics,
+                application.shutdown,
+                stall_seconds=service.stall_seconds,
+            )
+            session.streams.addListener(JsonProgressListener(lambda report: record_progress(report, query_metrics)))
+            supervisor.run()
+    finally:
+        health.stop()
+    _log.info("stopped")
+
+
+@contextmanager
+def _session(application: SparkApplication, settings: SparkSettings) -> Iterator[SparkSession]:
+    """The platform's session, which is left running, or one of this process, which is stopped in the end."""
+    given = given_session(application.spark_config)
+    session = given or build_session(application.name, settings, application.spark_config)
+    try:
+        yield session
     finally:
         if given is None:
             session.stop()
-        health.stop()
-    _log.info("stopped")
 
 
 def _supervised(query: Query, session: SparkSession) -> SupervisedQuery:

@@ -43,11 +43,6 @@ def for_stores(
     return config
 
 
-def takes_one_writer(tables_dir: str) -> bool:
-    """Whether only one process may write a table there at a time: on S3 (docs/object-stores.md)."""
-    return _scheme(tables_dir) in (_S3, "s3")
-
-
 def _scheme(path: str) -> str:
     scheme, separator, _ = path.partition(":/")
     return scheme if separator else ""

@@ -17,6 +17,7 @@ from cardwatch_service.tracing import Tracer, tracing
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
+from cardwatch_detector.runtime.leases import ProcessLeases
 from cardwatch_detector.velocity.kafka_clients import MicroBatchPublisher, silver_reader
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics
@@ -56,8 +57,10 @@ def run_velocity(shutdown: Shutdown) -> None:
             AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces),
             late,
         )
+        leases = ProcessLeases.of({query.name: settings.checkpoint_dir}, f"detector {settings.name}", shutdown)
+        query.check = leases.check
         run_queries(
-            SparkApplication("cardwatch-velocity", service, metrics, spark_config(settings), shutdown),
+            SparkApplication("cardwatch-velocity", service, metrics, spark_config(settings), shutdown, leases),
             [query],
             prepare=lambda session: warm_up(session, query, shutdown) if settings.warm_up else None,
         )

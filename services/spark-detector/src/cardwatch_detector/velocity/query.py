@@ -9,6 +9,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.runtime.failures import with_brief_errors
 from cardwatch_detector.runtime.internals import RunningBatch
 from cardwatch_detector.runtime.kafka_source import read_topic
+from cardwatch_detector.runtime.leases import Check, no_check
 from cardwatch_detector.velocity.late.dropped_rows import dropped_rows
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher
 from cardwatch_detector.velocity.plan import VelocityPlan, VelocityPlanner
@@ -19,11 +20,16 @@ _MILLISECONDS_PER_SECOND: Final = 1000
 
 @dataclass
 class VelocityQuery:
-    """The streaming query of some scopes; each process has one."""
+    """The streaming query of some scopes; each process has one.
+
+    Attributes:
+        check: returns if this process may publish and let Spark commit.
+    """
 
     planner: VelocityPlanner
     alerts: AlertPublisher
     late: LatePublisher
+    check: Check = no_check
     _plan: VelocityPlan | None = field(default=None, init=False)
 
     @property
@@ -71,9 +77,12 @@ class VelocityQuery:
     def _write(self, plan: VelocityPlan, batch: DataFrame, running: RunningBatch) -> None:
         """Publish before Spark commits the micro-batch: a crash in between publishes the same ids again."""
         began_us = self.alerts.clock_us()
+        self.check()
         alerts = plan.evaluate(batch)
+        self.check()
         if alerts.num_rows:
             self.alerts.publish(alerts, lambda: running.offset_range(batch), began_us)
         dropped = dropped_rows(running, batch)
         if dropped is not None:
             self.late.publish(self.name, dropped)
+        self.check()

@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_lakehouse.locations import takes_one_writer
 from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
@@ -12,7 +13,6 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_detector.lakehouse.maintenance.maintenance import TableMaintenance
 from cardwatch_detector.lakehouse.maintenance.metrics import MaintenanceMetrics
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.runtime.object_stores import takes_one_writer
 
 _log = get_logger(__name__)
 
