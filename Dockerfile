@@ -8,8 +8,10 @@
 
 # What runs an image: python, or java, which adds the Java that Spark needs.
 ARG BASE=python
+# A digest (python@sha256:…) fixes the base image; the tag gets Debian's security updates with each build.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-FROM python:3.11-slim-bookworm AS python
+FROM ${PYTHON_IMAGE} AS python
 
 # The package's scripts want the directory of manual pages, which slim images lack. Java has a trust store of its own:
 # update-ca-certificates brings it the authorities that a company has added to its base image.
@@ -58,11 +60,24 @@ COPY --from=sources /packages ./
 RUN /build/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation -w /wheels $(dirname $(find . -name pyproject.toml)) \
  && /build/bin/pip --python /opt/cardwatch/bin/python install --quiet --no-deps --no-index /wheels/*.whl
 
+# The bill of materials (CycloneDX): what was installed above, and what the base image consists of.
+FROM ${BASE} AS base-packages
+RUN dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\n' > /debian-packages.tsv
+
+FROM packages AS sbom
+ARG IMAGE
+COPY --from=base-packages /debian-packages.tsv ./
+COPY scripts/sbom scripts/bill_of_materials.py scripts/image-requirements scripts/packages.py scripts/
+COPY libs/platform/src/cardwatch_platform/artifacts.lock.json libs/platform/src/cardwatch_platform/
+RUN /build/bin/python scripts/sbom "$IMAGE" --to /sbom --debian debian-packages.tsv --interpreter \
+    --jars /opt/cardwatch/lib/python3.11/site-packages/pyspark/jars
+
 FROM ${BASE} AS runtime
 RUN groupadd --gid 10001 cardwatch \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/cardwatch --shell /usr/sbin/nologin cardwatch \
  && install -d -o cardwatch -g cardwatch /var/lib/cardwatch
 COPY --from=packages /opt/cardwatch /opt/cardwatch
+COPY --from=sbom /sbom /usr/share/sbom
 ENV PATH=/opt/cardwatch/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
@@ -71,7 +86,8 @@ ARG VERSION=0.1.0
 ARG REVISION=
 LABEL org.opencontainers.image.title="cardwatch/$IMAGE" \
       org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.revision="$REVISION"
+      org.opencontainers.image.revision="$REVISION" \
+      cardwatch.sbom="/usr/share/sbom/cardwatch-$IMAGE.cdx.json"
 USER 10001:10001
 WORKDIR /var/lib/cardwatch
 STOPSIGNAL SIGTERM

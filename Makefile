@@ -12,7 +12,7 @@ HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test test-faults fuzz test-observability dashboards check wheels lock up down logs secrets test-images manifests test-kubernetes clean
+.PHONY: help install demo demo-handbook test test-faults fuzz test-observability dashboards check wheels sbom audit-dependencies lock up down logs secrets test-images manifests test-kubernetes clean
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ check: $(INSTALLED) ## Lint, formatting, types and import rules.
 
 wheels: $(INSTALLED) ## Wheels of the detector and the libraries it needs, and one of all for Databricks, into dist/.
 	@$(BIN)/python scripts/wheels
+
+sbom: $(INSTALLED) ## The images' bills of materials (CycloneDX) from the lock files, into artifacts/sbom.
+	@$(BIN)/python scripts/sbom $(ARGS)
+
+audit-dependencies: $(INSTALLED) ## Known vulnerabilities in the locked packages, by pip-audit; needs the Internet.
+	@$(BIN)/python scripts/audit-dependencies $(ARGS)
 
 lock: ## Resolve requirements/requirements.in into requirements/requirements.txt and images/: versions and checksums.
 	@scripts/lock

@@ -197,7 +197,8 @@ def test_bases_are_pinned() -> None:
     bases = {base for base, _ in STAGES.values()} - {"${BASE}"}
     bases |= set(re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.M))
     bases |= {SERVICES[name]["build"]["args"].get("BASE", "python") for name in OURS}
-    assert bases - STAGES.keys() == {PYTHON}
+    assert bases - STAGES.keys() == {"${PYTHON_IMAGE}"}
+    assert re.findall(r"^ARG PYTHON_IMAGE=(\S+)$", DOCKERFILE, re.M) == [PYTHON]
     assert len(STAGES) == len(re.findall(r"^FROM ", DOCKERFILE, re.M))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 import uuid
@@ -24,6 +25,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+# What is behind the tag of a third-party image: its variable, and the digest.
+DIGEST: Final = re.compile(r"\$\{(CARDWATCH_\w+_DIGEST)-(@sha256:[0-9a-f]+)\}")
+DIGESTS: Final = [name for name, _ in DIGEST.findall((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))]
 PROFILES: Final = ("core", "observability", "demo")
 # A service of each image that is built here.
 OWN_IMAGES: Final = ("producer", "enricher", "detector", "notifier", "snowflake-loader", "cardwatch")
@@ -56,6 +60,8 @@ class Stack:
         }
         if standins:
             self._env["DOCKER_BUILDKIT"] = "0"
+            # A stand-in has another content, so another digest.
+            self._env |= dict.fromkeys(DIGESTS, "")
         self.bootstrap_servers: Final = f"127.0.0.1:{self._ports['KAFKA']}"
         self.registry_url: Final = f"http://127.0.0.1:{self._ports['REGISTRY']}/apis/ccompat/v7"
         self._told: list[Delivery] = []
@@ -72,6 +78,7 @@ class Stack:
     def image(self, service: str) -> str:
         """The image's reference."""
         text: str = COMPOSE["services"][service]["image"]
+        text = DIGEST.sub(lambda found: self._env.get(found[1], found[2]), text)
         return text.replace("${CARDWATCH_IMAGES:-cardwatch/}", self._env["CARDWATCH_IMAGES"]).replace(
             "${CARDWATCH_VERSION:-0.1.0}", self._env.get("CARDWATCH_VERSION", "0.1.0")
         )

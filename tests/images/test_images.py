@@ -79,6 +79,14 @@ def test_images_are_small_and_have_labels(stack: Stack, service: str) -> None:
     assert image["Config"]["Healthcheck"]["Test"]
 
 
+@pytest.mark.parametrize("service", LIMITS_MB)
+def test_images_contain_their_bill_of_materials(stack: Stack, service: str) -> None:
+    path = stack.inspect(stack.image(service))["Config"]["Labels"]["cardwatch.sbom"]
+    bill = json.loads(stack.compose("run", "--rm", "--no-deps", "--entrypoint", "cat", service, path))
+    assert bill["bomFormat"] == "CycloneDX"
+    assert any(component["purl"].startswith("pkg:deb/debian/libc6@") for component in bill["components"])
+
+
 def test_every_service_is_healthy_and_every_job_done(stack: Stack) -> None:
     assert stack.unwell() == {}
 
