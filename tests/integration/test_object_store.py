@@ -152,7 +152,12 @@ def test_tables_equal_topics_after_a_kill(
 
 @pytest.mark.faults
 def test_a_lakehouse_that_loses_its_lease_ends_and_the_tables_stay_correct(
-    store: ObjectStore, classpath: str, platform: Platform, topic_prefix: str, tmp_path: Path
+    store: ObjectStore,
+    classpath: str,
+    platform: Platform,
+    topic_prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The first process is frozen for longer than its lease lives, another takes over, and the first wakes up."""
     topics = KafkaTopics(platform, topic_prefix)
@@ -180,32 +185,31 @@ def test_a_lakehouse_that_loses_its_lease_ends_and_the_tables_stay_correct(
         ServiceProcess(command, environment, tmp_path / f"{name}.log", wait_seconds=WAIT_SECONDS)
         for name in ("first", "second")
     )
+    for name, value in store.variables.items():
+        monkeypatch.setenv(name, value)
     catalog = Catalog(tables)
 
     def rows() -> int:
         try:
             return int(catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_dataset().count_rows())
-        except ConfigurationError:
+        except ConfigurationError:  # the table does not exist yet
             return 0
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in store.variables.items():
-            patch.setenv(name, value)
-        send(range(100))
-        first.start()
-        try:
-            first.wait_for(lambda: rows() == 100, "first rows")
-            os.killpg(first.process.pid, signal.SIGSTOP)
-            send(range(100, 200))
-            second.start()
-            second.wait_for(lambda: rows() == 200, "rows of the second process")
-            os.killpg(first.process.pid, signal.SIGCONT)
-            assert first.process.wait(WAIT_SECONDS) == 1
-            assert "this process has lost the lease" in first.log_tail()
-            send(range(200, 300))
-            second.wait_for(lambda: rows() == 300, "rows after the first process ended")
-        finally:
-            first.kill()
-            second.kill()
-        found = catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_table(columns=["transaction_id"])
+    send(range(100))
+    first.start()
+    try:
+        first.wait_for(lambda: rows() == 100, "first rows")
+        os.killpg(first.process.pid, signal.SIGSTOP)
+        send(range(100, 200))
+        second.start()
+        second.wait_for(lambda: rows() == 200, "rows of the second process")
+        os.killpg(first.process.pid, signal.SIGCONT)
+        assert first.process.wait(WAIT_SECONDS) == 1
+        assert "this process has lost the lease" in first.log_tail()
+        send(range(200, 300))
+        second.wait_for(lambda: rows() == 300, "rows after the first process ended")
+    finally:
+        first.kill()
+        second.kill()
+    found = catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_table(columns=["transaction_id"])
     assert sorted(found["transaction_id"].to_pylist()) == sorted(f"t-{number}" for number in range(300))
