@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.scanner import find_card_numbers
 from cardwatch_cli.demo.pipeline import Pipeline
 from cardwatch_cli.demo.report import build_report, find_problems
 from cardwatch_cli.demo.results import alert_set

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.scanner import find_card_numbers
 from cardwatch_card_numbers.testing import TEXT_CASES, MaskingCase
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_service.metrics import SPANS_TOTAL, Metrics

@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 import pytest
-from cardwatch_card_numbers.detection import find_card_numbers, luhn_valid
+from cardwatch_card_numbers.check_digits import luhn_valid
+from cardwatch_card_numbers.scanner import find_card_numbers
 from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.wire import Encoder
 from cardwatch_kafka.messages import OutgoingMessage

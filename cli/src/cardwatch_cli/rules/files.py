@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rules.fields import SCOPE_KEYS
@@ -46,7 +46,7 @@ def read_rule_files(paths: Sequence[Path], horizons_us: Mapping[str, int]) -> tu
             continue
         files.append(RuleFile(path, definitions))
         for definition in definitions:
-            if find_card_numbers(definition.text):
+            if holds_card_number(definition.text):
                 problems.append(f"{path}, rule {definition.rule.rule_id}: contains a card number; rules must not")
             first = defined.setdefault(definition.rule.rule_id, path)
             if first != path:

@@ -1,8 +1,14 @@
 """Card numbers (PANs): how they are found, masked and turned into tokens, for every service alike.
 
-detection   what counts as a card number in a text that is checked
-scanner     where digits are that may be a card number, in three degrees of suspicion
-masking     replacing those digits by ``*``: in text, in bytes of known or unknown structure, in JSON
-tokens      the token, BIN and last four digits that stand for a card number
-testing     the test cases for all code that masks card numbers
+scanner          what counts as a card number in a text, for acceptance and masking alike
+issuers          the ranges of the card schemes
+check_digits     the Luhn algorithm
+folding          digits and separators of any script, and escapes, as ASCII
+masking          replacing what the scanner finds by ``*``, in text and bytes
+json_masking     the same in JSON, which stays JSON
+json_documents   parsing JSON within limits of depth and size
+avro_masking     the same in Avro, by its schema
+sensitive_names  fields that are never kept: security codes, PINs, track data
+tokens           the token, BIN and last four digits that stand for a card number
+testing          the test cases for all code that finds or masks card numbers
 """

@@ -1,139 +1,216 @@
-"""Finds the digits of a text that may be a card number, in three degrees of suspicion.
+"""Finds card numbers in a text, however they are written. Acceptance and masking both ask this scanner, and no other.
 
-A *group* is digits in a row; a *run* is groups with separators between them.
+    text ─▶ fold (NFKC, digits of any script) ─▶ runs of digits ─▶ windows ─▶ issuer, length, check digit
+              └─▶ unescape (%34, \\u0034, &#52;), up to three levels ─▶ the same
+              └─▶ base64 that holds digits, one level ─▶ the same
 
-    find_standalone   neighbouring groups, a single space or hyphen between them, that together are 13 to 19 Luhn-valid
-                      digits, and no letter beside them. For text whose structure is known.
-    find_embedded     the same, with any characters beside them. For text in JSON, where ``\\n`` may precede a number.
-    find_anywhere     13 to 19 Luhn-valid digits in a run, wherever in it they begin and end, and whatever separators
-                      are between them (UTF-16's zero bytes too). For undecodable messages, where a false match does
-                      little harm.
+A *run* is digits with at most MAX_SEPARATORS separators between neighbours. A run in which any 13 to 19 neighbouring
+digits are a card number (issuer's range, its length, Luhn's check digit) is found as a whole, because what stands
+beside a card number is its expiry date or security code. Track data (ISO/IEC 7813) and security codes that are called
+so are found too.
 
-Each finds everything that the previous one finds, except that find_anywhere skips card tokens (32 hexadecimal
-digits). All take time in proportion to the length of the text.
+Identifiers that hold digits by chance are left out: card tokens and hashes (32, 40 or 64 hexadecimal digits with at
+least one letter) and UUIDs. The time is proportional to the length of the text.
 """
 
+import base64
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterable
-from itertools import accumulate, islice
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
-from cardwatch_card_numbers.detection import MAX_DIGITS, MIN_DIGITS, luhn_valid
+from cardwatch_card_numbers.check_digits import MAX_DIGITS, MIN_DIGITS, LuhnSums, luhn_valid
+from cardwatch_card_numbers.folding import FoldedText, fold, unescape
+from cardwatch_card_numbers.issuers import LENGTHS_BY_PREFIX, PREFIX_DIGITS, WHOLE_NUMBER_LENGTHS
 
-Span = tuple[int, int]
-"""Start and end of a part of a text, as ``re.Match.span()`` gives them."""
+SEPARATORS: Final = r"\x00\t\n\x0b\x0c\r \-./\\_+"
+MAX_SEPARATORS: Final = 8
+"""Between two digits of one number: UTF-32 with a space between groups has seven."""
+MAX_LEVELS: Final = 3
+"""Levels of escapes and of base64 together that are looked into."""
 
-SEPARATORS: Final = r"\x00 \-./_"
-MAX_SEPARATORS: Final = 3
-TOKEN_PATTERN: Final = r"(?<![0-9a-f])(?=[0-9]*[a-f])[0-9a-f]{32}(?![0-9a-f])"  # noqa: S105 - a card token, no secret
-"""A card token, or another id of 32 hexadecimal digits: it may contain a run of decimal digits by chance."""
+HEX_IDENTIFIER: Final = (
+    r"(?<![0-9A-Za-z])(?=[0-9]*[A-Fa-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-F]{32})"
+    r"(?![0-9A-Za-z])"
+)
+"""A card token, a hash, or another identifier of 128, 160 or 256 bits."""
+_UUID: Final = r"(?<![0-9A-Za-z])(?=[0-9-]*[A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
 
-_GROUPED_RUN: Final = re.compile(r"[0-9]+(?:[ -][0-9]+)*")
-_GROUP: Final = re.compile(r"[0-9]+")
-_DIGIT: Final = re.compile(r"[0-9]")
 _RUN: Final = re.compile(rf"[0-9](?:[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}[0-9]){{{MIN_DIGITS - 1},}}")
-_TOKEN: Final = re.compile(TOKEN_PATTERN)
-
-# Longer runs count as card numbers as a whole: no field has so many digits.
-_MAX_RUN_DIGITS: Final = 256
-
-
-def find_standalone(text: str) -> list[Span]:
-    """The spans of numbers that no letter or digit touches."""
-    return [
-        (start, end)
-        for start, end in find_embedded(text)
-        if not (_is_alphanumeric(text[start - 1 : start]) or _is_alphanumeric(text[end : end + 1]))
-    ]
-
-
-def find_embedded(text: str) -> list[Span]:
-    """The spans of whole digit groups that make up a number, with any characters beside them."""
-    return [
-        span
-        for run in _GROUPED_RUN.finditer(text)
-        if run.end() - run.start() >= MIN_DIGITS
-        for span in _in_groups(text, *run.span())
-    ]
-
-
-def _in_groups(text: str, run_start: int, run_end: int) -> list[Span]:
-    if run_end - run_start <= MAX_DIGITS and text[run_start:run_end].isdigit():  # nearly always
-        return [(run_start, run_end)] if luhn_valid(text[run_start:run_end]) else []
-    groups = [match.span() for match in _GROUP.finditer(text, run_start, run_end)]
-    sums = LuhnSums("".join(text[start:end] for start, end in groups))
-    # How many digits of the run stand before each group.
-    before = [0, *accumulate(end - start for start, end in groups)]
-    found = []
-    for first, (start, _) in enumerate(groups):
-        begin, nearest = before[first], first + 1
-        furthest = min(first + MAX_DIGITS, len(groups)) + 1
-        shortest = bisect_left(before, begin + MIN_DIGITS, nearest, furthest)
-        longest = bisect_right(before, begin + MAX_DIGITS, shortest, furthest)
-        for behind in range(shortest, longest):
-            if sums.valid(begin, before[behind]):
-                found.append((start, groups[behind - 1][1]))
-    return found
+_EXEMPT: Final = re.compile(f"{HEX_IDENTIFIER}|{_UUID}")
+_NOT_DIGIT: Final = re.compile(r"[^0-9]+")
+# Groups as cards carry them, with other marks between them than those of a run: 4111,1111,1111,1111.
+_GROUPS: Final = re.compile(
+    r"(?<![0-9])[0-9]{4}(?P<by>[^0-9A-Za-z*\x00-\x1f]{1,3})"
+    r"(?:[0-9]{4}(?P=by)[0-9]{4}(?P=by)[0-9]{1,4}(?:(?P=by)[0-9]{1,3})?|[0-9]{6}(?P=by)[0-9]{4,5})(?![0-9])"
+)
+_TRACK_1: Final = re.compile(r"%?[A-Za-z][0-9][0-9 ]{11,22}\^[^^?*\x00-\x1f]{0,40}\^[^?*\x00-\x1f\"]{4,60}\??")
+_TRACK_2: Final = re.compile(r";?[0-9]{13,19}[=D][0-9]{2}(?:0[1-9]|1[0-2])[0-9]{3,40}\??")
+_HEX_DIGITS: Final = re.compile(r"(?:3[0-9]){13,}")
+# Digits and separators in base64: three bytes between 0x20 and 0x3f, four times in a row.
+BASE64_DIGITS: Final = r"(?:[I-P][CDSTijyz][AEIMQUYcgkosw048][g-z0-9+/_-]){3}"
+_BASE64_DIGITS: Final = re.compile(BASE64_DIGITS)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{18,}={0,2}")
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_SECURITY_CODE: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:(?:cvv|cvc|csc|cvn|cav|cvd)2?|(?:security|verification|validation)[ _]?(?:code|value))"
+    r"(?:[^0-9A-Za-z*]|is|no|code|number){1,8}([0-9]{3,4})(?![0-9])",
+    re.IGNORECASE,
+)
+# The outline of a text shows at once that most texts meet no necessary condition of any pattern: digits are 0, marks
+# are left out, and capitals are small letters, except those that base64 of digits needs.
+_MARKS: Final = bytes(code for code in range(32, 127) if not chr(code).isalnum() and chr(code) != "*")
+_OUTLINE: Final = bytes.maketrans(
+    b"123456789JKLMNOP" + b"ABCDEFGHQRSTUVWXYZ", b"0" * 9 + b"I" * 7 + b"abcdefghqrstuvwxyz"
+)
+_LEFT_OUT: Final = _MARKS + b"\x00\t\n\x0b\x0c\r"
+_ENOUGH_DIGITS: Final = b"0" * MIN_DIGITS
+_MIN_BASE64_LETTERS: Final = 3
 
 
-def numbers_at(text: str, spans: Iterable[Span]) -> set[str]:
-    """The numbers of these spans, as they are written."""
-    return {text[start:end] for start, end in spans}
+class Finding(NamedTuple):
+    """A part of a text that must not be kept.
+
+    Attributes:
+        start: where it begins.
+        end: where it ends.
+        whole: whether all of it is masked, or only its digits.
+    """
+
+    start: int
+    end: int
+    whole: bool
 
 
-def find_written(text: str, numbers: Collection[str]) -> list[Span]:
-    """The spans of these numbers, written exactly like this, with any characters beside them."""
-    lengths = {len(number) for number in numbers}
-    return [
-        (start, start + length)
-        for run in (_GROUPED_RUN.finditer(text) if numbers else ())
-        for start in range(run.start(), run.end() - MIN_DIGITS + 1)
-        for length in lengths
-        if text[start : start + length] in numbers
-    ]
+def holds_card_number(text: str) -> bool:
+    """Whether masking the text would change it: then it is refused where no card number may be."""
+    return _may_hold(text) and next(_findings(text, 0), None) is not None
 
 
-def _is_alphanumeric(char: str) -> bool:
-    return char.isascii() and char.isalnum()
+def find_card_numbers(text: str) -> list[str]:
+    """The parts of a text that are card numbers with what stands beside them, track data, or security codes."""
+    return [text[finding.start : finding.end] for finding in scan(text)]
 
 
-def find_anywhere(text: str) -> list[Span]:
-    """The spans of any digits that may be a number, with any characters beside them and up to three between them."""
-    if _RUN.search(text) is None:
-        return []
-    text = _TOKEN.sub(lambda token: "x" * len(token.group()), text)
-    return [span for run in _RUN.finditer(text) for span in _in_run(text, run)]
+def scan(text: str) -> list[Finding]:
+    """What in a text must not be kept, in the order of the text; only findings of different kinds overlap."""
+    merged: list[Finding] = []
+    for finding in sorted(_findings(text, 0)):
+        if merged and finding.start < merged[-1].end and finding.whole is merged[-1].whole:
+            finding = Finding(merged[-1].start, max(finding.end, merged.pop().end), finding.whole)
+        merged.append(finding)
+    return merged
 
 
-def _in_run(text: str, run: re.Match[str]) -> list[Span]:
-    digits = islice(_DIGIT.finditer(text, *run.span()), _MAX_RUN_DIGITS + 1)
-    places = [match.start() for match in digits]
-    if len(places) > _MAX_RUN_DIGITS:
-        return [run.span()]
-    sums = LuhnSums("".join(text[place] for place in places))
-    return [
-        (places[start], places[end - 1] + 1)
-        for end in range(MIN_DIGITS, len(places) + 1)
-        for start in range(max(0, end - MAX_DIGITS), end - MIN_DIGITS + 1)
-        if sums.valid(start, end)
-    ]
+def _may_hold(text: str) -> bool:
+    """False for most texts without a finding, at hardly any cost."""
+    if not text.isascii():
+        return True
+    characters = text.encode("ascii")
+    outline = characters.translate(_OUTLINE, _LEFT_OUT)
+    return (
+        _ENOUGH_DIGITS in outline
+        or outline.count(b"I") >= _MIN_BASE64_LETTERS
+        or _may_name_code(outline)
+        or _may_have_escapes(characters)
+    )
 
 
-class LuhnSums:
-    """Luhn sums of digits, by which any part of them is checked in one subtraction."""
+def _may_name_code(outline: bytes) -> bool:
+    return (
+        b"cv" in outline
+        or b"csc" in outline
+        or b"cav" in outline
+        or b"secur" in outline
+        or b"ver" in outline
+        or b"va" in outline
+    )
 
-    def __init__(self, digits: str) -> None:
-        plain = [ord(digit) - 48 for digit in digits]
-        doubled = [digit * 2 - 9 if digit > 4 else digit * 2 for digit in plain]
-        # Of the digits before each place, those at even places doubled; the same for odd places.
-        self._sums: Final = tuple(
-            [0, *accumulate(doubled[at] if at % 2 == parity else plain[at] for at in range(len(plain)))]
-            for parity in (0, 1)
-        )
 
-    def valid(self, start: int, end: int) -> bool:
-        """Whether the digits from ``start`` to before ``end`` end in the right check digit."""
-        # The last digit is not doubled, the one before it is: those whose place has the parity of ``end``.
-        sums = self._sums[end % 2]
-        return (sums[end] - sums[start]) % 10 == 0
+def _may_have_escapes(characters: bytes) -> bool:
+    return b"%" in characters or b"\\" in characters or b"&#" in characters
+
+
+def _findings(text: str, level: int) -> Iterator[Finding]:
+    folded: FoldedText | None = fold(text)
+    while folded is not None:
+        characters = folded.text.encode("ascii", "replace")
+        for finding in _in_folded(folded.text, characters.translate(_OUTLINE, _LEFT_OUT), level):
+            (start, end) = folded.original_span(finding.start, finding.end)
+            # What is written with escapes is masked with all their characters.
+            yield Finding(start, end, finding.whole or end - start > finding.end - finding.start)
+        is_escaped = level < MAX_LEVELS and _may_have_escapes(characters)
+        folded = unescape(folded) if is_escaped else None
+        level += 1
+
+
+def _in_folded(text: str, outline: bytes, level: int) -> Iterator[Finding]:
+    if _ENOUGH_DIGITS in outline:
+        unmarked = _EXEMPT.sub(lambda identifier: "x" * len(identifier.group()), text)
+        yield from _numbers(unmarked)
+        yield from _grouped_numbers(unmarked)
+    if _may_name_code(outline):
+        for match in _SECURITY_CODE.finditer(text):
+            yield Finding(*match.span(1), True)
+    if level < MAX_LEVELS and outline.count(b"I") >= _MIN_BASE64_LETTERS and _BASE64_DIGITS.search(text):
+        yield from _in_base64(text, level + 1)
+
+
+def _numbers(text: str) -> Iterator[Finding]:
+    for run in _RUN.finditer(text):
+        if _holds_number(run.group()):
+            yield Finding(*run.span(), False)
+    for track in (_TRACK_1, _TRACK_2):
+        for match in track.finditer(text):
+            yield Finding(*match.span(), True)
+
+
+def _holds_number(run: str) -> bool:
+    digits = run if run.isdigit() else _NOT_DIGIT.sub("", run)
+    sums = LuhnSums(digits)
+    count = len(digits)
+    for start in range(count - MIN_DIGITS + 1):
+        for length in LENGTHS_BY_PREFIX.get(digits[start : start + PREFIX_DIGITS], ()):
+            if start + length <= count and sums.valid(start, start + length):
+                return True
+    return _holds_whole_number(run) or _holds_hex_number(digits)
+
+
+def _holds_whole_number(run: str) -> bool:
+    """Whether some neighbouring groups of digits are a number of a length that counts only if no digit touches it."""
+    groups = _NOT_DIGIT.split(run)
+    for first, group in enumerate(groups):
+        length = WHOLE_NUMBER_LENGTHS.get(group[0])
+        number = ""
+        for other in groups[first : first + MAX_DIGITS] if length else ():
+            number += other
+            if len(number) >= (length or 0):
+                break
+        if len(number) == length and luhn_valid(number):
+            return True
+    return False
+
+
+def _holds_hex_number(digits: str) -> bool:
+    """Whether they are the ASCII codes of a card number's digits in hexadecimal."""
+    return any(_holds_number(match.group()[1::2]) for match in _HEX_DIGITS.finditer(digits))
+
+
+def _grouped_numbers(text: str) -> Iterator[Finding]:
+    for match in _GROUPS.finditer(text):
+        digits = _NOT_DIGIT.sub("", match.group())
+        if _holds_number(digits):
+            yield Finding(*match.span(), False)
+
+
+def _in_base64(text: str, level: int) -> Iterator[Finding]:
+    for token in _BASE64.finditer(text):
+        digits = _BASE64_DIGITS.search(text, *token.span())
+        if digits is None:
+            continue
+        # Groups of four characters are counted from the digits: the text may be glued to something.
+        start = token.start() + (digits.start() - token.start()) % 4
+        characters = text[start : token.end()].rstrip("=").translate(_URL_SAFE)
+        characters = characters[: len(characters) - (len(characters) % 4 == 1)]
+        content = base64.b64decode(characters + "=" * (-len(characters) % 4))
+        if next(_findings(content.decode("utf-8", "surrogateescape"), level), None) is not None:
+            yield Finding(*token.span(), True)

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from typing import Final, NamedTuple
 
-from cardwatch_card_numbers.detection import luhn_valid
+from cardwatch_card_numbers.check_digits import luhn_valid
 
 MIN_KEY_BYTES: Final = 16
 

@@ -85,6 +85,14 @@ class Decoder:
             )
         return record
 
+    def writer_schema(self, value: bytes) -> Any:
+        """The parsed schema that wrote a framed value.
+
+        Raises:
+            RefusedError, RegistryUnavailableError: as for decoding it.
+        """
+        return self._writer(HEADER.unpack_from(value)[1])
+
     def _writer(self, schema_id: int) -> Any:
         writer = self._writers.get(schema_id)
         if writer is None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cardwatch_card_numbers.masking import mask_bytes, mask_suspicious_text, mask_text
+from cardwatch_card_numbers.masking import mask_bytes, mask_header, mask_text
 from cardwatch_contracts.errors import CardwatchError, RefusedError
 from cardwatch_contracts.identity import dead_letter_id
 from cardwatch_contracts.reasons import Reason
@@ -76,22 +76,20 @@ def mask_message(
     """What is kept of a refused message: the card numbers in its key, value, headers and detail are masked.
 
     Args:
-        mask_value: masks the value; by what the service knows of its form, it may keep more of it than ``mask_bytes``.
+        mask_value: masks the value; a service that knows its form masks it by that.
     """
     return MaskedContent(
         key=None if message.key is None else mask_bytes(message.key),
         value=None if message.value is None else mask_value(message.value),
-        headers=[
-            (_masked_name(name), None if header is None else mask_bytes(header)) for name, header in message.headers
-        ],
+        headers=[mask_header(_unicode_name(name), value) for name, value in message.headers],
         # Masked before it is cut: part of a card number is none that masking finds.
-        detail=mask_suspicious_text(str(error))[:MAX_DETAIL_LENGTH],
+        detail=mask_text(str(error))[:MAX_DETAIL_LENGTH],
     )
 
 
-def _masked_name(name: str) -> str:
+def _unicode_name(name: str) -> str:
     """A header's name; what of it is not Unicode is written as escapes."""
-    return mask_text(name.encode("utf-8", "backslashreplace").decode())
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def build_dead_letter(

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES
@@ -156,7 +156,7 @@ def checked_value(kind: Kind, value: str) -> str:
         ConfigurationError: it is not a value of that kind, or it is a card number.
     """
     value = value.strip()
-    if find_card_numbers(value):
+    if holds_card_number(value):
         # The value is not quoted, because error messages end up in logs.
         raise ConfigurationError("a value is a card number, which no list may hold; use its card token")
     normal = _NORMAL_FORMS[kind](value)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import CardwatchError, RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
@@ -100,5 +100,5 @@ def refuse_card_numbers(record: Mapping[str, object]) -> None:
         CardwatchError: there is one; names the field, never the number.
     """
     for name, value in record.items():
-        if isinstance(value, str) and find_card_numbers(value):
+        if isinstance(value, str) and holds_card_number(value):
             raise CardwatchError(f"{name} holds a card number, which must never be kept; use its card token")

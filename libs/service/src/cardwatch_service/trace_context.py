@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from cardwatch_card_numbers.scanner import find_standalone
+from cardwatch_card_numbers.scanner import holds_card_number
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
@@ -41,10 +41,10 @@ def extract_context(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
         return None
     # A later version may add parts; these mean the same in all versions.
     context = f"00-{found[2]}"
-    if find_standalone(context):
+    if holds_card_number(context):
         return None
     text = (state or b"").decode("latin-1").strip()
-    return f"{context} {text}" if _TRACESTATE.fullmatch(text) and not find_standalone(text) else context
+    return f"{context} {text}" if _TRACESTATE.fullmatch(text) and not holds_card_number(text) else context
 
 
 def is_sampled(context: str) -> bool:

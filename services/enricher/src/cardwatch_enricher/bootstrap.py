@@ -23,6 +23,7 @@ from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
 from cardwatch_enricher.pipeline.dead_letters import DeadLetterBuilder
+from cardwatch_enricher.pipeline.decode_avro import AvroTransactions
 from cardwatch_enricher.pipeline.decode_json import JsonTransactions
 from cardwatch_enricher.pipeline.enricher import Enricher
 from cardwatch_enricher.pipeline.pipeline import Pipeline
@@ -54,13 +55,13 @@ def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> 
     service, own, tokens = settings
     derivation = own.derivation()
     tokenise = Tokeniser(tokens.key_bytes(), tokens.key_id)
-    json_transactions = JsonTransactions(tokenise)
+    avro_transactions = AvroTransactions(Decoder("transaction", registry))
     raw_topic, json_topic = raw_topics(service)
     return Pipeline(
-        decoders={raw_topic: Decoder("transaction", registry), json_topic: json_transactions},
+        decoders={raw_topic: avro_transactions, json_topic: JsonTransactions(tokenise)},
         validate=Validator(derivation.currencies, own.future_tolerance_seconds),
         enrich=Enricher(derivation),
-        build_dead_letter=DeadLetterBuilder(json_topic, json_transactions.known_fields, tokenise),
+        build_dead_letter=DeadLetterBuilder(json_topic, avro_transactions.mask, tokenise),
         now=now_microseconds,
         report_internal_error=internal_error_report(metrics),
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cardwatch_card_numbers.testing import JSON_CASES, TEXT_CASES, UNDECODABLE_CASES, MaskingCase
+from cardwatch_card_numbers.testing import BINARY_CASES, DISGUISES, ENCODED_DISGUISES, HARMLESS, JSON_CASES, TEXT_CASES, MaskingCase
 from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.reasons import Reason
 from cardwatch_enricher.pipeline.outcomes import Enriched
@@ -160,6 +160,25 @@ def test_texts_of_a_dead_letter_pass_the_shared_masking_cases(make: Any, pipelin
 
 
 @pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+@pytest.mark.parametrize("field", ["device_id", "transaction_id"])
+def test_a_field_is_accepted_if_masking_would_not_change_it(
+    make: Any, pipeline: Any, case: MaskingCase, field: str
+) -> None:
+    text = case.original.decode()
+    fits = field == "device_id" or (0 < len(text) <= 64 and text.isprintable())
+    for message in (make.avro(make.transaction(**{field: text})), make.json(make.transaction(**{field: text}))):
+        outcome = pipeline(message)
+        if not case.changes and fits:
+            assert outcome.record[field] == text
+            continue
+        assert isinstance(outcome, DeadLetter)
+        if case.changes:
+            assert outcome.reason == Reason.CARD_NUMBER_PRESENT
+            assert outcome.record["redacted"]
+            assert case.original not in everything(outcome)
+
+
+@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
 def test_fields_of_a_decoded_dead_letter_pass_the_shared_masking_cases(
     make: Any, pipeline: Any, case: MaskingCase
 ) -> None:
@@ -178,7 +197,7 @@ def test_json_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: An
         assert (outcome.record["value"], outcome.record["redacted"]) == (case.masked, case.changes)
 
 
-@pytest.mark.parametrize("case", UNDECODABLE_CASES, ids=repr)
+@pytest.mark.parametrize("case", BINARY_CASES, ids=repr)
 def test_undecodable_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     letter = pipeline(make.avro(value=case.original)).record
     assert (letter["value"], letter["redacted"]) == (case.masked, case.changes)

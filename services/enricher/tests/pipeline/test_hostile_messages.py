@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.scanner import find_card_numbers
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_enricher.pipeline.outcomes import Enriched

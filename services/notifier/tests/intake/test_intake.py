@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from cardwatch_card_numbers.detection import find_card_numbers
-from cardwatch_card_numbers.testing import TEXT_CASES, UNDECODABLE_CASES, MaskingCase, Structure
+from cardwatch_card_numbers.scanner import find_card_numbers
+from cardwatch_card_numbers.testing import BINARY_CASES, TEXT_CASES, MaskingCase, Structure
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
@@ -377,7 +377,7 @@ def test_a_dead_letter_fits_its_schema_and_holds_no_card_number() -> None:
     assert find_card_numbers(repr(letter)) == []
 
 
-@pytest.mark.parametrize("case", [*TEXT_CASES, *UNDECODABLE_CASES], ids=repr)
+@pytest.mark.parametrize("case", [*TEXT_CASES, *BINARY_CASES], ids=repr)
 def test_dead_letters_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     known = case.structure is Structure.TEXT
     key = case.original if known else None

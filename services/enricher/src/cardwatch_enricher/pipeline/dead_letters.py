@@ -6,12 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cardwatch_card_numbers.json_documents import MalformedJsonError
-from cardwatch_card_numbers.masking import (
-    CARD_NUMBER_FIELD,
-    mask_json,
-    mask_strings,
-    mask_undecodable,
-)
+from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, mask_bytes
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
@@ -28,15 +23,15 @@ _DIGIT: Final = re.compile(r"[0-9]")
 class DeadLetterBuilder:
     """Builds the dead letters of refused messages."""
 
-    def __init__(self, json_topic: str, known_fields: frozenset[str], tokenise: Callable[[Any], Record]) -> None:
+    def __init__(self, json_topic: str, mask_avro: Callable[[bytes], bytes], tokenise: Callable[[Any], Record]) -> None:
         """
         Args:
             json_topic: the topic whose messages are JSON; all others' are Avro.
-            known_fields: names of the fields of ``transaction.avsc``.
+            mask_avro: masks a value of another topic, whether it can be decoded or not.
             tokenise: turns a card number into the four card fields, or raises RefusedError.
         """
         self._json_topic: Final = json_topic
-        self._known_fields: Final = known_fields
+        self._mask_avro: Final = mask_avro
         self._tokenise: Final = tokenise
 
     def __call__(self, message: ReceivedMessage, error: RefusedError, decoded: Record | None, now: int) -> DeadLetter:
@@ -46,15 +41,12 @@ class DeadLetterBuilder:
             decoded: the record that its value was decoded into, None if it could not be.
             now: the time of refusing, in microseconds since 1970 UTC.
         """
-        content = mask_message(message, error, lambda value: self._masked_value(message.topic, value, decoded))
+        mask_value = self._mask_json if message.topic == self._json_topic else self._mask_avro
+        content = mask_message(message, error, mask_value)
         return build_dead_letter(message, Reason(error.reason), content, service=SERVICE, refused_at=now)
 
-    def _masked_value(self, topic: str, value: bytes, decoded: Record | None) -> bytes:
-        if topic == self._json_topic:
-            return mask_json(self._with_token(value), self._known_fields)
-        if decoded is not None:
-            return mask_strings(value, (text for text in decoded.values() if isinstance(text, str)))
-        return mask_undecodable(value)
+    def _mask_json(self, value: bytes) -> bytes:
+        return mask_bytes(self._with_token(value))
 
     def _with_token(self, value: bytes) -> bytes:
         """The JSON message with the fields that stand for its ``card_number``, so that it can be sent again."""

@@ -50,11 +50,6 @@ class JsonTransactions:
             field["name"]: field for field in parsed_schema("transaction")["fields"]
         }
 
-    @property
-    def known_fields(self) -> frozenset[str]:
-        """The names of the schema's fields."""
-        return frozenset(self._fields)
-
     def __call__(self, value: bytes | None) -> Record:
         """Decode one message's value.
 

@@ -1,15 +1,16 @@
 """Which transactions are refused: the first rule that one breaks is the reason.
 
-Every text field is searched for card numbers first, and a message that holds one is refused. One in ten numeric
-identifiers of 13 to 19 digits passes the Luhn check by chance: producers have to give such identifiers a letter. In
-return no topic behind the enricher holds a card number.
+Every text field is searched for card numbers first, by the scanner that masking uses too, and a message that holds one
+is refused. Some long numeric identifiers are taken for card numbers by chance (``docs/card-numbers.md`` says how many).
+In return no topic behind the enricher holds a card number.
 """
 
 import re
 from collections.abc import Container
 from typing import Any, Final
 
-from cardwatch_card_numbers.detection import find_card_numbers
+from cardwatch_card_numbers.json_masking import is_exempt
+from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.text import find_control_character
@@ -131,16 +132,16 @@ def check_card_numbers(record: Record) -> None:
     Raises:
         RefusedError: there is one; the message names the field and quotes nothing of it.
     """
-    # One search through all fields is the fastest; no card number spans the end of a line.
+    # One search through all fields is the fastest; no card number spans a unit separator.
     texts = [text for text in record.values() if isinstance(text, str)]
-    if not find_card_numbers("\n".join(texts)):
+    if not holds_card_number("\x1f".join(texts)):
         return
     for field, text in record.items():
-        if isinstance(text, str) and find_card_numbers(text):
+        if isinstance(text, str) and holds_card_number(text) and not is_exempt(field, text):
             raise RefusedError(
                 Reason.CARD_NUMBER_PRESENT,
-                f"{field}: expected a token, or an identifier with a letter in it, got what holds a card number "
-                "(13 to 19 digits with a valid check digit)",
+                f"{field}: expected a token or an identifier, got what holds a card number (13 to 19 digits of an "
+                "issuer's range with a valid check digit, in any notation), a security code or track data",
             )
 
 

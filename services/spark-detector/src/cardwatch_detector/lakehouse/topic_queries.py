@@ -69,7 +69,7 @@ def topic_queries(
         return TopicSchemas(str(topic.schema), identity, registry, topic.subject(prefix))
 
     metrics.start_at_zero(*_TABLES)
-    bronze = BronzeWriter(tables_dir, json_topic, metrics)
+    bronze = BronzeWriter(tables_dir, metrics)
     silver = SilverWriter(
         tables_dir,
         schemas(TRANSACTIONS_SILVER, "transaction_id"),

@@ -155,5 +155,5 @@ def _without_card_numbers(rows: DataFrame) -> DataFrame:
         F.col("label_note").cast("binary").alias("value"),
         F.lit(None).cast(HEADERS_TYPE).alias("headers"),
     )
-    masked, _ = mask_card_numbers(note, F.lit(False))
+    masked, _ = mask_card_numbers(note)
     return masked.withColumn("label_note", F.decode("value", "UTF-8")).select(*rows.columns)

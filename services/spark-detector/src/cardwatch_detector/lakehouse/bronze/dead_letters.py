@@ -34,7 +34,7 @@ class DeadLetterTableWriter(TopicWriter):
         arrivals = collect_with_position(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
         new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
-            rows, _ = mask_card_numbers(letter_rows(messages.at_positions(new)), ~_is_framed(F.col("value")))
+            rows, _ = mask_card_numbers(letter_rows(messages.at_positions(new)))
             rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
             append(
                 coalesce_to_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, WriteId(batch_id, _PART)
@@ -74,8 +74,3 @@ def letter_rows(messages: DataFrame) -> DataFrame:
 
 def _header(header: Column) -> Column:
     return F.struct(header["name"].alias("key"), header["value"].alias("value"))
-
-
-def _is_framed(value: Column) -> Column:
-    """Whether the first byte is that of Confluent's frame: then the message is not JSON."""
-    return F.coalesce(F.substring(value, 1, 1) == F.lit(b"\x00"), F.lit(False))

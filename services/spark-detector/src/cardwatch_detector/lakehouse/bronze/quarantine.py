@@ -5,16 +5,12 @@ What other services have refused gets there from their dead letters: ``dead_lett
 
 from typing import Final
 
-from cardwatch_contracts.reasons import Reason
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.card_numbers import mask_card_numbers
 from cardwatch_detector.lakehouse.io.decode import REASON, DecodedBatch
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append
-
-# Reasons to refuse what may be a valid record of another schema.
-_RECORDS: Final = (Reason.UNKNOWN_SCHEMA_ID.value, Reason.WRONG_SCHEMA.value)
 
 LAKEHOUSE: Final = "lakehouse"
 """The service that refuses what is refused here."""
@@ -28,9 +24,8 @@ def quarantine(batch: DecodedBatch, tables_dir: str, write_id: WriteId) -> None:
     Args:
         batch: with Kafka's headers.
     """
-    # They may be anything, JSON included, and may hold a card number. If only the schema is unknown, they are records
-    # whose ids are needed once it is registered.
-    messages, _ = mask_card_numbers(batch.undecodable, F.lit(True), F.col(REASON).isin(*_RECORDS))
+    # They may be anything, and may hold a card number.
+    messages, _ = mask_card_numbers(batch.undecodable)
     now = F.current_timestamp()
     rows = messages.select(
         "topic",

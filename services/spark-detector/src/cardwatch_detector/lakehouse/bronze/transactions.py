@@ -22,12 +22,10 @@ class BronzeWriter:
 
     Attributes:
         tables_dir: where the tables are.
-        json_topic: full name of the topic whose messages are JSON.
         counter: counts the rows after each commit.
     """
 
     tables_dir: str
-    json_topic: str
     counter: WriteCounter
     _size: BatchSize = field(default_factory=BatchSize, init=False)
 
@@ -36,7 +34,7 @@ class BronzeWriter:
         session = batch.sparkSession
         self._size.estimate_first(batch)
         with temporary_settings(session, self._size.settings()), cached(batch) as messages:
-            rows, count = mask_card_numbers(messages, F.col("topic") == self.json_topic)
+            rows, count = mask_card_numbers(messages)
             self._size.rows = count
             with temporary_settings(session, self._size.settings()):
                 if count:

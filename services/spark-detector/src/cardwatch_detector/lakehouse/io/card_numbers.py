@@ -1,6 +1,6 @@
 """Masks card numbers in Kafka messages before a table keeps them: the Spark part of ``cardwatch_card_numbers``.
 
-JSON is masked as JSON, all else as bytes of known structure: what bronze keeps must stay decodable.
+JSON is masked as JSON, transactions in Avro by their fields, all else as text: what bronze keeps must stay decodable.
 """
 
 from functools import reduce
@@ -8,10 +8,12 @@ from operator import or_
 from typing import Any, Final
 
 import pyarrow as pa
-from cardwatch_card_numbers.detection import MIN_DIGITS
-from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, mask_bytes, mask_json, mask_text
-from cardwatch_card_numbers.scanner import MAX_SEPARATORS, SEPARATORS
+from cardwatch_card_numbers.avro_masking import AvroMasker, NotThisSchemaError
+from cardwatch_card_numbers.check_digits import MIN_DIGITS
+from cardwatch_card_numbers.masking import mask_bytes, mask_header
+from cardwatch_card_numbers.scanner import BASE64_DIGITS, MAX_SEPARATORS
 from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from cardwatch_service.logs import get_logger
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -19,16 +21,24 @@ from pyspark.sql.pandas.functions import ArrowUDFType, arrow_udf
 
 log = get_logger(__name__)
 
-_TRANSACTION_FIELDS: Final = frozenset(field["name"] for field in parsed_schema("transaction")["fields"])
-
-# A regular expression of Java that selects the messages for Python to check: without a run of digits of this length
-# there is nothing to mask, and a micro-batch without such a message starts no Python.
-_JAVA_JSON_DIGIT: Final = r"(?:[0-9]|\\u003[0-9])"
-_JAVA_JSON_BETWEEN: Final = rf"(?:[{SEPARATORS}]|\\u00(?!3[0-9])[0-9a-f]{{2}}|\\/){{0,{MAX_SEPARATORS}}}"
-SUSPECT_JSON: Final = (
-    rf'(?i){_JAVA_JSON_DIGIT}(?:{_JAVA_JSON_BETWEEN}{_JAVA_JSON_DIGIT}){{{MIN_DIGITS - 1}}}|"{CARD_NUMBER_FIELD}"'
+# A regular expression of Java that selects the messages for Python to check, of bytes as ISO 8859-1: a micro-batch in
+# which no message may hold anything starts no Python. What the scanner finds, this selects; what else it selects costs
+# time only.
+_DIGIT: Final = r"(?:[0-9]|[\xc2-\xf4][\x80-\xbf]{1,3})"  # an ASCII digit, or any other character in UTF-8
+_SEPARATOR: Final = r"[^0-9A-Za-z*\x01-\x08\x0e-\x1f]"
+_MAX_SEPARATOR_BYTES: Final = 4 * MAX_SEPARATORS
+_FIELD_NAMES: Final = r"(?:cv|csc|cav|pvv|cid|pin|track|stripe|verif|valid|secur|card_?number|primary)"
+SUSPECT: Final = (
+    rf"{_DIGIT}(?:{_SEPARATOR}{{0,{_MAX_SEPARATOR_BYTES}}}{_DIGIT}){{{MIN_DIGITS - 1}}}"
+    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f]|&#|{BASE64_DIGITS}"
+    # A code that is called so in text, and the name of a field in JSON.
+    r"|(?i:(?:cv[vcnd]|csc|cav)2?[^0-9A-Za-z]|(?:secur|verif|valid)[a-z]{2,6}[ _]?(?:code|value)"
+    rf'|{_FIELD_NAMES}[0-9a-z_]{{0,40}}"\s{{0,8}}:)'
 )
-SUSPECT: Final = rf"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){{{MIN_DIGITS - 1}}}"
+SUSPECT_NAME: Final = rf"(?i){_FIELD_NAMES}"
+"""The same for names of headers."""
+
+_TRANSACTION: Final = AvroMasker(parsed_schema("transaction"))
 
 _DIGITS: Final = "0123456789"
 _STARS: Final = str.maketrans(dict.fromkeys(_DIGITS, "*"))
@@ -51,28 +61,32 @@ def mask_row(message: dict[str, Any]) -> dict[str, Any]:
     """One message without card numbers.
 
     Args:
-        message: ``key``, ``value`` (bytes or None), ``headers`` (list of ``key``, ``value``; or None), ``is_json`` and,
-            if the value is a record of a schema, ``is_record``.
+        message: ``key``, ``value`` (bytes or None), and ``headers`` (list of ``key``, ``value``; or None).
 
     Returns:
         ``key``, ``value``, ``headers``, and whether anything changed, ``redacted``.
     """
-
-    def masked(value: bytes | None, known_fields: frozenset[str] | None = None) -> bytes | None:
-        if value is None:
-            return None
-        return mask_json(value, known_fields) if message["is_json"] else mask_bytes(value)
-
-    # The ids in a record may be long numbers.
-    known_fields = None if message.get("is_record") else _TRANSACTION_FIELDS
-    headers = message["headers"]
+    key, value, headers = message["key"], message["value"], message["headers"]
     result = {
-        "key": masked(message["key"]),
-        "value": masked(message["value"], known_fields),
-        "headers": headers
-        and [{"key": mask_text(header["key"]), "value": masked(header["value"])} for header in headers],
+        "key": None if key is None else mask_bytes(key),
+        "value": None if value is None else _masked_value(value),
+        "headers": headers and [_masked_header(header) for header in headers],
     }
     return {**result, "redacted": any(result[name] != message[name] for name in result)}
+
+
+def _masked_value(value: bytes) -> bytes:
+    if value[:1] == bytes([MAGIC_BYTE]):
+        try:
+            return _TRANSACTION(value, HEADER.size)
+        except NotThisSchemaError:
+            pass
+    return mask_bytes(value)
+
+
+def _masked_header(header: dict[str, Any]) -> dict[str, Any]:
+    (name, value) = mask_header(header["key"], header["value"])
+    return {"key": name, "value": value}
 
 
 def mask_rows(messages: "pa.Array[Any]") -> "pa.Array[Any]":
@@ -102,25 +116,22 @@ def _without_digits(value: bytes | None) -> bytes | None:
     return None if value is None else value.translate(_STARS_IN_BYTES)
 
 
-def mask_card_numbers(messages: DataFrame, is_json: Column, is_record: Column | None = None) -> tuple[DataFrame, int]:
+def mask_card_numbers(messages: DataFrame) -> tuple[DataFrame, int]:
     """Mask the card numbers in messages, and count the messages.
 
     Python looks only at what may hold one: where no message of a micro-batch does, none is started.
 
     Args:
         messages: Kafka's columns; cached, because they are read twice.
-        is_json: whether a message is JSON text, or may be.
-        is_record: whether a message is a record of a schema, in which only whole groups of digits are card numbers.
 
     Returns:
         The messages, ``key``, ``value`` and ``headers`` masked and ``redacted`` added; and their number.
     """
-    suspect = _suspect_message(is_json)
+    suspect = _suspect_message()
     ((total, suspects),) = messages.agg(F.count("*"), F.count_if(suspect)).collect()
     if not suspects:
         return messages.withColumn("redacted", F.lit(False)), total
-    form = (is_json.alias("is_json"), (F.lit(False) if is_record is None else is_record).alias("is_record"))
-    message = F.when(suspect, F.struct("key", "value", "headers", *form))
+    message = F.when(suspect, F.struct("key", "value", "headers"))
     checked = messages.withColumn("checked", arrow_udf(mask_rows, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
     for name in ("key", "value", "headers"):
         # By whether it was checked, not by null: a checked key may well be null.
@@ -130,17 +141,14 @@ def mask_card_numbers(messages: DataFrame, is_json: Column, is_record: Column | 
     return checked.withColumn("redacted", F.coalesce("checked.redacted", F.lit(False))).drop("checked"), total
 
 
-def _suspect_message(is_json: Column) -> Column:
-    headers = F.exists("headers", lambda header: _suspect(is_json, header["value"]) | header["key"].rlike(SUSPECT))
-    return reduce(
-        or_,
-        (
-            F.coalesce(found, F.lit(False))
-            for found in (_suspect(is_json, F.col("key")), _suspect(is_json, F.col("value")), headers)
-        ),
-    )
+def _suspect_message() -> Column:
+    def suspect(value: Column) -> Column:
+        return F.decode(value, "ISO-8859-1").rlike(SUSPECT)
 
+    def suspect_header(header: Column) -> Column:
+        name = header["key"]
+        # A text's bytes, so that it is searched as they are.
+        return suspect(header["value"]) | suspect(F.encode(name, "UTF-8")) | name.rlike(SUSPECT_NAME)
 
-def _suspect(is_json: Column, value: Column) -> Column:
-    text = F.decode(value, "ISO-8859-1")
-    return F.when(is_json, text.rlike(SUSPECT_JSON)).otherwise(text.rlike(SUSPECT))
+    found = (suspect(F.col("key")), suspect(F.col("value")), F.exists("headers", suspect_header))
+    return reduce(or_, (F.coalesce(column, F.lit(False)) for column in found))

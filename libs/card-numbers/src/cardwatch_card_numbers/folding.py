@@ -1,0 +1,128 @@
+"""Text as people read it: digits and separators of any script as ASCII, and escapes as the characters they stand for.
+
+Every result maps back to the offsets of the original text.
+"""
+
+import re
+import sys
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+_SURROGATES_OF_LATIN_1: Final = {0xDCA0: " ", 0xDCAD: "-", 0xDC96: "-", 0xDC97: "-"}
+_DOTS_AND_SIGNS: Final = {
+    **dict.fromkeys("\u00b7\u2022\u2219\u22c5", "."),
+    "\u2212": "-",
+    **dict.fromkeys("\u2215\u2044", "/"),
+}
+_IGNORED_CATEGORIES: Final = frozenset({"Cf", "Mn", "Me", "Cc"})
+_SPACE_CATEGORIES: Final = frozenset({"Zs", "Zl", "Zp"})
+_MAX_CACHED_CHARACTERS: Final = 20_000
+
+# What stands for another character: percent-encoding (RFC 3986), JSON's and HTML's escapes.
+_ESCAPE: Final = re.compile(
+    r"((?:%[0-9A-Fa-f]{2})+)|\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))|&#(?:([0-9]{1,6})|[xX]([0-9A-Fa-f]{1,5}));"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedText:
+    """A text of which each character stands for a part of an original text.
+
+    Attributes:
+        text: the folded text.
+        starts: where the original part of each character begins; None where offsets are the same.
+        ends: where it ends.
+    """
+
+    text: str
+    starts: list[int] | None = None
+    ends: list[int] | None = None
+
+    def original_span(self, start: int, end: int) -> tuple[int, int]:
+        """The part of the original text that these characters, at least one, stand for."""
+        if self.starts is None or self.ends is None:
+            return start, end
+        return self.starts[start], self.ends[end - 1]
+
+
+class _CharacterTable(dict[int, str]):
+    """For ``str.translate``: what a character folds to."""
+
+    def __missing__(self, code: int) -> str:
+        folded = _fold_character(chr(code))
+        if len(self) < _MAX_CACHED_CHARACTERS:
+            self[code] = folded
+        return folded
+
+
+_TABLE: Final = _CharacterTable((code, chr(code)) for code in range(128))
+
+
+def fold(text: str) -> FoldedText:
+    """The text in Unicode's compatibility form (NFKC) as far as digits, separators and ASCII are concerned."""
+    if text.isascii():
+        return FoldedText(text)
+    folded = text.translate(_TABLE)
+    if len(folded) == len(text):
+        return FoldedText(folded)
+    starts = [index for index, char in enumerate(text) for _ in _TABLE[ord(char)]]
+    return FoldedText(folded, starts, [start + 1 for start in starts])
+
+
+def unescape(original: FoldedText) -> FoldedText | None:
+    """The text with one level of escapes replaced by what they stand for; None if it has no escape."""
+    text = original.text
+    parts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    position = 0
+    for escape in _ESCAPE.finditer(text):
+        _copy(original, position, escape.start(), parts, starts, ends)
+        (start, end) = original.original_span(*escape.span())
+        for char in _escaped(escape):
+            parts.append(char)
+            starts.append(start)
+            ends.append(end)
+        position = escape.end()
+    if not position:
+        return None
+    _copy(original, position, len(text), parts, starts, ends)
+    return FoldedText("".join(parts), starts, ends)
+
+
+def _copy(original: FoldedText, start: int, end: int, parts: list[str], starts: list[int], ends: list[int]) -> None:
+    parts.append(original.text[start:end])
+    if original.starts is None or original.ends is None:
+        starts.extend(range(start, end))
+        ends.extend(range(start + 1, end + 1))
+    else:
+        starts.extend(original.starts[start:end])
+        ends.extend(original.ends[start:end])
+
+
+def _escaped(escape: re.Match[str]) -> str:
+    (percents, json, hexadecimal, decimal, html) = escape.groups()
+    if percents:
+        return bytes.fromhex(percents.replace("%", "")).decode("utf-8", "surrogateescape").translate(_TABLE)
+    code = int(decimal) if decimal else int(json or hexadecimal or html, 16)
+    return _TABLE[code] if code <= sys.maxunicode else "?"
+
+
+def _fold_character(char: str) -> str:
+    code, category = ord(char), unicodedata.category(char)
+    if code in _SURROGATES_OF_LATIN_1:
+        return _SURROGATES_OF_LATIN_1[code]
+    value = unicodedata.numeric(char, -1.0)
+    if value in range(10):
+        return str(int(value))
+    if category in _SPACE_CATEGORIES:
+        return " "
+    if category == "Pd":
+        return "-"
+    if category in _IGNORED_CATEGORIES:
+        return "\x00"
+    if char in _DOTS_AND_SIGNS:
+        return _DOTS_AND_SIGNS[char]
+    folded = unicodedata.normalize("NFKC", char)
+    return folded if folded.isascii() else char

@@ -1,0 +1,137 @@
+"""Masking of Avro: every field of the writer's schema, in place."""
+
+import io
+from contextlib import suppress
+from typing import Any
+
+import fastavro
+import pytest
+from cardwatch_card_numbers.avro_masking import AvroMasker, NotThisSchemaError
+from cardwatch_card_numbers.testing import CARD_NUMBER, MASKED
+from hypothesis import given
+from hypothesis import strategies as st
+
+SCHEMA: dict[str, Any] = {
+    "type": "record",
+    "name": "Any",
+    "fields": [
+        {"name": "text", "type": "string"},
+        {"name": "optional", "type": ["null", "string", {"type": "record", "name": "Inner", "fields": [
+            {"name": "cvv", "type": "string"}, {"name": "note", "type": {"type": "string"}}]}]},
+        {"name": "number", "type": "long"},
+        {"name": "ratio", "type": "double"},
+        {"name": "small", "type": "float"},
+        {"name": "raw", "type": "bytes"},
+        {"name": "fixed", "type": {"type": "fixed", "name": "Sixteen", "size": 16}},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}},
+        {"name": "list", "type": {"type": "array", "items": ["null", "long", "string"]}},
+        {"name": "map", "type": {"type": "map", "values": "string"}},
+        {"name": "again", "type": ["null", "Inner"]},
+        {"name": "time", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "event_time", "type": "long"},
+        {"name": "latitude", "type": "double"},
+        {"name": "track2", "type": "string"},
+        {"name": "pin", "type": "int"},
+        {"name": "card_number", "type": "string"},
+        {"name": "flag", "type": "boolean"},
+    ],
+}  # fmt: skip
+HARMLESS: dict[str, Any] = {
+    "text": "x", "optional": None, "number": 12, "ratio": 0.5, "small": 1.5, "raw": b"\xff", "fixed": b"x" * 16,
+    "kind": "B", "list": [1, None, "a"], "map": {"a": "b"}, "again": {"cvv": "", "note": "n"}, "time": 1795478400000001,
+    "event_time": 1795478400000001, "latitude": 4.111111111111111, "track2": "", "pin": 0, "card_number": "",
+    "flag": True,
+}  # fmt: skip
+PARSED = fastavro.parse_schema(SCHEMA)
+MASK = AvroMasker(PARSED)
+
+
+def encode(**changes: Any) -> bytes:
+    out = io.BytesIO(b"")
+    fastavro.schemaless_writer(out, PARSED, HARMLESS | changes)
+    return out.getvalue()
+
+
+def masked(**changes: Any) -> Any:
+    value = encode(**changes)
+    found = MASK(value)
+    assert len(found) == len(value)
+    assert MASK(found) == found
+    return fastavro.schemaless_reader(io.BytesIO(found), PARSED, None)
+
+
+def test_a_harmless_record_is_the_same() -> None:
+    assert MASK(encode()) == encode()
+    assert AvroMasker(SCHEMA)(b"frame" + encode(), 5) == b"frame" + encode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("text", f"id {CARD_NUMBER}", f"id {MASKED}"),
+        ("text", CARD_NUMBER.translate(str.maketrans("1", "\uff11")), "*" * 46),
+        ("text", f'{{"pan": {CARD_NUMBER}}}', f'{{"pan": {MASKED}}}'),
+        ("optional", "4111.1111.1111.1111", "****.****.****.****"),
+        ("optional", {"cvv": "123", "note": f"x{CARD_NUMBER}"}, {"cvv": "***", "note": f"x{MASKED}"}),
+        ("number", int(CARD_NUMBER), 0),
+        ("number", -int(CARD_NUMBER), 0),
+        ("ratio", float(CARD_NUMBER), 0.0),
+        ("raw", b"\xff" + CARD_NUMBER.encode(), b"\xff" + MASKED.encode()),
+        ("fixed", CARD_NUMBER.encode(), MASKED.encode()),
+        ("list", [1, int(CARD_NUMBER), CARD_NUMBER], [1, 0, MASKED]),
+        ("map", {CARD_NUMBER: "1", "cvv": "123", "x": CARD_NUMBER}, {MASKED: "1", "cvv": "***", "x": MASKED}),
+        ("again", {"cvv": "99", "note": ""}, {"cvv": "**", "note": ""}),
+        ("event_time", int(CARD_NUMBER), 0),
+        ("latitude", 4111111111111111.0, 0.0),
+        ("track2", "anything", "********"),
+        ("pin", 1234, 0),
+        ("card_number", "4111111111111112", MASKED),
+    ],
+)
+def test_a_field_is_masked_in_place(field: str, value: Any, expected: Any) -> None:
+    assert masked(**{field: value}) == fastavro.schemaless_reader(io.BytesIO(encode()), PARSED, None) | {
+        field: expected
+    }
+
+
+def test_times_and_coordinates_are_kept() -> None:
+    number = 1546604000000008
+    value = encode(time=number, event_time=number, latitude=4.111111111111111)
+    assert MASK(value) == value
+    assert MASK(encode(number=number)) != encode(number=number), "as a number of another field it is masked"
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_end(value: bytes) -> None:
+    with suppress(NotThisSchemaError):
+        assert len(MASK(value)) == len(value)
+
+
+@given(st.data())
+def test_a_truncated_or_longer_record_is_refused(data: st.DataObject) -> None:
+    value = encode()
+    cut = data.draw(st.integers(0, len(value) - 1))
+    for wrong in (value[:cut], value + b"\x00"):
+        with pytest.raises(NotThisSchemaError):
+            MASK(wrong)
+
+
+@pytest.mark.parametrize(
+    "count", [b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f", b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00"]
+)
+def test_a_huge_number_of_values_without_bytes_is_refused(count: bytes) -> None:
+    nulls = AvroMasker(
+        {"type": "record", "name": "Nulls", "fields": [{"name": "a", "type": {"type": "array", "items": "null"}}]}
+    )
+    with pytest.raises(NotThisSchemaError, match="too many values"):
+        nulls(count + b"\x00")
+
+
+def test_a_recursive_schema_ends() -> None:
+    lists = AvroMasker({"type": "record", "name": "List", "fields": [{"name": "next", "type": ["null", "List"]}]})
+    assert lists(b"\x02\x02\x00") == b"\x02\x02\x00"
+    with pytest.raises(NotThisSchemaError, match="nested too deeply"):
+        lists(b"\x02" * 10_000)
+    endless = AvroMasker({"type": "record", "name": "Self", "fields": [{"name": "self", "type": "Self"}]})
+    with pytest.raises(NotThisSchemaError, match="nested too deeply"):
+        endless(b"")
