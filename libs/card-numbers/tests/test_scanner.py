@@ -8,10 +8,12 @@ from uuid import UUID
 
 import pytest
 from cardwatch_card_numbers.check_digits import LuhnSums, luhn_valid
+from cardwatch_card_numbers.exemptions import is_exempt
 from cardwatch_card_numbers.issuers import ISSUER_RANGES
 from cardwatch_card_numbers.scanner import find_card_numbers, holds_card_number, scan
 from cardwatch_card_numbers.sensitive_names import is_sensitive_name
 from cardwatch_card_numbers.testing import (
+    CARD_NUMBER,
     DISGUISES,
     ENCODED_DISGUISES,
     HARMLESS,
@@ -111,6 +113,29 @@ def test_asking_and_scanning_agree_on_digits(text: str) -> None:
         assert 0 <= start < end <= len(text)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "exempt"),
+    [
+        ("event_time", "1620000000000000", True),
+        ("event_time", "16200000000000001", False),
+        ("latitude", "4.111111111111111", True),
+        ("latitude", "411.1111111111111", False),
+        ("card_token", CARD_NUMBER * 2, True),
+        ("card_token", CARD_NUMBER, False),
+        ("transaction_id", f"0{CARD_NUMBER}000", True),
+        ("transaction_id", f"{CARD_NUMBER}0000", False),
+        ("merchant_id", f"0000{CARD_NUMBER}", False),
+        ("device_id", f"00{CARD_NUMBER}", False),
+        ("transaction_id", "24692160000390000000000", True),  # an acquirer reference number
+        ("transaction_id", "24692160000390000000001", False),
+        ("note", f"0{CARD_NUMBER}000", False),
+    ],
+)
+def test_values_of_our_own_fields(name: str, value: str, exempt: bool) -> None:
+    assert holds_card_number(value)
+    assert is_exempt(name, value) is exempt
+
+
 LONG_TEXTS = {
     "digits": "7919" * 16,
     "digits that no issuer has": "7",
@@ -134,6 +159,7 @@ LONG_TEXTS = {
     "hexadecimal": "0123456789abcdef",
     "digits in hexadecimal": "37",
     "UUIDs": "12345678-1234-1234-1234-12345678901a ",
+    "digits and hyphens": "1-",
     "groups": "4111,",
     "zero bytes": "\x00",
 }

@@ -3,6 +3,7 @@
 scanner          what counts as a card number in a text, for acceptance and masking alike
 issuers          the ranges of the card schemes
 check_digits     the Luhn algorithm
+exemptions       values of our own fields that look like card numbers by chance only
 folding          digits and separators of any script, and escapes, as ASCII
 masking          replacing what the scanner finds by ``*``, in text and bytes
 json_masking     the same in JSON, which stays JSON

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cardwatch_card_numbers.json_masking import is_exempt
+from cardwatch_card_numbers.exemptions import is_exempt
 from cardwatch_card_numbers.masking import mask_text_in_place, star_text
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_card_numbers.sensitive_names import is_card_number_name, is_sensitive_name

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
+from cardwatch_card_numbers.check_digits import MIN_DIGITS
+from cardwatch_card_numbers.exemptions import is_exempt
 from cardwatch_card_numbers.sensitive_names import HIDDEN_VALUE, is_card_number_name, is_sensitive_name
 
 Replacement = tuple[int, int, str]
@@ -27,20 +29,6 @@ _TOKEN: Final = re.compile(
 _BLANK: Final = re.compile(r"[ \t\n\r]*")
 _DIGIT: Final = re.compile(r"[0-9]")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
-EXEMPT_VALUES: Final = {
-    # Microseconds or milliseconds since 1970, until 2033: they begin with 1, which no card number of that length does.
-    "event_time": re.compile(r"1[0-9]{12}(?:[0-9]{3})?"),
-    "latitude": re.compile(r"-?(?:90|[0-8]?[0-9])\.[0-9]+"),
-    "longitude": re.compile(r"-?(?:180|1[0-7][0-9]|[0-9]{1,2})\.[0-9]+"),
-    # One in some millions has no letter, and then does not look like a hexadecimal number.
-    "card_token": re.compile(r"[0-9a-f]{32}"),
-}
-"""Whole values that hold the digits of a card number by chance only, by the name of their field."""
-
-
-def is_exempt(name: str, value: str) -> bool:
-    """Whether the value of a field of this name is not searched."""
-    return name in EXEMPT_VALUES and EXEMPT_VALUES[name].fullmatch(value) is not None
 
 
 class _Expected(Enum):
@@ -154,12 +142,13 @@ class JsonMasker:
             return
         written = self._text[start:end]
         content = _content(written) if kind == "string" else written
+        masked: str
         if hides:
             masked = HIDDEN_VALUE if content else content
         elif container.card_number or is_card_number_name(name):
             masked = "".join("*" if char.isnumeric() else char for char in content)
-        elif is_exempt(name, content):
-            return
+        elif is_exempt(name, content) or (kind == "number" and len(content) < MIN_DIGITS):
+            masked = content
         else:
             masked = self._mask(content)
         if masked != content:

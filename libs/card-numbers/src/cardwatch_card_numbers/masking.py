@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cardwatch_card_numbers.json_masking import EXEMPT_VALUES, JsonMasker
-from cardwatch_card_numbers.scanner import Finding, scan
+from cardwatch_card_numbers.exemptions import EXEMPT_VALUES
+from cardwatch_card_numbers.json_masking import JsonMasker
+from cardwatch_card_numbers.scanner import MAX_SEPARATORS, SEPARATORS, Finding, may_hold_card_number, scan
 from cardwatch_card_numbers.sensitive_names import HIDDEN_VALUE, is_card_number_name, is_sensitive_name
 
 CARD_NUMBER_FIELD: Final = "card_number"
@@ -39,23 +40,38 @@ def star_text(text: str, *, digits_only: bool = False) -> str:
     return "".join(_stars_of_same_size(char) if char.isnumeric() or not digits_only else char for char in text)
 
 
-def mask_bytes(value: bytes) -> bytes:
+def mask_bytes(value: bytes, card_number: str | None = None) -> bytes:
     """A value, key or header with what the scanner finds masked; the same bytes where there is nothing.
 
     JSON stays JSON. Everything else keeps its length, bytes that are not text included.
+
+    Args:
+        card_number: digits that are masked too, because the message calls them a card number: some are in no issuer's
+            range.
     """
     text = value.decode("utf-8", "surrogateescape")
-    masked = JsonMasker(text, mask_text)() if _JSON_START.match(text) else None
+    known = None if card_number is None else digits_pattern(card_number)
+
+    def mask(part: str) -> str:
+        found = mask_text(part)
+        return found if known is None else known.sub(lambda match: star_text(match.group(), digits_only=True), found)
+
+    masked = JsonMasker(text, mask)() if _JSON_START.match(text) else None
     if masked is None:
         masked = _mask_unstructured(text)
     return value if masked == text else masked.encode("utf-8", "surrogateescape")
 
 
+def digits_pattern(digits: str) -> re.Pattern[str]:
+    """Matches these digits with or without separators between them."""
+    return re.compile(rf"[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}".join(digits))
+
+
 def mask_header(name: str, value: bytes | None) -> tuple[str, bytes | None]:
     """A message header without card numbers; the value of one that is named like a security code is dropped."""
     if value and is_sensitive_name(name):
-        return mask_text(name), HIDDEN_VALUE.encode()
-    return mask_text(name), None if value is None else mask_bytes(value)
+        return mask_text_in_place(name), HIDDEN_VALUE.encode()
+    return mask_text_in_place(name), None if value is None else mask_bytes(value)
 
 
 def _mask_unstructured(text: str) -> str:
@@ -76,7 +92,7 @@ def _mask_member(member: re.Match[str]) -> str:
 
 def _mask_found(text: str, star: _Star) -> str:
     # Once is nearly always enough: a mark in place of a digit may end what made another digit harmless.
-    for _ in range(_MAX_PASSES):
+    for _ in range(_MAX_PASSES if may_hold_card_number(text) else 0):
         findings = scan(_without_exempt_members(text))
         if not findings:
             break

@@ -29,11 +29,13 @@ MAX_LEVELS: Final = 3
 """Levels of escapes and of base64 together that are looked into."""
 
 HEX_IDENTIFIER: Final = (
-    r"(?<![0-9A-Za-z])(?=[0-9]*[A-Fa-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-F]{32})"
+    r"(?<![0-9A-Za-z])(?=[0-9]{0,63}[A-Fa-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-F]{32})"
     r"(?![0-9A-Za-z])"
 )
 """A card token, a hash, or another identifier of 128, 160 or 256 bits."""
-_UUID: Final = r"(?<![0-9A-Za-z])(?=[0-9-]*[A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+_UUID: Final = (
+    r"(?<![0-9A-Za-z])(?=[0-9-]{0,35}[A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Za-z])"
+)
 
 _RUN: Final = re.compile(rf"[0-9](?:[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}[0-9]){{{MIN_DIGITS - 1},}}")
 _EXEMPT: Final = re.compile(f"{HEX_IDENTIFIER}|{_UUID}")
@@ -83,7 +85,7 @@ class Finding(NamedTuple):
 
 def holds_card_number(text: str) -> bool:
     """Whether masking the text would change it: then it is refused where no card number may be."""
-    return _may_hold(text) and next(_findings(text, 0), None) is not None
+    return may_hold_card_number(text) and next(_findings(text, 0), None) is not None
 
 
 def find_card_numbers(text: str) -> list[str]:
@@ -101,7 +103,7 @@ def scan(text: str) -> list[Finding]:
     return merged
 
 
-def _may_hold(text: str) -> bool:
+def may_hold_card_number(text: str) -> bool:
     """False for most texts without a finding, at hardly any cost."""
     if not text.isascii():
         return True
@@ -164,15 +166,23 @@ def _numbers(text: str) -> Iterator[Finding]:
             yield Finding(*match.span(), True)
 
 
-def _holds_number(run: str) -> bool:
-    digits = run if run.isdigit() else _NOT_DIGIT.sub("", run)
+def begins_or_ends_with_number(digits: str) -> bool:
+    """Whether the first or the last 13 to 19 of some ASCII digits are a card number."""
+    return any(start == 0 or end == len(digits) for start, end in _number_windows(digits))
+
+
+def _number_windows(digits: str) -> Iterator[tuple[int, int]]:
     sums = LuhnSums(digits)
     count = len(digits)
     for start in range(count - MIN_DIGITS + 1):
         for length in LENGTHS_BY_PREFIX.get(digits[start : start + PREFIX_DIGITS], ()):
             if start + length <= count and sums.valid(start, start + length):
-                return True
-    return _holds_whole_number(run) or _holds_hex_number(digits)
+                yield start, start + length
+
+
+def _holds_number(run: str) -> bool:
+    digits = run if run.isdigit() else _NOT_DIGIT.sub("", run)
+    return next(_number_windows(digits), None) is not None or _holds_whole_number(run) or _holds_hex_number(digits)
 
 
 def _holds_whole_number(run: str) -> bool:

@@ -286,8 +286,8 @@ JSON_CASES: Final = (
     *_kept(
         Structure.JSON,
         # Each of these would be masked if its form were not known to be harmless.
-        '{"event_time": 1546604000000008, "amount_minor": 1200}',
-        '{"event_time": 1546604000000008, "amount_minor": 12',
+        '{"event_time": 1620000000000000, "amount_minor": 1200}',
+        '{"event_time": 1620000000000000, "amount_minor": 12',
         '{"latitude": 52.52000712345674, "longitude": -4.111111111111111}',
         '{"card_token":"aaaaaaaaaaaaaaaa4111111111111111"}',
         '{"note": "caf\\u00e9 \\u0034"}',

@@ -21,6 +21,11 @@ class CardIdentity(NamedTuple):
     card_last_four: str
 
 
+def only_digits(card_number: str) -> str:
+    """A card number without the spaces and hyphens between its groups."""
+    return card_number.replace(" ", "").replace("-", "")
+
+
 def tokenise(card_number: str, key: bytes) -> CardIdentity:
     """Turn a card number into its token, BIN and last four digits.
 
@@ -31,7 +36,7 @@ def tokenise(card_number: str, key: bytes) -> CardIdentity:
     """
     if len(key) < MIN_KEY_BYTES:
         raise ValueError(f"a tokenisation key has at least {MIN_KEY_BYTES} bytes")
-    digits = card_number.replace(" ", "").replace("-", "")
+    digits = only_digits(card_number)
     if not luhn_valid(digits):
         raise ValueError("a card number is 13 to 19 digits with a valid check digit")
     token = hmac.new(key, digits.encode("ascii"), hashlib.sha256).hexdigest()[:_TOKEN_HEX_DIGITS]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cardwatch_card_numbers.json_documents import MalformedJsonError
 from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, mask_bytes
+from cardwatch_card_numbers.tokens import only_digits
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
@@ -46,20 +47,18 @@ class DeadLetterBuilder:
         return build_dead_letter(message, Reason(error.reason), content, service=SERVICE, refused_at=now)
 
     def _mask_json(self, value: bytes) -> bytes:
-        return mask_bytes(self._with_token(value))
-
-    def _with_token(self, value: bytes) -> bytes:
         """The JSON message with the fields that stand for its ``card_number``, so that it can be sent again."""
         try:
             document = parse(value)
         except MalformedJsonError:
-            return value
+            return mask_bytes(value)
         if not isinstance(document, dict) or CARD_NUMBER_FIELD not in document:
-            return value
+            return mask_bytes(value)
         tokenised: dict[str, Any] = {}
         for name, field in document.items():
             tokenised.update(self._token_fields(field) if name == CARD_NUMBER_FIELD else {name: field})
-        return json.dumps(tokenised, ensure_ascii=False).encode("utf-8", "replace")
+        number = None if CARD_NUMBER_FIELD in tokenised else only_digits(document[CARD_NUMBER_FIELD])
+        return mask_bytes(json.dumps(tokenised, ensure_ascii=False).encode("utf-8", "replace"), number)
 
     def _token_fields(self, card_number: Any) -> Record:
         try:

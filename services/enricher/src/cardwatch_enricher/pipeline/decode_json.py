@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from cardwatch_card_numbers.json_documents import MalformedJsonError, parse_json
-from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD
+from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, digits_pattern
+from cardwatch_card_numbers.tokens import only_digits
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parsed_schema
@@ -78,6 +79,8 @@ class JsonTransactions:
             if has_card_number and name in CARD_FIELDS:
                 raise RefusedError(Reason.UNKNOWN_FIELD, f"expected card_number or {name}, got both")
         record = self._tokenise(document[CARD_NUMBER_FIELD]) if has_card_number else {}
+        if has_card_number:
+            _refuse_repetition(document)
         for name, field in self._fields.items():
             if name in document:
                 record[name] = _checked(name, field["type"], document[name])
@@ -88,6 +91,14 @@ class JsonTransactions:
                     )
                 record[name] = field["default"]
         return record
+
+
+def _refuse_repetition(document: dict[str, Any]) -> None:
+    """Raises RefusedError if the card number, which may be of no known issuer, is in another field too."""
+    written = digits_pattern(only_digits(document[CARD_NUMBER_FIELD]))
+    for name, value in document.items():
+        if name != CARD_NUMBER_FIELD and written.search(str(value)):
+            raise RefusedError(Reason.CARD_NUMBER_PRESENT, f"{name}: expected no card number, got that of card_number")
 
 
 def _checked(name: str, avro_type: Any, value: Any) -> Any:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Container
 from typing import Any, Final
 
-from cardwatch_card_numbers.json_masking import is_exempt
+from cardwatch_card_numbers.exemptions import is_exempt
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason

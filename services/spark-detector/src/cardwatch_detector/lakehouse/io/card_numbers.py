@@ -25,7 +25,7 @@ log = get_logger(__name__)
 # which no message may hold anything starts no Python. What the scanner finds, this selects; what else it selects costs
 # time only.
 _DIGIT: Final = r"(?:[0-9]|[\xc2-\xf4][\x80-\xbf]{1,3})"  # an ASCII digit, or any other character in UTF-8
-_SEPARATOR: Final = r"[^0-9A-Za-z*\x01-\x08\x0e-\x1f]"
+_SEPARATOR: Final = r"(?:[^0-9A-Za-z*\x01-\x08\x0e-\x1f\\]|\\[tnrf]?)"
 _MAX_SEPARATOR_BYTES: Final = 4 * MAX_SEPARATORS
 _FIELD_NAMES: Final = r"(?:cv|csc|cav|pvv|cid|pin|track|stripe|verif|valid|secur|card_?number|primary)"
 SUSPECT: Final = (

@@ -1,0 +1,157 @@
+"""How often the scanner of card numbers is wrong, and its cost: ``python benchmarks/card_number_errors.py [count]``.
+
+Card numbers of every issuer, valid and drawn at random, are written in the notations below: each that is not found is a
+miss. Identifiers that are none are drawn at random: each in which something is found is a false alarm. Then the times
+per message and per megabyte. Needs no platform; the draws are seeded.
+"""
+
+import base64
+import random
+import time
+import timeit
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from urllib.parse import quote
+
+import tests_on_path  # noqa: F401 - makes support importable
+import typer
+from cardwatch_card_numbers.check_digits import LuhnSums, luhn_valid
+from cardwatch_card_numbers.exemptions import is_exempt
+from cardwatch_card_numbers.issuers import ISSUER_RANGES
+from cardwatch_card_numbers.masking import mask_bytes
+from cardwatch_card_numbers.scanner import holds_card_number
+from cardwatch_card_numbers.testing import make_card_number
+from cardwatch_contracts.wire import Encoder
+from cardwatch_enricher.pipeline.validator import check_card_numbers
+from support.records import transaction_record
+
+SEED: Final = 20
+
+_FULL_WIDTH: Final = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
+_SPACES: Final = (" ", "-", ".", "/", "_", "  ", "\u00a0", "\u2009", "\u2011")
+
+Draw = Callable[[random.Random], str]
+
+
+def _grouped(number: str, by: str) -> str:
+    sizes = (4, 6, 5) if len(number) in (14, 15) else (4, 4, 4, 4, 3)
+    groups, position = [], 0
+    for size in sizes:
+        groups.append(number[position : position + size])
+        position += size
+    return by.join(group for group in groups if group)
+
+
+NOTATIONS: Final[dict[str, Callable[[random.Random, str], str]]] = {
+    "plain": lambda draw, number: number,
+    "in groups": lambda draw, number: _grouped(number, draw.choice(_SPACES)),
+    "with a security code or expiry date": lambda draw, number: (
+        f"{_grouped(number, ' ')} {draw.choice(('123', '12/25', '1225', '12/25 123'))}"
+    ),
+    "glued to letters": lambda draw, number: (
+        f"{draw.choice(('PAN', 'x', 'f', 'card_'))}{number}{draw.choice(('EXP', 'y', ''))}"
+    ),
+    "glued to digits": lambda draw, number: f"{draw.randrange(100)}{number}{draw.randrange(1000):03d}",
+    "full-width": lambda draw, number: number.translate(_FULL_WIDTH),
+    "percent-encoded": lambda draw, number: quote(_grouped(number, " ")),
+    "base64": lambda draw, number: base64.b64encode(f"{'x' * draw.randrange(3)}{number}".encode()).decode(),
+    "track 1": lambda draw, number: f"%B{number}^DOE/JANE^2512101{draw.randrange(10**8):08d}?",
+    "track 2": lambda draw, number: f";{number}=2512101{draw.randrange(10**8):08d}?",
+    "mixed with text": lambda draw, number: f"order {draw.randrange(10**6)}, paid with {_grouped(number, '-')} today",
+}
+
+
+def _imei(draw: random.Random) -> str:
+    digits = draw.choice(("01", "35", "86", "99")) + f"{draw.randrange(10**12):012d}"
+    return next(digits + last for last in "0123456789" if luhn_valid(digits + last))
+
+
+def _reference_number(draw: random.Random) -> str:
+    digits = f"{draw.choice((2, 7))}{draw.choice((4, 5))}{draw.randrange(10**20):020d}"
+    return next(digits + last for last in "0123456789" if LuhnSums(digits + last).valid(0, len(digits) + 1))
+
+
+def _time(draw: random.Random) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(microseconds=draw.randrange(365 * 86_400_000_000))
+
+
+IDENTIFIERS: Final[dict[str, Draw]] = {
+    "IMEI": _imei,
+    "UUID": lambda draw: str(uuid.UUID(int=draw.getrandbits(128), version=4)),
+    "card token (32 hexadecimal digits)": lambda draw: f"{draw.getrandbits(128):032x}",
+    "order id (ORD-20261124-000123)": lambda draw: f"ORD-{_time(draw):%Y%m%d}-{draw.randrange(10**6):06d}",
+    "microseconds since 1970, as text": lambda draw: str(round(_time(draw).timestamp() * 1e6)),
+    "milliseconds since 1970, as text": lambda draw: str(round(_time(draw).timestamp() * 1e3)),
+    "ISO 8601 time": lambda draw: _time(draw).isoformat(),
+    "compact time (20261124100000123)": lambda draw: f"{_time(draw):%Y%m%d%H%M%S%f}"[:17],
+    "IPv4 address": lambda draw: ".".join(str(draw.randrange(256)) for _ in range(4)),
+    "coordinate, in another field": lambda draw: repr(draw.uniform(-180, 180)),
+    "longitude": lambda draw: repr(draw.uniform(-180, 180)),
+    "event_time": lambda draw: str(round(_time(draw).timestamp() * 1e6)),
+    "transaction_id of 20 digits": lambda draw: f"{draw.randrange(10**20):020d}",
+    "transaction_id of 23 digits": lambda draw: f"{draw.randrange(10**23):023d}",
+    "transaction_id, an acquirer reference number": _reference_number,
+    **{
+        f"random number of {length} digits": lambda draw, length=length: f"{draw.randrange(10**length):0{length}d}"  # type: ignore[misc]
+        for length in range(10, 24)
+    },
+}
+
+
+def misses(count: int) -> Iterator[tuple[str, int, int]]:
+    """By notation: how many card numbers were written in it, and how many of them were not found."""
+    draw = random.Random(SEED)
+    written, missed = Counter[str](), Counter[str]()
+    for number in range(count):
+        issuer = ISSUER_RANGES[number % len(ISSUER_RANGES)]
+        card_number = make_card_number(draw, draw.choice((issuer.first, issuer.last)), draw.choice(issuer.lengths))
+        notation = draw.choice(list(NOTATIONS))
+        written[notation] += 1
+        missed[notation] += not holds_card_number(NOTATIONS[notation](draw, card_number))
+    for notation in NOTATIONS:
+        yield notation, written[notation], missed[notation]
+
+
+def false_alarms(count: int) -> Iterator[tuple[str, int, int]]:
+    """By kind of identifier, which begins with the field's name where it counts: how many were drawn, and found."""
+    for kind, make in IDENTIFIERS.items():
+        draw = random.Random(SEED)
+        field, texts = kind.replace(",", "").split()[0], (make(draw) for _ in range(count))
+        yield kind, count, sum(holds_card_number(text) and not is_exempt(field, text) for text in texts)
+
+
+def costs() -> Iterator[tuple[str, float]]:
+    """Seconds: of accepting one transaction, of masking one, and of masking a megabyte."""
+    record = transaction_record(latitude=52.5, longitude=13.4, ip_address="192.168.100.123")
+    yield "accept a transaction", min(timeit.repeat(lambda: check_card_numbers(record), number=10_000)) / 10_000
+    value = Encoder("transaction", 1)(record)
+    yield "mask the bytes of a transaction", min(timeit.repeat(lambda: mask_bytes(value), number=10_000)) / 10_000
+    for name, text in {"digits": "7919", "card numbers": "4111111111111111 ", "JSON": '{"a":[1,"x 4111"]},'}.items():
+        for size in (64 * 1024, 1024 * 1024):
+            long_value = ("[" * (name == "JSON") + text * (size // len(text))).encode()
+            started = time.process_time()
+            mask_bytes(long_value)
+            yield f"mask {size // 1024} KiB of {name}", time.process_time() - started
+
+
+def main(count: Annotated[int, typer.Argument(help="how many of each")] = 1_000_000) -> None:
+    """Measure both error rates and the cost."""
+    print("card numbers missed, by notation")
+    total = Counter[str]()
+    for notation, written, missed in misses(count):
+        total.update(written=written, missed=missed)
+        print(f"  {notation:40} {written:9,} {missed:7,} {missed / written:10.5%}")
+    print(f"  {'all':40} {total['written']:9,} {total['missed']:7,} {total['missed'] / total['written']:10.5%}")
+    print("false alarms, by kind of identifier")
+    for kind, drawn, alarms in false_alarms(count):
+        print(f"  {kind:40} {drawn:9,} {alarms:7,} {alarms / drawn:10.5%}")
+    print("costs")
+    for what, seconds in costs():
+        print(f"  {what:40} {seconds * 1e6:12,.1f} µs")
+
+
+if __name__ == "__main__":
+    typer.run(main)

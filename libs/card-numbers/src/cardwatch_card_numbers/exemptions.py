@@ -1,0 +1,36 @@
+"""Values of our own fields that look like card numbers by chance only: on acceptance, in JSON, and in Avro."""
+
+import re
+from typing import Final
+
+from cardwatch_card_numbers.check_digits import LuhnSums
+from cardwatch_card_numbers.scanner import begins_or_ends_with_number
+
+EXEMPT_VALUES: Final = {
+    # Microseconds or milliseconds since 1970, until 2033: they begin with 1, which no card number of that length does.
+    "event_time": re.compile(r"1[0-9]{12}(?:[0-9]{3})?"),
+    "latitude": re.compile(r"-?(?:90|[0-8]?[0-9])\.[0-9]+"),
+    "longitude": re.compile(r"-?(?:180|1[0-7][0-9]|[0-9]{1,2})\.[0-9]+"),
+    # One in some millions has no letter, and then does not look like a hexadecimal number.
+    "card_token": re.compile(r"[0-9a-f]{32}"),
+}
+"""Whole values that are not searched."""
+
+IDENTIFIER_FIELDS: Final = frozenset({"transaction_id", "merchant_id", "device_id"})
+"""Fields in which a number of more digits than a card number has is searched at its two ends only, and an acquirer
+reference number not at all: half of such numbers have what looks like a card number somewhere inside."""
+
+_LONG_NUMBER: Final = re.compile(r"[0-9]{20,64}")
+# 23 digits: a format code, the acquirer's BIN, the date, a film locator, and Luhn's check digit of all.
+_ACQUIRER_REFERENCE_NUMBER: Final = re.compile(r"[27][0-9]{22}")
+
+
+def is_exempt(name: str, value: str) -> bool:
+    """Whether the value of a field of this name may be kept, whatever the scanner finds in it."""
+    if name in EXEMPT_VALUES:
+        return EXEMPT_VALUES[name].fullmatch(value) is not None
+    if name not in IDENTIFIER_FIELDS or _LONG_NUMBER.fullmatch(value) is None:
+        return False
+    if _ACQUIRER_REFERENCE_NUMBER.fullmatch(value) and LuhnSums(value).valid(0, len(value)):
+        return True
+    return not begins_or_ends_with_number(value)
