@@ -146,7 +146,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     found = Secured(f"{HOST}:{port}", f"http://{HOST}:{registry_port}/apis/ccompat/v7", authority.location, directory)
     with ExitStack() as stack:
         log = directory / "kafka.log"
-        broker = GuardedProcess("kafka", [*kafka, "kafka.Kafka", str(properties)], java_environment(), log, directory)
+        broker = GuardedProcess(
+            "kafka", [*kafka, "kafka.Kafka", str(properties)], java_environment(), log, cwd=directory
+        )
         broker.start()
         stack.callback(broker.terminate, 10.0)
         admin = AdminClient(found.client(ADMIN))
