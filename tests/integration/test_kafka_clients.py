@@ -10,6 +10,7 @@ from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_LABELS
 from cardwatch_kafka.configuration import KafkaConfig, consumer_config, producer_config
 from cardwatch_kafka.errors import BrokerUnavailableError, DeliveryError, MissingTopicError
 from cardwatch_kafka.group_consumer import GroupConsumer
+from cardwatch_kafka.lost_offsets import LostOffsets
 from cardwatch_kafka.messages import OutgoingMessage, TopicPartition
 from cardwatch_kafka.producer import KafkaProducer
 from cardwatch_kafka.publisher import BatchPublisher
@@ -105,8 +106,10 @@ def test_a_group_consumer_has_no_lag_behind_aborted_messages(connection: KafkaCo
     publish(connection, topic, b"first", b"second")
     metrics = Metrics()
     labels = {"topic": topic, "partition": "0"}
-    config = consumer_config(connection, f"group-{topic}", {"auto.offset.reset": "earliest", "fetch.wait.max.ms": 100})
-    consumer = GroupConsumer(config, topic, lambda: {TopicPartition(topic, 0): 1}, metrics)
+    config = consumer_config(connection, f"group-{topic}", {"fetch.wait.max.ms": 100})
+    consumer = GroupConsumer(
+        config, topic, lambda: {TopicPartition(topic, 0): 1}, metrics, LostOffsets("stop", metrics)
+    )
     taken: list[tuple[bytes | None, int]] = []
 
     def step() -> None:

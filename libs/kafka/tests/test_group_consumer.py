@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from cardwatch_kafka.errors import KafkaClientError
 from cardwatch_kafka.group_consumer import GroupConsumer, OffsetsUnavailableError
+from cardwatch_kafka.lost_offsets import LostOffsets, LostOffsetsError, OnLostOffsets
 from cardwatch_kafka.messages import TopicPartition
 from cardwatch_service.metrics import Metrics
 from confluent_kafka import OFFSET_INVALID, TIMESTAMP_NOT_AVAILABLE, KafkaError
@@ -53,6 +54,8 @@ class FakeConsumer:
         self.offsets: list[int] = []
         self.committed_offsets: list[list[int]] = []
         self.next_offset = OFFSET_INVALID
+        self.committed_offset = 50
+        self.bounds = (0, 100)
 
     def subscribe(self, topics: list[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
         self.on_assign, self.on_revoke = on_assign, on_revoke
@@ -77,10 +80,10 @@ class FakeConsumer:
         return messages
 
     def committed(self, partitions: list[ClientTopicPartition], timeout: float) -> list[ClientTopicPartition]:
-        return [ClientTopicPartition(one.topic, one.partition, 50) for one in partitions]
+        return [ClientTopicPartition(one.topic, one.partition, self.committed_offset) for one in partitions]
 
     def get_watermark_offsets(self, partition: ClientTopicPartition, **_: Any) -> tuple[int, int]:
-        return 0, 100
+        return self.bounds
 
     def position(self, partitions: list[ClientTopicPartition]) -> list[ClientTopicPartition]:
         return [ClientTopicPartition(one.topic, one.partition, self.next_offset) for one in partitions]
@@ -90,14 +93,23 @@ class FakeConsumer:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, on_lost_offsets: OnLostOffsets = "stop") -> None:
         self.partition = TopicPartition("alerts.v1", 0)
         self.positions: Mapping[TopicPartition, int] | Exception = {self.partition: 7}
         self.metrics = Metrics()
         self.client = FakeConsumer()
         self.consumer = GroupConsumer(
-            {}, "alerts.v1", self._positions, self.metrics, make_client=lambda *_, **__: self.client
+            {},
+            "alerts.v1",
+            self._positions,
+            self.metrics,
+            LostOffsets(on_lost_offsets, self.metrics),
+            make_client=self._make_client,
         )
+
+    def _make_client(self, config: Mapping[str, Any], **_: Any) -> FakeConsumer:
+        self.config = config
+        return self.client
 
     def _positions(self) -> Mapping[TopicPartition, int]:
         if isinstance(self.positions, Exception):
@@ -116,6 +128,9 @@ class Bench:
 
     def begins_at(self) -> list[int]:
         return [partition.offset for partition in self.client.assigned]
+
+    def lost(self) -> float | None:
+        return self.metrics.registry.get_sample_value("cardwatch_messages_lost_total", {"topic": "alerts.v1"})
 
     def lag(self) -> float | None:
         return self._gauge("cardwatch_consumer_lag_messages")
@@ -137,7 +152,53 @@ def test_reading_begins_where_the_store_says(bench: Bench) -> None:
     assert bench.begins_at() == [7]
     bench.positions = {}
     bench.give()
-    assert bench.begins_at() == [OFFSET_INVALID], "where the group has committed"
+    assert bench.begins_at() == [50], "where the group has committed"
+    bench.client.committed_offset = OFFSET_INVALID
+    bench.client.bounds = (30, 100)
+    bench.give()
+    assert bench.begins_at() == [30], "the first message that is there"
+    assert bench.client.committed_offsets == [[7], [50], [30]], (
+        "what begins is committed, for partitions without traffic"
+    )
+
+
+def test_offsets_that_are_gone_end_the_reading_with_a_sentence(bench: Bench) -> None:
+    bench.client.bounds = (60, 100)
+    bench.give()
+    expected = (
+        r"alerts\.v1, partition 0: expected to read on at offset 7, the first that the broker has is 60: 53 offsets"
+    )
+    with pytest.raises(LostOffsetsError, match=expected + ".*CARDWATCH_ON_LOST_OFFSETS=continue"):
+        bench.consumer.poll(0)
+    assert (bench.begins_at(), bench.client.committed_offsets, bench.lost()) == ([], [], 0)
+
+
+def test_offsets_of_another_log_end_the_reading(bench: Bench) -> None:
+    bench.client.bounds = (0, 5)
+    bench.give()
+    with pytest.raises(
+        LostOffsetsError, match="offset 7, the broker's log ends at 5: the topic was deleted and created"
+    ):
+        bench.consumer.poll(0)
+
+
+def test_where_that_was_chosen_reading_goes_on_and_the_loss_is_counted() -> None:
+    bench = Bench("continue")
+    bench.client.bounds = (60, 100)
+    bench.give()
+    bench.client.offsets = [60]
+    assert bench.read() == [(60, 7)], "the gap is visible to the store"
+    assert (bench.lost(), bench.client.committed_offsets) == (53, [[60]])
+
+
+def test_messages_deleted_while_it_reads_are_noticed(bench: Bench) -> None:
+    bench.give()
+    assert bench.config["auto.offset.reset"] == "error", "librdkafka must not choose another offset"
+    bench.client.bounds = (60, 100)
+    bench.client.error = KafkaError(KafkaError._AUTO_OFFSET_RESET, "offset out of range")
+    assert bench.consumer.poll(0) == []
+    with pytest.raises(LostOffsetsError):
+        bench.consumer.poll(0)
 
 
 def test_nothing_is_read_while_the_store_does_not_answer(bench: Bench) -> None:
@@ -187,7 +248,7 @@ def test_a_revoked_partition_has_no_metrics(bench: Bench) -> None:
     bench.take_away()
     assert bench.lag() is None
     bench.consumer.commit({bench.partition: 9})
-    assert (bench.lag(), bench.client.committed_offsets) == (None, [])
+    assert (bench.lag(), bench.client.committed_offsets) == (None, [[7]])
 
 
 def test_messages_that_are_being_processed_count_as_lag(bench: Bench) -> None:

@@ -9,11 +9,25 @@ from cardwatch_contracts.errors import ConfigurationError, IncompatibleSchemaErr
 from cardwatch_contracts.registry import COMPATIBILITY
 from cardwatch_contracts.schemas import SCHEMA_NAMES, schema_text
 from cardwatch_contracts.topics import ALL_TOPICS
+from cardwatch_kafka.configuration import KafkaConfig
 from cardwatch_kafka.setup import apply
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.tables import print_table
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from cardwatch_cli.rules.files import horizons
+from cardwatch_cli.schemas.topics import report_topics
+
+HorizonOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--horizon",
+        metavar="SCOPE=LENGTH",
+        help="The detector's horizon, e.g. card=30h: the silver topic must keep messages for as long. Default: "
+        "CARDWATCH_DETECTOR_HORIZON_<SCOPE>, if set. Repeatable.",
+    ),
+]
 
 # An unreachable broker is reported by the command's error; the client's log would repeat it for each attempt.
 _WITHOUT_CLIENT_LOG: Final = {"log_level": 0}
@@ -32,21 +46,20 @@ def apply_command(
     replication_factor: Annotated[
         int, typer.Option(min=-1, help="Replicas of each topic that is created; -1: the broker's default.")
     ] = -1,
+    horizon: HorizonOption = None,
 ) -> None:
     """Create missing topics and register every schema under FULL_TRANSITIVE compatibility.
 
     Applying again changes nothing. A schema that would break earlier readers or writers is rejected with exit code 1,
     and nothing after it is registered.
+
+    Topics that exist are left as they are: for each it says which settings differ from what Cardwatch needs, why that
+    matters, and the command that mends it. Exit code 1 if results would be wrong, unless CARDWATCH_TOPIC_CHECK is warn.
     """
     settings = load_settings(ServiceSettings)
-    applied = list(
-        apply(
-            {**settings.kafka_config(), **_WITHOUT_CLIENT_LOG},
-            settings.registry(),
-            settings.topic_prefix,
-            replication_factor,
-        )
-    )
+    connection: KafkaConfig = {**settings.kafka_config(), **_WITHOUT_CLIENT_LOG}
+    horizons_us = horizons(horizon or ())
+    applied = list(apply(connection, settings.registry(), settings.topic_prefix, replication_factor))
     print_table(
         ("topic", "is", "schema id"),
         [
@@ -54,6 +67,7 @@ def apply_command(
             for row in applied
         ],
     )
+    report_topics(settings, connection, horizons_us)
 
 
 @app.command("check")
@@ -61,12 +75,15 @@ def check_command(
     directory: Annotated[
         Path | None, typer.Option(help="Directory of *.avsc to check instead of the installed schemas.")
     ] = None,
+    horizon: HorizonOption = None,
 ) -> None:
-    """Check for every schema whether the registry would accept it, without registering anything.
+    """Check for every schema whether the registry would accept it, and the settings of topics; changes nothing.
 
-    Exit code 1 if one of them is incompatible with a version that is already registered.
+    Exit code 1 if a schema is incompatible with a version that is already registered, or a topic that exists has
+    settings with which results would be wrong (unless CARDWATCH_TOPIC_CHECK is warn).
     """
     settings = load_settings(ServiceSettings)
+    horizons_us = horizons(horizon or ())
     texts = {name: _text(name, directory) for name in SCHEMA_NAMES}
     results: list[tuple[str, str]] = []
     rejected: list[str] = []
@@ -84,6 +101,7 @@ def check_command(
             f"{COMPATIBILITY} does not allow {', '.join(rejected)}; a compatible change adds a field with a default "
             "or removes one that has a default, see schemas/README.md"
         )
+    report_topics(settings, {**settings.kafka_config(), **_WITHOUT_CLIENT_LOG}, horizons_us)
 
 
 def _check_compatibility(settings: ServiceSettings, subject: str, text: str) -> str:

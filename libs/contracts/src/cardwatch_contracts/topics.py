@@ -101,3 +101,6 @@ ALL_TOPICS: Final = (
     ALERTS_FEEDBACK,
     RULE_APPROVALS,
 )
+
+# Read from their first message at every start, in the order of partition 0: what is deleted there counts no more.
+REPLAYED_TOPICS: Final = (*AUDITED_TOPICS, RULE_STATUS)

@@ -35,6 +35,8 @@ _SAFE_PRODUCER: Final[KafkaConfig] = {
     # As Java clients do, so that a key is in the same partition whoever wrote it.
     "partitioner": "murmur2_random",
 }
+# Librdkafka's own default is the end of the topic, which would pass over all that is there.
+_FROM_THE_BEGINNING: Final[KafkaConfig] = {"auto.offset.reset": "earliest"}
 _SAFE_CONSUMER: Final[KafkaConfig] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -55,12 +57,16 @@ def producer_config(connection: KafkaConfig, overrides: Mapping[str, Any] | None
 def consumer_config(connection: KafkaConfig, group: str, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Settings of a consumer that reads committed messages only and commits no offset by itself.
 
+    Where it has no offset to begin with, or one that is gone, it reads from the first message unless ``overrides`` say
+    otherwise.
+
     Args:
         connection: ``bootstrap.servers`` and security, as ``ServiceSettings.kafka_config()`` returns them.
         group: the consumer group. Librdkafka requires one of readers that join none, too.
         overrides: the service's own settings of librdkafka.
     """
-    return {**_CONSUMER_LIMITS, **connection, **(overrides or {}), "group.id": group, **_SAFE_CONSUMER}
+    safe = {"group.id": group, **_SAFE_CONSUMER}
+    return {**_CONSUMER_LIMITS, **_FROM_THE_BEGINNING, **connection, **(overrides or {}), **safe}
 
 
 def admin_config(connection: KafkaConfig) -> dict[str, Any]:

@@ -7,6 +7,10 @@ are committed to the broker as well, but only so that other tools can show them.
                     │yes
                     ▼
                  read from there; without a position where the group has committed, else from the first message
+                    │
+                 not there any more ──► ``LostOffsets``: stop, or go on with the first message and count
+
+Where reading begins is committed at once: a partition without traffic, too, then shows the lag that it has (none).
 """
 
 import time
@@ -16,12 +20,13 @@ from typing import Any, Final, NamedTuple
 from cardwatch_contracts.errors import CardwatchError
 from cardwatch_service.logs import get_logger
 from cardwatch_service.metrics import Metrics
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import Message as ClientMessage
 from confluent_kafka import TopicPartition as ClientTopicPartition
 
 from cardwatch_kafka.configuration import CLIENT_LOGGER
 from cardwatch_kafka.errors import KafkaClientError, kafka_error
+from cardwatch_kafka.lost_offsets import LostOffsets, LostOffsetsError, OffsetBounds
 from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
 from cardwatch_kafka.polling import poll_messages, received_message
 
@@ -60,6 +65,7 @@ class GroupConsumer:
         topic: str,
         positions: StoredOffsets,
         metrics: Metrics,
+        lost_offsets: LostOffsets,
         *,
         make_client: Callable[..., Any] = Consumer,
     ) -> None:
@@ -70,18 +76,23 @@ class GroupConsumer:
             positions: the store's next offsets, asked at every assignment. It raises OffsetsUnavailableError while
                 the store does not answer.
             metrics: shows position and lag of each assigned partition.
+            lost_offsets: decides where to begin where the next offset is not there any more.
             make_client: creates the client; tests pass a fake.
         """
         self._topic: Final = topic
         self._positions: Final = positions
         self._metrics: Final = metrics
+        self._lost_offsets: Final = lost_offsets
+        self._failure: LostOffsetsError | None = None  # of a callback, from which nothing may be raised
         self._next: dict[int, int] = {}  # per partition: after the last message that is processed
         self._read: dict[int, int] = {}  # per partition that is read: after the last message that was returned
         self._unplaced: list[ClientTopicPartition] = []  # assigned, but where to begin is not known yet
         self._unobserved: list[ClientTopicPartition] = []
         self._lag_at = 0.0
         self._assigned = False
-        self._client: Final = make_client({**config, "error_cb": self._on_error}, logger=CLIENT_LOGGER)
+        # An offset that is gone is an error, which `_consumed` takes: the client must not choose another one by itself.
+        own = {**config, "auto.offset.reset": "error", "error_cb": self._on_error}
+        self._client: Final = make_client(own, logger=CLIENT_LOGGER)
         self._client.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     @property
@@ -94,10 +105,13 @@ class GroupConsumer:
 
         Raises:
             KafkaClientError: the client can never read again.
+            LostOffsetsError: the broker has deleted messages before they were read.
         """
         if self._unplaced:
             self._place()
         messages = poll_messages(self._client, timeout_seconds, _MESSAGES_PER_POLL)
+        if self._failure is not None:
+            raise self._failure
         consumed = [one for message in messages if (one := self._consumed(message)) is not None]
         self._observe_lag()  # only now: it needs to know which messages are still being processed
         return consumed
@@ -137,6 +151,10 @@ class GroupConsumer:
     def _consumed(self, message: ClientMessage) -> ConsumedMessage | None:
         error = message.error()
         if error is not None:
+            if error.code() == KafkaError._AUTO_OFFSET_RESET:
+                # The store's offsets say whether anything is lost: what was read after them is repeated.
+                self.rewind()
+                return None
             self._on_error(error)
             if error.fatal():
                 raise KafkaClientError(
@@ -158,21 +176,48 @@ class GroupConsumer:
             client.assign([])  # otherwise librdkafka would begin where the group has committed
 
     def _place(self) -> None:
-        """Begin to read the assigned partitions; they wait while the store does not answer with their positions."""
+        """Begin to read the assigned partitions; they wait while the store or the broker does not say where."""
         try:
             stored = self._positions()
+            starts = self._starts(stored)
         except OffsetsUnavailableError as error:
             log.warning("not reading yet", reason=str(error))
             return
+        except KafkaException as error:
+            self._on_error(kafka_error(error))
+            return
+        except LostOffsetsError as error:
+            self._failure = error
+            return
         partitions, self._unplaced = self._unplaced, []
         for partition in partitions:
-            position = stored.get(TopicPartition(self._topic, partition.partition))
-            partition.offset = OFFSET_INVALID if position is None else position
-            self._read[partition.partition] = position or 0
+            place = TopicPartition(self._topic, partition.partition)
+            partition.offset = starts[place]
+            self._read[partition.partition] = stored.get(place, 0)
         self._client.assign(partitions)
+        self._commit({partition.partition: partition.offset for partition in partitions})
         self._unobserved = list(partitions)
         self._observe_start()
         log.info("partitions assigned", topic=self._topic, partitions=[partition.partition for partition in partitions])
+
+    def _starts(self, stored: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """The offset from which to read each partition that waits for it.
+
+        Raises:
+            KafkaException: the broker does not answer.
+            LostOffsetsError: the messages from there on were deleted.
+        """
+        committed = {
+            one.partition: one.offset if one.offset >= 0 else None
+            for one in self._client.committed(self._unplaced, timeout=_REQUEST_SECONDS)
+        }
+        next_offsets: dict[TopicPartition, int | None] = {}
+        bounds: dict[TopicPartition, OffsetBounds] = {}
+        for partition in self._unplaced:
+            place = TopicPartition(self._topic, partition.partition)
+            next_offsets[place] = stored.get(place, committed[partition.partition])
+            bounds[place] = OffsetBounds(*self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS))
+        return self._lost_offsets.starting_offsets(next_offsets, bounds)
 
     def _on_revoke(self, _client: Any, partitions: list[ClientTopicPartition]) -> None:
         self._assigned = False
@@ -186,24 +231,17 @@ class GroupConsumer:
                 gauge.remove(partition.topic, str(partition.partition))
 
     def _observe_start(self) -> None:
-        """Show the position before the first message: the store's, else the group's, else the topic's start."""
+        """Show the position before the first message."""
         partitions = [one for one in self._unobserved if one.partition not in self._next]
         if not partitions:
             return
         try:
-            committed = {
-                partition.partition: partition.offset
-                for partition in self._client.committed(partitions, timeout=_REQUEST_SECONDS)
-            }
             for partition in partitions:
-                (low, high) = self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS) or (0, 0)
+                (_, high) = self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS) or (0, 0)
                 start = partition.offset
-                if start < 0:
-                    start = committed[partition.partition]
-                start = start if low <= start <= high else low
                 labels = (partition.topic, str(partition.partition))
                 self._metrics.position.labels(*labels).set(start)
-                self._metrics.lag.labels(*labels).set(high - start)
+                self._metrics.lag.labels(*labels).set(max(0, high - start))
                 self._next[partition.partition] = start
             self._unobserved = []
         except KafkaException as error:

@@ -43,7 +43,8 @@ class ReceivedMessage(NamedTuple):
 
     Attributes:
         broker_time: when the broker appended it, in microseconds since 1970-01-01 UTC; None if the topic keeps no time,
-            or one that its producer made up (see ``broker_time_from``).
+            or one that its producer made up. If the topic keeps producers' times (``CreateTime``), that time, but no
+            later than when the message was read: see ``broker_time_from``.
     """
 
     topic: str
@@ -60,9 +61,17 @@ class ReceivedMessage(NamedTuple):
         return TopicPartition(self.topic, self.partition)
 
 
-def broker_time_from(milliseconds: int) -> int | None:
+def broker_time_from(milliseconds: int, *, read_at: int | None = None) -> int | None:
     """A message's timestamp in microseconds since 1970-01-01 UTC; None for one before 1970 or after the year 9998.
 
     On a topic with ``CreateTime`` the timestamp is whatever the producer wrote: any number of 64 bits, -1 for none.
+    Such a time does not count beyond the reader's own clock: no producer can make the future begin later.
+
+    Args:
+        read_at: for a timestamp that the producer set, when the message was read, in microseconds since 1970-01-01 UTC;
+            None for one that the broker set.
     """
-    return milliseconds * MICROSECONDS_PER_MILLISECOND if 0 <= milliseconds <= _MAX_BROKER_MILLISECONDS else None
+    if not 0 <= milliseconds <= _MAX_BROKER_MILLISECONDS:
+        return None
+    time = milliseconds * MICROSECONDS_PER_MILLISECOND
+    return time if read_at is None else min(time, read_at)

@@ -3,7 +3,8 @@
 from operator import methodcaller
 from typing import Any, Final, cast
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from cardwatch_units.timestamps import now_microseconds
+from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE, Message
 
 from cardwatch_kafka.messages import Headers, ReceivedMessage, broker_time_from
 
@@ -32,8 +33,14 @@ def received_message(message: Message) -> ReceivedMessage:
         key=message.key(),
         value=message.value(),
         headers=tuple(_headers(message)),
-        broker_time=None if kind == TIMESTAMP_NOT_AVAILABLE else broker_time_from(millis),
+        broker_time=_broker_time(kind, millis),
     )
+
+
+def _broker_time(kind: int, milliseconds: int) -> int | None:
+    if kind == TIMESTAMP_NOT_AVAILABLE:
+        return None
+    return broker_time_from(milliseconds, read_at=now_microseconds() if kind == TIMESTAMP_CREATE_TIME else None)
 
 
 def _headers(message: Message) -> Headers:

@@ -42,11 +42,7 @@ class RangeReader:
             make_client: creates the client; tests pass a fake.
         """
         self._servers: Final = connection.get("bootstrap.servers")
-        self._config: Final = consumer_config(
-            connection,
-            name,
-            {"auto.offset.reset": "earliest", **(overrides or {}), "enable.partition.eof": True},
-        )
+        self._config: Final = consumer_config(connection, name, {**(overrides or {}), "enable.partition.eof": True})
         self._silence_seconds: Final = silence_seconds
         self._make_client: Final = make_client
         self._client: Any = None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError
 from confluent_kafka import TopicPartition as ClientTopicPartition
 
 from cardwatch_kafka.configuration import CLIENT_LOGGER, KafkaConfig, consumer_config
@@ -13,7 +13,6 @@ from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
 from cardwatch_kafka.polling import poll_messages, received_message
 
 _MESSAGES_PER_POLL: Final = 1_000
-_FIRST_OFFSET: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,16 @@ class TopicFollower:
         """
         self._servers: Final = connection.get("bootstrap.servers")
         self._problem = ""
-        wanted = [ClientTopicPartition(topic, number, _FIRST_OFFSET) for topic, number in partitions]
+        wanted = [ClientTopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in partitions]
         self._topics: Final = frozenset(one.topic for one in wanted)
-        own = {**(overrides or {}), "enable.partition.eof": True, "error_cb": self._on_error}
+        # The first offset may be any: retention, or a person, may have deleted what was there. If that happens while it
+        # follows, it goes on with the first message that is left, never with the end.
+        own = {
+            **(overrides or {}),
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "error_cb": self._on_error,
+        }
         self._client: Final = make_client(consumer_config(connection, name, own), logger=CLIENT_LOGGER)
         self._client.assign(wanted)
 

@@ -14,6 +14,7 @@ ERRORS_TOTAL: Final = "cardwatch_errors_total"
 LATENCY_SECONDS: Final = "cardwatch_latency_seconds"
 CONSUMER_LAG: Final = "cardwatch_consumer_lag_messages"
 CONSUMER_POSITION: Final = "cardwatch_consumer_position_offset"
+LOST_TOTAL: Final = "cardwatch_messages_lost_total"
 SPANS_TOTAL: Final = "cardwatch_trace_spans_total"
 
 # From 10 ms to 5 min, for a pipeline that catches up; finer around the objective of 2 s.
@@ -35,6 +36,7 @@ class Metrics:
             ``raw_broker_time``) and ``end`` (``silver_published``, ``alert_published``, ``delivered``).
         lag: messages between a consumer's position and its partition's end, by ``topic`` and ``partition``.
         position: next offset that is not safely processed yet, by ``topic`` and ``partition``.
+        lost: offsets that the broker deleted before they were read, and that were passed, by ``topic``.
     """
 
     def __init__(self) -> None:
@@ -70,6 +72,12 @@ class Metrics:
             CONSUMER_POSITION,
             "Next offset that is not safely processed yet.",
             ["topic", "partition"],
+            registry=self.registry,
+        )
+        self.lost: Final = Counter(
+            LOST_TOTAL,
+            "Offsets that the broker deleted before they were read, and that were passed.",
+            ["topic"],
             registry=self.registry,
         )
 

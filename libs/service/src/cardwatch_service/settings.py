@@ -45,6 +45,14 @@ class ServiceSettings(RegistrySettings, ProcessSettings):
     rules_require_approval: Annotated[
         bool, Field(description="a rule goes live only when another Kafka user approves (`cardwatch rules approve`)")
     ] = False
+    topic_check: Annotated[
+        Literal["refuse", "warn", "off"],
+        Field(description="at the start, what to do about topics with settings that make results wrong"),
+    ] = "refuse"
+    on_lost_offsets: Annotated[
+        Literal["stop", "continue"],
+        Field(description="what to do where the broker deleted messages before they were read"),
+    ] = "stop"
 
     def consumer_group(self, service: str) -> str:
         """The consumer group of a service in this deployment."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import uvloop
 from cardwatch_contracts.registry import Registry
-from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Decoder
 from cardwatch_kafka.configuration import producer_config
 from cardwatch_kafka.errors import StoppedError
@@ -33,12 +32,12 @@ from cardwatch_enricher.startup import (
     Settings,
     internal_error_report,
     load_enricher_settings,
+    prepare_topics,
     publish_retry_report,
     raw_topics,
-    wait_for_target,
 )
 from cardwatch_enricher.stream.application import StreamApplication
-from cardwatch_enricher.stream.batch_processor import BatchProcessor, Targets
+from cardwatch_enricher.stream.batch_processor import BatchProcessor
 from cardwatch_enricher.stream.faust_settings import make_faust
 from cardwatch_enricher.stream.restarts import GracePeriod, Readiness, run_until_stopped
 from cardwatch_enricher.stream.traces import BatchTraces
@@ -85,10 +84,7 @@ def run() -> None:
     log.info("starting", address=f"{service.metrics_host}:{health.port}")
     try:
         grace_period = GracePeriod(shutdown, own.stop_grace_seconds, on_wait=watch.report_alive)
-        targets = Targets(
-            silver=wait_for_target(TRANSACTIONS_SILVER, service.topic_prefix, registry, shutdown),
-            dead_letters=wait_for_target(DEAD_LETTERS, service.topic_prefix, registry, shutdown),
-        )
+        targets = prepare_topics(service, registry, shutdown)
         config = producer_config(service.kafka_config(), own.producer_options())
         producer = KafkaProducer(config, stopped=lambda: grace_period.requested)
         publisher = BatchPublisher(producer, count_retry=publish_retry_report(metrics, watch))
@@ -100,7 +96,7 @@ def run() -> None:
             process = BatchProcessor(pipeline, publisher, targets, metrics, traces=traces, stop=grace_period)
 
             def make_application() -> StreamApplication:
-                faust = partial(make_faust, service, own, Path(data_dir))
+                faust = partial(make_faust, service, own, Path(data_dir), metrics)
                 return StreamApplication(faust, own, raw_topics(service), process, metrics, watch)
 
             uvloop.run(run_until_stopped(make_application, shutdown, readiness, metrics))

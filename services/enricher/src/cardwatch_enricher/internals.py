@@ -11,6 +11,8 @@
 - Where the routine that fetches has ended by an exception, the consumer ends too, and a new one is started. Faust asks
   aiokafka for messages in a way that never looks at that routine, and would wait for ever.
 - Offsets are committed by ``stream/application.py`` and not by Faust; a commit that fails is logged and tried again.
+- Reading begins where ``LostOffsets`` says. By itself aiokafka goes to the first message where the committed offset is
+  gone, and Faust then drops messages until it gets to an offset that it has seen before.
 
 ``tests/test_internals.py`` fails when the versions that this was written for change.
 """
@@ -31,11 +33,13 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import OffsetAndMetadata
 from aiokafka.structs import TopicPartition as ClientTopicPartition
 from cardwatch_kafka.configuration import ISOLATION_LEVEL
+from cardwatch_kafka.lost_offsets import LostOffsets, LostOffsetsError
 from cardwatch_kafka.messages import TopicPartition
 from faust.app.base import BootStrategy as FaustBootStrategy
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 
 from cardwatch_enricher.stream.fetch_budget import FetchBudget, message_bytes
+from cardwatch_enricher.stream.starting_offsets import seek_to_starts
 
 WRITTEN_FOR: Final = {"faust-streaming": "0.15.3", "aiokafka": "0.14.0"}
 
@@ -125,6 +129,7 @@ class ConsumerThread(AIOKafkaConsumerThread):
     """The thread in which aiokafka runs, heartbeats included."""
 
     fetching: ClassVar[Fetching]
+    lost_offsets: ClassVar[LostOffsets]
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -140,6 +145,22 @@ class ConsumerThread(AIOKafkaConsumerThread):
         # aiokafka makes these for each fetch, and has no place to give it others.
         fetcher.MemoryRecords = FetchedRecords
         return consumer
+
+    async def seek_to_committed(self) -> Mapping[Any, int]:
+        """Begin to read the assigned partitions, after each assignment; returns the offsets from which on.
+
+        Raises:
+            LostOffsetsError: committed offsets are not there any more; the application has the error, too.
+        """
+        try:
+            starts: Mapping[Any, int] = await self.call_thread(
+                seek_to_starts, self._ensure_consumer(), self.lost_offsets
+            )
+        except LostOffsetsError as error:
+            app: Any = self.app
+            app.lost_offsets_error = error
+            raise
+        return starts
 
     async def _fetch_records(self, consumer: AIOKafkaConsumer, *arguments: Any, **options: Any) -> Any:
         routine = consumer._fetcher._fetch_task
@@ -224,9 +245,10 @@ class FaustApplication(faust.App):
         enable_kafka_producer = False
         enable_web = False
 
-    def __init__(self, *arguments: Any, fetching: Fetching, **options: Any) -> None:
-        """As ``faust.App``, with how messages are fetched."""
-        self._transport_type = _transport_type(fetching)
+    def __init__(self, *arguments: Any, fetching: Fetching, lost_offsets: LostOffsets, **options: Any) -> None:
+        """As ``faust.App``, with how messages are fetched, and what to do about offsets that are gone."""
+        self.lost_offsets_error: LostOffsetsError | None = None
+        self._transport_type = _transport_type(fetching, lost_offsets)
         super().__init__(*arguments, **options)
 
     def _new_transport(self) -> Any:
@@ -252,11 +274,12 @@ def _exception_of(routine: Any) -> BaseException | None:
     return None if routine.cancelled() else routine.exception()
 
 
-def _transport_type(fetching: Fetching) -> type[Transport]:
+def _transport_type(fetching: Fetching, lost_offsets: LostOffsets) -> type[Transport]:
     class _Thread(ConsumerThread):
         logger = _transport_log
 
     _Thread.fetching = fetching
+    _Thread.lost_offsets = lost_offsets
 
     class _Consumer(Consumer):
         logger = _transport_log

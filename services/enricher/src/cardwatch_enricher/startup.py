@@ -1,16 +1,17 @@
-"""Prepares the enricher's start: loads settings, configures logs, looks up the ids of the schemas that it writes."""
+"""Prepares the enricher's start: settings, logs, the topics' settings, the ids of the schemas that it writes."""
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.registry import Registry
-from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_RAW, Topic
+from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.wire import Encoder
 from cardwatch_kafka.dead_letters import ReportInternalError
 from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.topic_check import check_topics_at_start
 from cardwatch_service import logs, retry
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.progress_watch import ProgressWatch
@@ -19,7 +20,9 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import TokenSettings, load_token_settings
 
 from cardwatch_enricher.settings import EnricherSettings
-from cardwatch_enricher.stream.batch_processor import Target
+from cardwatch_enricher.stream.batch_processor import Target, Targets
+
+_TOPICS: Final = (TRANSACTIONS_RAW, TRANSACTIONS_JSON, TRANSACTIONS_SILVER, DEAD_LETTERS)
 
 log = logs.get_logger(__name__)
 
@@ -59,7 +62,22 @@ def load_enricher_settings() -> Settings:
     return settings
 
 
-def wait_for_target(topic: Topic, prefix: str, registry: Registry, shutdown: Shutdown) -> Target:
+def prepare_topics(service: ServiceSettings, registry: Registry, shutdown: Shutdown) -> Targets:
+    """Check the topics' settings, and look up what is needed to write to them; waits for broker and registry.
+
+    Raises:
+        ConfigurationError: a topic has settings with which results would be wrong.
+        IncompatibleSchemaError: a topic's schema is not registered.
+        StoppedError: the service was asked to stop while waiting.
+    """
+    check_topics_at_start(service, _TOPICS, shutdown)
+    return Targets(
+        silver=_wait_for_target(TRANSACTIONS_SILVER, service.topic_prefix, registry, shutdown),
+        dead_letters=_wait_for_target(DEAD_LETTERS, service.topic_prefix, registry, shutdown),
+    )
+
+
+def _wait_for_target(topic: Topic, prefix: str, registry: Registry, shutdown: Shutdown) -> Target:
     """A topic to write to and the encoder of its records; waits for a registry that does not answer.
 
     Raises:

@@ -25,6 +25,8 @@ BRONZE = pa.schema(
         "partition": pa.int32(),
         "offset": pa.int64(),
         "broker_time": pa.timestamp("us", "UTC"),
+        "ingested_at": pa.timestamp("us", "UTC"),
+        "timestamp_type": pa.string(),
         "key": pa.binary(),
         "value": pa.binary(),
         "headers": HEADERS,
@@ -57,6 +59,8 @@ def put(
             **{name: getattr(message, name) for name in ("topic", "partition", "offset", "key", "value")},
             "headers": [{"key": key, "value": value} for key, value in message.headers],
             "broker_time": from_microseconds(message.broker_time or 0),
+            "ingested_at": from_microseconds((message.broker_time or 0) + 5_000_000),
+            "timestamp_type": "LogAppendTime",
             "redacted": redacted,
         }
         for message, redacted in messages
@@ -108,6 +112,26 @@ def test_a_time_that_no_calendar_has_costs_nothing(make: Any, pipeline: Pipeline
     work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: None)
     write_staged(str(tmp_path / "staged"), work.enrich(bronze.batches()))
     assert work.counts.enriched == 2
+
+
+def test_a_producers_time_counts_no_further_than_when_bronze_had_the_message(
+    make: Any, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    hour_us = 3_600_000_000
+    ahead = make.received_at + 2 * hour_us
+    messages = [make.avro(make.transaction(event_time=ahead), offset=offset, broker_time=ahead) for offset in (1, 2)]
+    put(tmp_path, pipeline, [(message, False) for message in messages], [])
+    place = tmp_path / "bronze/transactions"
+    rows = DeltaTable(place).to_pyarrow_table()
+    ingested = pa.array([make.received_at] * 2).cast(pa.timestamp("us", "UTC"))
+    rows = rows.set_column(rows.schema.get_field_index("ingested_at"), "ingested_at", ingested)
+    types = pa.array(["CreateTime", "LogAppendTime"])
+    rows = rows.set_column(rows.schema.get_field_index("timestamp_type"), "timestamp_type", types)
+    write_deltalake(place, rows, mode="overwrite")
+    bronze = BronzeMessages(str(tmp_path), TOPICS)
+    work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: None)
+    write_staged(str(tmp_path / "staged"), work.enrich(bronze.batches()))
+    assert (work.counts.enriched, work.counts.refused) == (1, {Reason.EVENT_TIME_IN_FUTURE.value: 1})
 
 
 def test_without_silver_masked_messages_are_counted_as_lost(make: Any, pipeline: Pipeline, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cardwatch_contracts.topics import TRANSACTIONS_JSON, TRANSACTIONS_LABELS, TRANSACTIONS_RAW, Topic
 from cardwatch_contracts.wire import Encoder
+from cardwatch_kafka.topic_check import check_topics_at_start
 from cardwatch_service import logs
 from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
@@ -46,7 +47,8 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
         json_topic: whether the JSON topic is needed as well.
 
     Raises:
-        CardwatchError: a setting is invalid, broker or registry do not answer, or a topic or schema is missing.
+        CardwatchError: a setting is invalid, broker or registry do not answer, a topic or schema is missing, or a topic
+            has settings with which results would be wrong.
     """
     settings = load_settings(ServiceSettings)
     tokens = load_token_settings(settings)
@@ -63,6 +65,7 @@ def producer(*, json_topic: bool) -> Iterator[Producer]:
         )
         topics = (TRANSACTIONS_RAW, TRANSACTIONS_LABELS, *([TRANSACTIONS_JSON] if json_topic else []))
         sink.require_topics(topic.name(settings.topic_prefix) for topic in topics)
+        check_topics_at_start(settings, topics, shutdown)
         registry = settings.registry()
 
         def encoder(topic: Topic) -> Encoder:

@@ -1,9 +1,11 @@
 """The command ``cardwatch-detector``."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 from cardwatch_service.commands import exit_with_error_message
+from cardwatch_service.retry import StoppedError
 from cardwatch_service.shutdown import Shutdown
 
 app = typer.Typer(
@@ -23,7 +25,7 @@ def velocity() -> None:
     """Evaluate rules over exact sliding windows of all scopes; alerts go to alerts.v1."""
     from cardwatch_detector.velocity.bootstrap import run_velocity
 
-    with exit_with_error_message():
+    with exit_with_error_message(), suppress(StoppedError):
         run_velocity(Shutdown().install())
 
 
@@ -32,7 +34,7 @@ def lakehouse() -> None:
     """Write bronze, silver and gold tables (Delta) from the topics."""
     from cardwatch_detector.lakehouse.bootstrap import run
 
-    with exit_with_error_message():
+    with exit_with_error_message(), suppress(StoppedError):
         raise typer.Exit(run(Shutdown().install()))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from cardwatch_detector.runtime.metrics import QueryMetrics
-from cardwatch_detector.runtime.supervision import SupervisedQuery, Supervisor, stop_all
+from cardwatch_detector.runtime.supervision import SupervisedQuery, Supervisor, require_no_data_loss, stop_all
+from cardwatch_kafka.lost_offsets import LostOffsetsError
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 from py4j.protocol import Py4JError
@@ -173,3 +174,36 @@ def test_a_supervision_that_hangs_is_a_problem(supervisor: Supervisor, query: Fa
     found = problems(supervisor, 2.5 * STALL_SECONDS)
     query.may_answer.set()
     assert "the supervision of the queries has given no sign of life" in found
+
+
+# As Spark 4.1 prints it.
+DATA_LOSS = """[STREAM_FAILED] Query [id = 1] terminated with exception: [KAFKA_DATA_LOSS.PARTITION_OFFSET_CHANGED] \
+Some data may have been lost because they are not available in Kafka any more;
+either the data was aged out by Kafka or the topic may have been deleted before all the data in the
+topic was processed.
+If you don't want your streaming query to fail on such cases, set the source option failOnDataLoss to false.
+Reason:
+Partition raw-0 offset was changed from 60 to 7.
+This could either be a user error. SQLSTATE: 22000
+\tat org.apache.spark.sql.Some.apply(Some.scala:1)"""
+
+
+def test_a_query_that_lost_messages_ends_the_service_with_what_to_do() -> None:
+    with pytest.raises(LostOffsetsError) as raised:
+        require_no_data_loss("silver.transactions", DATA_LOSS)
+    assert str(raised.value).startswith(
+        "the query silver.transactions lost messages: Partition raw-0 offset was changed from 60 to 7. This could "
+        "either be a user error. Nothing after that is read"
+    )
+    assert "CARDWATCH_ON_LOST_OFFSETS=continue" in str(raised.value)
+    require_no_data_loss("silver.transactions", "java.io.IOException: No space left on device")
+
+
+def test_so_does_one_that_lost_them_inside_its_writer() -> None:
+    failure = (
+        "MicroBatchError: Caused by: org.apache.kafka.clients.consumer.OffsetOutOfRangeException: Fetch position "
+        "FetchPosition{offset=8, offsetEpoch=Optional.empty, currentLeader=LeaderAndEpoch{leader=Optional[b:1 (id: 1 "
+        "rack: null)], epoch=0}} is out of range for partition raw-0"
+    )
+    with pytest.raises(LostOffsetsError, match="lost messages: Partition raw-0 has no offset 8 any more"):
+        require_no_data_loss("silver.transactions", failure)

@@ -12,7 +12,7 @@ from cardwatch_detector.runtime.metrics import (
     STATE_ROWS,
     WATERMARK_SECONDS,
 )
-from cardwatch_service.metrics import CONSUMED_TOTAL
+from cardwatch_service.metrics import CONSUMED_TOTAL, LOST_TOTAL
 
 from cardwatch_observability.catalogue import DETECTOR, LAKEHOUSE
 from cardwatch_observability.dashboards.frame import Row, make
@@ -63,6 +63,12 @@ def _kafka_row() -> Row:
                 "For Spark's services once for each query that reads the topic.",
                 PER_SECOND,
                 Query(rate(CONSUMED_TOTAL, by="job, topic"), "{{job}} {{topic}}"),
+            ),
+            graph(
+                "Messages deleted before they were read",
+                "Passed because CARDWATCH_ON_LOST_OFFSETS is continue; by default the service stops instead.",
+                PER_SECOND,
+                Query(rate(LOST_TOTAL, by="job, topic"), "{{job}} {{topic}}"),
             ),
         ],
     )

@@ -14,13 +14,12 @@ from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.text import find_control_character
-from cardwatch_contracts.values import CHANNELS, STATUSES, TRANSACTION_TYPES
+from cardwatch_contracts.values import CHANNELS, EARLIEST_EVENT_TIME, STATUSES, TRANSACTION_TYPES
 from cardwatch_contracts.wire import Record
 from cardwatch_reference.countries import COUNTRY_CODES
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 MAX_AMOUNT_MINOR: Final = 10**12
-EARLIEST_EVENT_TIME: Final = 946_684_800_000_000  # 2000-01-01T00:00:00Z
 
 MAX_IDENTIFIER_LENGTH: Final = 64
 MAX_TEXT_LENGTH: Final = 256

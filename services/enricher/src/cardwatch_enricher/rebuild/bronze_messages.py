@@ -18,7 +18,8 @@ from cardwatch_units.timestamps import MICROSECONDS_PER_MILLISECOND, to_microsec
 from cardwatch_enricher.rebuild.enrich_bronze import BronzeMessage, Place
 
 _ROWS_PER_BATCH: Final = 10_000
-_COLUMNS: Final = ("topic", "partition", "offset", "broker_time", "key", "value", "headers", "redacted")
+_TIMES: Final = ("broker_time", "ingested_at")
+_COLUMNS: Final = ("topic", "partition", "offset", *_TIMES, "timestamp_type", "key", "value", "headers", "redacted")
 _PLACE: Final = ("raw_topic", "raw_partition", "raw_offset")
 
 
@@ -90,11 +91,17 @@ class BronzeMessages:
 
 
 def _with_plain_times(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The rows with the broker's times in microseconds: Python has no type for those after the year 9999."""
-    at = batch.schema.get_field_index("broker_time")
-    return batch.set_column(at, "broker_time", batch.column(at).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+    """The rows with their times in microseconds: Python has no type for those after the year 9999."""
+    for name in _TIMES:
+        at = batch.schema.get_field_index(name)
+        batch = batch.set_column(at, name, batch.column(at).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
+    return batch
 
 
 def _broker_time(row: Mapping[str, Any]) -> int | None:
     time: int | None = row["broker_time"]
-    return None if time is None else broker_time_from(time // MICROSECONDS_PER_MILLISECOND)
+    if time is None:
+        return None
+    # As near as one can come to the clock of the enricher that read it first.
+    read_at = None if row["timestamp_type"] == "LogAppendTime" else row["ingested_at"]
+    return broker_time_from(time // MICROSECONDS_PER_MILLISECOND, read_at=read_at)

@@ -11,6 +11,7 @@ from cardwatch_kafka.messages import ReceivedMessage, TopicPartition, broker_tim
 from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.progress_watch import ProgressWatch
+from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_enricher.internals import FaustApplication, Fetching
 from cardwatch_enricher.settings import EnricherSettings
@@ -27,6 +28,7 @@ EXIT_UNSAFE: Final = 75
 
 _STOP_CHECK_SECONDS: Final = 0.05
 _BYTES_PER_MB: Final = 1024 * 1024
+_LOG_APPEND_TIME: Final = 1  # Kafka's number of the timestamp type: the broker's clock; 0 is CreateTime, the producer's
 
 
 class StreamApplication:
@@ -76,6 +78,7 @@ class StreamApplication:
         """Consume until asked to stop.
 
         Raises:
+            LostOffsetsError: the broker has deleted messages before they were read.
             Exception: any error that ended Faust; mostly the broker was away for longer than its client waits.
         """
         await self._app.start()
@@ -84,7 +87,7 @@ class StreamApplication:
         try:
             while not is_stop_requested():
                 await asyncio.sleep(_STOP_CHECK_SECONDS)
-                crash = self._app.crash_reason
+                crash = self._app.lost_offsets_error or self._app.crash_reason
                 if crash is not None:
                     raise crash
                 if self._app.should_stop:
@@ -113,7 +116,7 @@ class StreamApplication:
             if self._stopping:
                 # Unpublished and uncommitted: read again after the restart.
                 await asyncio.Event().wait()
-            messages = [_received_message(event.message) for event in events]
+            messages = [received_message(event.message) for event in events]
             with self._budget.processing(sum(message_bytes(one.key, one.value, one.headers) for one in messages)):
                 await self._process_batch(messages)
 
@@ -171,7 +174,8 @@ class StreamApplication:
             await self._offsets.commit()
 
 
-def _received_message(message: Any) -> ReceivedMessage:
+def received_message(message: Any) -> ReceivedMessage:
+    """A message of Faust as a plain value."""
     headers = message.headers
     return ReceivedMessage(
         topic=message.topic,
@@ -180,6 +184,13 @@ def _received_message(message: Any) -> ReceivedMessage:
         key=message.key,
         value=message.value,
         headers=tuple(headers.items() if isinstance(headers, dict) else headers or ()),
-        # Faust has seconds as a float, the broker milliseconds: exact again after rounding.
-        broker_time=None if message.timestamp is None else broker_time_from(round(message.timestamp * 1000)),
+        broker_time=_broker_time(message),
     )
+
+
+def _broker_time(message: Any) -> int | None:
+    if message.timestamp is None:
+        return None
+    read_at = None if message.timestamp_type == _LOG_APPEND_TIME else now_microseconds()
+    # Faust has seconds as a float, the broker milliseconds: exact again after rounding.
+    return broker_time_from(round(message.timestamp * 1000), read_at=read_at)

@@ -5,6 +5,8 @@ from typing import Any
 
 import faust
 import faust.auth
+from cardwatch_kafka.lost_offsets import LostOffsets
+from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings
 
 from cardwatch_enricher.internals import FaustApplication, Fetching
@@ -15,15 +17,22 @@ _MIN_REQUEST_TIMEOUT_SECONDS = 30.0
 
 
 def make_faust(
-    service: ServiceSettings, settings: EnricherSettings, data_dir: Path, fetching: Fetching
+    service: ServiceSettings,
+    settings: EnricherSettings,
+    data_dir: Path,
+    metrics: Metrics,
+    fetching: Fetching,
 ) -> FaustApplication:
     """Faust's application, for the running event loop.
 
     Args:
         data_dir: a directory that Faust may write to; nothing in it is needed again.
+        metrics: counts messages that were deleted before they were read.
     """
     options = faust_options(service, settings, data_dir)
-    return FaustApplication(service.consumer_group("enricher"), fetching=fetching, **options)
+    group = service.consumer_group("enricher")
+    lost_offsets = LostOffsets(service.on_lost_offsets, metrics)
+    return FaustApplication(group, fetching=fetching, lost_offsets=lost_offsets, **options)
 
 
 def faust_options(service: ServiceSettings, settings: EnricherSettings, data_dir: Path) -> dict[str, Any]:
@@ -40,7 +49,8 @@ def faust_options(service: ServiceSettings, settings: EnricherSettings, data_dir
         "broker_heartbeat_interval": settings.session_timeout_seconds / 3,
         "broker_request_timeout": max(_MIN_REQUEST_TIMEOUT_SECONDS, settings.session_timeout_seconds),
         "broker_max_poll_records": settings.batch_size,
-        "consumer_auto_offset_reset": "earliest",
+        # An offset that is gone ends the consumer; where the next one begins is decided by `LostOffsets`.
+        "consumer_auto_offset_reset": "none",
         "consumer_group_instance_id": settings.instance_id or None,
         "stream_wait_empty": False,
         "stream_buffer_maxsize": 4 * settings.batch_size,

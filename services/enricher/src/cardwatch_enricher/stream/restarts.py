@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from cardwatch_kafka.lost_offsets import LostOffsetsError
 from cardwatch_service import logs
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.retry_pauses import CONSUMER_RESTART
@@ -69,12 +70,18 @@ class GracePeriod:
 async def run_until_stopped(
     make_application: Callable[[], StreamApplication], shutdown: Shutdown, readiness: Readiness, metrics: Metrics
 ) -> None:
-    """Run the application, and a new one whenever its connection to the broker breaks for good."""
+    """Run the application, and a new one whenever its connection to the broker breaks for good.
+
+    Raises:
+        LostOffsetsError: the broker has deleted messages before they were read.
+    """
     failures = 1  # so that a first connection that is never made counts as the second
     while not shutdown.requested:
         application = readiness.application = make_application()
         try:
             await application.run(lambda: shutdown.requested)
+        except LostOffsetsError:
+            raise
         except Exception as error:  # noqa: BLE001  # after any error a new one starts from the last commit
             readiness.application = None
             failures = 1 if application.was_ready else failures + 1

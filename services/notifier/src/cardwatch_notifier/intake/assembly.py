@@ -11,7 +11,9 @@ from cardwatch_kafka.configuration import KafkaConfig, producer_config
 from cardwatch_kafka.dead_letters import DeadLetterWriter
 from cardwatch_kafka.errors import MissingTopicError
 from cardwatch_kafka.group_consumer import GroupConsumer
+from cardwatch_kafka.lost_offsets import LostOffsets
 from cardwatch_kafka.producer import KafkaProducer
+from cardwatch_kafka.topic_check import check_topics_at_start
 from cardwatch_kafka.topics import topic_id
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_service.shutdown import Shutdown
@@ -51,11 +53,12 @@ def connect(
 
     Raises:
         StoppedError: the stop was requested while the registry or the broker did not answer.
-        CardwatchError: there is no such topic or schema.
+        CardwatchError: there is no such topic or schema, or a topic has settings with which results would be wrong.
     """
     retry = partial(wait_for_dependency, stop=shutdown, metrics=metrics)
     connection, registry, prefix = service.kafka_config(), service.registry(), service.topic_prefix
     topic = ALERTS.name(prefix)
+    check_topics_at_start(service, (ALERTS, DEAD_LETTERS), shutdown)
     schema_id = retry("registry", lambda: registry.id_of(DEAD_LETTERS.subject(prefix), "dead_letter"))
     identity = retry("kafka", lambda: _topic_id(connection, topic))
     producer = KafkaProducer(producer_config(connection, {"log_level": _LOG_CRITICAL}))
@@ -65,6 +68,7 @@ def connect(
         topic,
         outbox_offsets(outbox, identity, metrics.shared),
         metrics.shared,
+        LostOffsets(service.on_lost_offsets, metrics.shared),
     )
     return IntakeParts(
         source=source,

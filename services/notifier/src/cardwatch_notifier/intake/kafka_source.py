@@ -11,7 +11,6 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_notifier.outbox.protocol import Outbox, OutboxUnavailableError
 
 _SETTINGS: Final[KafkaConfig] = {
-    "auto.offset.reset": "earliest",
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 6000,
     "heartbeat.interval.ms": 2000,

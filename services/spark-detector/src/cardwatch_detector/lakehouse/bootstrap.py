@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
+from cardwatch_kafka.topic_check import check_topics_at_start
 from cardwatch_lakehouse.leases.opening import WRITER
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, GOLD_PIPELINE_MINUTES, GOLD_VELOCITY_5M
 from cardwatch_service.logs import configure_logging
@@ -18,7 +19,7 @@ from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.profiles.query import profile_query
 from cardwatch_detector.lakehouse.query import LakehouseQuery
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
-from cardwatch_detector.lakehouse.topic_queries import topic_queries
+from cardwatch_detector.lakehouse.topic_queries import TOPICS, topic_queries
 from cardwatch_detector.lakehouse.velocity_windows.query import velocity_queries
 from cardwatch_detector.runtime import application
 from cardwatch_detector.runtime.application import RunQueries, SparkApplication
@@ -54,10 +55,12 @@ def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries
         run_queries: runs the queries; tests run some of them, or otherwise.
 
     Raises:
+        StoppedError: the stop was asked for while the broker did not answer.
         CardwatchError: settings are wrong, or a query cannot be kept running.
     """
     service, settings = load_settings(ServiceSettings), load_settings(LakehouseSettings)
     configure_logging("lakehouse", service.log_level, service.log_format)
+    check_topics_at_start(service, TOPICS, shutdown)
     metrics = Metrics()
     places = {WRITER: settings.tables_dir, "lakehouse": settings.checkpoint_dir}
     leases = ProcessLeases.of(places, "lakehouse", shutdown)

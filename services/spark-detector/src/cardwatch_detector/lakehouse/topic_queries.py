@@ -8,6 +8,7 @@ from cardwatch_contracts.topics import (
     ALERTS,
     ALERTS_FEEDBACK,
     AUDITED_TOPICS,
+    CARD_PROFILES,
     DEAD_LETTERS,
     TRANSACTIONS_JSON,
     TRANSACTIONS_LATE,
@@ -43,6 +44,19 @@ from cardwatch_detector.lakehouse.settings import LakehouseSettings
 from cardwatch_detector.lakehouse.silver.transactions import SilverWriter
 from cardwatch_detector.runtime.failures import BatchWriter
 from cardwatch_detector.runtime.kafka_source import read_topic
+
+TOPICS: Final = (
+    TRANSACTIONS_RAW,
+    TRANSACTIONS_JSON,
+    TRANSACTIONS_SILVER,
+    TRANSACTIONS_LATE,
+    ALERTS,
+    ALERTS_FEEDBACK,
+    DEAD_LETTERS,
+    CARD_PROFILES,
+    *AUDITED_TOPICS,
+)
+"""All topics that the lakehouse reads and writes."""
 
 _TABLES: Final = (
     BRONZE_TRANSACTIONS,

@@ -1,5 +1,6 @@
 """Failures in Spark, reported in one sentence each."""
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,14 @@ BatchWriter = Callable[[DataFrame, int], object]
 """Writes a micro-batch (rows, number) in such a way that writing it again changes nothing. The result is not used."""
 
 _MAX_CAUSE_CHARACTERS: Final = 2000
+
+# Spark's error for offsets that the broker does not have any more; its words stand in lines of their own.
+_DATA_LOSS: Final = re.compile(
+    r"\[KAFKA_DATA_LOSS[.\w]*\].*?Reason:\s*(.*?)(?=\s*SQLSTATE|\n\s*at |\n\s*\n|\Z)", re.DOTALL
+)
+
+# The client's own error below it, which is all that is left of a failure inside a micro-batch's writer.
+_OUT_OF_RANGE: Final = re.compile(r"OffsetOutOfRangeException: .*?offset=(\d+).*? out of range for partition (\S+)")
 
 _log = get_logger(__name__)
 
@@ -23,6 +32,15 @@ def innermost_cause(text: str) -> str:
     causes = [line.strip() for line in text.splitlines() if "Error: " in line or "Exception: " in line]
     cause = next((line for line in reversed(causes) if not line.startswith("Suppressed: ")), text)
     return cause.strip()[:_MAX_CAUSE_CHARACTERS]
+
+
+def describe_data_loss(text: str) -> str | None:
+    """What a printed error of Spark says about messages that were deleted before they were read; None if nothing."""
+    if found := _DATA_LOSS.search(text):
+        return " ".join(found[1].split())[:_MAX_CAUSE_CHARACTERS]
+    if found := _OUT_OF_RANGE.search(text):
+        return f"Partition {found[2]} has no offset {found[1]} any more."
+    return None
 
 
 def with_brief_errors(query: str, write: BatchWriter) -> Callable[[DataFrame, int], None]:

@@ -29,14 +29,15 @@ def read_topic(
 ) -> DataFrame:
     """The messages of topics as a stream from their beginning, with Spark's Kafka columns.
 
-    A message that retention deleted before it was read stops the query: skipping it would silently lose a transaction.
+    A message that retention deleted before it was read stops the query, unless CARDWATCH_ON_LOST_OFFSETS says
+    otherwise: skipping it would silently lose a transaction.
     """
     return (
         session.readStream.format("kafka")
         .options(**kafka_options(settings))
         .option("subscribe", ",".join(topics))
         .option("startingOffsets", "earliest")
-        .option("failOnDataLoss", "true")
+        .option("failOnDataLoss", str(settings.on_lost_offsets == "stop").lower())
         # Only committed messages, up to the last stable offset. Offsets without a message (of aborted transactions, and
         # the markers that end one) are skipped and are no data loss.
         .option("kafka.isolation.level", ISOLATION_LEVEL)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
+from cardwatch_kafka.lost_offsets import LostOffsetsError
 from cardwatch_service.logs import get_logger
 from cardwatch_service.progress_watch import ProgressWatch
 from cardwatch_service.retry_pauses import QUERY_RESTART
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import innermost_cause
+from cardwatch_detector.runtime.failures import describe_data_loss, innermost_cause
 from cardwatch_detector.runtime.garbage_collection import periodic_garbage_collection
 from cardwatch_detector.runtime.internals import committed_offsets, last_batch_timestamp
 from cardwatch_detector.runtime.metrics import QueryMetrics
@@ -78,6 +79,7 @@ class Supervisor:
         """Start all queries and return when the stop was asked for and the running micro-batches are done.
 
         Raises:
+            LostOffsetsError: messages were deleted before a query read them.
             CardwatchError: a query failed so often in a row that starting it again makes no sense.
         """
         with periodic_garbage_collection() as collect_garbage:
@@ -169,6 +171,7 @@ class _WatchedQuery:
                 self._start(metrics)
         else:
             reason = _reason(self._query)
+            require_no_data_loss(self._name, str(self._query.exception() or ""))
             self._query = None
             self._failed(metrics, reason)
             with suppress(RegistryUnavailableError):  # the next start asks the registry too, and says so
@@ -221,6 +224,20 @@ class _WatchedQuery:
         pause = QUERY_RESTART.seconds(self._failures)
         self._retry_at = time.monotonic() + pause
         _log.error("query failed, it is restarted from its checkpoint", query=self._name, reason=reason, pause_s=pause)
+
+
+def require_no_data_loss(query: str, failure: str) -> None:
+    """Check that a query has not failed because messages were deleted before it read them: no restart helps there.
+
+    Raises:
+        LostOffsetsError: it has.
+    """
+    loss = describe_data_loss(failure)
+    if loss is not None:
+        raise LostOffsetsError(
+            f"the query {query} lost messages: {loss} Nothing after that is read until somebody decides: restore the "
+            "messages, or set CARDWATCH_ON_LOST_OFFSETS=continue to go on with the first message that is there"
+        )
 
 
 def _reason(query: StreamingQuery) -> str:

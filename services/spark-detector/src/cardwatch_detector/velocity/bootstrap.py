@@ -30,6 +30,7 @@ from cardwatch_detector.velocity.query import VelocityQuery
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReporter, fixed_snapshot
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_detector.velocity.spark_config import spark_config
+from cardwatch_detector.velocity.startup import check_topics
 from cardwatch_detector.velocity.warm_up import warm_up
 
 _RULES_WAIT_SECONDS: Final = 60.0
@@ -41,10 +42,12 @@ def run_velocity(shutdown: Shutdown) -> None:
     """Run the velocity query until the process is asked to stop.
 
     Raises:
+        StoppedError: the stop was asked for while the broker did not answer.
         CardwatchError: settings or rules are wrong, or the query cannot be kept running.
     """
     service, settings = load_settings(ServiceSettings), load_settings(VelocitySettings)
     configure_logging("spark-detector", service.log_level, service.log_format)
+    check_topics(service, settings, shutdown)
     metrics = Metrics()
     alerts_topic = ALERTS.name(service.topic_prefix)
     publisher = MicroBatchPublisher(service.kafka_config())

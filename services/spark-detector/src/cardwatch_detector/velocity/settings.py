@@ -73,6 +73,11 @@ class VelocitySettings(BaseSettings):
         """How far back the windows of a scope can reach, microseconds."""
         return parse_duration(str(getattr(self, f"horizon_{scope}")))
 
+    @property
+    def kept_back_us(self) -> int:
+        """How far back a detector without a checkpoint has to read to raise the right alerts, microseconds."""
+        return max(self.horizon_us(scope) for scope in self.scope_list()) + parse_duration(self.lateness)
+
     def scope_list(self) -> list[str]:
         """The scopes that this process runs, which share one query."""
         return [scope.strip() for scope in self.scopes.split(",")]
