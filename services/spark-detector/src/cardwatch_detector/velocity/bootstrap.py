@@ -60,7 +60,8 @@ def run_velocity(shutdown: Shutdown) -> None:
             AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces),
             late,
         )
-        leases = ProcessLeases.of({query.name: settings.checkpoint_dir}, f"detector {settings.name}", shutdown)
+        title = settings.name if "detector" in settings.name else f"detector {settings.name}"
+        leases = ProcessLeases.of({query.name: settings.checkpoint_dir}, title, shutdown)
         query.check = leases.check
         run_queries(
             SparkApplication("cardwatch-velocity", service, metrics, spark_config(settings), shutdown, leases),
