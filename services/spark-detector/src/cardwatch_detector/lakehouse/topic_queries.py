@@ -69,6 +69,9 @@ _TABLES: Final = (
     BRONZE_RULE_CHANGES,
 )
 
+# The writer holds the messages of a micro-batch in the driver's memory.
+_MAX_RULE_CHANGES: Final = 10_000
+
 
 def topic_queries(
     service: ServiceSettings, settings: LakehouseSettings, metrics: LakehouseMetrics
@@ -107,7 +110,12 @@ def topic_queries(
         query(table=BRONZE_LATE, topics=[TRANSACTIONS_LATE.name(prefix)], writer=late),
         query(table=GOLD_ALERTS, topics=[alerts_topic, feedback_topic], writer=alerts),
         query(table=BRONZE_QUARANTINE, topics=[DEAD_LETTERS.name(prefix)], writer=dead_letters),
-        query(table=BRONZE_RULE_CHANGES, topics=[topic.name(prefix) for topic in AUDITED_TOPICS], writer=rule_changes),
+        query(
+            table=BRONZE_RULE_CHANGES,
+            topics=[topic.name(prefix) for topic in AUDITED_TOPICS],
+            writer=rule_changes,
+            max_offsets=_MAX_RULE_CHANGES,
+        ),
     ]
 
 
@@ -118,12 +126,14 @@ def _topic_query(
     table: Table,
     topics: Sequence[str],
     writer: BatchWriter,
+    max_offsets: int | None = None,
 ) -> LakehouseQuery:
+    limit = settings.max_offsets_per_trigger
     source = partial(
         read_topic,
         settings=service,
         topics=topics,
-        max_offsets_per_trigger=settings.max_offsets_per_trigger,
+        max_offsets_per_trigger=limit if max_offsets is None else min(limit, max_offsets),
         headers=True,
     )
     return LakehouseQuery(
