@@ -20,7 +20,7 @@ import typer
 from cardwatch_kafka.setup import apply_all
 from support.fuzzing.kinds import kinds
 from support.fuzzing.run import FuzzRun
-from support.fuzzing.services import READS, check_outcomes, start_service
+from support.fuzzing.services import READS, REPORTED, check_outcomes, start_service
 from support.kafka import KafkaTopics
 from support.platforms import Platform, choose_platform
 
@@ -37,7 +37,7 @@ def fuzz(
     service = start_service(name, platform, topics, directory)
     began = time.monotonic()
     try:
-        run = FuzzRun(topics, {name: service}, seconds)
+        run = FuzzRun(topics, {name: service}, REPORTED, seconds)
         run.send(chosen, seed, messages)
         took = time.monotonic() - began
         problem = _problem(run, name, topics, directory)

@@ -36,15 +36,23 @@ class Memory:
 class FuzzRun:
     """Fuzzed messages through services that run."""
 
-    def __init__(self, topics: KafkaTopics, services: Mapping[str, ServiceProcess], seconds: float) -> None:
+    def __init__(
+        self,
+        topics: KafkaTopics,
+        services: Mapping[str, ServiceProcess],
+        reported: Mapping[str, Sequence[Topic]],
+        seconds: float,
+    ) -> None:
         """
         Args:
             services: those that read the messages, by name.
+            reported: the topics of which a service reports its positions.
             seconds: how long the services may take for the last messages.
         """
         self.memory: Final = {name: Memory() for name in services}
         self._topics: Final = topics
         self._services: Final = services
+        self._reported: Final = reported
         self._seconds: Final = seconds
         self._pids: Final = {name: service.process.pid for name, service in services.items()}
         self._sampled_at = 0.0
@@ -93,14 +101,11 @@ class FuzzRun:
 
     def _behind(self, topics: Sequence[Topic]) -> int:
         """How many messages are not processed by the slowest service that reads them."""
-        ends = self._topics.end_offsets(*topics)
         behind = 0
-        for service in self._services.values():
+        for name, service in self._services.items():
             positions = service.positions()
-            read = [place for place in ends if place in positions]
-            if not read:
-                return sum(ends.values())
-            behind = max(behind, sum(ends[place] - positions[place] for place in read))
+            ends = self._topics.end_offsets(*(topic for topic in topics if topic in self._reported[name]))
+            behind = max(behind, sum(end - positions.get(place, 0) for place, end in ends.items()))
         return behind
 
     def _wait(self, condition: Callable[[], bool]) -> None:

@@ -46,6 +46,9 @@ READS: Final[Mapping[str, tuple[Topic, ...]]] = {
 }  # fmt: skip
 """The topics that a service reads."""
 
+REPORTED: Final[Mapping[str, tuple[Topic, ...]]] = {**READS, DETECTOR: (TRANSACTIONS_SILVER, CARD_PROFILES)}
+"""The topics of which a service reports its positions."""
+
 _SPARK_START_SECONDS: Final = 240.0
 
 
