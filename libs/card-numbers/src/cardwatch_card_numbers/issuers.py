@@ -66,7 +66,7 @@ ISSUER_RANGES: Final = (
 
 WHOLE_NUMBER_LENGTHS: Final = {"4": 13}
 """Visa's 13 digits, which are hardly issued any more, count only where no other digit touches them: within a longer
-number they are the most frequent false alarm (see docs/decisions/0025-card-number-scanner.md)."""
+number they are the most frequent false alarm (see docs/decisions/0029-card-number-scanner.md)."""
 
 
 def _by_prefix() -> dict[str, tuple[int, ...]]:
