@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.topics import TRANSACTIONS_LATE, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import HEADER
+from support.records import MINUTE_US, enriched_record
 
 pytestmark = pytest.mark.integration
 
@@ -30,6 +32,9 @@ rules:
     when: cards >= 2
 """
 NOBODYS_SCHEMA_ID = 900_000
+HOUR_US = 60 * MINUTE_US
+YEAR_US = 365 * 24 * HOUR_US
+LATEST_US, EARLIEST_US = 2**63 - 1, -(2**63)
 
 
 @pytest.fixture
@@ -52,6 +57,7 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
         b"{}",
         HEADER.pack(0, detector.topics.schema_id(TRANSACTIONS_SILVER)) + b"\xff\xff",
         HEADER.pack(0, NOBODYS_SCHEMA_ID) + good[HEADER.size :],
+        *(encoded_at(detector, moment) for moment in (LATEST_US, EARLIEST_US, LATEST_US - 2 * HOUR_US, -1, 0)),
     )
     for number, minute in ((1, 10), (2, 20), (3, 30)):
         detector.pay(number, minute, card="a", merchant=f"m{number}")
@@ -108,6 +114,31 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
     assert detector.metric("cardwatch_late_transactions_total", scope="merchant") == 1
     assert '"latest_by_seconds": 81840.0' in detector.log(), "22 hours and 44 minutes"
     assert "the number of rows that Spark dropped" not in detector.log()
+
+    # Whoever says that it is seventy years later, or two hours: those of now go on being evaluated.
+    seconds = time.time()
+    detector.send(*(encoded_at(detector, round(seconds * 1e6) + ahead) for ahead in (70 * YEAR_US, 2 * HOUR_US)))
+
+    def follows() -> bool:
+        # As above: a micro-batch moves the watermark for the one after it.
+        detector.send(encoded_at(detector, round(seconds * 1e6)))
+        return bool(detector.metric(watermark) >= seconds - 3600)
+
+    detector.wait_for(follows, "watermark that follows")
+    assert detector.metric(watermark) <= time.time() + 60 - 3600, "a minute past the clock, less the lateness"
+    for number, minute in ((201, 10), (202, 20), (203, 30)):
+        at = round(seconds * 1e6) + (minute - 31) * MINUTE_US
+        detector.send(encoded_at(detector, at, transaction_id=f"t{number}", card_token="now", merchant_id=f"m{number}"))
+    detector.wait_for(lambda: ("large", "t203", "raised") in states(detector), "alert of now")
+
+
+def encoded_at(detector: Any, event_time: int, **fields: Any) -> bytes:
+    """The silver message of a payment of 20 euros at a time, microseconds since 1970."""
+    amounts = {"amount_minor": 2000, "base_amount_minor": 2000}
+    record = enriched_record(
+        **{"transaction_id": "t", "card_token": "x", **amounts, "event_time": event_time, **fields}
+    )
+    return bytes(detector.topics.encode(TRANSACTIONS_SILVER, record))
 
 
 def states(detector: Any) -> list[tuple[str, str, str]]:

@@ -234,6 +234,11 @@ def undecodable(lakehouse: Lakehouse) -> dict[bytes | None, Reason]:
         b"\x00\xff\xff\xff\xff" + good[HEADER.size :]: Reason.UNKNOWN_SCHEMA_ID,
         HEADER.pack(0, lakehouse.topics.schema_id(ALERTS)) + good[HEADER.size :]: Reason.WRONG_SCHEMA,
         good[: len(good) // 2]: Reason.UNDECODABLE_AVRO,
+        # Times that no transaction has: the day of the last one would have six digits in its year.
+        **{
+            lakehouse.encode_silver(transaction(1, event_time)): Reason.EVENT_TIME_IMPLAUSIBLE
+            for event_time in (2**63 - 1, -(2**63), -1)
+        },
         # A string of 1.6 GB: allocating it would exhaust the process's memory.
         header + b"\x80\x88\xe4\xf6\x0b" + good[HEADER.size + 1 :]: Reason.UNDECODABLE_AVRO,
     }

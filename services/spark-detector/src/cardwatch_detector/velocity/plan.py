@@ -5,10 +5,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER
+from cardwatch_contracts.values import EARLIEST_EVENT_TIME, LATEST_EVENT_TIME
 from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE, SCOPE_KEYS
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_units.durations import parse_duration
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.runtime.confluent_avro import UnknownSchemaIds, decode_avro, projection, writer_schemas
@@ -90,6 +91,7 @@ class VelocityPlanner:
             keys={scope: SCOPE_KEYS[scope] for scope in self.scopes},
             horizons_us=horizons_us,
             lateness_us=parse_duration(self.settings.lateness),
+            ahead_us=parse_duration(self.settings.clock_tolerance),
             profiled=self.has_profiles,
         )
         needed = relevant(groups, shape.reach_us, shape.fields, profiled=self.has_profiles)
@@ -105,7 +107,7 @@ class VelocityPlanner:
             unknown.learn(failure, self.service.registry())
 
     def _records(self, messages: DataFrame) -> DataFrame:
-        """EVENT_TIME, TRANSACTION and, where they are wanted, PROFILE."""
+        """EVENT_TIME (null for a time that is no transaction's), TRANSACTION and, where they are wanted, PROFILE."""
         registry, prefix = self.service.registry(), self.service.topic_prefix
         transaction = decode_avro(
             F.col("value"),
@@ -115,7 +117,7 @@ class VelocityPlanner:
         )
         if not self.has_profiles:
             records = messages.select(transaction.alias(TRANSACTION))
-            return records.select(f"{TRANSACTION}.{EVENT_TIME}", TRANSACTION)
+            return records.select(_plausible(F.col(f"{TRANSACTION}.{EVENT_TIME}")).alias(EVENT_TIME), TRANSACTION)
         profile = decode_avro(
             F.col("value"),
             writer_schemas(registry, CARD_PROFILES.subject(prefix)),
@@ -127,4 +129,9 @@ class VelocityPlanner:
             F.when(~is_profile, transaction).alias(TRANSACTION), F.when(is_profile, profile).alias(PROFILE)
         )
         event_time = F.coalesce(F.col(f"{TRANSACTION}.{EVENT_TIME}"), F.col(f"{PROFILE}.{PROFILE_DAY}"))
-        return records.select(event_time.alias(EVENT_TIME), TRANSACTION, PROFILE)
+        return records.select(_plausible(event_time).alias(EVENT_TIME), TRANSACTION, PROFILE)
+
+
+def _plausible(time: Column) -> Column:
+    """The time; null for one that the enricher would have refused, whose distance to others may be no number at all."""
+    return F.when(F.unix_micros(time).between(EARLIEST_EVENT_TIME, LATEST_EVENT_TIME - 1), time)

@@ -32,6 +32,9 @@ class VelocitySettings(BaseSettings):
     ] = 1.0
     scopes: Annotated[str, AfterValidator(_scopes), NoDecode, Field(description="comma separated")] = "card,merchant"
     lateness: Annotated[Duration, Field(description="how far behind the newest event a transaction may come")] = "1h"
+    clock_tolerance: Annotated[
+        Duration, Field(description="how far past this machine's clock a transaction may move the watermark")
+    ] = "1m"
     horizon_card: Annotated[Duration, Field(description="how far back a card's windows can reach")] = "30h"
     horizon_merchant: Annotated[Duration, Field(description="how far back a merchant's windows can reach")] = "1h"
     horizon_device: Annotated[Duration, Field(description="how far back a device's windows can reach")] = "1h"

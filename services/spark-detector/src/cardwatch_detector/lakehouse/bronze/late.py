@@ -17,6 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import find_new
+from cardwatch_detector.lakehouse.io.event_times import implausible_time
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.read import (
     OFFSET,
@@ -38,6 +39,9 @@ _IDENTITY: Final = (DETECTOR, QUERY, SILVER_PARTITION, SILVER_OFFSET, _OWN_PARTI
 
 class LateWriter(TopicWriter):
     """Appends the late transactions that the table does not have yet. It must be the table's only writer."""
+
+    def refusal_reason(self, record: Column) -> Column:
+        return implausible_time(record)
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
         arrivals = collect_with_position(late_rows(messages.records), *_identity())
@@ -80,7 +84,8 @@ def late_rows(messages: DataFrame) -> DataFrame:
         _header(QUERY).alias(QUERY),
         F.split(_header(SCOPES), ",").alias(SCOPES),
         F.timestamp_micros(watermark_us).alias("watermark"),
-        ((watermark_us - F.unix_micros(record["event_time"])) / F.lit(1e6)).alias("lateness_seconds"),
+        # As floating-point numbers: a header may hold any number of 64 bits, and the difference of two may be none.
+        ((watermark_us.cast("double") - F.unix_micros(record["event_time"])) / F.lit(1e6)).alias("lateness_seconds"),
         _header(SILVER_PARTITION).try_cast("int").alias(SILVER_PARTITION),
         _header(SILVER_OFFSET).try_cast("bigint").alias(SILVER_OFFSET),
         "value",

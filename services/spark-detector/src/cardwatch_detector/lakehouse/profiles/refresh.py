@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE, SILVER_TRANSACTIONS
 from cardwatch_service.logs import get_logger
+from cardwatch_units.timestamps import from_microseconds, now_microseconds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
@@ -186,9 +187,13 @@ class ProfileWriter:
 
 
 def _days_and_watermark(batch: DataFrame, lateness_us: int) -> tuple[Mapping[date, int], date | None]:
-    """The number of a micro-batch's transactions by day, and the day of their newest event time less the lateness."""
+    """The number of a micro-batch's transactions by day, and the day of their newest event time less the lateness.
+
+    That day is no later than by the driver's clock: a transaction from the future settles no day.
+    """
     watermark = F.timestamp_micros(F.unix_micros("event_time") - lateness_us)
     days = batch.groupBy("event_date").agg(F.count("*").alias("number"), F.max(F.to_date(watermark)).alias("newest"))
     found = days.collect()
-    newest = max((row["newest"] for row in found), default=None)
+    today = from_microseconds(now_microseconds() - lateness_us).date()
+    newest = max((min(row["newest"], today) for row in found), default=None)
     return {row["event_date"]: row["number"] for row in found}, newest

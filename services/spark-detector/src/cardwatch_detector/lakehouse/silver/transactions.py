@@ -5,11 +5,12 @@ from typing import Final
 
 import polars as pl
 from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.decode import RECORD, DecodedBatch
 from cardwatch_detector.lakehouse.io.duplicates import EVENT_US, ID, find_repeated
+from cardwatch_detector.lakehouse.io.event_times import implausible_time
 from cardwatch_detector.lakehouse.io.idempotent_writes import WriteId, append, coalesce_to_few_files
 from cardwatch_detector.lakehouse.io.read import (
     OFFSET,
@@ -47,6 +48,9 @@ class SilverWriter(TopicWriter):
         self._size.estimate_first(batch)
         with temporary_settings(batch.sparkSession, self._size.settings()):
             return super().__call__(batch, batch_id)
+
+    def refusal_reason(self, record: Column) -> Column:
+        return implausible_time(record)
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
         self._size.rows = messages.record_count

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.values import EARLIEST_EVENT_TIME, LATEST_EVENT_TIME
 from cardwatch_contracts.wire import Record
 from cardwatch_kafka.messages import ReceivedMessage
 
@@ -74,6 +75,8 @@ class LateSearch:
             try:
                 record = self.decode(message.value)
             except RefusedError:  # it is in no group; the lakehouse quarantines it
+                continue
+            if not EARLIEST_EVENT_TIME <= record["event_time"] < LATEST_EVENT_TIME:  # the same
                 continue
             scopes = tuple(self._scopes_without_it(record, watermark_us, gone))
             if scopes:

@@ -61,6 +61,7 @@ def keep_events(
     horizons_us: Mapping[str, int],
     lateness_us: int,
     *,
+    ahead_us: int,
     profiled: bool = False,
 ) -> DataFrame:
     """The groups that a micro-batch touched, each with all its events.
@@ -73,6 +74,7 @@ def keep_events(
             the other is null; EVENT_TIME of a profile is the beginning of its day.
         keys: scope → field of the transaction that is its key.
         horizons_us: scope → how far back its windows can reach.
+        ahead_us: how far past the driver's clock an event time may move the watermark, microseconds.
 
     Returns:
         SCOPE, KEY, EVALUATE_FROM (microseconds: where the group's second half begins), EVENTS (array of stored events),
@@ -84,7 +86,7 @@ def keep_events(
     at = F.unix_micros(EVENT_TIME)
     stored = {f"{_EVENT}_{scope}": pack(scope, at, F.col(BATCH), F.col(TRANSACTION)) for scope in keys}
     key_of = {key: F.col(f"{TRANSACTION}.{key}") for key in keys.values()}
-    clock = F.col(EVENT_TIME)
+    clock = _no_later_than(F.col(EVENT_TIME), ahead_us)
     if profiled:
         name, key = f"{_EVENT}_{PROFILE_SCOPE}", SCOPE_KEYS[PROFILE_SCOPE]
         a_profile = F.col(PROFILE).isNotNull()
@@ -126,6 +128,16 @@ def keep_events(
             this_batch.alias(BATCH),
         )
     )
+
+
+def _no_later_than(event_time: Column, ahead_us: int) -> Column:
+    """The event time as far as it may move the watermark: one message from the future must not make all others late.
+
+    Spark logs the time of a micro-batch with its offsets before it runs (``current_timestamp`` in a streaming plan), so
+    that a repeated micro-batch has the same limit. Where an event is evaluated does not depend on it.
+    """
+    limit = F.timestamp_micros(F.unix_micros(F.current_timestamp()) + F.lit(ahead_us))
+    return F.when(event_time.isNotNull(), F.least(event_time, limit))
 
 
 def relevant(
