@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 SCRIPT: Final = Path(__file__).parents[2] / "scripts/compose"
-NEEDED: Final = ("sh", "sed", "tail", "head", "od", "tr", "base64", "mkdir", "chmod", "mv", "cp")
+NEEDED: Final = ("sh", "sed", "tail", "head", "od", "tr", "base64", "mkdir", "chmod", "mv", "cp", "find")
 
 
 @pytest.fixture
@@ -55,6 +55,10 @@ def test_secrets_are_created_once_with_restricted_permissions(run: Runner) -> No
     assert len(set(first.values())) == len(first) == 4
     assert stat.S_IMODE(run.secrets.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in run.secrets.iterdir()} == {0o444}
+    assert "warning" not in run("secrets").stderr
+    run.secrets.chmod(0o755)
+    assert "was open to other users of this machine" in run("secrets").stderr
+    assert stat.S_IMODE(run.secrets.stat().st_mode) == 0o700
     (run.secrets / "postgres_password").unlink()
     assert run("secrets").stdout.count("made ") == 1
     second = {path.name: path.read_text() for path in run.secrets.iterdir()}

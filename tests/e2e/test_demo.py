@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support.file_modes import open_files
 from support.spark_settings import QUICK, WITHOUT_SLOW_TABLES
 
 pytestmark = [pytest.mark.integration, pytest.mark.e2e]
@@ -33,6 +34,7 @@ def demo(tmp_path: Path, *arguments: str, warm_up: bool = False, **options: Any)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        umask=0o022,
         **options,
     )
 
@@ -60,6 +62,9 @@ def test_the_demo_raises_and_delivers_exactly_what_the_transactions_call_for(tmp
     assert report["transactions"] < report["silver"], "the simulator sends duplicates"
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p95"] <= report["latency_ms"]["p99"]
     assert "exactly once" in output
+    # Kafka, the registry, Spark with its workers and RocksDB, Delta, SQLite, logs and the report.
+    assert len(list(tmp_path.rglob("*"))) > 100
+    assert open_files(tmp_path) == []
 
 
 @pytest.mark.timeout(300)

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from cardwatch_contracts.errors import PlatformError
+from cardwatch_units.file_modes import close_to_others
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
@@ -20,7 +21,7 @@ from cardwatch_platform.download import ensure_artifacts
 from cardwatch_platform.ports import choose_ports
 from cardwatch_platform.processes import GuardedProcess, log_tail
 from cardwatch_platform.reporting import Reporter, SilentReporter
-from cardwatch_platform.services import KAFKA, Kafka, Registry, Service
+from cardwatch_platform.services import KAFKA, REGISTRY, Kafka, Registry, Service
 from cardwatch_platform.settings import PlatformSettings
 from cardwatch_platform.state import Component, PlatformState, load_state
 
@@ -237,6 +238,8 @@ def home_lock(home: Path) -> Iterator[None]:
     """
     try:
         home.mkdir(parents=True, exist_ok=True)
+        for name in ("data", "logs", "tmp", KAFKA, REGISTRY):
+            close_to_others(home / name)  # of an earlier version, which did not choose their mode
         lock = FileLock(home / "platform.lock")
         lock.acquire(timeout=_LOCK_TIMEOUT_SECONDS)
     except Timeout as error:

@@ -1,19 +1,28 @@
-"""How a command ends: known errors become one sentence on standard error and exit code 1."""
+"""How a command runs: what it writes is private, and known errors become one sentence and exit code 1."""
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_units.file_modes import private_files
 
 from cardwatch_service.printable import escape_control_characters
 
 
 @contextmanager
 def exit_with_error_message() -> Iterator[None]:
-    """Print a CardwatchError as one sentence and exit with code 1; any other exception stays a stack trace."""
+    """Print a CardwatchError as one sentence and exit with code 1; any other exception stays a stack trace.
+
+    Every command runs in it, so it is also where the umask is set (``cardwatch_units.file_modes``).
+    """
     try:
-        yield
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(private_files())
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from error
+            yield
     except CardwatchError as error:
         print(f"error: {escape_control_characters(str(error), keep_newlines=True)}", file=sys.stderr)
         sys.exit(1)

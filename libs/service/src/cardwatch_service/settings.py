@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cardwatch_service.kafka_settings import ENV_PREFIX, KafkaConfig
 from cardwatch_service.registry_settings import RegistrySettings
+from cardwatch_service.secret_files import close_secret_files
 
 __all__ = ["ENV_PREFIX", "SECRETS_DIR", "KafkaConfig", "ProcessSettings", "ServiceSettings", "load_settings"]
 
@@ -63,7 +64,8 @@ def load_settings(settings_type: type[S], **overrides: Any) -> S:
     """Read settings from the environment, and those that it lacks from the directory of secrets, if there is one.
 
     ``CARDWATCH_SECRETS_DIR`` is that directory: one file per secret, whose name is that of the variable in lower case,
-    as container platforms mount them (``/run/secrets/cardwatch_token_key``).
+    as container platforms mount them (``/run/secrets/cardwatch_token_key``). Files of this user that others can read
+    are closed to them, with a warning on standard error.
 
     Args:
         overrides: fields that a command's options set; they take precedence over the environment.
@@ -75,6 +77,8 @@ def load_settings(settings_type: type[S], **overrides: Any) -> S:
     secrets = os.environ.get(SECRETS_DIR) or None
     if secrets is not None and not Path(secrets).is_dir():
         raise ConfigurationError(f"{SECRETS_DIR}={secrets} is not a directory; expected one with one file per secret")
+    if secrets is not None:
+        close_secret_files(Path(secrets))
     try:
         return settings_type(_secrets_dir=secrets, **overrides)
     except ValidationError as error:

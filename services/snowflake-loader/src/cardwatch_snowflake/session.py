@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 
 import snowflake.connector
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_service.secret_files import close_secret_file
 from cryptography.hazmat.primitives import serialization
 
 from cardwatch_snowflake.settings import SnowflakeSettings
@@ -72,6 +73,7 @@ def connection_parameters(settings: SnowflakeSettings) -> dict[str, Any]:
     if settings.private_key_file is None:
         parameters["password"] = settings.password.get_secret_value()
     else:
+        close_secret_file(settings.private_key_file)
         parameters["authenticator"] = "SNOWFLAKE_JWT"
         parameters["private_key"] = private_key(
             settings.private_key_file, settings.private_key_passphrase.get_secret_value()

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_service.secret_files import close_secret_file
 
 from cardwatch_notifier.outbox.protocol import Outbox
 from cardwatch_notifier.outbox.sqlite.sqlite_outbox import SqliteOutbox
@@ -67,6 +68,7 @@ def _password(settings: OutboxSettings) -> str:
     file = settings.outbox_password_file
     if file is None:
         return settings.outbox_password.get_secret_value()
+    close_secret_file(file)
     try:
         return file.read_text().strip()
     except OSError as error:

@@ -24,6 +24,7 @@ from cardwatch_detector.lakehouse.velocity_windows.query import velocity_queries
 from cardwatch_detector.runtime import application
 from cardwatch_detector.runtime.application import RunQueries, SparkApplication
 from cardwatch_detector.runtime.leases import ProcessLeases
+from cardwatch_detector.runtime.local_directories import close_directories
 from cardwatch_detector.runtime.object_stores import for_stores
 from cardwatch_detector.runtime.session import DELTA, INTERPRETED, JAVA_OPTIONS, QUICK_JVM
 
@@ -61,6 +62,7 @@ def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries
     service, settings = load_settings(ServiceSettings), load_settings(LakehouseSettings)
     configure_logging("lakehouse", service.log_level, service.log_format)
     check_topics_at_start(service, TOPICS, shutdown)
+    close_directories(settings.tables_dir, settings.checkpoint_dir)
     metrics = Metrics()
     places = {WRITER: settings.tables_dir, "lakehouse": settings.checkpoint_dir}
     leases = ProcessLeases.of(places, "lakehouse", shutdown)

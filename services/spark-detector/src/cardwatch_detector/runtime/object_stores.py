@@ -43,6 +43,11 @@ def for_stores(
     return config
 
 
+def is_local(path: str) -> bool:
+    """Whether a directory is on this machine."""
+    return _scheme(path) in _LOCAL_SCHEMES
+
+
 def _scheme(path: str) -> str:
     scheme, separator, _ = path.partition(":/")
     return scheme if separator else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from cardwatch_service.logs import get_logger
+from cardwatch_units.file_modes import current_umask
 from pyspark.sql import SparkSession
 
 from cardwatch_detector.runtime.databricks import on_databricks
@@ -106,6 +107,8 @@ def build_session(app_name: str, settings: SparkSettings, extra: Mapping[str, st
         # Spark describes each job's plan for its web page, which is off: the description is kept as short as possible.
         "spark.sql.ui.explainMode": "simple",
         **_COMMON,
+        # Hadoop's file systems do not ask the process: they give each file a mode of their own.
+        "spark.hadoop.fs.permissions.umask-mode": f"{current_umask():03o}",
         **extra,
     }
     if settings.master:

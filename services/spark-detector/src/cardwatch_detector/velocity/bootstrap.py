@@ -18,6 +18,7 @@ from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
 from cardwatch_detector.runtime.leases import ProcessLeases
+from cardwatch_detector.runtime.local_directories import close_directories
 from cardwatch_detector.velocity.kafka_clients import MicroBatchPublisher, silver_reader
 from cardwatch_detector.velocity.late.event_times import EventTimeReader
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics
@@ -48,6 +49,7 @@ def run_velocity(shutdown: Shutdown) -> None:
     service, settings = load_settings(ServiceSettings), load_settings(VelocitySettings)
     configure_logging("spark-detector", service.log_level, service.log_format)
     check_topics(service, settings, shutdown)
+    close_directories(settings.checkpoint_dir)
     metrics = Metrics()
     alerts_topic = ALERTS.name(service.topic_prefix)
     publisher = MicroBatchPublisher(service.kafka_config())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
+from cardwatch_units.file_modes import close_to_others
 
 from cardwatch_notifier.alerts import Alert
 from cardwatch_notifier.notified_state import Notified, Verdict
@@ -56,6 +57,8 @@ class SqliteOutbox:
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            for existing in (path, *(path.with_name(f"{path.name}{suffix}") for suffix in ("-wal", "-shm", ".lock"))):
+                close_to_others(existing)
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
             )
