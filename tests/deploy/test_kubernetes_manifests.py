@@ -25,7 +25,7 @@ from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_notifier.settings import NotifierSettings
 from cardwatch_producer.settings import ProducerSettings
 from cardwatch_service.settings import ProcessSettings, ServiceSettings, load_settings
-from cardwatch_service.token_settings import TokenSettings
+from cardwatch_service.token_settings import RotationSettings, TokenSettings
 from cardwatch_snowflake.settings import LoaderSettings
 from jsonschema import Draft202012Validator
 from pydantic_settings import BaseSettings
@@ -192,7 +192,13 @@ SETTINGS: Mapping[str, tuple[type[BaseSettings], ...]] = {
     "cardwatch-enricher": (ServiceSettings, EnricherSettings, TokenSettings),
     "cardwatch-notifier": (ServiceSettings, NotifierSettings),
     "cardwatch-snowflake-loader": (ProcessSettings, LoaderSettings, LakehouseSettings),
-    "/opt/cardwatch/spark-entrypoint": (ServiceSettings, SparkSettings, VelocitySettings, LakehouseSettings),
+    "/opt/cardwatch/spark-entrypoint": (
+        ServiceSettings,
+        SparkSettings,
+        VelocitySettings,
+        LakehouseSettings,
+        RotationSettings,
+    ),
     "sleep": (ServiceSettings, LakehouseSettings),
 }
 # Named by other settings, as $(CARDWATCH_STORAGE).
@@ -224,6 +230,8 @@ def environment(manifests: Manifests, container: Manifest) -> dict[str, str]:
         if "configMapRef" in source:
             found |= maps[source["configMapRef"]["name"]]
     for variable in container.get("env", []):
+        if variable.get("valueFrom", {}).get("secretKeyRef", {}).get("optional") and "TOKEN_NEXT" in variable["name"]:
+            continue  # only during a rotation
         text = variable.get("value", MADE_UP_SECRETS.get(variable["name"], bytes(range(16)).hex()))
         found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda match: found[match[1]], text)
     return found

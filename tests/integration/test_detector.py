@@ -12,6 +12,7 @@ import pytest
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.topics import TRANSACTIONS_LATE, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import HEADER
+from support.file_modes import open_files
 from support.records import MINUTE_US, enriched_record
 
 pytestmark = pytest.mark.integration
@@ -49,7 +50,7 @@ def detector(start_detector: Callable[..., Any], tmp_path: Path) -> Any:
 
 
 @pytest.mark.timeout(400)
-def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
+def test_late_transactions_and_undecodable_messages(detector: Any, tmp_path: Path) -> None:
     # None of these may hold up what comes after them.
     good = detector.encode_payment(0, 0, "a", amount=1)
     detector.send(
@@ -130,6 +131,10 @@ def test_late_transactions_and_undecodable_messages(detector: Any) -> None:
         at = round(seconds * 1e6) + (minute - 31) * MINUTE_US
         detector.send(encoded_at(detector, at, transaction_id=f"t{number}", card_token="now", merchant_id=f"m{number}"))
     detector.wait_for(lambda: ("large", "t203", "raised") in states(detector), "alert of now")
+
+    # The state is for its owner only: offsets, changelogs and snapshots of RocksDB.
+    assert list((tmp_path / "checkpoint").rglob("*.changelog")) + list((tmp_path / "checkpoint").rglob("*.zip"))
+    assert open_files(tmp_path / "checkpoint") == []
 
 
 def encoded_at(detector: Any, event_time: int, **fields: Any) -> bytes:

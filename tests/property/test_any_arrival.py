@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from cardwatch_card_numbers.rotation import TokenRotation
 from cardwatch_contracts.identity import alert_id
+from cardwatch_detector.velocity.token_views import views_of
 from cardwatch_oracle import expected_alerts
 from cardwatch_rules.fields import SCOPE_KEYS, polars_schema
 from cardwatch_rules.needs import reach_us
@@ -30,6 +32,12 @@ LATENESS = 20 * MINUTE
 HORIZONS = {"card": 100 * MINUTE, "merchant": 45 * MINUTE, "device": 45 * MINUTE, "ip": 60 * MINUTE, "bin": 30 * MINUTE}
 RULES = load_rules(RULES_FILE, HORIZONS)
 LISTS = {"trusted": frozenset({"m1"})}
+
+# From the longest horizon before the switch on, the enricher writes the tokens of both keys.
+ROTATION = TokenRotation("k1", "k2", switch_us=START + 140 * MINUTE)
+BOTH_KEYS_FROM = ROTATION.switch_us - max(HORIZONS.values())
+# The producer of this card tokenises by itself and sends one token.
+CARD_WITH_ONE_TOKEN = "c"
 
 Event = dict[str, Any]
 Standing = dict[str, tuple[str, str | None]]  # alert id → status, alert it is counted on
@@ -152,17 +160,55 @@ def by_the_oracle(events: Sequence[Event]) -> Standing:
     return {row["alert_id"]: (row["status"], row["suppressed_by"]) for row in found.to_pylist()}
 
 
+def by_micro_batches(events: Sequence[Event], detectors: Sequence[Detector], views: Sequence[Any], seed: int) -> None:
+    """Let detectors see the same micro-batches, each in its view."""
+    chance = random.Random(seed)
+    coming = arrivals(events, chance)
+    while coming:
+        size, twice = chance.choice([1, 2, 5, 20]), chance.random() < 0.2
+        for detector, view in zip(detectors, views, strict=True):
+            batch = coming[:size]
+            detector.batch(batch if view is None else [view.record_in_view(event) for event in batch], twice=twice)
+        coming = coming[size:]
+
+
+def during_the_rotation(event: Event) -> Event:
+    """A transaction as the enricher writes it."""
+    card = event["card_token"]
+    by_k1, by_k2 = ({"card_token": f"{card}-{key}", "card_token_key_id": key} for key in ("k1", "k2"))
+    if card == CARD_WITH_ONE_TOKEN or event["event_time"] < BOTH_KEYS_FROM:
+        return {**event, **by_k1, "other_card_token": None, "other_card_token_key_id": None}
+    return ROTATION.in_order({**event, **by_k1, **{f"other_{name}": value for name, value in by_k2.items()}})
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
+def test_a_rotation_of_token_keys_changes_no_alert(drawn: list[Event], seed: int) -> None:
+    events = [transaction(number, fields) for number, fields in enumerate(drawn)]
+    written = [during_the_rotation(event) for event in events]
+    for event in written:
+        wanted = (
+            "k1" if event["card_token"].startswith(CARD_WITH_ONE_TOKEN) else ROTATION.key_id_at(event["event_time"])
+        )
+        assert event["card_token"].endswith(wanted)
+    views = views_of(ROTATION)
+    detectors = [Detector(), Detector()]
+    by_micro_batches(written, detectors, views, seed)
+    published: Standing = {}
+    for view, detector in zip(views, detectors, strict=True):
+        assert view is not None
+        own = [event["transaction_id"] for event in events if view.publishes(event["event_time"])]
+        ids = {alert_id(rule.rule_id, rule.version, one) for rule in RULES for one in own}
+        published |= {alert: state for alert, state in detector.standing.items() if alert in ids}
+    assert published == by_the_oracle(events)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
 def test_the_final_alerts_equal_the_oracles(drawn: list[Event], seed: int) -> None:
-    chance = random.Random(seed)
     events = [transaction(number, fields) for number, fields in enumerate(drawn)]
-    coming = arrivals(events, chance)
     detector = Detector()
-    while coming:
-        size = chance.choice([1, 2, 5, 20])
-        detector.batch(coming[:size], twice=chance.random() < 0.2)
-        coming = coming[size:]
+    by_micro_batches(events, [detector], [None], seed)
     assert detector.standing == by_the_oracle(events)
 
 

@@ -13,7 +13,9 @@ from cardwatch_cli.main import app
 from cardwatch_contracts.identity import alert_id
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.wire import Decoder
+from cardwatch_lakehouse.tables import SILVER_TRANSACTIONS
 from deltalake import write_deltalake
+from support.delta_tables import silver_row, write_rows
 from typer.testing import CliRunner, Result
 
 A, B = alert_id("r", 1, "a"), alert_id("r", 1, "b")
@@ -123,7 +125,7 @@ def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path, alerts: Aler
     texts = {"rule_id": "r", "severity": "high", "key": "k", "labelled_by": None, "label_note": None}
     rows = [
         {"alert_id": name, "status": status, "mode": mode, "label": label, "labelled_at": None, **texts}
-        | {"event_time": datetime(2026, 1, 1, number, tzinfo=UTC)}
+        | {"event_time": datetime(2026, 1, 1, number, tzinfo=UTC), "card_token": str(number % 2) * 32}
         for number, (name, status, mode, label) in enumerate(
             [
                 ("a", "raised", "live", None),
@@ -151,6 +153,12 @@ def test_list_shows_raised_alerts_with_their_labels(tmp_path: Path, alerts: Aler
     assert listed("--limit", "1") == ["b"]
     assert listed("--label", "fraud") == ["b"]
     assert listed("--label", "none") == ["a"]
+    # The card of both alerts has a token of either of two keys, which one transaction connects.
+    both = silver_row(1, "0" * 32, other_card_token="1" * 32, other_card_token_key_id="k2")
+    write_rows(tmp_path, SILVER_TRANSACTIONS, both)
+    assert listed("--card", "0" * 32) == listed("--card", "1" * 32) == ["b", "a"]
+    assert listed("--card", "2" * 32) == []
+    assert "expected a card token" in alerts("list", "--card", "4111", "--tables-dir", tmp_path).stderr
     assert (
         "expected fraud, legitimate, unclear or none, got `x`"
         in alerts("list", "--label", "x", "--tables-dir", tmp_path).stderr

@@ -221,3 +221,27 @@ def test_a_table_used_twice_is_pruned_for_both_uses(lake: Path) -> None:
     assert opened(lake, sql) == ([{"n": 3}], 6)
     whole = "SELECT (SELECT count(*) FROM silver.transactions) AS n FROM silver.transactions WHERE raw_offset = 0"
     assert opened(lake, whole) == ([{"n": 12}], 12)
+
+
+def test_forget_erases_a_card_under_all_its_tokens(tmp_path: Path) -> None:
+    newer, newest, unrelated = "1" * 32, "2" * 32, "a" * 32
+    rows = (
+        silver_row(1, CARD),
+        silver_row(2, CARD, other_card_token=newer, other_card_token_key_id="k2"),
+        silver_row(3, newer, other_card_token=CARD, other_card_token_key_id="k1"),
+        silver_row(4, newer),
+        silver_row(5, newer, other_card_token=newest, other_card_token_key_id="k3"),
+        silver_row(6, newest),
+        silver_row(7, unrelated, other_card_token="b" * 32, other_card_token_key_id="k2"),
+        silver_row(8, OTHER),
+    )
+    write_rows(tmp_path, SILVER_TRANSACTIONS, *rows)
+    for token in (CARD, newer, newest):
+        dry = run(tmp_path, "forget", "--card-token", token, "--dry-run")
+        assert f"the card has 3 tokens: {', '.join(sorted((CARD, newer, newest)))}" in dry.output
+    done = run(tmp_path, "forget", "--card-token", newer, "--grace", "0s", "--yes")
+    assert done.exit_code == 0, done.output
+    assert "silver.transactions: 6 rows deleted" in done.output
+    assert files_containing(tmp_path, [token.encode() for token in (CARD, newer, newest)]) == []
+    left = Catalog(str(tmp_path)).open(SILVER_TRANSACTIONS.name).to_pyarrow_table()["card_token"].to_pylist()
+    assert sorted(left) == sorted((unrelated, OTHER))

@@ -262,7 +262,7 @@ def dangling_addresses(manifests: Manifests) -> Iterator[str]:
 
 
 def named(pod: PodTemplate) -> Iterator[tuple[str, str, set[str]]]:
-    """The ConfigMaps and Secrets that a pod uses: kind, name, keys."""
+    """The ConfigMaps and Secrets that a pod uses: kind, name, the keys that it needs."""
     for container in pod.containers:
         for source in container.get("envFrom", []):
             kind = "ConfigMap" if "configMapRef" in source else "Secret"
@@ -270,7 +270,8 @@ def named(pod: PodTemplate) -> Iterator[tuple[str, str, set[str]]]:
         for variable in container.get("env", []):
             given = variable.get("valueFrom", {})
             if reference := given.get("configMapKeyRef") or given.get("secretKeyRef"):
-                yield "ConfigMap" if "configMapKeyRef" in given else "Secret", reference["name"], {reference["key"]}
+                keys = set() if reference.get("optional") else {reference["key"]}
+                yield "ConfigMap" if "configMapKeyRef" in given else "Secret", reference["name"], keys
     for volume in pod.spec.get("volumes", []):
         if given := volume.get("configMap"):
             yield "ConfigMap", given["name"], {item["key"] for item in given.get("items", [])}

@@ -1,5 +1,6 @@
 """``cardwatch alerts``: labels of analysts, and the newest alerts."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from cardwatch_contracts.errors import ConfigurationError
 from cardwatch_contracts.topics import ALERTS_FEEDBACK
 from cardwatch_contracts.values import ALERT_LABELS
 from cardwatch_contracts.wire import Encoder
+from cardwatch_lakehouse.card_tokens import tokens_of_cards
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_rulebook.messages import refuse_card_numbers
 from cardwatch_rulebook.planning import Author
@@ -32,6 +34,7 @@ app = typer.Typer(
 Label = StrEnum("Label", {label.upper(): label for label in ALERT_LABELS})  # type: ignore[misc]
 _UNLABELLED: Final = "none"
 _UUID_LENGTH: Final = 36
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @app.command()
@@ -72,11 +75,17 @@ def list_command(
             "--label", help=f"Only alerts with this label: {', '.join(ALERT_LABELS)}; {_UNLABELLED}: without a label."
         ),
     ] = None,
+    card: Annotated[
+        str | None,
+        typer.Option(
+            "--card", help="Only alerts of the card with this token, under all its tokens (docs/token-keys.md)."
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show this many, newest first.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for a program instead of a table.")] = False,
 ) -> None:
     """Show the newest raised alerts of live rules with their labels, from gold.alerts."""
-    rows = _newest_alerts(tables_dir, label_, limit)
+    rows = _newest_alerts(tables_dir, label_, card, limit)
     if as_json:
         print_json(rows)
     else:
@@ -150,16 +159,22 @@ def _publish(records: Sequence[dict[str, Any]]) -> None:
         log.close()
 
 
-def _newest_alerts(tables_dir: str, wanted: str | None, limit: int) -> list[dict[str, Any]]:
+def _newest_alerts(tables_dir: str, wanted: str | None, card: str | None, limit: int) -> list[dict[str, Any]]:
     if wanted is not None and wanted not in (*ALERT_LABELS, _UNLABELLED):
         raise ConfigurationError(f"--label: expected {', '.join(ALERT_LABELS)} or {_UNLABELLED}, got `{wanted}`")
     condition = {None: "true", _UNLABELLED: "label IS NULL"}.get(wanted, f"label = '{wanted}'")
+    catalog = Catalog(tables_dir)
+    if card is not None:
+        if not _TOKEN.fullmatch(card):
+            raise ConfigurationError(f"--card: expected a card token, 32 hexadecimal digits, got {card!r}")
+        tokens = ", ".join(f"'{token}'" for token in tokens_of_cards(catalog, [card]))
+        condition += f" AND card_token IN ({tokens})"
     sql = f"""
         SELECT alert_id, event_time, rule_id, severity, key, label, labelled_by, labelled_at, label_note
         FROM gold.alerts WHERE status = 'raised' AND mode = 'live' AND {condition}
         ORDER BY event_time DESC LIMIT {limit}
-    """  # noqa: S608 - one of few known words, and a number
-    with open_lake(Catalog(tables_dir)) as connection:
+    """  # noqa: S608 - one of few known words, hexadecimal digits and a number
+    with open_lake(catalog) as connection:
         rows: list[dict[str, Any]] = run_query(connection, sql).to_pylist()
     return rows
 

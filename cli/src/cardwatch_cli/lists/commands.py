@@ -14,6 +14,7 @@ from cardwatch_service.tables import print_table
 from cardwatch_cli.audit.trail import read_copies
 from cardwatch_cli.author import ByOption, CommentOption, author_of_change
 from cardwatch_cli.connections import current_connections
+from cardwatch_cli.lists.entries import list_entry
 from cardwatch_cli.lists.files import list_file_text, read_list_file
 from cardwatch_cli.output import counted, iso_time, local_time, print_json
 from cardwatch_cli.tables.options import TABLES_DIR, TablesDirOption
@@ -161,7 +162,7 @@ def remove(
         removed = _checked_values(kind, name, values)
         if missing := [value for value in removed if value not in book.values(name)]:
             raise CardwatchError(f"{', '.join(missing)}: not in list {name}, so nothing was changed")
-        stores.lists.append([_entry(name, kind, value, who, present=False) for value in removed])
+        stores.lists.append([list_entry(name, kind, value, who, present=False) for value in removed])
     typer.echo(f"{name}: {counted(len(removed), 'value')} removed")
 
 
@@ -217,8 +218,8 @@ def _write(
             wanted, present = _checked_values(kind_of_list, name, values), book.values(name)
             added = [value for value in wanted if value not in present]
             removed = sorted(present.difference(wanted)) if replace else []
-            entries += [_entry(name, kind_of_list, value, who, present=True) for value in added]
-            entries += [_entry(name, kind_of_list, value, who, present=False) for value in removed]
+            entries += [list_entry(name, kind_of_list, value, who, present=True) for value in added]
+            entries += [list_entry(name, kind_of_list, value, who, present=False) for value in removed]
             known = len(wanted) - len(added)
             reports.append(
                 f"{name}: {counted(len(added), 'value')} added"
@@ -265,20 +266,6 @@ def _checked_values(kind: Kind, name: str, values: Iterable[str]) -> list[str]:
         except ConfigurationError as error:
             raise ConfigurationError(f"list {name}, value {number}: {error}; nothing was changed") from error
     return list(checked)
-
-
-def _entry(name: str, kind: Kind, value: str, who: Author, *, present: bool) -> ListEntry:
-    return ListEntry(
-        name,
-        kind,
-        value,
-        present,
-        who.comment,
-        who.name,
-        who.at,
-        authenticated=who.authenticated,
-        stated_name=who.stated_name,
-    )
 
 
 def _book() -> ListBook:

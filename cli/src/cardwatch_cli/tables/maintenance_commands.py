@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_lakehouse.audit.table import count_mentions
+from cardwatch_lakehouse.card_tokens import tokens_of_cards
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
@@ -124,7 +125,7 @@ def retain_command(
 
 
 def forget_command(
-    card_token: Annotated[str, typer.Option(help="The card's token, as in silver.transactions.")],
+    card_token: Annotated[list[str], typer.Option(help="A token of the card, as in silver.transactions; repeatable.")],
     tables_dir: TablesDirOption = TABLES_DIR,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     grace: Annotated[
@@ -142,40 +143,37 @@ def forget_command(
 ) -> None:
     """Erase one card from all tables, their old versions and their logs. If it was stopped, run it again.
 
+    After a rotation of token keys a card has several tokens: those that silver.transactions connects with the given
+    ones are erased too. They are named first; when it is run again, give all of them.
+
     First it counts the card's rows by table and says how they were found; it refuses what may be another card's. Rows
     are deleted before their files, which stay for the time of --grace, so that queries and streams that read them can
     finish. Messages are decoded by the schema registry if CARDWATCH_SCHEMA_REGISTRY_URL is set, and otherwise by the
     schemas of this version.
     """
-    if not _TOKEN.fullmatch(card_token):
-        raise ConfigurationError(
-            f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {card_token!r}"
-        )
     catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), registered_message_reader()
+    tokens = _tokens_to_erase(catalog, card_token)
     with sole_writer(tables_dir, "forget", dry_run=dry_run) as check:
-        survey = erasure.survey(catalog, card_token, reader)
-        _print_survey(survey)
-        if mentions := count_mentions(catalog, card_token):
-            typer.echo(
-                f"{BRONZE_RULE_CHANGES.name}: {counted(mentions, 'row')} would be kept: changes of lists or rules that "
-                "name the card; erasing one would break the audit trail"
-            )
-        if not allow_unknown_messages:
-            survey.check()
+        for token in tokens:
+            survey = _survey(catalog, token, reader)
+            if not allow_unknown_messages:
+                survey.check()
         if dry_run:
             return
         if not yes:
-            typer.confirm(f"Erase card {card_token} from the tables in {tables_dir}? This cannot be undone", abort=True)
-        _erase(catalog, card_token, reader, pause, check)
+            card = ", ".join(tokens)
+            typer.confirm(f"Erase card {card} from the tables in {tables_dir}? This cannot be undone", abort=True)
+        _erase(catalog, tokens, reader, pause, check)
 
 
 def _erase(
-    catalog: Catalog, card_token: str, reader: MessageReader, pause: timedelta, check: Callable[[], None]
+    catalog: Catalog, tokens: Sequence[str], reader: MessageReader, pause: timedelta, check: Callable[[], None]
 ) -> None:
     """Delete the card's rows, then their files after a pause; ``check`` is called before each of the steps."""
     done = erasure.Erasure()
-    check()
-    erasure.delete_rows(catalog, card_token, done, reader=reader)
+    for token in tokens:
+        check()
+        erasure.delete_rows(catalog, token, done, reader=reader)
     for name, rows in done.rows.items():
         typer.echo(f"{name}: {counted(rows, 'row')} deleted")
     if pause:
@@ -183,9 +181,11 @@ def _erase(
         time.sleep(pause.total_seconds())
     check()
     # Again: a micro-batch that ran meanwhile may have written rows that it derived from the deleted ones.
-    erasure.delete_rows(catalog, card_token, done, reader=reader)
-    check()
-    erasure.purge(catalog, card_token, done, reader)
+    for token in tokens:
+        erasure.delete_rows(catalog, token, done, reader=reader)
+    for token in tokens:
+        check()
+        erasure.purge(catalog, token, done, reader)
     files = sum(done.files.values())
     typer.echo(f"{counted(files, 'old file')} deleted, {counted(done.log_files, 'log file')} cleaned")
     typer.echo(_NOT_ERASED)
@@ -194,6 +194,31 @@ def _erase(
             f"these files still contain the card: {', '.join([*done.unfinished, *done.left])}; they may belong to a "
             "write in progress (run the same command again in a day), or describe rows of other cards that mention it"
         )
+
+
+def _tokens_to_erase(catalog: Catalog, given: Sequence[str]) -> Sequence[str]:
+    """All tokens of the cards with the given ones; names them where they are more."""
+    for token in given:
+        if not _TOKEN.fullmatch(token):
+            raise ConfigurationError(
+                f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {token!r}"
+            )
+    tokens = tokens_of_cards(catalog, given)
+    if len(tokens) > len(given):
+        typer.echo(f"the card has {len(tokens)} tokens: {', '.join(tokens)}")
+    return tokens
+
+
+def _survey(catalog: Catalog, token: str, reader: MessageReader) -> Survey:
+    """What an erasure of a token would delete, printed."""
+    survey = erasure.survey(catalog, token, reader)
+    _print_survey(survey)
+    if mentions := count_mentions(catalog, token):
+        typer.echo(
+            f"{BRONZE_RULE_CHANGES.name}: {counted(mentions, 'row')} would be kept: changes of lists or rules that "
+            "name the card; erasing one would break the audit trail"
+        )
+    return survey
 
 
 def _print_survey(survey: Survey) -> None:

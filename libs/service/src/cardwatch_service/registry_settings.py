@@ -10,6 +10,7 @@ from cardwatch_contracts.registry_access import RegistryAccess, Token
 from pydantic import Field, SecretStr
 
 from cardwatch_service.kafka_settings import KafkaSettings
+from cardwatch_service.secret_files import close_secret_file
 from cardwatch_service.tls import TlsFiles
 
 _PREFIX: Final = "CARDWATCH_SCHEMA_REGISTRY_"
@@ -102,4 +103,5 @@ class RegistrySettings(KafkaSettings):
 
 
 def _read_token(file: Path) -> str:
+    close_secret_file(file)
     return file.read_text(encoding="utf-8", errors="replace").strip()

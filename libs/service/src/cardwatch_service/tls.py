@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cardwatch_service.secret_files import close_secret_file
+
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN ([A-Z ]*)PRIVATE KEY-----.+?-----END \1PRIVATE KEY-----", re.DOTALL)
 _PKCS8: Final = ("", "ENCRYPTED ")
@@ -105,6 +107,8 @@ class TlsFiles:
 
 def _file_problem(location: str, pattern: re.Pattern[str]) -> str:
     what = "certificate" if pattern is _CERTIFICATE else "private key"
+    if pattern is not _CERTIFICATE:
+        close_secret_file(Path(location))
     try:
         text = _read(location)
     except OSError as error:

@@ -53,13 +53,13 @@ def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> 
     """
     service, own, tokens = settings
     derivation = own.derivation()
-    tokenise = Tokeniser(tokens.key_bytes(), tokens.key_id)
+    tokenise = Tokeniser(tokens.token_keys())
     avro_transactions = AvroTransactions(Decoder("transaction", registry))
     raw_topic, json_topic = raw_topics(service)
     return Pipeline(
         decoders={raw_topic: avro_transactions, json_topic: JsonTransactions(tokenise)},
         validate=Validator(derivation.currencies, own.future_tolerance_seconds),
-        enrich=Enricher(derivation),
+        enrich=Enricher(derivation, tokens.rotation()),
         build_dead_letter=DeadLetterBuilder(json_topic, avro_transactions.mask, tokenise),
         now=now_microseconds,
         report_internal_error=internal_error_report(metrics),

@@ -37,6 +37,8 @@ def enricher(context: typer.Context) -> None:
                                                  `cardwatch keys generate` makes one
     CARDWATCH_TOKEN_ALLOW_DEVELOPMENT_KEY        accept the published development key
                                                  with a broker of another machine         [false]
+    CARDWATCH_TOKEN_NEXT_KEY, _NEXT_KEY_ID,      second key during a rotation, and the day
+    _NEXT_FROM                                   from which it is the first (docs/token-keys.md)  [none]
     OTEL_EXPORTER_OTLP_ENDPOINT                  OpenTelemetry collector for traces       [none: off]
     """
     if context.invoked_subcommand is not None:

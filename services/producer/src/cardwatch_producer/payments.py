@@ -55,6 +55,8 @@ class Payment(NamedTuple):
             "ip_address": self.ip_address,
             "latitude": self.merchant.latitude if in_person else None,
             "longitude": self.merchant.longitude if in_person else None,
+            "other_card_token": None,
+            "other_card_token_key_id": None,
         }
 
 

@@ -40,6 +40,9 @@ SILVER_TRANSACTIONS: Final = Table(
         "silver_partition": "INT",
         "silver_offset": "BIGINT",
         "silver_broker_time": "TIMESTAMP",
+        # The last ones, where they are in tables of older versions too: Delta keeps statistics of the first 32.
+        "other_card_token": "STRING",
+        "other_card_token_key_id": "STRING",
         "event_date": "DATE",
     },
     partitioned_by=("event_date",),

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cardwatch_card_numbers.json_documents import MalformedJsonError, parse_json
 from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, digits_pattern
+from cardwatch_card_numbers.rotation import OTHER_TOKEN, TOKEN
 from cardwatch_card_numbers.tokens import only_digits
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
@@ -18,7 +19,7 @@ from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import Record
 from cardwatch_units.timestamps import to_microseconds
 
-CARD_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
+CARD_FIELDS: Final = (*TOKEN, *OTHER_TOKEN, "card_bin", "card_last_four")
 
 _LONGS: Final = range(-(2**63), 2**63)
 _TIME: Final = "an ISO 8601 time with an offset, or microseconds since 1970"
@@ -45,7 +46,7 @@ class JsonTransactions:
     """Decodes a JSON message into a record of ``transaction.avsc``."""
 
     def __init__(self, tokenise: Callable[[Any], Record]) -> None:
-        """``tokenise`` turns a card number into the four card fields, or raises RefusedError."""
+        """``tokenise`` turns a card number into the card fields, or raises RefusedError."""
         self._tokenise = tokenise
         self._fields: Final[dict[str, dict[str, Any]]] = {
             field["name"]: field for field in parsed_schema("transaction")["fields"]

@@ -79,6 +79,7 @@ class Validator:
             raise _wrong(record, "card_token", Reason.INVALID_CARD_TOKEN, "32 hexadecimal digits in lower case")
         if not _is_identifier(record["card_token_key_id"]):
             raise _wrong(record, "card_token_key_id", Reason.INVALID_CARD_TOKEN, _IDENTIFIER)
+        _check_other_token(record)
         if not _FOUR_DIGITS.fullmatch(record["card_last_four"]):
             raise _wrong(record, "card_last_four", Reason.INVALID_CARD_TOKEN, "the card number's last four digits")
         if not _BIN.fullmatch(record["card_bin"]):
@@ -157,6 +158,22 @@ def check_control_characters(record: Record) -> None:
                 Reason.CONTROL_CHARACTERS,
                 f"{field}: expected text without control characters and marks of direction, got {found}",
             )
+
+
+def _check_other_token(record: Record) -> None:
+    token, key_id = record["other_card_token"], record["other_card_token_key_id"]
+    if token is None and key_id is None:
+        return
+    if token is None or key_id is None:
+        raise RefusedError(
+            Reason.INVALID_CARD_TOKEN,
+            "other_card_token, other_card_token_key_id: expected both or neither, got only one of them",
+        )
+    if not _TOKEN.fullmatch(token):
+        raise _wrong(record, "other_card_token", Reason.INVALID_CARD_TOKEN, "32 hexadecimal digits in lower case")
+    if not _is_identifier(key_id) or key_id == record["card_token_key_id"]:
+        expected = f"{_IDENTIFIER}, other than card_token_key_id"
+        raise _wrong(record, "other_card_token_key_id", Reason.INVALID_CARD_TOKEN, expected)
 
 
 def _check_location(latitude: float | None, longitude: float | None) -> None:

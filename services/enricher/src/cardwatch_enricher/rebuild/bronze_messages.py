@@ -62,7 +62,9 @@ class BronzeMessages:
             # too.
             where = (ds.field("raw_topic") == topic) & (ds.field("raw_partition") == partition)
             where &= (ds.field("raw_offset") >= min(some)) & (ds.field("raw_offset") <= max(some))
-            rows = self._silver.to_table(columns=[*self._fields, *_PLACE], filter=where).to_pylist()
+            # A table that an older version wrote lacks the newer fields.
+            columns = [name for name in self._fields if name in self._silver.schema.names]
+            rows = self._silver.to_table(columns=[*columns, *_PLACE], filter=where).to_pylist()
             found |= {(topic, partition, row["raw_offset"]): self._record(row) for row in rows}
         return found
 
@@ -73,7 +75,7 @@ class BronzeMessages:
         return self._catalog.open(SILVER_TRANSACTIONS.name).to_pyarrow_dataset()
 
     def _record(self, row: Mapping[str, Any]) -> Record:
-        record = {name: row[name] for name in self._fields}
+        record: dict[str, Any] = {name: row.get(name) for name in self._fields}
         return record | {"event_time": to_microseconds(record["event_time"])}
 
     def _message(self, row: Mapping[str, Any]) -> BronzeMessage:

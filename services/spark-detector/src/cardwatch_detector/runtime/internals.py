@@ -39,6 +39,13 @@ def query_id(session: SparkSession) -> str:
     return str(found)
 
 
+def path_exists(session: SparkSession, path: str) -> bool:
+    """Whether there is a file or directory in any of Hadoop's file systems."""
+    jvm: Any = session.sparkContext._jvm
+    found = jvm.org.apache.hadoop.fs.Path(path)
+    return bool(found.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()).exists(found))
+
+
 def committed_offsets(query: StreamingQuery) -> Offsets:
     """The Kafka offsets up to which a query has committed, also while it is idle or has just been restarted.
 

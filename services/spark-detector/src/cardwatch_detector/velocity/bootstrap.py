@@ -4,25 +4,24 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_LATE, TRANSACTIONS_SILVER
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Decoder
 from cardwatch_rulebook.connect import follower, status_reporter
-from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.parse import load_rules
 from cardwatch_service.logs import configure_logging, get_logger
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
+from cardwatch_service.token_settings import RotationSettings
 from cardwatch_service.tracing import Tracer, tracing
 from cardwatch_units.timestamps import now_microseconds
+from pyspark.sql import SparkSession
 
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
 from cardwatch_detector.runtime.leases import ProcessLeases
 from cardwatch_detector.runtime.local_directories import close_directories
 from cardwatch_detector.velocity.kafka_clients import MicroBatchPublisher, silver_reader
-from cardwatch_detector.velocity.late.event_times import EventTimeReader
-from cardwatch_detector.velocity.late.late_publisher import LatePublisher, LateTopics
-from cardwatch_detector.velocity.late.late_search import LateSearch
+from cardwatch_detector.velocity.late.assembly import late_publisher
 from cardwatch_detector.velocity.metrics import AlertMetrics, LateMetrics, RuleMetrics
 from cardwatch_detector.velocity.plan import VelocityPlanner
 from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
@@ -32,6 +31,7 @@ from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReport
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_detector.velocity.spark_config import spark_config
 from cardwatch_detector.velocity.startup import check_topics
+from cardwatch_detector.velocity.token_views import views_of
 from cardwatch_detector.velocity.warm_up import warm_up
 
 _RULES_WAIT_SECONDS: Final = 60.0
@@ -54,41 +54,34 @@ def run_velocity(shutdown: Shutdown) -> None:
     alerts_topic = ALERTS.name(service.topic_prefix)
     publisher = MicroBatchPublisher(service.kafka_config())
     alert_metrics = AlertMetrics(metrics, alerts_topic)
-    late = _late_publisher(service, settings, metrics)
+    late_metrics = LateMetrics(metrics, service.topic_prefix, settings.scope_list())
+    rotation = load_settings(RotationSettings).rotation()
     with tracing("cardwatch-detector", metrics) as tracer, _active_rules(service, settings, metrics) as rules:
         traces = None if tracer is None else _alert_traces(tracer, service)
-        query = VelocityQuery(
-            VelocityPlanner(tuple(settings.scope_list()), rules, service, settings),
-            AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces),
-            late,
-        )
+        alerts = AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces)
+        queries = [
+            VelocityQuery(
+                VelocityPlanner(tuple(settings.scope_list()), rules, service, settings, view),
+                alerts,
+                late_publisher(service, settings, late_metrics, view),
+                rotation.key_id,
+            )
+            for view in views_of(rotation)
+        ]
         title = settings.name if "detector" in settings.name else f"detector {settings.name}"
-        leases = ProcessLeases.of({query.name: settings.checkpoint_dir}, title, shutdown)
-        query.check = leases.check
+        leases = ProcessLeases.of({query.name: settings.checkpoint_dir for query in queries}, title, shutdown)
+        for query in queries:
+            query.check = leases.check
+
+        def prepare(session: SparkSession) -> None:
+            for query in queries if settings.warm_up else []:
+                warm_up(session, query, shutdown)
+
         run_queries(
             SparkApplication("cardwatch-velocity", service, metrics, spark_config(settings), shutdown, leases),
-            [query],
-            prepare=lambda session: warm_up(session, query, shutdown) if settings.warm_up else None,
+            queries,
+            prepare,
         )
-
-
-def _late_publisher(service: ServiceSettings, settings: VelocitySettings, metrics: Metrics) -> LatePublisher:
-    kafka, prefix, registry = service.kafka_config(), service.topic_prefix, service.registry()
-    scopes = settings.scope_list()
-    search = LateSearch(
-        event_time=EventTimeReader(registry).read,
-        decode=Decoder("enriched_transaction", registry),
-        keys={scope: SCOPE_KEYS[scope] for scope in scopes},
-        horizons_us={scope: settings.horizon_us(scope) for scope in scopes},
-    )
-    return LatePublisher(
-        detector=settings.name,
-        topics=LateTopics(TRANSACTIONS_SILVER.name(prefix), TRANSACTIONS_LATE.name(prefix)),
-        reader=silver_reader(kafka),
-        search=search,
-        publisher=MicroBatchPublisher(kafka),
-        metrics=LateMetrics(metrics, prefix, scopes),
-    )
 
 
 def _alert_traces(tracer: Tracer, service: ServiceSettings) -> AlertTraces:

@@ -21,6 +21,7 @@ from cardwatch_detector.velocity.state.plan_shape import PlanShape, shape_for
 from cardwatch_detector.velocity.state.result import RESULT_TYPE
 from cardwatch_detector.velocity.state.state import EVENT_TIME, PROFILE, TRANSACTION, keep_events, relevant
 from cardwatch_detector.velocity.state.stored_event import fields_to_read, profile_fields_to_read
+from cardwatch_detector.velocity.token_views import TOKEN_FIELDS, TokenView
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,13 @@ class VelocityPlan:
         alerts: the streaming frame of alerts and rule reports, with RESULT_TYPE's columns.
         shape: what the plan passes on to the evaluation; rules that need more have to wait for another plan.
         rules: the rules of this process, as they are now.
+        view: during a rotation of token keys, which of two plans it is.
     """
 
     alerts: DataFrame
     shape: PlanShape
     rules: ActiveRules
+    view: TokenView | None = None
 
     def evaluate(self, batch: DataFrame) -> Any:
         """Run a micro-batch of ``alerts`` with the current rules; returns its alerts as an Arrow table."""
@@ -43,7 +46,8 @@ class VelocityPlan:
         results = batch.toArrow()
         is_report = pc.is_valid(results["report"])
         self.rules.apply_reports(str(report) for report in results["report"].filter(is_report).to_pylist())
-        return results.filter(pc.invert(is_report))
+        alerts = results.filter(pc.invert(is_report))
+        return alerts if self.view is None else self.view.published(alerts)
 
     def has_room(self) -> bool:
         """Whether all current rules fit into the plan."""
@@ -53,12 +57,13 @@ class VelocityPlan:
 
 @dataclass
 class VelocityPlanner:
-    """Creates plans for the scopes of this process."""
+    """Creates plans for the scopes of this process; ``view`` is that of their cards' tokens during a rotation."""
 
     scopes: tuple[str, ...]
     rules: ActiveRules
     service: ServiceSettings
     settings: VelocitySettings
+    view: TokenView | None = None
     _unknown_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("enriched_transaction"), init=False)
     _unknown_profile_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("card_profile"), init=False)
 
@@ -95,7 +100,7 @@ class VelocityPlanner:
             profiled=self.has_profiles,
         )
         needed = relevant(groups, shape.reach_us, shape.fields, profiled=self.has_profiles)
-        return VelocityPlan(needed.mapInArrow(evaluation.function(), RESULT_TYPE), shape, self.rules)
+        return VelocityPlan(needed.mapInArrow(evaluation.function(), RESULT_TYPE), shape, self.rules, self.view)
 
     def learn_unknown_ids(self, failure: str) -> None:
         """Find out whether a query failed on messages with a schema id that nobody has registered.
@@ -108,11 +113,17 @@ class VelocityPlanner:
 
     def _records(self, messages: DataFrame) -> DataFrame:
         """EVENT_TIME (null for a time that is no transaction's), TRANSACTION and, where they are wanted, PROFILE."""
+        records = self._decoded(messages)
+        if self.view is None:
+            return records
+        return records.withColumn(TRANSACTION, self.view.transaction_in_view(F.col(TRANSACTION)))
+
+    def _decoded(self, messages: DataFrame) -> DataFrame:
         registry, prefix = self.service.registry(), self.service.topic_prefix
         transaction = decode_avro(
             F.col("value"),
             writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix)),
-            projection("enriched_transaction", fields_to_read(self.scopes)),
+            projection("enriched_transaction", [*fields_to_read(self.scopes), *(TOKEN_FIELDS if self.view else ())]),
             self._unknown_ids,
         )
         if not self.has_profiles:

@@ -7,34 +7,41 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from cardwatch_detector.runtime.failures import with_brief_errors
-from cardwatch_detector.runtime.internals import RunningBatch
+from cardwatch_detector.runtime.internals import RunningBatch, path_exists
 from cardwatch_detector.runtime.kafka_source import read_topic
 from cardwatch_detector.runtime.leases import Check, no_check
 from cardwatch_detector.velocity.late.dropped_rows import dropped_rows
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher
 from cardwatch_detector.velocity.plan import VelocityPlan, VelocityPlanner
 from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
+from cardwatch_detector.velocity.token_views import checkpoint_name
 
 _MILLISECONDS_PER_SECOND: Final = 1000
 
 
 @dataclass
 class VelocityQuery:
-    """The streaming query of some scopes; each process has one.
+    """The streaming query of some scopes; each process has one, and during a rotation of token keys two.
 
     Attributes:
+        key_id: the name of the token key without a rotation: a rotation before may have begun this key's state.
         check: returns if this process may publish and let Spark commit.
     """
 
     planner: VelocityPlanner
     alerts: AlertPublisher
     late: LatePublisher
+    key_id: str
     check: Check = no_check
     _plan: VelocityPlan | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
         """The query's name in Spark, in metrics and in the checkpoint's path: other scopes are another state."""
+        return self._scopes_name + (self.planner.view.query_suffix if self.planner.view else "")
+
+    @property
+    def _scopes_name(self) -> str:
         return "-".join(("velocity", *sorted(self.planner.scopes)))
 
     @property
@@ -58,13 +65,21 @@ class VelocityQuery:
         query = (
             plan.alerts.writeStream.queryName(self.name)
             .outputMode("update")
-            .option("checkpointLocation", f"{settings.checkpoint_dir.rstrip('/')}/{self.name}")
+            .option("checkpointLocation", self._checkpoint(session))
             .trigger(processingTime=f"{round(settings.trigger_seconds * _MILLISECONDS_PER_SECOND)} milliseconds")
             .foreachBatch(with_brief_errors(self.name, lambda batch, _: self._write(plan, batch, running)))
             .start()
         )
         self._plan = plan
         return query
+
+    def _checkpoint(self, session: SparkSession) -> str:
+        """Where the query's state is: where it began as the view of a next token key, or where it always was."""
+        directory, view = self.planner.settings.checkpoint_dir.rstrip("/"), self.planner.view
+        key_id = self.key_id if view is None else view.checkpoint_key_id
+        own = f"{directory}/{checkpoint_name(self._scopes_name, key_id)}"
+        is_next = view is not None and view.is_next
+        return own if is_next or path_exists(session, own) else f"{directory}/{self._scopes_name}"
 
     def on_failure(self, reason: str) -> None:
         """Learn whether a message with an unregistered schema id was the reason."""

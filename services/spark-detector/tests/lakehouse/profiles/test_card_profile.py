@@ -19,7 +19,7 @@ VALID_ON = date(2026, 6, 10)
 DAYS = (VALID_ON, VALID_ON - timedelta(days=1), VALID_ON - timedelta(days=7))
 COLUMNS = (
     "card_token STRING, event_date DATE, hour_of_day INT, base_amount_minor BIGINT, country STRING, status STRING, "
-    "transaction_type STRING"
+    "transaction_type STRING, other_card_token STRING"
 )
 
 FIGURES = tuple(name for name in GOLD_CARD_PROFILE.columns if name not in ("card_token", "valid_on", "changed_by"))
@@ -151,3 +151,24 @@ def test_columns_are_the_tables_and_the_schemas(spark: SparkSession) -> None:
     table = {name: kind for name, kind in GOLD_CARD_PROFILE.columns.items() if name != "changed_by"}
     assert {name: kind.upper() for name, kind in made.dtypes} == table
     assert sorted(table) == sorted(field["name"] for field in parsed_schema("card_profile")["fields"])
+
+
+def test_during_a_rotation_of_token_keys_a_transaction_counts_under_both_tokens(spark: SparkSession) -> None:
+    day = {
+        "event_date": DAYS[0],
+        "hour_of_day": 9,
+        "country": "DE",
+        "status": "approved",
+        "transaction_type": "purchase",
+    }
+    rows = [
+        {**day, "card_token": "old", "base_amount_minor": 1},
+        {**day, "card_token": "old", "base_amount_minor": 2, "other_card_token": "new"},
+        {**day, "card_token": "new", "base_amount_minor": 4, "other_card_token": "old"},
+        {**day, "card_token": "new", "base_amount_minor": 8},
+    ]
+    made = card_days(spark.createDataFrame(rows, COLUMNS)).collect()
+    assert {row["card_token"]: (row["transactions"], row["sum_minor"]) for row in made} == {
+        "old": (3, 7),
+        "new": (3, 14),
+    }

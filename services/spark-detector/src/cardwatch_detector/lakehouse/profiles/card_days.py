@@ -20,11 +20,22 @@ def is_counted() -> Column:
     return (F.col("status") == "approved") & (F.col("transaction_type") != "refund")
 
 
+def tokens() -> Column:
+    """The tokens of a transaction's card: one, or during a rotation of token keys two."""
+    card, other = F.col("card_token"), F.col("other_card_token")
+    return F.when(other.isNull(), F.array(card)).otherwise(F.array(card, other))
+
+
 def card_days(transactions: DataFrame) -> DataFrame:
-    """Columns of GOLD_CARD_DAYS from those of SILVER_TRANSACTIONS; of counted transactions only (docs/rules.md)."""
+    """Columns of GOLD_CARD_DAYS from those of SILVER_TRANSACTIONS; of counted transactions only (docs/rules.md).
+
+    During a rotation of token keys a transaction counts under both tokens: when the other one becomes the card's token,
+    it has a history.
+    """
     amount = F.col("base_amount_minor")
     return (
         transactions.where(is_counted())
+        .withColumn("card_token", F.explode(tokens()))
         .groupBy("card_token", F.col("event_date").alias("day"))
         .agg(
             F.count("*").alias("transactions"),

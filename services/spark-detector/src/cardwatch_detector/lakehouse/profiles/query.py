@@ -25,7 +25,7 @@ def profile_query(
 
     def source(session: SparkSession) -> DataFrame:
         silver = follow_table(session, SILVER_TRANSACTIONS, settings.tables_dir, **_UNLIMITED)
-        return silver.select("event_date", "event_time", "card_token")
+        return silver.select("event_date", "event_time", "card_token", "other_card_token")
 
     def make_writer() -> ProfileWriter:
         return ProfileWriter(settings.tables_dir, schedule, ProfileTopic.of(service), metrics, counter)

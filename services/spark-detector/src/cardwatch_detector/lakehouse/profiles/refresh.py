@@ -22,7 +22,7 @@ from cardwatch_detector.lakehouse.profiles.calendar import (
     newest_profile,
     plan_refresh,
 )
-from cardwatch_detector.lakehouse.profiles.card_days import refresh_days
+from cardwatch_detector.lakehouse.profiles.card_days import refresh_days, tokens
 from cardwatch_detector.lakehouse.profiles.card_profile import CHANGED_BY, ProfileRefresh, refresh_profiles
 from cardwatch_detector.runtime.internals import query_id
 from cardwatch_detector.runtime.session import COMPILED
@@ -158,7 +158,7 @@ class ProfileWriter:
         settled = last_day(self._newest_day)
         if sum(number for day, number in touched.items() if day <= settled) > _MAX_LATE_TRANSACTIONS:
             return None
-        return batch.where(F.col("event_date") <= settled).select("card_token").distinct()
+        return batch.where(F.col("event_date") <= settled).select(F.explode(tokens()).alias("card_token")).distinct()
 
     def _publish(self, session: SparkSession, changed_by: str) -> int:
         changed = read_table(session, self.tables_dir, GOLD_CARD_PROFILE).where(F.col(CHANGED_BY) == changed_by)

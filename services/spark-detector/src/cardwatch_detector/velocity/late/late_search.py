@@ -9,6 +9,7 @@ from cardwatch_contracts.wire import Record
 from cardwatch_kafka.messages import ReceivedMessage
 
 from cardwatch_detector.velocity.state.groups import group_ends
+from cardwatch_detector.velocity.token_views import TokenView
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,14 @@ class LateSearch:
         decode: the record of a silver message's value; raises RefusedError where it is not a valid one.
         keys: by scope, the field of the transaction that is its key.
         horizons_us: by scope, how far back its windows can reach, microseconds.
+        view: during a rotation of token keys, the view of the query, which reports the transactions that it publishes.
     """
 
     event_time: Callable[[bytes | None], int | None]
     decode: Callable[[bytes | None], Record]
     keys: Mapping[str, str]
     horizons_us: Mapping[str, int]
+    view: TokenView | None = None
 
     def find(self, messages: Iterable[ReceivedMessage], watermark_us: int) -> LateTransactions:
         """The late transactions among the messages of one micro-batch.
@@ -78,8 +81,9 @@ class LateSearch:
                 continue
             if not EARLIEST_EVENT_TIME <= record["event_time"] < LATEST_EVENT_TIME:  # the same
                 continue
-            scopes = tuple(self._scopes_without_it(record, watermark_us, gone))
-            if scopes:
+            in_view = record if self.view is None else self.view.record_in_view(record)
+            scopes = tuple(self._scopes_without_it(in_view, watermark_us, gone))
+            if scopes and (self.view is None or self.view.publishes(record["event_time"])):
                 transactions.append(LateTransaction(message, record["card_token"], record["event_time"], scopes))
         return LateTransactions(transactions, len(gone))
 
