@@ -110,7 +110,7 @@ class Load:
         schema = str(topic.schema)
         encode = Encoder(schema, registry.id_of(topic.subject(self.prefix), schema))
         made = [_template(encode(record), record["event_time"]) for record in records]
-        decode = Decoder(schema, registry)
+        decode = Decoder(schema, registry, topic.subject(self.prefix))
         probe = decode(made[0](b"f" * _ID_LENGTH, records[0]["event_time"] + 1))
         if (probe["transaction_id"], probe["event_time"]) != ("f" * _ID_LENGTH, records[0]["event_time"] + 1):
             raise SystemExit(f"{schema}.avsc does not begin with transaction_id and event_time any more")

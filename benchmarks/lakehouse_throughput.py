@@ -385,7 +385,7 @@ def latencies(
 
 def alert_latencies(platform: EmbeddedPlatform, prefix: str, begin_us: int, end_us: int) -> list[float]:
     """The latencies of the alerts on raw messages that the broker appended in a time range."""
-    decode = Decoder("alert", ConfluentRegistry(platform.registry_url))
+    decode = Decoder("alert", ConfluentRegistry(platform.registry_url), ALERTS.subject(prefix))
     with closing(open_reader(platform.bootstrap_servers)) as topics:
         ends = topics.end_offsets(ALERTS.name(prefix))
     consumer = Consumer({"bootstrap.servers": platform.bootstrap_servers, "group.id": f"bench{os.getpid()}"})

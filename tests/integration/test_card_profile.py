@@ -120,7 +120,7 @@ def profile(valid_on: date, count: int, mean: float, deviation: float | None, mo
 def test_tables_and_topic_after_a_late_transaction_and_a_kill(
     platform: Platform, topic_prefix: str, lakehouse: Lakehouse, published: Callable[[], list[Any]], tmp_path: Path
 ) -> None:
-    decode = Decoder("card_profile", ConfluentRegistry(platform.registry_url))
+    decode = Decoder("card_profile", ConfluentRegistry(platform.registry_url), CARD_PROFILES.subject(topic_prefix))
 
     def in_table() -> dict[tuple[str, date], dict[str, Any]]:
         rows = lakehouse.rows(GOLD_CARD_PROFILE)

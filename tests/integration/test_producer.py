@@ -68,7 +68,9 @@ def test_the_counted_messages_are_in_the_topics(platform: Platform, topic_prefix
         TRANSACTIONS_LABELS.name(topic_prefix): len(labels),
     }
     assert summary["produced"] == len(raw) + len(legacy) == 6_000 + summary["duplicates"]
-    decode = Decoder("transaction_label", ConfluentRegistry(platform.registry_url))
+    decode = Decoder(
+        "transaction_label", ConfluentRegistry(platform.registry_url), TRANSACTIONS_LABELS.subject(topic_prefix)
+    )
     known = [decode(label.value()) for label in labels]
     assert summary["labels"] == len(known)
     assert summary["invalid"] == sum(label["expected_refusal"] is not None for label in known) > 400
@@ -86,7 +88,7 @@ def test_every_spoilt_message_is_refused_for_its_labels_reason_and_no_other_one_
         "--invalid-fraction", "0.5", "--json-fraction", "0.5",
     )  # fmt: skip
     registry = ConfluentRegistry(platform.registry_url)
-    decode = Decoder("transaction_label", registry)
+    decode = Decoder("transaction_label", registry, TRANSACTIONS_LABELS.subject(topic_prefix))
     labels: list[Record] = [decode(m.value()) for m in everything(platform, TRANSACTIONS_LABELS, topic_prefix)]
     expected = {label["transaction_id"]: label["expected_refusal"] for label in labels if label["expected_refusal"]}
     pipeline = build_pipeline(
@@ -133,7 +135,7 @@ def test_a_broker_that_pauses_loses_nothing_and_repeats_nothing(platform: Platfo
         platform.resume_broker()
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
-    decode = Decoder("transaction", ConfluentRegistry(platform.registry_url))
+    decode = Decoder("transaction", ConfluentRegistry(platform.registry_url), TRANSACTIONS_RAW.subject(topic_prefix))
     times = Counter(decode(m.value())["transaction_id"] for m in everything(platform, TRANSACTIONS_RAW, topic_prefix))
     assert len(times) == json.loads(out)["produced"] == 6_000
     assert set(times.values()) == {1}
@@ -166,7 +168,7 @@ def test_replay_sends_a_file_once_and_its_fraud_labels(platform: Platform, topic
     mapping = Path(__file__).parents[2] / "config" / "mappings" / "handbook.yaml"
     summary = run(platform, topic_prefix, "replay", str(file), "--mapping", str(mapping), "--speed", "max")
     assert (summary["produced"], summary["labels"], summary["fraud_transactions"]) == (5_000, 500, 500)
-    decode = Decoder("transaction", ConfluentRegistry(platform.registry_url))
+    decode = Decoder("transaction", ConfluentRegistry(platform.registry_url), TRANSACTIONS_RAW.subject(topic_prefix))
     records = [decode(message.value()) for message in everything(platform, TRANSACTIONS_RAW, topic_prefix)]
     assert sorted(int(record["transaction_id"]) for record in records) == list(range(5_000))
     assert sum(record["amount_minor"] for record in records) == sum(range(5_000))

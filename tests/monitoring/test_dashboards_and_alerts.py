@@ -3,12 +3,14 @@
 `make test-observability`, apart from `make test`: it takes minutes.
 """
 
+import json
 import os
 import re
 import shutil
 import struct
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -22,7 +24,9 @@ import yaml
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.service_process import ServiceProcess
 from cardwatch_cli.demo.services import DETECTOR, ENRICHER, LAKEHOUSE, NOTIFIER, base_environment, command
-from cardwatch_contracts.topics import TRANSACTIONS_SILVER
+from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_observability.catalogue import LOADER, OURS, PRODUCER, all_metrics
 from confluent_kafka import Producer
 from deltalake import DeltaTable
@@ -250,7 +254,7 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     fire(("CardwatchAlertFlood", "card-velocity"))
 
     # The webhook does not answer, transactions of two hours ago come, a third of the messages is spoilt, a rule is
-    # broken, a replica dies, and twice there is a message with a schema that nobody knows.
+    # broken, a replica dies, and there is a message with a schema that nobody knows.
     line.receiver.delay_seconds = 5
     line.stop_producer()
     simulate_past(line, timedelta(hours=2))
@@ -258,8 +262,9 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     apply_rule(line, BROKEN_RULE)
     watched.second_enricher.kill()
     fire(("CardwatchReplicaDown", "enricher"), ("CardwatchRuleSetAside", "detector"))
-    for number in (1, 2):
-        send_unknown_schema(line, 900_000 + number)
+    # The first stops the query; the plan after that skips such messages, until a new version is registered.
+    for number, restart in ((1, send_unknown_schema), (2, register_version)):
+        restart(line)
         watch.until(
             lambda number=number: watch.ask("sum(cardwatch_spark_query_restarts_total) or vector(0)")[0][1] >= number,  # type: ignore[misc]
             lambda: "the query was not started again",
@@ -289,7 +294,15 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     line.receiver.delay_seconds = 0
     line.restart(ENRICHER)
     watched.wait_until_over("CardwatchConsumerLag", "CardwatchDeliveriesWait")
-    # ... until the outbox's database is away, then the detector hardly gets the processor ...
+    # ... until the registry has lost the alerts' schema ...
+    alerts, registry_url = ALERTS.subject(line.options.topic_prefix), line.platform.registry_url
+    delete = urllib.request.Request(f"{registry_url}/subjects/{alerts}", method="DELETE")
+    urllib.request.urlopen(delete, timeout=30).close()
+    line.restart(NOTIFIER)  # it knew the schema
+    fire(("CardwatchRegistryOutage", f"notifier {alerts}"))
+    ConfluentRegistry(registry_url).register(alerts, "alert")
+    watched.wait_until_over("CardwatchRegistryOutage")
+    # ... the outbox's database is away, then the detector hardly gets the processor ...
     watched.postgres.kill()
     fire(("CardwatchOutboxUnavailable", ""), ("CardwatchFailuresPersist", "notifier outbox"))
     watched.postgres.start()
@@ -339,10 +352,17 @@ def apply_rule(line: Pipeline, text: str) -> None:
     line.apply_rules(path)
 
 
-def send_unknown_schema(line: Pipeline, schema_id: int) -> None:
+def send_unknown_schema(line: Pipeline) -> None:
     producer = Producer({"bootstrap.servers": line.platform.bootstrap_servers})
-    producer.produce(TRANSACTIONS_SILVER.name(line.options.topic_prefix), struct.pack(">bI", 0, schema_id) + b"x", b"k")
+    producer.produce(TRANSACTIONS_SILVER.name(line.options.topic_prefix), struct.pack(">bI", 0, 900_001) + b"x", b"k")
     assert producer.flush(30) == 0
+
+
+def register_version(line: Pipeline) -> None:
+    """Register a further version of the silver messages' schema."""
+    text = json.dumps(json.loads(schema_text("enriched_transaction")) | {"doc": "A version of a test."})
+    subject = TRANSACTIONS_SILVER.subject(line.options.topic_prefix)
+    ConfluentRegistry(line.platform.registry_url).register(subject, "enriched_transaction", text)
 
 
 def alert_rules() -> Any:

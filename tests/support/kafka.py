@@ -78,7 +78,7 @@ class KafkaTopics:
 
     def records(self, topic: Topic) -> list[Record]:
         """The same, decoded."""
-        decode = Decoder(str(topic.schema), self.registry)
+        decode = Decoder(str(topic.schema), self.registry, topic.subject(self.prefix))
         return [decode(message.value()) for message in self.messages(topic)]
 
     def end_offsets(self, *topics: Topic) -> dict[tuple[str, int], int]:

@@ -138,7 +138,7 @@ def test_forget_decodes_by_the_registry_where_one_is_configured(lake: Path, monk
     told = CliRunner().invoke(app, command, obj=connections).output
     assert "bronze.transactions: 2 rows would be deleted" in told
     assert "  1 by the card_token in the message" in told
-    assert registry.asked == [5]
+    assert registry.subjects == ["transactions.raw.v1-value"]
 
 
 def test_forget_with_a_registry_that_does_not_answer_changes_nothing(

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from cardwatch_contracts.wire import Encoder, Record
 from cardwatch_enricher.bootstrap import build_pipeline
-from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.startup import Settings
@@ -112,4 +111,4 @@ def fresh_pipeline(registry: InMemoryRegistry, metrics: Metrics) -> Pipeline:
 
 def wired(registry: InMemoryRegistry, metrics: Metrics) -> Pipeline:
     settings = Settings(ServiceSettings(), EnricherSettings(), TokenSettings())
-    return build_pipeline(settings, CachedRegistry(registry), metrics)
+    return build_pipeline(settings, registry, metrics)

@@ -69,14 +69,14 @@ def read_back(
         CardwatchError: broker or registry do not answer.
     """
     labels = {label.transaction_id: label for label in _labels(reader, registry, topic_prefix)}
-    raw_decoder = Decoder("transaction", registry)
+    raw_decoder = Decoder("transaction", registry, TRANSACTIONS_RAW.subject(topic_prefix))
     raw_topic, json_topic = TRANSACTIONS_RAW.name(topic_prefix), TRANSACTIONS_JSON.name(topic_prefix)
 
     # Positions of the messages that the enricher dead-lettered, whether they were labelled as invalid or not; see
     # `refused_ids`.
     refused: dict[str, str] = {}
     refused_at: set[tuple[str, int, int]] = set()
-    letter_decoder = Decoder("dead_letter", registry)
+    letter_decoder = Decoder("dead_letter", registry, DEAD_LETTERS.subject(topic_prefix))
     for message in reader.read_all(DEAD_LETTERS.name(topic_prefix)):
         letter = letter_decoder(message.value)
         refused[letter["dead_letter_id"]] = letter["reason"]
@@ -115,14 +115,14 @@ def read_back(
 
 
 def _labels(reader: RangeReader, registry: Registry, topic_prefix: str) -> Iterator[Label]:
-    decoder = Decoder("transaction_label", registry)
+    decoder = Decoder("transaction_label", registry, TRANSACTIONS_LABELS.subject(topic_prefix))
     for message in reader.read_all(TRANSACTIONS_LABELS.name(topic_prefix)):
         label = decoder(message.value)
         yield Label(label["transaction_id"], label["is_fraud"], label["scenario"], label["expected_refusal"])
 
 
 def _alert_events(reader: RangeReader, registry: Registry, topic_prefix: str) -> Iterator[AlertEvent]:
-    decoder = Decoder("alert", registry)
+    decoder = Decoder("alert", registry, ALERTS.subject(topic_prefix))
     for message in reader.read_all(ALERTS.name(topic_prefix)):
         event = decoder(message.value)
         yield AlertEvent(

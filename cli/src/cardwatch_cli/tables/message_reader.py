@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from cardwatch_contracts.registry import Registry
+from cardwatch_contracts.topics import TRANSACTIONS_RAW, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Decoder
 from cardwatch_lakehouse.maintenance.message_content import MessageReader
 from cardwatch_service.settings import ServiceSettings, load_settings
 
 from cardwatch_cli.connections import current_connections
 
-_SCHEMAS: Final = ("transaction", "enriched_transaction")
+_TOPICS: Final = (TRANSACTIONS_RAW, TRANSACTIONS_SILVER)
 
 
 def registered_message_reader() -> MessageReader:
@@ -18,21 +18,7 @@ def registered_message_reader() -> MessageReader:
     # A machine with the tables need not reach a registry: the default address is not asked.
     if "schema_registry_url" not in settings.model_fields_set:
         return MessageReader()
-    registry = _RememberingRegistry(current_connections().registry(settings))
-    return MessageReader(Decoder(name, registry) for name in _SCHEMAS)
-
-
-class _RememberingRegistry:
-    """A registry that is asked once for each schema id, whether it knows it or not."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry: Final = registry
-        self._answers: Final[dict[int, str | None]] = {}
-
-    def schema_by_id(self, schema_id: int) -> str | None:
-        if schema_id not in self._answers:
-            self._answers[schema_id] = self._registry.schema_by_id(schema_id)
-        return self._answers[schema_id]
-
-    def id_of(self, subject: str, schema_name: str) -> int:
-        return self._registry.id_of(subject, schema_name)
+    registry = current_connections().registry(settings)
+    return MessageReader(
+        Decoder(str(topic.schema), registry, topic.subject(settings.topic_prefix)) for topic in _TOPICS
+    )

@@ -13,6 +13,7 @@ from cardwatch_contracts.registry_access import RegistryAccess
 from cardwatch_contracts.schemas import schema_text
 
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
+MAX_VERSIONS: Final = 200
 
 _NETWORK_ERRORS: Final = (*HTTP_ERRORS, OSError)
 
@@ -32,6 +33,13 @@ class Registry(Protocol):
             RegistryUnavailableError: it does not answer.
         """
 
+    def ids_of_all_versions(self, subject: str) -> dict[int, str]:
+        """Every registered version of a subject: schema id → schema text; empty when the subject does not exist.
+
+        Raises:
+            RegistryUnavailableError: it does not answer.
+        """
+
     def id_of(self, subject: str, schema_name: str) -> int:
         """The id under which ``schemas/<schema_name>.avsc`` is registered for the subject.
 
@@ -44,11 +52,17 @@ class Registry(Protocol):
 class ConfluentRegistry:
     """A registry behind Confluent's HTTP API (Apicurio's ``/apis/ccompat/v7``, Confluent's, Karapace)."""
 
-    def __init__(self, url: str, access: RegistryAccess = _OPEN, *, retries: int = 3) -> None:
-        """``access`` is what the registry demands of its clients; by default nothing."""
+    def __init__(
+        self, url: str, access: RegistryAccess = _OPEN, *, retries: int = 3, timeout_seconds: float = 10
+    ) -> None:
+        """
+        Args:
+            access: what the registry demands of its clients; by default nothing.
+            timeout_seconds: for connecting, and between two parts of an answer.
+        """
         self._url = url
         self._client = SchemaRegistryClient(
-            {"url": url, "timeout": 10, "max.retries": retries, **access.client_config()}
+            {"url": url, "timeout": timeout_seconds, "max.retries": retries, **access.client_config()}
         )
 
     def schema_by_id(self, schema_id: int) -> str | None:
@@ -69,14 +83,17 @@ class ConfluentRegistry:
             ) from error
 
     def ids_of_all_versions(self, subject: str) -> dict[int, str]:
-        """Every registered version of a subject: schema id → schema text; empty when the subject does not exist.
-
-        Raises:
-            RegistryUnavailableError: it does not answer.
-        """
         try:
             with self._asking():
-                versions = [self._client.get_version(subject, at) for at in self._client.get_versions(subject)]
+                # The client would answer from its memory what the registry may have lost since.
+                self._client.clear_caches()  # type: ignore[no-untyped-call]
+                numbers = self._client.get_versions(subject)
+                if len(numbers) > MAX_VERSIONS:
+                    raise RegistryUnavailableError(
+                        f"the schema registry at {self._url} has {len(numbers)} versions of {subject}; expected at "
+                        f"most {MAX_VERSIONS}: delete those that no message is written with any more"
+                    )
+                versions = [self._client.get_version(subject, at) for at in numbers]
         except _NotFoundError:
             return {}
         return {_known(version.schema_id): str(version.schema.schema_str) for version in versions}

@@ -104,3 +104,13 @@ ALL_TOPICS: Final = (
 
 # Read from their first message at every start, in the order of partition 0: what is deleted there counts no more.
 REPLAYED_TOPICS: Final = (*AUDITED_TOPICS, RULE_STATUS)
+
+
+def default_subject(schema: str) -> str:
+    """The registry subject of the topic that a schema is for, in a deployment without a prefix.
+
+    Args:
+        schema: file name in ``schemas/`` without ``.avsc``.
+    """
+    # The late topic has its transactions as they were in the silver topic, which comes first.
+    return next(topic.subject() for topic in ALL_TOPICS if topic.schema == schema)

@@ -5,6 +5,8 @@ Source of the format: Confluent's documentation, "Wire format" of the Schema Reg
 
 import io
 import struct
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 import fastavro
@@ -13,7 +15,9 @@ from fastavro.read import SchemaResolutionError
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import Registry
-from cardwatch_contracts.schemas import parse, parsed_schema
+from cardwatch_contracts.schemas import parsed_schema
+from cardwatch_contracts.subject_schemas import OnOutage, SubjectSchemas
+from cardwatch_contracts.topics import default_subject
 
 MAGIC_BYTE: Final = 0
 _MAX_ERROR_LENGTH: Final = 200
@@ -42,12 +46,42 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes messages that any registered version of a schema wrote, into the newest version's fields."""
+    """Decodes messages that any version of a subject wrote, into the newest version's fields.
 
-    def __init__(self, schema_name: str, registry: Registry) -> None:
+    Time and memory are proportional to the message's size: ``subject_schemas`` lets no other schema through.
+    """
+
+    def __init__(
+        self,
+        schema_name: str,
+        registry: Registry,
+        subject: str | None = None,
+        *,
+        on_outage: OnOutage = lambda waiting: None,
+    ) -> None:
+        """
+        Args:
+            subject: ``Topic.subject`` of the topic; by default that of the schema's topic without a prefix.
+            on_outage: called with True while messages wait for the registry, and with False at the end of that.
+        """
         self._reader = parsed_schema(schema_name)
-        self._registry = registry
-        self._writers: dict[int, Any] = {}
+        self._schemas = SubjectSchemas(
+            schema_name, registry, default_subject(schema_name) if subject is None else subject, on_outage=on_outage
+        )
+
+    def look_up(self, values: Iterable[bytes | None], *, suspect_outage: bool = True) -> None:
+        """Ask for the schema ids of a batch at once, before its messages are decoded one by one.
+
+        Without it each unknown id costs a request, and an outage that shows in the number of unknown ids is not seen.
+
+        Args:
+            suspect_outage: as for ``SubjectSchemas.look_up``.
+
+        Raises:
+            RegistryUnavailableError: the registry has an outage: repeat the call with the same batch.
+        """
+        ids = Counter(_schema_id(value) for value in values if value is not None and _is_framed(value))
+        self._schemas.look_up(ids, suspect_outage=suspect_outage)
 
     def __call__(self, value: bytes | None) -> Record:
         """Decode one message.
@@ -58,15 +92,15 @@ class Decoder:
         """
         if not value:
             raise RefusedError(Reason.EMPTY_MESSAGE, "the message has no value; expected an Avro record")
-        if len(value) < HEADER.size or value[0] != MAGIC_BYTE:
+        if not _is_framed(value):
             raise RefusedError(
                 Reason.NOT_CONFLUENT_FRAMED,
                 f"expected 0x00, a 4-byte schema id and Avro, "
                 f"got a value of {len(value)} bytes that starts with 0x{value[:1].hex()}",
             )
-        (_, schema_id) = HEADER.unpack_from(value)
-        writer = self._writer(schema_id)
-        source = io.BytesIO(value)
+        schema_id = _schema_id(value)
+        writer = self._schemas.parsed_writer(schema_id)
+        source = io.BytesIO(value) if schema_id in self._schemas.same_as_own else _StrictBytes(value)
         source.seek(HEADER.size)
         try:
             record = cast(Record, fastavro.schemaless_reader(source, writer, self._reader))
@@ -79,36 +113,37 @@ class Decoder:
                 Reason.UNDECODABLE_AVRO,
                 f"the bytes after schema id {schema_id} are not a record of that schema: {_describe(error)}",
             ) from error
-        if source.read(1):
+        if source.tell() < len(value):
             raise RefusedError(
                 Reason.UNDECODABLE_AVRO, f"there are bytes after the record that schema id {schema_id} describes"
             )
         return record
 
     def writer_schema(self, value: bytes) -> Any:
-        """The parsed schema that wrote a framed value.
+        """The parsed schema of a value that was decoded: with the fields that this program does not know."""
+        return self._schemas.parsed_writer(_schema_id(value))
 
-        Raises:
-            RefusedError, RegistryUnavailableError: as for decoding it.
-        """
-        return self._writer(HEADER.unpack_from(value)[1])
 
-    def _writer(self, schema_id: int) -> Any:
-        writer = self._writers.get(schema_id)
-        if writer is None:
-            text = self._registry.schema_by_id(schema_id)
-            if text is None:
-                raise RefusedError(
-                    Reason.UNKNOWN_SCHEMA_ID, f"the schema registry has no schema id {schema_id}; register it first"
-                )
-            writer = parse(text)
-            if writer.get("name") != self._reader["name"]:
-                raise RefusedError(
-                    Reason.WRONG_SCHEMA,
-                    f"expected a version of {self._reader['name']}, got schema id {schema_id} of {writer.get('name')}",
-                )
-            self._writers[schema_id] = writer
-        return writer
+class _StrictBytes(io.BytesIO):
+    """Bytes that raise an error where fewer are left than are read.
+
+    fastavro does not check that when it skips a field that the reader does not have: an array of booleans with a count
+    of 2^63 would be skipped for ever. Where nothing is skipped it does, and the faster class is used.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        if size is None or len(found) != size:
+            raise EOFError(f"{size} bytes expected")
+        return found
+
+
+def _is_framed(value: bytes) -> bool:
+    return len(value) >= HEADER.size and value[0] == MAGIC_BYTE
+
+
+def _schema_id(value: bytes) -> int:
+    return int(HEADER.unpack_from(value)[1])
 
 
 def _describe(error: Exception) -> str:

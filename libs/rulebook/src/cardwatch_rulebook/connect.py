@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from cardwatch_contracts.registry import Registry
+from cardwatch_contracts.subject_schemas import OnOutage
 from cardwatch_contracts.topics import LISTS, RULE_APPROVALS, RULE_STATUS, RULES, Topic
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_kafka.messages import ReceivedMessage
@@ -54,13 +55,16 @@ def open_stores(settings: ServiceSettings, copies: Copies = NO_COPIES) -> Iterat
         name = topic.name(settings.topic_prefix)
         return LogWithCopies(KafkaLog(settings.kafka_config(), name), copies.get(name, ()))
 
+    def decoder(topic: Topic) -> Decoder:
+        return Decoder(_schema(topic), registry, topic.subject(settings.topic_prefix))
+
     stores = Stores(
-        RuleStore(log(RULES), _reader(RULES, registry, Change.from_record), _writer(RULES, registry, settings)),
-        ListStore(log(LISTS), _reader(LISTS, registry, ListEntry.from_record), _writer(LISTS, registry, settings)),
-        StatusStore(log(RULE_STATUS), _reader(RULE_STATUS, registry, RuleStatus.from_record)),
+        RuleStore(log(RULES), Reader(decoder(RULES), Change.from_record), _writer(RULES, registry, settings)),
+        ListStore(log(LISTS), Reader(decoder(LISTS), ListEntry.from_record), _writer(LISTS, registry, settings)),
+        StatusStore(log(RULE_STATUS), Reader(decoder(RULE_STATUS), RuleStatus.from_record)),
         ApprovalStore(
             log(RULE_APPROVALS),
-            _reader(RULE_APPROVALS, registry, Approval.from_record),
+            Reader(decoder(RULE_APPROVALS), Approval.from_record),
             _writer(RULE_APPROVALS, registry, settings),
         ),
     )
@@ -74,25 +78,45 @@ def open_stores(settings: ServiceSettings, copies: Copies = NO_COPIES) -> Iterat
 
 
 def follower(
-    settings: ServiceSettings, horizons_us: Mapping[str, int], on_refused: OnRefused = lambda reason: None
+    settings: ServiceSettings,
+    horizons_us: Mapping[str, int],
+    on_refused: OnRefused = lambda reason: None,
+    on_registry_outage: Callable[[str], OnOutage] = lambda subject: lambda waiting: None,
 ) -> Follower:
     """Follows the rules and lists of a deployment, once started; where it requires approvals, these as well.
 
     Args:
         horizons_us: how far back each scope's state reaches, microseconds; a rule that needs more is broken.
         on_refused: called in the follower's thread for each message that was skipped.
+        on_registry_outage: makes what is called in the follower's thread when an outage for a subject begins or ends.
     """
-    registry = settings.registry()
-    rules, lists = RULES.name(settings.topic_prefix), LISTS.name(settings.topic_prefix)
+    registry, prefix = settings.registry(), settings.topic_prefix
     builder = SnapshotBuilder(horizons_us, requires_approval=settings.rules_require_approval)
-    take_change = _taking(_reader(RULES, registry, Change.from_record, on_refused), builder.take_change)
-    take_entry = _taking(_reader(LISTS, registry, ListEntry.from_record, on_refused), builder.take_entry)
-    takers = {rules: take_change, lists: take_entry}
+    decoders: dict[str, Decoder] = {}
+
+    def take(
+        topic: Topic, from_record: Callable[[Record], T], taken: Callable[[T], None]
+    ) -> Callable[[ReceivedMessage], None]:
+        subject, name = topic.subject(prefix), topic.name(prefix)
+        decoders[name] = Decoder(_schema(topic), registry, subject, on_outage=on_registry_outage(subject))
+        return _taking(Reader(decoders[name], from_record, on_refused), taken)
+
+    takers = {
+        RULES.name(prefix): take(RULES, Change.from_record, builder.take_change),
+        LISTS.name(prefix): take(LISTS, ListEntry.from_record, builder.take_entry),
+    }
     if settings.rules_require_approval:
-        read_approval = _reader(RULE_APPROVALS, registry, Approval.from_record, on_refused)
-        takers[RULE_APPROVALS.name(settings.topic_prefix)] = _taking(read_approval, builder.take_approval)
+        takers[RULE_APPROVALS.name(prefix)] = take(RULE_APPROVALS, Approval.from_record, builder.take_approval)
+
+    def look_up(messages: Sequence[ReceivedMessage]) -> None:
+        for topic, decoder in decoders.items():
+            decoder.look_up(message.value for message in messages if message.topic == topic)
+
     return Follower(
-        follow_topics(settings.kafka_config(), takers), builder, lambda message: takers[message.topic](message)
+        follow_topics(settings.kafka_config(), takers),
+        builder,
+        lambda message: takers[message.topic](message),
+        look_up_schemas=look_up,
     )
 
 
@@ -109,15 +133,6 @@ def _taking(read: Reader[T], take: Callable[[T], None]) -> Callable[[ReceivedMes
             take(item)
 
     return taken
-
-
-def _reader(
-    topic: Topic,
-    registry: Registry,
-    from_record: Callable[[Record], T],
-    on_refused: OnRefused = lambda reason: None,
-) -> Reader[T]:
-    return Reader(Decoder(_schema(topic), registry), from_record, on_refused)
 
 
 def _writer(topic: Topic, registry: Registry, settings: ServiceSettings) -> Writer:

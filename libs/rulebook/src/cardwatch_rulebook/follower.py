@@ -1,9 +1,9 @@
 """A thread that reads rules and lists from the beginning and then follows them."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
 from cardwatch_kafka.messages import ReceivedMessage
@@ -22,6 +22,8 @@ _STOP_SECONDS: Final = 10.0
 
 log = logs.get_logger(__name__)
 
+T = TypeVar("T")
+
 
 class Follower:
     """Rules and lists as they are now; a context manager.
@@ -35,6 +37,7 @@ class Follower:
         builder: SnapshotBuilder,
         take: Callable[[ReceivedMessage], None],
         *,
+        look_up_schemas: Callable[[Sequence[ReceivedMessage]], None] = lambda messages: None,
         registry_retry_seconds: float = REGISTRY_SECONDS,
     ) -> None:
         """
@@ -43,11 +46,14 @@ class Follower:
             builder: builds the snapshots.
             take: passes one message to the builder. It raises RegistryUnavailableError where the message has to be
                 tried again, and nothing for a bad message.
+            look_up_schemas: asks for the schemas of a batch at once, before its messages are taken one by one. Raises
+                RegistryUnavailableError where the whole batch has to be tried again.
             registry_retry_seconds: the pause before it is tried again.
         """
         self._feed: Final = feed
         self._builder: Final = builder
         self._take: Final = take
+        self._look_up_schemas: Final = look_up_schemas
         self._snapshot = Snapshot()
         self._unread = set(feed.topics)
         self._problem = ""
@@ -120,8 +126,10 @@ class Follower:
             log.info("rules and lists are followed again")
         if batch.problem or batch.messages:
             self._problem = batch.problem
+        if not self._done_until_stopped(self._look_up_schemas, batch.messages):
+            return
         for message in batch.messages:
-            if not self._take_until_stopped(message):
+            if not self._done_until_stopped(self._take, message):
                 return
         first = bool(self._unread) and not self._unread - batch.at_end
         self._unread -= batch.at_end
@@ -130,18 +138,18 @@ class Follower:
             self._snapshot = self._builder.build(first=first)
             self._read.set()
 
-    def _take_until_stopped(self, message: ReceivedMessage) -> bool:
-        """Whether the message was taken: it is tried until the registry answers or the follower is stopped."""
+    def _done_until_stopped(self, work: Callable[[T], None], on: T) -> bool:
+        """Whether the work was done: it is tried until the registry answers or the follower is stopped."""
         try:
-            self._take(message)
+            work(on)
         except RegistryUnavailableError:
             # Rare, so that the cost of a retrying call is paid then only: a list may have a million entries.
-            return self._retry_until_stopped(message)
+            return self._retry_until_stopped(work, on)
         return True
 
-    def _retry_until_stopped(self, message: ReceivedMessage) -> bool:
+    def _retry_until_stopped(self, work: Callable[[T], None], on: T) -> bool:
         try:
-            self._retrying(self._take, message)
+            self._retrying(work, on)
         except RetryError:
             return False
         return True

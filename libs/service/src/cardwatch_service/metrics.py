@@ -3,6 +3,7 @@
 The names of these shared metrics are defined only here; the demo, the tests and the dashboards import them.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -15,6 +16,7 @@ LATENCY_SECONDS: Final = "cardwatch_latency_seconds"
 CONSUMER_LAG: Final = "cardwatch_consumer_lag_messages"
 CONSUMER_POSITION: Final = "cardwatch_consumer_position_offset"
 LOST_TOTAL: Final = "cardwatch_messages_lost_total"
+REGISTRY_OUTAGE: Final = "cardwatch_schema_registry_outage"
 SPANS_TOTAL: Final = "cardwatch_trace_spans_total"
 
 # From 10 ms to 5 min, for a pipeline that catches up; finer around the objective of 2 s.
@@ -37,6 +39,7 @@ class Metrics:
         lag: messages between a consumer's position and its partition's end, by ``topic`` and ``partition``.
         position: next offset that is not safely processed yet, by ``topic`` and ``partition``.
         lost: offsets that the broker deleted before they were read, and that were passed, by ``topic``.
+        registry_outages: 1 while messages wait for the schema registry, by ``subject``; see ``registry_outage``.
     """
 
     def __init__(self) -> None:
@@ -80,6 +83,18 @@ class Metrics:
             ["topic"],
             registry=self.registry,
         )
+        self.registry_outages: Final = Gauge(
+            REGISTRY_OUTAGE,
+            "1 while messages wait because the schema registry does not answer or has lost schemas, else 0.",
+            ["subject"],
+            registry=self.registry,
+        )
+
+    def registry_outage(self, subject: str) -> Callable[[bool], None]:
+        """Sets the gauge of a subject's outage: 0 now, and then whatever it is called with."""
+        gauge = self.registry_outages.labels(subject)
+        gauge.set(0)
+        return gauge.set
 
 
 def span_counter(metrics: Metrics) -> Counter:

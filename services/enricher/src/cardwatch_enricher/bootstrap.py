@@ -6,7 +6,6 @@ from pathlib import Path
 
 import uvloop
 from cardwatch_contracts.registry import Registry
-from cardwatch_contracts.wire import Decoder
 from cardwatch_kafka.configuration import producer_config
 from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.producer import KafkaProducer
@@ -20,7 +19,6 @@ from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.tracing import tracing
 from cardwatch_units.timestamps import now_microseconds
 
-from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
 from cardwatch_enricher.pipeline.dead_letters import DeadLetterBuilder
 from cardwatch_enricher.pipeline.decode_avro import AvroTransactions
 from cardwatch_enricher.pipeline.decode_json import JsonTransactions
@@ -35,6 +33,7 @@ from cardwatch_enricher.startup import (
     prepare_topics,
     publish_retry_report,
     raw_topics,
+    transaction_decoder,
 )
 from cardwatch_enricher.stream.application import StreamApplication
 from cardwatch_enricher.stream.batch_processor import BatchProcessor
@@ -54,8 +53,9 @@ def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> 
     service, own, tokens = settings
     derivation = own.derivation()
     tokenise = Tokeniser(tokens.token_keys())
-    avro_transactions = AvroTransactions(Decoder("transaction", registry))
     raw_topic, json_topic = raw_topics(service)
+    decode = transaction_decoder(service, registry, metrics)
+    avro_transactions = AvroTransactions(decode)
     return Pipeline(
         decoders={raw_topic: avro_transactions, json_topic: JsonTransactions(tokenise)},
         validate=Validator(derivation.currencies, own.future_tolerance_seconds),
@@ -63,6 +63,7 @@ def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> 
         build_dead_letter=DeadLetterBuilder(json_topic, avro_transactions.mask, tokenise),
         now=now_microseconds,
         report_internal_error=internal_error_report(metrics),
+        schema_look_ups={raw_topic: decode.look_up},
     )
 
 
@@ -75,7 +76,7 @@ def run() -> None:
     settings = load_enricher_settings()
     service, own, _ = settings
     shutdown, metrics, readiness = Shutdown().install(), Metrics(), Readiness()
-    registry = CachedRegistry(service.registry())
+    registry = service.registry()
     pipeline = build_pipeline(settings, registry, metrics)
     watch = ProgressWatch("the consumer", service.stall_seconds)
     checks = {"healthy": watch.problem, "ready": readiness.not_ready}
@@ -119,7 +120,7 @@ def run_from_bronze(tables_dir: str, to: str) -> None:
         from cardwatch_enricher.rebuild.staged_table import write_staged
 
     settings = load_enricher_settings()
-    pipeline = build_pipeline(settings, CachedRegistry(settings.service.registry()), Metrics())
+    pipeline = build_pipeline(settings, settings.service.registry(), Metrics())
     bronze = BronzeMessages(tables_dir, raw_topics(settings.service))
     work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: print(counts.as_json(), flush=True))
     write_staged(to, work.enrich(bronze.batches()))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.topics import DEAD_LETTERS, TRANSACTIONS_JSON, TRANSACTIONS_RAW, TRANSACTIONS_SILVER, Topic
-from cardwatch_contracts.wire import Encoder
+from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_kafka.dead_letters import ReportInternalError
 from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
@@ -60,6 +60,12 @@ def load_enricher_settings() -> Settings:
         for name in ("faust", "mode", "aiokafka", "httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)
     return settings
+
+
+def transaction_decoder(service: ServiceSettings, registry: Registry, metrics: Metrics) -> Decoder:
+    """Decodes the Avro messages that the enricher reads; outages of the registry are in the metrics."""
+    subject = TRANSACTIONS_RAW.subject(service.topic_prefix)
+    return Decoder("transaction", registry, subject, on_outage=metrics.registry_outage(subject))
 
 
 def prepare_topics(service: ServiceSettings, registry: Registry, shutdown: Shutdown) -> Targets:

@@ -20,7 +20,13 @@ from cardwatch_notifier.intake.dead_letters import refuse
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.intake import Intake, OutboxWriter
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.outbox.protocol import Outbox, OutboxBehindError, OutboxUnavailableError, SourcePartition
+from cardwatch_notifier.outbox.protocol import (
+    Outbox,
+    OutboxBehindError,
+    OutboxDataError,
+    OutboxUnavailableError,
+    SourcePartition,
+)
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 from fastavro.validation import validate
@@ -312,6 +318,33 @@ def test_intake_waits_for_the_outbox(outbox: Outbox, world: World, kit: Any, clo
     intake(away, world, clock, functools.partial(decode, kit), letters, shutdown).take(FakeSource(world, {}).poll(0))
     assert shutdown.waits == 3
     assert outbox.positions() == {kit.PARTITION: 3}
+
+
+class NarrowOutbox:
+    """A wrapper of an outbox that cannot hold the alert of one offset."""
+
+    def __init__(self, outbox: Outbox, offset: int) -> None:
+        self._outbox = outbox
+        self._offset = offset
+
+    def accept(self, arrivals: Any, *arguments: Any) -> Any:
+        if any(arrival.offset == self._offset and arrival.alert is not None for arrival in arrivals):
+            raise OutboxDataError("the outbox cannot hold a value (SQLSTATE 22021)")
+        return self._outbox.accept(arrivals, *arguments)
+
+
+@pytest.mark.parametrize("bad", [0, 1, 2])
+def test_an_alert_that_the_outbox_cannot_hold_becomes_a_dead_letter_and_stops_no_other(
+    outbox: Outbox, world: World, kit: Any, clock: Any, bad: int
+) -> None:
+    world.log = [b"a raised", b"b raised", b"c raised"]
+    narrow: Any = NarrowOutbox(outbox, bad)
+    letters = FakeDeadLetters(world, failures=1)
+    messages = FakeSource(world, {}).poll(0)
+    intake(narrow, world, clock, functools.partial(decode, kit), letters, Hurry(stop_after=100)).take(messages)
+    assert world.letters == [bad]
+    assert outbox.positions() == {kit.PARTITION: 3}
+    assert sum(backlog.pending for backlog in outbox.backlog()) == 2
 
 
 def test_a_stop_while_waiting_for_the_outbox_passes_no_offset(

@@ -1,5 +1,6 @@
 """Properties of the outbox on PostgreSQL only: replicas share it, and its server may be away for a while."""
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -8,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from cardwatch_notifier.outbox.postgres.connections import Timeouts
 from cardwatch_notifier.outbox.postgres.database import Database
 from cardwatch_notifier.outbox.postgres.postgres_outbox import PostgresOutbox
 from cardwatch_notifier.outbox.postgres.schema import advisory_key
-from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Message, OutboxUnavailableError
+from cardwatch_notifier.outbox.protocol import Attempt, DeliveryState, Message, OutboxDataError, OutboxUnavailableError
 from cardwatch_notifier.settings import NotifierSettings, OutboxSettings
 from cardwatch_notifier.wait_for_dependency import wait_for_dependency
 from cardwatch_service.metrics import Metrics
@@ -140,6 +141,23 @@ def test_two_replicas_with_the_same_messages_accept_each_once(replicas: Replicas
     assert Counter(verdicts) == {Verdict.RAISED: 80, Verdict.RETRACTED: 80}
     assert shared.rows("SELECT next_offset FROM positions") == [(160,)]
     assert shared.rows("SELECT count(*), count(DISTINCT message_id) FROM messages") == [(160, 160)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rule_id": "a\x00b"}, {"body": '{"a":"\x00"}'}, {"event_time": 2**63}, {"raw_broker_time": -(2**63) - 1}],
+    ids=["zero byte", "zero byte in the body", "too large", "too small"],
+)
+def test_a_value_that_the_database_cannot_hold_is_told_from_an_outage(
+    shared: Any, kit: Any, change: dict[str, Any]
+) -> None:
+    arrival = kit.arrival(0, "a")
+    bad = dataclasses.replace(arrival, alert=dataclasses.replace(arrival.alert, **change))
+    with closing(shared.open()) as outbox:
+        with pytest.raises(OutboxDataError, match="cannot hold a value"):
+            outbox.accept([bad], ["webhook"], 1)
+        assert outbox.positions() == {}
+        outbox.accept([arrival], ["webhook"], 1)
 
 
 def test_a_reader_that_lost_its_partition_adds_nothing(replicas: Replicas, kit: Any) -> None:

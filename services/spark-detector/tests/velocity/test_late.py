@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError
+from cardwatch_contracts.subject_schemas import SubjectSchemas
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.runtime.spark_offsets import OffsetRange
 from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
@@ -30,10 +31,11 @@ encode = Encoder("enriched_transaction", SCHEMA_ID)
 
 
 REGISTRY = InMemoryRegistry({"enriched_transaction": SCHEMA_ID})
+SCHEMAS = SubjectSchemas("enriched_transaction", REGISTRY, "transactions.silver.v1-value")
 
 
 def make_search(decode: Callable[[bytes | None], dict[str, Any]]) -> LateSearch:
-    return LateSearch(event_time=EventTimeReader(REGISTRY).read, decode=decode, keys=KEYS, horizons_us=HORIZONS)
+    return LateSearch(event_time=EventTimeReader(SCHEMAS).read, decode=decode, keys=KEYS, horizons_us=HORIZONS)
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_an_undecodable_message_is_in_no_group(search: LateSearch) -> None:
 
 
 def test_the_event_time_is_read_without_decoding_the_rest() -> None:
-    event_time = EventTimeReader(REGISTRY).read
+    event_time = EventTimeReader(SCHEMAS).read
     value = message(0, NOON).value
     assert value is not None
     assert event_time(value) == NOON

@@ -88,17 +88,17 @@ class MessageReader:
             return _undecoded(value)
 
     def _record(self, value: bytes) -> dict[str, Any] | None:
+        registered = False
         for decode in self._decoders:
             try:
                 return decode(value)
             except RefusedError as error:
-                if error.reason is Reason.UNKNOWN_SCHEMA_ID:
-                    return _decode_by_own_schemas(value)
+                registered |= error.reason is not Reason.UNKNOWN_SCHEMA_ID
             except RegistryUnavailableError:
                 raise
             except Exception:  # noqa: BLE001  # a registered text that is not an Avro schema may raise anything
                 return None
-        return None if self._decoders else _decode_by_own_schemas(value)
+        return None if registered else _decode_by_own_schemas(value)
 
 
 def _decode_by_own_schemas(value: bytes) -> dict[str, Any] | None:

@@ -1,6 +1,5 @@
 """What happens to one message, without any I/O: raw message in, silver record or dead letter out.
 
-cached_registry   the schemas that Avro messages are decoded with
 decode_json       a JSON message becomes a record of ``transaction.avsc``
 tokeniser         a card number in JSON becomes its token, BIN and last four digits
 validator         which values are refused, and why

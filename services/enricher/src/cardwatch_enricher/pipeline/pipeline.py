@@ -5,8 +5,8 @@ decode ─▶ (tokenise) ─▶ validate ─▶ enrich ─▶ Enriched
                                                           └─ defects ─▶ last-resort dead letter
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
@@ -20,6 +20,7 @@ from cardwatch_enricher.pipeline.outcomes import Enriched, Outcome
 Decode = Callable[[bytes | None], Record]
 Validate = Callable[[Record, int], None]
 Enrich = Callable[[Record, ReceivedMessage, int, int], Record]
+LookUpSchemas = Callable[..., None]
 BuildDeadLetter = Callable[[ReceivedMessage, RefusedError, Record | None, int], DeadLetter]
 
 
@@ -34,6 +35,7 @@ class Pipeline:
         build_dead_letter: as ``DeadLetterBuilder``.
         now: the time, in microseconds since 1970 UTC.
         report_internal_error: called with each message that the enricher fails on.
+        schema_look_ups: by topic, how the schemas of a batch are asked for: ``Decoder.look_up``.
     """
 
     decoders: Mapping[str, Decode]
@@ -42,6 +44,20 @@ class Pipeline:
     build_dead_letter: BuildDeadLetter
     now: Callable[[], int]
     report_internal_error: ReportInternalError
+    schema_look_ups: Mapping[str, LookUpSchemas] = field(default_factory=dict)
+
+    def look_up(self, messages: Sequence[ReceivedMessage], *, suspect_outage: bool = True) -> None:
+        """Ask the registry for the schemas of a batch at once, before its messages are decoded one by one.
+
+        Args:
+            suspect_outage: whether most messages having unknown schema ids is an outage of the registry.
+
+        Raises:
+            RegistryUnavailableError: it has an outage: repeat the call with the same batch.
+        """
+        for topic, look_up in self.schema_look_ups.items():
+            values = [message.value for message in messages if message.topic == topic]
+            look_up(values, suspect_outage=suspect_outage)
 
     def __call__(self, message: ReceivedMessage, decoded: Record | None = None) -> Outcome:
         """The outcome of a message; an invalid message is an outcome, not an exception.

@@ -85,6 +85,8 @@ class BronzeEnrichment:
         for batch in batches:
             masked = {_place(row.message) for row in batch if row.masked}
             known = self._silver_records(masked) if masked else {}
+            # No outage is suspected: what is in bronze stays as it is, however long one waits.
+            self._pipeline.look_up([row.message for row in batch], suspect_outage=False)
             yield [record for row in batch if (record := self._record(row, known)) is not None]
             self._progress(self.counts)
 

@@ -1,10 +1,10 @@
 """Processes a batch: passes each message through the pipeline, and publishes every outcome before the batch is done."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_contracts.wire import Encoder
@@ -20,6 +20,8 @@ from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.stream.traces import BatchTraces
 
 log = logs.get_logger(__name__)
+
+T = TypeVar("T")
 
 # A dead letter that is larger than the broker accepts keeps this many bytes of the refused message's value.
 _MAX_SHORTENED_VALUE_BYTES: Final = 256 * 1024
@@ -101,6 +103,7 @@ class BatchProcessor:
 
     def _process(self, messages: Sequence[ReceivedMessage], headers: Iterable[Headers]) -> list[Outcome]:
         """The outcome of each message, once it is safe. ``headers`` are those of the messages to publish."""
+        self._retrying(lambda: self._pipeline.look_up(messages))
         outcomes = [self._outcome(message) for message in messages]
         return self._publish([self._encoded(outcome, some) for outcome, some in zip(outcomes, headers, strict=False)])
 
@@ -110,12 +113,12 @@ class BatchProcessor:
         except RegistryUnavailableError as error:
             # The registry rarely fails, so the cost of a retrying call is paid only after a failure.
             self._report_registry(error, 0)
-            return self._outcome_after_retries(message)
+            return self._retrying(lambda: self._pipeline(message))
 
-    def _outcome_after_retries(self, message: ReceivedMessage) -> Outcome:
+    def _retrying(self, call: Callable[[], T]) -> T:
         try:
             return retry.retry_until_stopped(
-                lambda: self._pipeline(message),
+                call,
                 errors=(RegistryUnavailableError,),
                 stop=self._stop,
                 before_pause=self._report_registry,

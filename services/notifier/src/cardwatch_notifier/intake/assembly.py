@@ -63,6 +63,8 @@ def connect(
     identity = retry("kafka", lambda: _topic_id(connection, topic))
     producer = KafkaProducer(producer_config(connection, {"log_level": _LOG_CRITICAL}))
     encoder = Encoder("dead_letter", schema_id)
+    subject = ALERTS.subject(prefix)
+    decode = Decoder("alert", registry, subject, on_outage=metrics.shared.registry_outage(subject))
     source = GroupConsumer(
         source_config(connection, service.consumer_group("notifier"), member),
         topic,
@@ -73,7 +75,7 @@ def connect(
     return IntakeParts(
         source=source,
         topic_id=identity,
-        decoder=AlertDecoder(Decoder("alert", registry), now_microseconds),
+        decoder=AlertDecoder(decode, now_microseconds, decode.look_up),
         dead_letters=DeadLetterWriter(producer, DEAD_LETTERS.name(prefix), encoder, _DEAD_LETTER_SECONDS),
     )
 

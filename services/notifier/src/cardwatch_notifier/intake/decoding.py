@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final, TypeVar
@@ -31,9 +31,24 @@ class AlertDecoder:
     ``clock`` returns microseconds since 1970-01-01 UTC.
     """
 
-    def __init__(self, decode_record: Callable[[bytes | None], Record], clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        decode_record: Callable[[bytes | None], Record],
+        clock: Callable[[], int],
+        look_up_schemas: Callable[[Sequence[bytes | None]], None] = lambda values: None,
+    ) -> None:
         self._decode_record: Final = decode_record
         self._clock: Final = clock
+        self._look_up_schemas: Final = look_up_schemas
+
+    def decode_batch(self, messages: Sequence[ReceivedMessage]) -> list[Alert | DeadLetter]:
+        """What each message is, see ``decode``; their schemas are asked for at once.
+
+        Raises:
+            RegistryUnavailableError: the schemas cannot be read now: repeat the call with the same messages.
+        """
+        self._look_up_schemas([message.value for message in messages])
+        return [self.decode(message) for message in messages]
 
     def decode(self, message: ReceivedMessage) -> Alert | DeadLetter:
         """The alert, with the trace that it came with, or the message's dead letter.
@@ -47,15 +62,16 @@ class AlertDecoder:
         except RegistryUnavailableError:
             raise
         except RefusedError as error:
-            return self._dead_letter(message, error)
+            return self.refuse(message, error)
         except Exception as error:  # noqa: BLE001
             # An internal error must not stop the alerts behind this message; the dead letter keeps it.
             (error_type, where) = describe_internal_error(error)
             log_internal_error(message, error_type, where)
             defect = RefusedError(Reason.INTERNAL_ERROR, f"reading it raised {error_type}")
-            return self._dead_letter(message, defect)
+            return self.refuse(message, defect)
 
-    def _dead_letter(self, message: ReceivedMessage, refused: RefusedError) -> DeadLetter:
+    def refuse(self, message: ReceivedMessage, refused: RefusedError) -> DeadLetter:
+        """The dead letter of a message that is refused now."""
         now = self._clock()
         return build_or_last_resort(
             lambda: refuse(message, refused, now), message, refused, service=SERVICE, refused_at=now

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
+from cardwatch_contracts.errors import RefusedError
+from cardwatch_contracts.reasons import Reason
 from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_kafka.group_consumer import ConsumedMessage
 from cardwatch_service.logs import get_logger
@@ -15,7 +17,7 @@ from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.kafka_source import Source
 from cardwatch_notifier.metrics import NotifierMetrics
 from cardwatch_notifier.notified_state import Verdict
-from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError, SourcePartition
+from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError, OutboxDataError, SourcePartition
 from cardwatch_notifier.wait_for_dependency import Dependency, wait_for_dependency
 
 log = get_logger(__name__)
@@ -113,16 +115,39 @@ class Intake:
 
     def _take(self, consumed: Sequence[ConsumedMessage]) -> None:
         messages = [message for message, _ in consumed]
-        decoded = self._retry("registry", lambda: [self._decoder.decode(message) for message in messages])
+        decoded = self._retry("registry", lambda: self._decoder.decode_batch(messages))
         refused = [outcome for outcome in decoded if isinstance(outcome, DeadLetter)]
-        if refused:
-            self._retry("dead_letter", lambda: self._dead_letters.write(refused))
-            self._count_refused(refused)
-        verdicts = self._retry("outbox", lambda: self._outbox.write(consumed, decoded))
+        self._keep(refused)
+        verdicts = self._accept(consumed, decoded)
         self._source.commit({message.topic_partition: message.offset + 1 for message in messages})
         self._metrics.accepted(verdicts)
         for message in messages:
             self._metrics.shared.consumed.labels(message.topic).inc()
+
+    def _accept(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Verdict]:
+        """Write a batch to the outbox; a message that the outbox cannot hold becomes a dead letter."""
+        try:
+            return self._write(consumed, decoded)
+        except OutboxDataError:
+            # One of them; the others must not wait for it.
+            pairs = zip(consumed, decoded, strict=True)
+            return [verdict for one, outcome in pairs for verdict in self._accept_one(one, outcome)]
+
+    def _accept_one(self, consumed: ConsumedMessage, outcome: Alert | DeadLetter) -> list[Verdict]:
+        try:
+            return self._write([consumed], [outcome])
+        except OutboxDataError as error:
+            letter = self._decoder.refuse(consumed[0], RefusedError(Reason.WRONG_TYPE, str(error)))
+            self._keep([letter])
+            return self._write([consumed], [letter])
+
+    def _write(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Verdict]:
+        return self._retry("outbox", lambda: self._outbox.write(consumed, decoded))
+
+    def _keep(self, refused: Sequence[DeadLetter]) -> None:
+        if refused:
+            self._retry("dead_letter", lambda: self._dead_letters.write(refused))
+            self._count_refused(refused)
 
     def _count_refused(self, refused: Sequence[DeadLetter]) -> None:
         for letter in refused:

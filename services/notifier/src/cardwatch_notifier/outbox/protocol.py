@@ -20,6 +20,10 @@ class OutboxUnavailableError(CardwatchError):
     """
 
 
+class OutboxDataError(CardwatchError):
+    """The outbox cannot hold a value of the batch. Nothing of the batch was accepted; repeating it would not help."""
+
+
 class OutboxBehindError(CardwatchError):
     """The outbox lost what it had accepted: it was restored, or its database failed over without its last commits.
 

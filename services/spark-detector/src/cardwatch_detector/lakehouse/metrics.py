@@ -1,6 +1,6 @@
 """Metrics of the lakehouse, in addition to those of every service and every query."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE, Table
@@ -53,6 +53,10 @@ class LakehouseMetrics:
         for reason, count in by_reason.items():
             self._common.refused.labels(reason).inc(count)
         self.rows.labels(BRONZE_QUARANTINE.name).inc(sum(by_reason.values()))
+
+    def registry_outage(self, subject: str) -> Callable[[bool], None]:
+        """Sets the gauge of the registry's outages for a subject."""
+        return self._common.registry_outage(subject)
 
     def alerts_labelled(self, by_rule_and_label: Mapping[tuple[str, str], int]) -> None:
         """Set the number of labelled alerts by rule and label."""

@@ -83,7 +83,9 @@ def topic_queries(
     alerts_topic, feedback_topic = ALERTS.name(prefix), ALERTS_FEEDBACK.name(prefix)
 
     def schemas(topic: Topic, identity: str) -> TopicSchemas:
-        return TopicSchemas(str(topic.schema), identity, registry, topic.subject(prefix))
+        subject = topic.subject(prefix)
+        on_outage = metrics.registry_outage(subject)
+        return TopicSchemas(str(topic.schema), identity, registry, subject, on_outage=on_outage)
 
     metrics.start_at_zero(*_TABLES)
     bronze = BronzeWriter(tables_dir, metrics)

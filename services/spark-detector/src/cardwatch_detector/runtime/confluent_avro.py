@@ -2,17 +2,22 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Final
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import Any, Final
 
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_contracts.registry import ConfluentRegistry, Registry
+from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.subject_schemas import OnOutage, SubjectSchemas
 from cardwatch_contracts.wire import HEADER
 from cardwatch_service.logs import get_logger
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.avro.functions import from_avro
+
+SKIP_SECONDS: Final = 600.0
 
 _log = get_logger(__name__)
 
@@ -20,17 +25,8 @@ _log = get_logger(__name__)
 _UNKNOWN_ID: Final = re.compile(r"schema id (\d+) of (\w+) is not known to this query")
 
 
-def writer_schemas(registry: ConfluentRegistry, subject: str) -> dict[int, str]:
-    """The schemas of all versions of a subject, by id.
-
-    Raises:
-        ConfigurationError: none is registered.
-        RegistryUnavailableError: the registry does not answer.
-    """
-    schemas = registry.ids_of_all_versions(subject)
-    if not schemas:
-        raise ConfigurationError(f"no schema is registered as {subject}; run `cardwatch schemas apply` first")
-    return schemas
+class NewSchemaVersionError(Exception):
+    """A query's plan does not know a schema that messages may have by now: it has to be restarted."""
 
 
 def projection(schema_name: str, fields: Iterable[str]) -> str:
@@ -62,50 +58,137 @@ def payload(value: Column) -> Column:
     return F.substring(value, HEADER.size + 1, 2**31 - 1)
 
 
-def is_version_of(text: str, schema_name: str) -> bool:
-    """Whether a schema's text is some version of ``schemas/<schema_name>.avsc``."""
-    return bool(json.loads(text).get("name") == json.loads(schema_text(schema_name))["name"])
+class QuerySchemas:
+    """The schemas of one topic in the plan of a streaming query, which is fixed while the query runs.
 
-
-class UnknownSchemaIds:
-    """Schema ids in messages that the registry does not know as versions of the expected schema.
-
-    A schema that was registered after a query started is unknown to the query, yet its messages may be valid: the query
-        fails on such a message and is restarted with the registry's current schemas. An id that is still unknown then
-        is kept here, and its
-    messages are skipped.
+    A message with an id that the plan does not know fails the query: its schema may have been registered after the
+    start. The next plan has the registry's versions of that moment. If the id is none of them, that plan skips all
+    messages with unknown ids, for SKIP_SECONDS: with one failure for each, ids made up at random would keep the query
+    from running. So that no message of a new version is skipped meanwhile, each micro-batch asks the registry first
+    (``check``): what is in it was registered before it was sent.
     """
 
-    def __init__(self, schema_name: str) -> None:
-        """``schema_name`` is that of the messages: a file of ``schemas/`` without ``.avsc``."""
+    def __init__(
+        self,
+        schema_name: str,
+        registry: Registry,
+        subject: str,
+        newest_ids: Callable[[], Counter[int]],
+        on_outage: OnOutage = lambda waiting: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            schema_name: that of the messages: a file of ``schemas/`` without ``.avsc``.
+            newest_ids: the schema ids of the topic's newest messages, with the number of messages; whether most of them
+                are unknown tells an outage from an invalid message.
+        """
         self.schema_name: Final = schema_name
-        self._ids: set[int] = set()
+        self._versions: Final = SubjectSchemas(schema_name, registry, subject, on_outage=on_outage)
+        self._newest_ids: Final = newest_ids
+        self._clock: Final = clock
+        self._unanswered: set[int] = set()
+        self._planned: frozenset[int] = frozenset()
+        self._skips = False
+        self._skip_until = float("-inf")
 
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """The ids in ascending order."""
-        return tuple(sorted(self._ids))
+    def learn(self, failure: str) -> None:
+        """Note the unknown ids that a query failed on, for the next plan."""
+        self._unanswered |= {int(number) for number, name in _UNKNOWN_ID.findall(failure) if name == self.schema_name}
 
-    def learn(self, failure: str, registry: Registry) -> None:
-        """Look up the ids that a query failed on; keep those that nobody has registered.
+    def decode(self, value: Column, reader: str) -> Column:
+        """The record of a framed message, in a new plan: see ``decode_avro``.
 
         Raises:
-            RegistryUnavailableError: the registry does not answer.
+            RegistryUnavailableError: the registry has an outage.
         """
-        found = {int(number) for number, name in _UNKNOWN_ID.findall(failure) if name == self.schema_name}
-        for number in found:
-            text = registry.schema_by_id(number)
-            if text is None or not is_version_of(text, self.schema_name):
-                self._ids.add(number)
+        writers = self.begin_plan()
+        skipped = F.lit(True) if self._skips else schema_id(value).isin(list(self._versions.unsafe_ids))
+        return decode_avro(value, writers, reader, skipped=skipped, name=self.schema_name)
+
+    def begin_plan(self) -> Mapping[int, str]:
+        """The versions for a new plan, by id; asks the registry where it must be asked.
+
+        Raises:
+            RegistryUnavailableError: the registry has an outage.
+        """
+        if not self._versions.writers:
+            self._versions.refresh()
+        if self._unanswered:
+            self._ask_for(self._unanswered)
+            self._unanswered = set()
+        writers = self._versions.writers
+        self._planned = frozenset(writers)
+        self._skips = self._clock() < self._skip_until
+        return writers
+
+    def check(self) -> None:
+        """Before a micro-batch of a plan that skips messages: fail if one of them may be valid by now.
+
+        Raises:
+            NewSchemaVersionError: a version was registered; the next plan has it.
+            RegistryUnavailableError: the registry has an outage.
+        """
+        if self._skips:
+            self._versions.refresh()
+            new = self._versions.writers.keys() - self._planned
+            if new:
+                raise NewSchemaVersionError(f"schema id {min(new)} of {self.schema_name} was registered meanwhile")
+
+    def needs_restart(self) -> bool:
+        """Whether the plan skips messages although it need not any more."""
+        return self._skips and self._clock() >= self._skip_until
+
+    def _ask_for(self, unanswered: Set[int]) -> None:
+        self._versions.look_up(self._newest_ids() + Counter(unanswered))
+        for number in sorted(unanswered):
+            if self._versions.refusal(number) is not None:
+                self._skip_until = self._clock() + SKIP_SECONDS
                 _log.error(
-                    "messages with this schema id are not evaluated: the registry does not know it as a version of "
-                    f"{self.schema_name}; the lakehouse keeps them in its quarantine",
+                    "messages with this schema id are not evaluated, nor others with unknown ids in the next minutes: "
+                    f"the registry does not know it as a version of {self.schema_name}, or nothing can be decoded with "
+                    "it; the lakehouse keeps them in its quarantine",
                     schema_id=number,
                 )
 
 
+def has_valid_text(record: Column, reader: str) -> Column:
+    """Whether all texts of a record are UTF-8, those in its lists included; true for a record that is null.
+
+    Avro's decoder in Java does not check them, and Python fails on others.
+
+    Args:
+        reader: text of the reader's schema.
+    """
+    valid = F.lit(True)
+    for column in _texts(record, json.loads(reader)):
+        valid = valid & F.coalesce(column, F.lit(True))
+    return valid
+
+
+def _texts(value: Column, schema: Any) -> Iterator[Column]:
+    """For each text in a value of a schema, whether it is UTF-8; null where there is none."""
+    if schema == "string":
+        yield F.is_valid_utf8(value)
+    elif isinstance(schema, list):
+        for branch in schema:
+            yield from _texts(value, branch)
+    elif isinstance(schema, dict) and schema["type"] == "record":
+        for field in schema["fields"]:
+            yield from _texts(value[field["name"]], field["type"])
+    elif isinstance(schema, dict) and schema["type"] == "array":
+        if list(_texts(F.lit(None), schema["items"])):
+
+            def valid(item: Column) -> Column:
+                return has_valid_text(item, json.dumps(schema["items"]))
+
+            yield F.forall(value, valid)
+    elif isinstance(schema, dict) and not isinstance(schema["type"], str):
+        yield from _texts(value, schema["type"])
+
+
 def decode_avro(
-    value: Column, writers: Mapping[int, str], reader: str, unknown: UnknownSchemaIds | None = None
+    value: Column, writers: Mapping[int, str], reader: str, *, skipped: Column | None = None, name: str = "any schema"
 ) -> Column:
     """The record of a framed message as a struct of the reader's schema; null where it cannot be decoded.
 
@@ -113,7 +196,8 @@ def decode_avro(
         value: the framed message.
         writers: the text of each schema that it may have been written with, by schema id.
         reader: text of the reader's schema.
-        unknown: ids whose messages become null; any other unknown id fails the query.
+        skipped: whether a message with any other id becomes null; it fails the query otherwise.
+        name: of the schema, for that failure.
     """
     which, avro = schema_id(value), payload(value)
     decoded: Column | None = None
@@ -122,8 +206,7 @@ def decode_avro(
         decoded = F.when(which == number, record) if decoded is None else decoded.when(which == number, record)
     if decoded is None:
         raise ConfigurationError("at least one writer's schema is needed")
-    if unknown is not None and unknown.ids:
-        decoded = decoded.when(which.isin(list(unknown.ids)), F.lit(None))
-    name = unknown.schema_name if unknown is not None else "any schema"
+    if skipped is not None:
+        decoded = decoded.when(skipped, F.lit(None))
     failure = F.concat(F.lit("schema id "), which.cast("string"), F.lit(f" of {name} is not known to this query"))
     return decoded.when(which.isNotNull(), F.raise_error(failure))

@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from cardwatch_contracts.errors import RegistryUnavailableError
 from cardwatch_service.logs import get_logger
 from pyspark.sql import DataFrame
 
 BatchWriter = Callable[[DataFrame, int], object]
 """Writes a micro-batch (rows, number) in such a way that writing it again changes nothing. The result is not used."""
+
+REGISTRY_OUTAGE: Final = "waiting for the schema registry"
+"""Part of the reason of a failure that is the registry's: the query waits for its end, however long that is."""
 
 _MAX_CAUSE_CHARACTERS: Final = 2000
 
@@ -57,6 +61,8 @@ def with_brief_errors(query: str, write: BatchWriter) -> Callable[[DataFrame, in
     def write_or_say_why(batch: DataFrame, batch_id: int) -> None:
         try:
             write(batch, batch_id)
+        except RegistryUnavailableError as error:
+            raise MicroBatchError(f"{REGISTRY_OUTAGE}: {error}") from None
         except Exception as error:  # noqa: BLE001  # raised again as one sentence
             _log.exception("micro-batch failed", query=query, batch_id=batch_id)
             raise MicroBatchError(innermost_cause(str(error))) from None

@@ -14,7 +14,7 @@ from cardwatch_service.retry_pauses import QUERY_RESTART
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import describe_data_loss, innermost_cause
+from cardwatch_detector.runtime.failures import REGISTRY_OUTAGE, describe_data_loss, innermost_cause
 from cardwatch_detector.runtime.garbage_collection import periodic_garbage_collection
 from cardwatch_detector.runtime.internals import committed_offsets, last_batch_timestamp
 from cardwatch_detector.runtime.metrics import QueryMetrics
@@ -149,6 +149,7 @@ class _WatchedQuery:
         self._query: StreamingQuery | None = None
         self._started_at = 0.0
         self._failures = 0
+        self._failures_of_its_own = 0
         self._retry_at = 0.0
 
     @property
@@ -193,7 +194,7 @@ class _WatchedQuery:
         try:
             self._query = self._supervised.start()
         except RegistryUnavailableError as error:
-            self._failed(metrics, str(error))
+            self._failed(metrics, f"{REGISTRY_OUTAGE}: {error}")
         else:
             _log.info("query started", query=self._name)
 
@@ -213,13 +214,15 @@ class _WatchedQuery:
 
     def _failed(self, metrics: QueryMetrics, reason: str) -> None:
         if time.monotonic() - self._started_at > _RECOVERED_AFTER_SECONDS:
-            self._failures = 0
+            self._failures = self._failures_of_its_own = 0
         self._failures += 1
+        # While the registry is down, ending the process would help nobody.
+        self._failures_of_its_own += REGISTRY_OUTAGE not in reason
         metrics.restarts.labels(self._name).inc()
         metrics.common.errors.labels("query_failed").inc()
-        if self._failures >= _MAX_FAILURES_IN_A_ROW:
+        if self._failures_of_its_own >= _MAX_FAILURES_IN_A_ROW:
             raise CardwatchError(
-                f"the query {self._name} failed {self._failures} times in a row; the last failure: {reason}"
+                f"the query {self._name} failed {self._failures_of_its_own} times in a row; the last failure: {reason}"
             )
         pause = QUERY_RESTART.seconds(self._failures)
         self._retry_at = time.monotonic() + pause

@@ -61,7 +61,7 @@ def run_velocity(shutdown: Shutdown) -> None:
         alerts = AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces)
         queries = [
             VelocityQuery(
-                VelocityPlanner(tuple(settings.scope_list()), rules, service, settings, view),
+                VelocityPlanner(tuple(settings.scope_list()), rules, service, settings, view, metrics.registry_outage),
                 alerts,
                 late_publisher(service, settings, late_metrics, view),
                 rotation.key_id,
@@ -85,13 +85,13 @@ def run_velocity(shutdown: Shutdown) -> None:
 
 
 def _alert_traces(tracer: Tracer, service: ServiceSettings) -> AlertTraces:
-    registry = service.registry()
+    registry, prefix = service.registry(), service.topic_prefix
     return AlertTraces(
         tracer,
-        TRANSACTIONS_SILVER.name(service.topic_prefix),
+        TRANSACTIONS_SILVER.name(prefix),
         silver_reader(service.kafka_config(), silence_seconds=_TRACES_WAIT_SECONDS),
-        decode_silver=Decoder("enriched_transaction", registry),
-        decode_alert=Decoder("alert", registry),
+        decode_silver=Decoder("enriched_transaction", registry, TRANSACTIONS_SILVER.subject(prefix)),
+        decode_alert=Decoder("alert", registry, ALERTS.subject(prefix)),
     )
 
 
@@ -107,7 +107,9 @@ def _active_rules(service: ServiceSettings, settings: VelocitySettings, metrics:
         return
     with ExitStack() as stack:
         refused = metrics.errors.labels("rule_message_refused")
-        followed = stack.enter_context(follower(service, horizons_us, lambda reason: refused.inc()))
+        followed = stack.enter_context(
+            follower(service, horizons_us, lambda reason: refused.inc(), metrics.registry_outage)
+        )
         reporter = status_reporter(service, settings.name)
         stack.callback(reporter.close)
         found = followed.wait_until_read(_RULES_WAIT_SECONDS)

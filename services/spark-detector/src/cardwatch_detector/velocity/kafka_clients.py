@@ -1,13 +1,19 @@
 """Kafka clients besides Spark's own: they publish a micro-batch's results, and read its messages a second time."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Final, Protocol
 
+from cardwatch_contracts.errors import CardwatchError, RegistryUnavailableError
+from cardwatch_contracts.registry_outages import WINDOW_MESSAGES
+from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from cardwatch_kafka.configuration import KafkaConfig, producer_config
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_kafka.producer import KafkaProducer
 from cardwatch_kafka.range_reader import RangeReader
 
+NEWEST_MESSAGES: Final = WINDOW_MESSAGES
 _DELIVERY_SECONDS: Final = 120
 _MILLISECONDS_PER_SECOND: Final = 1000
 # The client requires the name of a consumer group; none is joined and no offset committed.
@@ -58,6 +64,23 @@ class MicroBatchPublisher:
         result = self._producer.deliver(messages, _DELIVERY_SECONDS + 5)
         result.require_all(self._producer.servers)
         return result.sent
+
+
+def newest_schema_ids(kafka: KafkaConfig, topic: str) -> Counter[int]:
+    """The schema ids of a topic's newest messages, about NEWEST_MESSAGES of them, with the number of messages.
+
+    Raises:
+        RegistryUnavailableError: the broker does not answer, so that nothing is known about the registry either.
+    """
+    with closing(silver_reader(kafka)) as reader:
+        try:
+            ends = {at.partition: offset for at, offset in reader.end_offsets(topic).items()}
+            starts = {at: max(0, offset - NEWEST_MESSAGES // len(ends)) for at, offset in ends.items()}
+            values = [message.value for message in reader.read(topic, starts, ends)]
+        except CardwatchError as error:
+            raise RegistryUnavailableError(f"the newest messages of {topic} cannot be read: {error}") from error
+    frames = [HEADER.unpack_from(value) for value in values if value is not None and len(value) >= HEADER.size]
+    return Counter(schema_id for magic, schema_id in frames if magic == MAGIC_BYTE)
 
 
 def silver_reader(kafka: KafkaConfig, *, silence_seconds: float = 30.0) -> RangeReader:

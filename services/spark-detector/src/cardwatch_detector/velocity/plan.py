@@ -1,10 +1,13 @@
 """The streaming plan from messages to alerts, and the rules that it has room for."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow.compute as pc
-from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER
+from cardwatch_contracts.subject_schemas import OnOutage
+from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.values import EARLIEST_EVENT_TIME, LATEST_EVENT_TIME
 from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE, SCOPE_KEYS
 from cardwatch_service.settings import ServiceSettings
@@ -12,7 +15,8 @@ from cardwatch_units.durations import parse_duration
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
-from cardwatch_detector.runtime.confluent_avro import UnknownSchemaIds, decode_avro, projection, writer_schemas
+from cardwatch_detector.runtime.confluent_avro import QuerySchemas, has_valid_text, projection
+from cardwatch_detector.velocity.kafka_clients import newest_schema_ids
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules
 from cardwatch_detector.velocity.rules.rule_set import TaskRuleSet, attach_rules
 from cardwatch_detector.velocity.settings import VelocitySettings
@@ -64,8 +68,7 @@ class VelocityPlanner:
     service: ServiceSettings
     settings: VelocitySettings
     view: TokenView | None = None
-    _unknown_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("enriched_transaction"), init=False)
-    _unknown_profile_ids: UnknownSchemaIds = field(default_factory=lambda: UnknownSchemaIds("card_profile"), init=False)
+    on_registry_outage: Callable[[str], OnOutage] = lambda subject: lambda waiting: None
 
     @property
     def has_profiles(self) -> bool:
@@ -103,44 +106,70 @@ class VelocityPlanner:
         return VelocityPlan(needed.mapInArrow(evaluation.function(), RESULT_TYPE), shape, self.rules, self.view)
 
     def learn_unknown_ids(self, failure: str) -> None:
-        """Find out whether a query failed on messages with a schema id that nobody has registered.
+        """Note the unknown schema ids that a query failed on, for the next plan."""
+        for schemas in self._schemas:
+            schemas.learn(failure)
+
+    def check_schemas(self) -> None:
+        """Check before a micro-batch that no schema was registered that the plan would skip.
 
         Raises:
-            RegistryUnavailableError: the registry does not answer.
+            NewSchemaVersionError: one was: the query has to be restarted.
+            RegistryUnavailableError: the registry has an outage.
         """
-        for unknown in (self._unknown_ids, self._unknown_profile_ids):
-            unknown.learn(failure, self.service.registry())
+        for schemas in self._schemas:
+            schemas.check()
+
+    def needs_restart(self) -> bool:
+        """Whether the plan skips messages with unknown schema ids although it need not any more."""
+        return any(schemas.needs_restart() for schemas in self._schemas)
 
     def _records(self, messages: DataFrame) -> DataFrame:
         """EVENT_TIME (null for a time that is no transaction's), TRANSACTION and, where they are wanted, PROFILE."""
-        records = self._decoded(messages)
+        records = self._all_records(messages)
         if self.view is None:
             return records
         return records.withColumn(TRANSACTION, self.view.transaction_in_view(F.col(TRANSACTION)))
 
-    def _decoded(self, messages: DataFrame) -> DataFrame:
-        registry, prefix = self.service.registry(), self.service.topic_prefix
-        transaction = decode_avro(
-            F.col("value"),
-            writer_schemas(registry, TRANSACTIONS_SILVER.subject(prefix)),
-            projection("enriched_transaction", [*fields_to_read(self.scopes), *(TOKEN_FIELDS if self.view else ())]),
-            self._unknown_ids,
-        )
-        if not self.has_profiles:
+    def _all_records(self, messages: DataFrame) -> DataFrame:
+        fields = [*fields_to_read(self.scopes), *(TOKEN_FIELDS if self.view else ())]
+        transaction = self._decoded(self._silver, projection("enriched_transaction", fields))
+        if self._profiles is None:
             records = messages.select(transaction.alias(TRANSACTION))
             return records.select(_plausible(F.col(f"{TRANSACTION}.{EVENT_TIME}")).alias(EVENT_TIME), TRANSACTION)
-        profile = decode_avro(
-            F.col("value"),
-            writer_schemas(registry, CARD_PROFILES.subject(prefix)),
-            projection("card_profile", profile_fields_to_read()),
-            self._unknown_profile_ids,
-        )
-        is_profile = F.col("topic") == CARD_PROFILES.name(prefix)
+        profile = self._decoded(self._profiles, projection("card_profile", profile_fields_to_read()))
+        is_profile = F.col("topic") == CARD_PROFILES.name(self.service.topic_prefix)
         records = messages.select(
             F.when(~is_profile, transaction).alias(TRANSACTION), F.when(is_profile, profile).alias(PROFILE)
         )
         event_time = F.coalesce(F.col(f"{TRANSACTION}.{EVENT_TIME}"), F.col(f"{PROFILE}.{PROFILE_DAY}"))
         return records.select(_plausible(event_time).alias(EVENT_TIME), TRANSACTION, PROFILE)
+
+    def _decoded(self, schemas: QuerySchemas, reader: str) -> Column:
+        record = schemas.decode(F.col("value"), reader)
+        return F.when(has_valid_text(record, reader), record)
+
+    @property
+    def _schemas(self) -> list[QuerySchemas]:
+        return [self._silver] if self._profiles is None else [self._silver, self._profiles]
+
+    @cached_property
+    def _silver(self) -> QuerySchemas:
+        return self._schemas_of(TRANSACTIONS_SILVER)
+
+    @cached_property
+    def _profiles(self) -> QuerySchemas | None:
+        return self._schemas_of(CARD_PROFILES) if self.has_profiles else None
+
+    def _schemas_of(self, topic: Topic) -> QuerySchemas:
+        subject, name = topic.subject(self.service.topic_prefix), topic.name(self.service.topic_prefix)
+        return QuerySchemas(
+            str(topic.schema),
+            self.service.registry(),
+            subject,
+            lambda: newest_schema_ids(self.service.kafka_config(), name),
+            self.on_registry_outage(subject),
+        )
 
 
 def _plausible(time: Column) -> Column:

@@ -86,11 +86,12 @@ class VelocityQuery:
         self.planner.learn_unknown_ids(reason)
 
     def needs_restart(self) -> bool:
-        """Whether there are rules that the running plan has no room for."""
-        return self._plan is not None and not self._plan.has_room()
+        """Whether there are rules that the running plan has no room for, or it skips messages without need."""
+        return (self._plan is not None and not self._plan.has_room()) or self.planner.needs_restart()
 
     def _write(self, plan: VelocityPlan, batch: DataFrame, running: RunningBatch) -> None:
         """Publish before Spark commits the micro-batch: a crash in between publishes the same ids again."""
+        self.planner.check_schemas()
         began_us = self.alerts.clock_us()
         self.check()
         alerts = plan.evaluate(batch)

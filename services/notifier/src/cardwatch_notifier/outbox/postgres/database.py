@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 
 from cardwatch_notifier.outbox.postgres.server_verification import verification
-from cardwatch_notifier.outbox.protocol import OutboxUnavailableError
+from cardwatch_notifier.outbox.protocol import OutboxDataError, OutboxUnavailableError
 
 _SHOWN_PARAMETERS: Final = ("user", "host", "port", "dbname")
 _SCHEMES: Final = ("postgresql://", "postgres://")
@@ -105,10 +105,15 @@ def translated(name: str) -> Iterator[None]:
 
     Raises:
         OutboxUnavailableError: the error is transient: a restart, a failover, a full disk, a lock timeout.
+        OutboxDataError: a value cannot be held: of a wrong encoding, too large for an index, against a constraint.
         CardwatchError: any other error.
     """
     try:
         yield
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
+        # Not the server's sentence, which may quote the value.
+        code = error.sqlstate or type(error).__name__
+        raise OutboxDataError(f"the outbox at {name} cannot hold a value (SQLSTATE {code})") from error
     # A primary that was demoted answers, but takes no writes: the next connection finds the new one.
     except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
         sentence = _sentence(error)

@@ -1,22 +1,23 @@
 """Decodes micro-batches of an Avro topic, and gives each message that cannot be decoded a reason code."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
 import polars as pl
-from cardwatch_contracts.errors import IncompatibleSchemaError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.registry import Registry
 from cardwatch_contracts.schemas import schema_text
+from cardwatch_contracts.subject_schemas import OnOutage, SubjectSchemas
+from cardwatch_contracts.topics import default_subject
 from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.lakehouse.io.read import OFFSET, PARTITION, broadcast_rows, cached
-from cardwatch_detector.runtime.confluent_avro import decode_avro, is_version_of, schema_id
+from cardwatch_detector.runtime.confluent_avro import decode_avro, has_valid_text, schema_id
 
 # Columns in addition to Kafka's.
 RECORD: Final = "record"
@@ -27,27 +28,35 @@ NEW_ID: Final = "new_schema_id"
 _NOT_LOOKED_UP: Final = "not_looked_up"
 # Schema ids are positive numbers of 32 bits: a frame that begins like this, or higher, has no valid one.
 _ABOVE_ALL_IDS: Final = bytes([MAGIC_BYTE, 0x80])
+# The reasons of messages whose schema ids are known, None included.
+_KNOWN: Final = (None, Reason.UNDECODABLE_AVRO.value)
 # The placeholder id of the reader's own schema while no real id is known; no registry assigns it.
 _UNUSED_ID: Final = 0xFFFF_FFFF
 
 
-@dataclass
 class TopicSchemas:
-    """The schema ids that are versions of one schema.
+    """The schemas that the messages of one topic may be written with.
 
     Attributes:
         name: of the schema, without ``.avsc``.
         identity: a field that every record has.
-        subject: what its versions are registered under, if that is known. Most messages have the id of the newest
-            version; asking the registry for it in advance spares the first micro-batch from being decoded twice.
+        versions: those of the topic's subject, shared by all micro-batches.
     """
 
-    name: str
-    identity: str
-    registry: Registry
-    subject: str | None = None
-    _asked_for_newest: bool = False
-    _writers: dict[int, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        name: str,
+        identity: str,
+        registry: Registry,
+        subject: str | None = None,
+        *,
+        on_outage: OnOutage = lambda waiting: None,
+    ) -> None:
+        """``subject``: by default that of the schema's topic without a prefix."""
+        self.name: Final = name
+        self.identity: Final = identity
+        subject = default_subject(name) if subject is None else subject
+        self.versions: Final = SubjectSchemas(name, registry, subject, on_outage=on_outage)
 
     @property
     def reader(self) -> str:
@@ -55,33 +64,32 @@ class TopicSchemas:
         return schema_text(self.name)
 
     @property
-    def writers(self) -> dict[int, str]:
-        """The text of the versions met so far, by id."""
-        return dict(self._writers)
+    def writers(self) -> Mapping[int, str]:
+        """The text of the versions that are known so far, by id."""
+        return self.versions.writers
 
-    def learn_newest(self) -> None:
-        """Learn the newest version's id on the first call; do nothing where the registry does not know it."""
-        if self._asked_for_newest or self.subject is None:
-            return
-        self._asked_for_newest = True
-        with suppress(RegistryUnavailableError, IncompatibleSchemaError):
-            self._writers[self.registry.id_of(self.subject, self.name)] = self.reader
-
-    def look_up(self, schema_id: int) -> Reason | None:
-        """Look up an id; returns why its messages cannot be decoded, or None if they can.
-
-        A refusal is not remembered: the schema may be registered before the next message comes.
+    def learn(self) -> None:
+        """Ask for all versions before the first micro-batch, so that it is not decoded twice.
 
         Raises:
-            RegistryUnavailableError: the registry does not answer.
+            RegistryUnavailableError: the registry does not answer, or has lost the subject.
         """
-        text = self.registry.schema_by_id(schema_id)
-        if text is None:
-            return Reason.UNKNOWN_SCHEMA_ID
-        if not is_version_of(text, self.name):
-            return Reason.WRONG_SCHEMA
-        self._writers[schema_id] = text
-        return None
+        if not self.writers:
+            self.versions.refresh()
+
+    def look_up(self, new_ids: Mapping[int, int], *, known: int) -> dict[int, Reason]:
+        """Look up the new ids of a micro-batch; returns those with which nothing is decoded, and why not.
+
+        Args:
+            new_ids: by schema id, how many messages have it.
+            known: how many messages have ids that are known.
+
+        Raises:
+            RegistryUnavailableError: the registry has an outage: the micro-batch has to be repeated.
+        """
+        known_ids = dict.fromkeys(list(self.writers)[:1], known)
+        self.versions.look_up({**known_ids, **new_ids})
+        return {number: reason for number in new_ids if (reason := self.versions.refusal(number)) is not None}
 
 
 @dataclass(frozen=True)
@@ -137,26 +145,28 @@ def decode_batch(
     Raises:
         RegistryUnavailableError: it holds a new schema id, and the registry does not answer.
     """
-    schemas.learn_newest()
-    refused_ids: dict[int, Reason] = {}
+    schemas.learn()
+    refused: dict[int, Reason] | None = None
     while True:
-        with cached(_classified(batch, schemas, refused_ids, refusal_reason)) as messages:
+        with cached(_classified(batch, schemas, refused, refusal_reason)) as messages:
             counts = messages.groupBy(REASON, NEW_ID).count().collect()
-            new_ids = [row[NEW_ID] for row in counts if row[NEW_ID] is not None]
+            new_ids = {row[NEW_ID]: row["count"] for row in counts if row[NEW_ID] is not None}
+            if refused is None:
+                refused = schemas.look_up(new_ids, known=sum(row["count"] for row in counts if row[REASON] in _KNOWN))
             if not new_ids:
                 by_reason = {row[REASON]: row["count"] for row in counts}
                 good = by_reason.pop(None, 0)
                 yield DecodedBatch(messages, good, by_reason)
                 return
-        for new_id in new_ids:
-            refusal = schemas.look_up(new_id)
-            if refusal is not None:
-                refused_ids[new_id] = refusal
 
 
 def _classified(
-    batch: DataFrame, schemas: TopicSchemas, refused_ids: dict[int, Reason], refusal_reason: Callable[[Column], Column]
+    batch: DataFrame,
+    schemas: TopicSchemas,
+    refused: Mapping[int, Reason] | None,
+    refusal_reason: Callable[[Column], Column],
 ) -> DataFrame:
+    """Kafka's columns, RECORD, REASON and NEW_ID, which is null once ``refused`` is given."""
     value = F.col("value")
     numbered = F.when(value < F.lit(_ABOVE_ALL_IDS), value)
     number = schema_id(numbered)
@@ -165,11 +175,17 @@ def _classified(
     reason: Column = F.when(F.coalesce(F.length(value), F.lit(0)) == 0, Reason.EMPTY_MESSAGE.value)
     reason = reason.when(_framed(value) & number.isNull(), Reason.UNKNOWN_SCHEMA_ID.value)
     reason = reason.when(number.isNull(), Reason.NOT_CONFLUENT_FRAMED.value)
-    for refused_id, refusal in refused_ids.items():
-        reason = reason.when(number == refused_id, refusal.value)
-    reason = reason.when(~number.isin(list(writers)), _NOT_LOOKED_UP)
-    # Bytes that are not such a record become a record without fields in Spark.
+    if refused is None:
+        reason = reason.when(~number.isin(list(writers)), _NOT_LOOKED_UP)
+    else:
+        # Of unknown ids there may be as many as messages; of the others there are few, because few were asked for.
+        wrong = [schema_id for schema_id, why in refused.items() if why is Reason.WRONG_SCHEMA]
+        reason = reason.when(number.isin(wrong), Reason.WRONG_SCHEMA.value)
+        reason = reason.when(~number.isin(list(writers)), Reason.UNKNOWN_SCHEMA_ID.value)
+    # Bytes that are not such a record become a record without fields in Spark. Nor is text that is not UTF-8: Python,
+    # which reads the columns later, would fail on it.
     reason = reason.when(F.col(RECORD)[schemas.identity].isNull(), Reason.UNDECODABLE_AVRO.value)
+    reason = reason.when(~has_valid_text(F.col(RECORD), schemas.reader), Reason.UNDECODABLE_AVRO.value)
     reason = reason.otherwise(refusal_reason(F.col(RECORD)))
     return (
         batch.withColumn(RECORD, record)

@@ -1,5 +1,6 @@
 """Puts together what finds and publishes the late transactions of a query."""
 
+from cardwatch_contracts.subject_schemas import SubjectSchemas
 from cardwatch_contracts.topics import TRANSACTIONS_LATE, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Decoder
 from cardwatch_rules.fields import SCOPE_KEYS
@@ -19,10 +20,10 @@ def late_publisher(
 ) -> LatePublisher:
     """The publisher of one query; ``view`` is the query's during a rotation of token keys."""
     kafka, prefix, registry = service.kafka_config(), service.topic_prefix, service.registry()
-    scopes = settings.scope_list()
+    scopes, subject = settings.scope_list(), TRANSACTIONS_SILVER.subject(prefix)
     search = LateSearch(
-        event_time=EventTimeReader(registry).read,
-        decode=Decoder("enriched_transaction", registry),
+        event_time=EventTimeReader(SubjectSchemas("enriched_transaction", registry, subject)).read,
+        decode=Decoder("enriched_transaction", registry, subject),
         keys={scope: SCOPE_KEYS[scope] for scope in scopes},
         horizons_us={scope: settings.horizon_us(scope) for scope in scopes},
         view=view,

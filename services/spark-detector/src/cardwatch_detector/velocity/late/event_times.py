@@ -5,21 +5,20 @@ import json
 from typing import Any, Final
 
 import fastavro
-from cardwatch_contracts.registry import Registry
+from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.schemas import parse
+from cardwatch_contracts.subject_schemas import SubjectSchemas
 from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 
-from cardwatch_detector.runtime.confluent_avro import is_version_of
-
-_SCHEMA: Final = "enriched_transaction"
 _FIELD: Final = "event_time"
 
 
 class EventTimeReader:
     """Reads a message only as far as its event time."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry: Final = registry
+    def __init__(self, schemas: SubjectSchemas) -> None:
+        """``schemas``: those of the silver topic's subject."""
+        self._schemas: Final = schemas
         self._prefix_schemas: Final[dict[int, Any]] = {}
 
     def read(self, value: bytes | None) -> int | None:
@@ -32,7 +31,11 @@ class EventTimeReader:
             return None
         (_, schema_id) = HEADER.unpack_from(value)
         if schema_id not in self._prefix_schemas:
-            self._prefix_schemas[schema_id] = _prefix_schema(self._registry.schema_by_id(schema_id))
+            try:
+                self._schemas.parsed_writer(schema_id)
+            except RefusedError:
+                return None
+            self._prefix_schemas[schema_id] = _prefix_schema(self._schemas.writers[schema_id])
         prefix_schema = self._prefix_schemas[schema_id]
         if prefix_schema is None:
             return None
@@ -45,10 +48,8 @@ class EventTimeReader:
         return int(record[_FIELD])
 
 
-def _prefix_schema(text: str | None) -> Any:
+def _prefix_schema(text: str) -> Any:
     """The writer's schema cut off after the event time; None where it has none."""
-    if text is None or not is_version_of(text, _SCHEMA):
-        return None
     schema = json.loads(text)
     names = [field["name"] for field in schema["fields"]]
     if _FIELD not in names:
