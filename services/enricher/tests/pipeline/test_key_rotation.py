@@ -7,7 +7,6 @@ import pytest
 from cardwatch_card_numbers.tokens import tokenise
 from cardwatch_contracts.reasons import Reason
 from cardwatch_enricher.bootstrap import build_pipeline
-from cardwatch_enricher.pipeline.cached_registry import CachedRegistry
 from cardwatch_enricher.pipeline.outcomes import Enriched
 from cardwatch_enricher.pipeline.pipeline import Pipeline
 from cardwatch_enricher.settings import EnricherSettings
@@ -28,7 +27,7 @@ def rotating(registry: Any) -> Pipeline:
     tokens = TokenSettings(
         key=SecretStr(K1.hex()), key_id="k1", next_key=SecretStr(K2.hex()), next_key_id="k2", next_from=SWITCH.date()
     )
-    return build_pipeline(Settings(ServiceSettings(), EnricherSettings(), tokens), CachedRegistry(registry), Metrics())
+    return build_pipeline(Settings(ServiceSettings(), EnricherSettings(), tokens), registry, Metrics())
 
 
 def tokens_of(outcome: Any) -> tuple[Any, ...]:
