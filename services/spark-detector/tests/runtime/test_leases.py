@@ -56,7 +56,7 @@ def test_the_detector_publishes_nothing_without_the_lease(
     alerts = SimpleNamespace(clock_us=lambda: 0, publish=lambda *arguments: found.append("alerts"))
     late = SimpleNamespace(publish=lambda *arguments: found.append("late"))
     parts: Any = (SimpleNamespace(scopes=("card",)), alerts, late)
-    query = VelocityQuery(*parts, check=LostAfter(checks))
+    query = VelocityQuery(*parts, key_id="1", check=LostAfter(checks))
     write: Any = query._write  # what Spark calls for each micro-batch
     if checks == 3:
         write(SimpleNamespace(evaluate=evaluate), None, None)
