@@ -24,8 +24,6 @@ from support.platforms import Platform
 
 pytestmark = pytest.mark.integration
 
-# Each unknown schema id restarts the query once; after eight in a row the detector ends.
-UNKNOWN_IDS: Final = pytest.mark.xfail(reason="eight unknown schema ids end the detector", strict=False)
 # The first micro-batch of gold.alerts with fuzzed alerts and labels has not ended within minutes.
 LEFT_OUT: Final = (ALERTS, ALERTS_FEEDBACK)
 SEED: Final = 20
@@ -54,6 +52,6 @@ def test_enricher_and_notifier(platform: Platform, topic_prefix: str, tmp_path: 
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("name", [pytest.param(DETECTOR, marks=UNKNOWN_IDS), LAKEHOUSE])
+@pytest.mark.parametrize("name", [DETECTOR, LAKEHOUSE])
 def test_services_on_spark(platform: Platform, topic_prefix: str, tmp_path: Path, name: str) -> None:
     fuzz([name], platform, topic_prefix, tmp_path)
