@@ -22,7 +22,8 @@ from cardwatch_lakehouse.locations import locate
 from cardwatch_platform.ports import HOST, free_port
 from deltalake import write_deltalake
 from support.object_store import BUCKET, ObjectStore
-from support.processes import installed_command
+from support.platforms import Platform
+from support.processes import installed_command, service_environment
 from support.waiting import wait_until
 from typer.testing import CliRunner
 
@@ -211,18 +212,18 @@ RULES = "rules: [{id: a, title: A, scope: card, when: base_amount_minor > 5}]"
 
 
 @pytest.mark.parametrize("service", ["velocity", "lakehouse"])
-def test_a_second_service_is_refused_before_it_starts_spark(service: str, tmp_path: Path) -> None:
+def test_a_second_service_is_refused_before_it_starts_spark(
+    service: str, platform: Platform, topic_prefix: str, tmp_path: Path
+) -> None:
     (tmp_path / "rules.yaml").write_text(RULES)
-    environment = {
-        **os.environ,
-        "CARDWATCH_METRICS_PORT": str(free_port()),
-        "CARDWATCH_METRICS_HOST": HOST,
+    settings = {
         "CARDWATCH_SPARK_JAVA_HOME": "/there/is/no/java",
         "CARDWATCH_DETECTOR_RULES": str(tmp_path / "rules.yaml"),
         "CARDWATCH_DETECTOR_CHECKPOINT_DIR": str(tmp_path),
         "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(tmp_path),
         "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(tmp_path / "tables"),
     }
+    environment = service_environment(platform, topic_prefix, **settings)
     name = "velocity-card-merchant" if service == "velocity" else "lakehouse"
     with holder(str(tmp_path), name) as first:
         second = subprocess.run(

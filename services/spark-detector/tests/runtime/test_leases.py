@@ -55,7 +55,7 @@ def test_the_detector_publishes_nothing_without_the_lease(
     monkeypatch.setattr("cardwatch_detector.velocity.query.dropped_rows", lambda running, batch: "rows")
     alerts = SimpleNamespace(clock_us=lambda: 0, publish=lambda *arguments: found.append("alerts"))
     late = SimpleNamespace(publish=lambda *arguments: found.append("late"))
-    parts: Any = (SimpleNamespace(scopes=("card",)), alerts, late)
+    parts: Any = (SimpleNamespace(scopes=("card",), view=None, check_schemas=lambda: None), alerts, late)
     query = VelocityQuery(*parts, key_id="1", check=LostAfter(checks))
     write: Any = query._write  # what Spark calls for each micro-batch
     if checks == 3:
