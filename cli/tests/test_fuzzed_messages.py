@@ -5,16 +5,17 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from cardwatch_contracts.topics import LISTS, RULE_STATUS, RULES, Topic
+from cardwatch_contracts.topics import LISTS, RULE_APPROVALS, RULE_STATUS, RULES, Topic
 from cardwatch_contracts.wire import Decoder, Encoder, Record
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_rulebook.approvals import Approval
 from cardwatch_rulebook.changes import Change
-from cardwatch_rulebook.connect import Stores
+from cardwatch_rulebook.connect import NO_COPIES, Copies, Stores
 from cardwatch_rulebook.lists import ListEntry
 from cardwatch_rulebook.messages import Reader, Writer
 from cardwatch_rulebook.snapshot import SnapshotBuilder
 from cardwatch_rulebook.status import RuleStatus
-from cardwatch_rulebook.stores import ListStore, RuleStore, StatusStore
+from cardwatch_rulebook.stores import ApprovalStore, ListStore, RuleStore, StatusStore
 from support.fuzzing.kinds import fuzzed_messages, kinds
 from support.registry import InMemoryRegistry
 
@@ -22,7 +23,7 @@ from .conftest import Deployment, FakeLog
 
 MESSAGES: Final = 1000
 SEED: Final = 20
-IDS: Final = {"rule": 1, "list_entry": 2, "rule_status": 3}
+IDS: Final = {"rule": 1, "list_entry": 2, "rule_status": 3, "rule_approval": 4}
 
 
 def encode(topic: Topic, record: Record) -> bytes:
@@ -37,7 +38,12 @@ class FuzzedDeployment(Deployment):
         super().__init__()
         self._registry = InMemoryRegistry(IDS)
         by_name = {kind.topic.base_name: kind for kind in kinds(encode).values()}
-        for topic, log in ((RULES, self.rules), (LISTS, self.lists), (RULE_STATUS, self.statuses)):
+        for topic, log in (
+            (RULES, self.rules),
+            (LISTS, self.lists),
+            (RULE_STATUS, self.statuses),
+            (RULE_APPROVALS, self.approvals),
+        ):
             log += [
                 ReceivedMessage(topic.base_name, 0, offset, one.key, one.value, one.headers)
                 for offset, one in enumerate(fuzzed_messages(by_name[topic.base_name], SEED, MESSAGES))
@@ -47,11 +53,14 @@ class FuzzedDeployment(Deployment):
         return Reader(Decoder(schema, self._registry), item.from_record)
 
     @contextmanager
-    def open_stores(self, settings: Any) -> Iterator[Stores]:
+    def open_stores(self, settings: Any, copies: Copies = NO_COPIES) -> Iterator[Stores]:
         yield Stores(
             RuleStore(FakeLog(self.rules), self.reader("rule", Change), Writer(Encoder("rule", IDS["rule"]))),
             ListStore(FakeLog(self.lists), self.reader("list_entry", ListEntry), Writer(Encoder("list_entry", 2))),
             StatusStore(FakeLog(self.statuses), self.reader("rule_status", RuleStatus)),
+            ApprovalStore(
+                FakeLog(self.approvals), self.reader("rule_approval", Approval), Writer(Encoder("rule_approval", 4))
+            ),
         )
 
 

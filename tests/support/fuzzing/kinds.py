@@ -13,6 +13,7 @@ from cardwatch_contracts.topics import (
     CARD_PROFILES,
     DEAD_LETTERS,
     LISTS,
+    RULE_APPROVALS,
     RULE_STATUS,
     RULES,
     TRANSACTIONS_JSON,
@@ -73,6 +74,7 @@ def kinds(encode: Encode) -> Mapping[str, Kind]:
         (RULES, _rule),
         (LISTS, _list_entry),
         (RULE_STATUS, _rule_status),
+        (RULE_APPROVALS, _approval),
     ]
     avro = {_name(topic): Kind(topic, partial(_encode, encode, topic, make)) for topic, make in records}
     return {_name(TRANSACTIONS_JSON): Kind(TRANSACTIONS_JSON, _json_transaction), **avro}
@@ -145,6 +147,18 @@ def _rule(mutator: Mutator, number: int) -> Record:
         "action": mutator.choice(["applied", "deleted", "x"]),
         "comment": mutator.like(""),
         "change_id": str(number),
+    }
+
+
+def _approval(mutator: Mutator, number: int) -> Record:
+    return {
+        "rule_id": f"r{number % 50}",
+        "revision": mutator.randrange(1, 4),
+        "change_id": str(uuid.UUID(int=mutator.getrandbits(128))),
+        "content_sha256": mutator.randbytes(32).hex(),
+        "approved_by": mutator.choice(["User:anna", "User:ben", ""]),
+        "authenticated": mutator.chance(2),
+        "approved_at": _now(),
     }
 
 

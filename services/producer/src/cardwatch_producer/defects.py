@@ -105,6 +105,7 @@ DEFECTS: Final = (
     Defect("token that is not hexadecimal", Reason.INVALID_CARD_TOKEN, AVRO, _set("card_token", "not-a-token")),
     Defect("mistyped card number", Reason.INVALID_CARD_NUMBER, JSON, _mistyped_digit),
     Defect("card number in a field", Reason.CARD_NUMBER_PRESENT, BOTH, _set("device_id", _TEST_CARD_NUMBER)),
+    Defect("text that reads backwards", Reason.CONTROL_CHARACTERS, BOTH, _set("merchant_id", "m-\u202e1")),
     Defect("letters in the BIN", Reason.INVALID_BIN, AVRO, _set("card_bin", "40A0O0")),
     Defect("negative amount", Reason.INVALID_AMOUNT, BOTH, _negative_amount),
     Defect("unknown currency", Reason.UNKNOWN_CURRENCY, BOTH, _set("currency", "ZZZ")),
