@@ -7,7 +7,7 @@
 
 In a view a card has one token, whatever the transaction's own is, so that all windows, suppressions, distinct counts of
 cards and profiles reach across the switch. Each transaction's alerts are published by one view, the one of its own key,
-so that their set is that of a detector without a rotation (decision 0029).
+so that their set is that of a detector without a rotation (decision 0032).
 """
 
 from dataclasses import dataclass
