@@ -5,7 +5,7 @@ from typing import Any
 
 from cardwatch_lakehouse.leases.lease import Clock, Lease, LeaseTimes
 from cardwatch_lakehouse.leases.record import Holder
-from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseStoreError
+from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseStoreError, SystemLock
 
 TIMES = LeaseTimes(ttl_seconds=15, renew_seconds=3, look_seconds=1)
 
@@ -35,8 +35,8 @@ class MemoryStore:
         self.loses_answers = False
         self.closed = 0
 
-    def try_lock(self) -> None:
-        return None
+    def try_lock(self) -> SystemLock:
+        return SystemLock.NOT_AVAILABLE
 
     def read(self) -> tuple[bytes, int] | None:
         self._ask()

@@ -85,9 +85,9 @@ def test_an_altered_link_is_found(data: st.DataObject, links: list[Link]) -> Non
             ]
         )
     )
-    verdict = found([*links[:at], altered, *links[at + 1 :]])
-    assert verdict[0] == (Problem.ALTERED, content.offset)
-    assert {offset for _, offset in verdict[1:]} <= {one.content.offset for one in links[at + 1 : at + 2]}
+    problems = found([*links[:at], altered, *links[at + 1 :]])
+    assert problems[0] == (Problem.ALTERED, content.offset)
+    assert {offset for _, offset in problems[1:]} <= {one.content.offset for one in links[at + 1 : at + 2]}
 
 
 @given(st.data(), long_chains)

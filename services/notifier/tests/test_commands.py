@@ -42,7 +42,7 @@ def test_status_counts_by_receiver(used: Outbox) -> None:
     assert row.split()[:4] == ["webhook", "1", "1", "1"]
 
 
-def test_retry_releases_what_was_given_up(used: Outbox) -> None:
+def test_retry_releases_what_was_parked(used: Outbox) -> None:
     result = CliRunner().invoke(app, ["outbox", "retry"])
     assert result.stdout == "1 failed delivery is pending again\n"
     assert (used.backlog()[0].pending, used.backlog()[0].failed) == (2, 0)

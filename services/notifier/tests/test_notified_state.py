@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from cardwatch_notifier.notified_state import Notified, Verdict, decide
+from cardwatch_notifier.notified_state import Decision, Notified, decide
 
 
 def message_ids(kit: Any, events: list[tuple[str, str]]) -> list[str | None]:
@@ -50,9 +50,9 @@ def test_a_shadow_event_does_not_change_what_receivers_were_notified_of(kit: Any
     assert message_ids(kit, events) == ["A", None, None, "A-2"]
 
 
-def test_verdicts_of_events(kit: Any) -> None:
+def test_decisions_on_events(kit: Any) -> None:
     first = decide(Notified(), kit.alert("a"))
-    assert first.verdict is Verdict.RAISED
-    assert decide(first.notified, kit.alert("a")).verdict is Verdict.REPEATED
-    assert decide(first.notified, kit.alert("a", "retracted")).verdict is Verdict.RETRACTED
-    assert decide(first.notified, kit.alert("a", "raised", "shadow")).verdict is Verdict.SHADOW
+    assert first.decision is Decision.RAISED
+    assert decide(first.notified, kit.alert("a")).decision is Decision.REPEATED
+    assert decide(first.notified, kit.alert("a", "retracted")).decision is Decision.RETRACTED
+    assert decide(first.notified, kit.alert("a", "raised", "shadow")).decision is Decision.SHADOW

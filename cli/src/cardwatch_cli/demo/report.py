@@ -109,7 +109,7 @@ def build_report(
     if not simulated:
         transactions = [row for row in transactions if row["transaction_id"] not in recorded.refused_ids]
     expected = _expected(transactions, rules)
-    verdict = verify(expected, _observed(alerts))
+    comparison = verify(expected, _observed(alerts))
     return Report(
         produced=recorded.produced,
         transactions=len(transactions),
@@ -129,8 +129,8 @@ def build_report(
         precision=_rounded(precision(alerts, {x.transaction_id for x in labels if x.is_fraud})),
         recall=_rounded(recall(alerts, labels)),
         delta_rows={table: delta_rows(tables_dir, table) for table in DELTA_TABLES},
-        oracle={"expected": verdict.expected, "missing": len(verdict.missing), "extra": len(verdict.extra)},
-        oracle_sample={"missing": verdict.missing[:_SAMPLE], "extra": verdict.extra[:_SAMPLE]},
+        oracle={"expected": comparison.expected, "missing": len(comparison.missing), "extra": len(comparison.extra)},
+        oracle_sample={"missing": comparison.missing[:_SAMPLE], "extra": comparison.extra[:_SAMPLE]},
     )
 
 

@@ -74,7 +74,7 @@ OBJECTIVES: Final = (
         0.99,
         _latency(),
     ),
-    Objective("delivery", "99.9 % of messages to receivers are delivered, none given up", 0.999, _delivery()),
+    Objective("delivery", "99.9 % of messages to receivers are delivered, none parked", 0.999, _delivery()),
     Objective(
         "lag",
         f"99.5 % of the time nothing between a raw transaction and its alert is more than {MAX_LAG_SECONDS:g} s behind",

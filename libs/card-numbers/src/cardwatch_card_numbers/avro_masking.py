@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cardwatch_card_numbers.exemptions import is_exempt
-from cardwatch_card_numbers.masking import mask_text_in_place, star_text
+from cardwatch_card_numbers.masking import mask_characters, mask_text_in_place
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_card_numbers.sensitive_names import is_card_number_name, is_sensitive_name
 
@@ -136,9 +136,9 @@ class _Record:
     def _mask(self, start: int, end: int, name: str, *, is_text: bool) -> None:
         text = self.bytes[start:end].decode("utf-8", "strict" if is_text else "surrogateescape")
         if is_sensitive_name(name):
-            masked = star_text(text)
+            masked = mask_characters(text)
         elif is_card_number_name(name):
-            masked = star_text(text, digits_only=True)
+            masked = mask_characters(text, digits_only=True)
         else:
             masked = text if is_exempt(name, text) else mask_text_in_place(text)
         if masked != text:

@@ -1,7 +1,8 @@
 """Masking: what ``scanner`` finds becomes ``*``, so that nothing that is kept holds a card number.
 
-Bytes keep their length, which keeps Avro decodable. JSON stays JSON: a masked number becomes a string, and the value of
-a field that is named like a security code, a PIN or track data is dropped (``"cvv": "****"``). Masking is idempotent.
+Bytes that are not JSON keep their length, which keeps Avro decodable. JSON stays JSON, and its length may change: a
+masked number becomes a string, and the value of a field that is named like a security code, a PIN or track data is
+dropped (``"cvv": "****"``). Masking is idempotent.
 """
 
 import re
@@ -19,10 +20,10 @@ CARD_NUMBER_FIELD: Final = "card_number"
 _MAX_PASSES: Final = 4
 # A member of JSON that is not well-formed: a name, and its value up to where it may end.
 _MEMBER: Final = re.compile(r'"([^"\\\n]{1,200})"\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*"?|[^,}\]"]*)', re.DOTALL)
-_NOT_MARK: Final = re.compile(r'[^\s"\[\]{}:,]')
+_MASKABLE: Final = re.compile(r'[^\s"\[\]{}:,]')
 _JSON_START: Final = re.compile(r'[ \t\n\r]*[{\["]')
 
-_Star = Callable[[str], str]
+_MaskCharacter = Callable[[str], str]
 
 
 def mask_text(text: str) -> str:
@@ -32,18 +33,18 @@ def mask_text(text: str) -> str:
 
 def mask_text_in_place(text: str) -> str:
     """As ``mask_text``, such that the length of the text in UTF-8 stays."""
-    return _mask_found(text, _stars_of_same_size)
+    return _mask_found(text, _mask_at_same_size)
 
 
-def star_text(text: str, *, digits_only: bool = False) -> str:
+def mask_characters(text: str, *, digits_only: bool = False) -> str:
     """A text with all characters masked, or all digits; its length in UTF-8 stays."""
-    return "".join(_stars_of_same_size(char) if char.isnumeric() or not digits_only else char for char in text)
+    return "".join(_mask_at_same_size(char) if char.isnumeric() or not digits_only else char for char in text)
 
 
 def mask_bytes(value: bytes, card_number: str | None = None) -> bytes:
     """A value, key or header with what the scanner finds masked; the same bytes where there is nothing.
 
-    JSON stays JSON. Everything else keeps its length, bytes that are not text included.
+    JSON stays JSON; its length may change. Everything else keeps its length, bytes that are not text included.
 
     Args:
         card_number: digits that are masked too, because the message calls them a card number: some are in no issuer's
@@ -54,7 +55,9 @@ def mask_bytes(value: bytes, card_number: str | None = None) -> bytes:
 
     def mask(part: str) -> str:
         found = mask_text(part)
-        return found if known is None else known.sub(lambda match: star_text(match.group(), digits_only=True), found)
+        return (
+            found if known is None else known.sub(lambda match: mask_characters(match.group(), digits_only=True), found)
+        )
 
     masked = JsonMasker(text, mask)() if _JSON_START.match(text) else None
     if masked is None:
@@ -75,28 +78,28 @@ def mask_header(name: str, value: bytes | None) -> tuple[str, bytes | None]:
 
 
 def _mask_unstructured(text: str) -> str:
-    """Text of any form, so that its UTF-8 keeps its length."""
+    """Masks text of any form; its length in UTF-8 stays."""
     masked = _MEMBER.sub(_mask_member, text) if '"' in text else text
-    return _mask_found(masked, _stars_of_same_size)
+    return _mask_found(masked, _mask_at_same_size)
 
 
 def _mask_member(member: re.Match[str]) -> str:
     (name, value) = member.groups()
     before = member.group()[: member.start(2) - member.start()]
     if is_sensitive_name(name):
-        return before + _NOT_MARK.sub(lambda char: _stars_of_same_size(char.group()), value)
+        return before + _MASKABLE.sub(lambda char: _mask_at_same_size(char.group()), value)
     if is_card_number_name(name):
-        return before + star_text(value, digits_only=True)
+        return before + mask_characters(value, digits_only=True)
     return member.group()
 
 
-def _mask_found(text: str, star: _Star) -> str:
-    # Once is nearly always enough: a mark in place of a digit may end what made another digit harmless.
+def _mask_found(text: str, mask_character: _MaskCharacter) -> str:
+    # Masking one number can expose another, so scan again. Once is nearly always enough.
     for _ in range(_MAX_PASSES if may_hold_card_number(text) else 0):
         findings = scan(_without_exempt_members(text))
         if not findings:
             break
-        text = _mask_findings(text, findings, star)
+        text = _mask_findings(text, findings, mask_character)
     return text
 
 
@@ -109,17 +112,17 @@ _EXEMPT_MEMBER: Final = re.compile(
 )
 
 
-def _mask_findings(text: str, findings: Sequence[Finding], star: _Star) -> str:
+def _mask_findings(text: str, findings: Sequence[Finding], mask_character: _MaskCharacter) -> str:
     parts, position = [], 0
     for finding in findings:
         start = max(finding.start, position)
         if finding.end > start:
             found = text[start : finding.end]
-            masked = (star(char) if finding.whole or char.isnumeric() else char for char in found)
+            masked = (mask_character(char) if finding.whole or char.isnumeric() else char for char in found)
             parts += [text[position:start], *masked]
             position = finding.end
     return "".join(parts) + text[position:]
 
 
-def _stars_of_same_size(char: str) -> str:
+def _mask_at_same_size(char: str) -> str:
     return "*" * len(char.encode("utf-8", "surrogateescape"))

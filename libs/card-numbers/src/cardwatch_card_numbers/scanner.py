@@ -40,7 +40,7 @@ _UUID: Final = (
 _RUN: Final = re.compile(rf"[0-9](?:[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}[0-9]){{{MIN_DIGITS - 1},}}")
 _EXEMPT: Final = re.compile(f"{HEX_IDENTIFIER}|{_UUID}")
 _NOT_DIGIT: Final = re.compile(r"[^0-9]+")
-# Groups as cards carry them, with other marks between them than those of a run: 4111,1111,1111,1111.
+# Groups as cards carry them, with other characters between them than those of a run: 4111,1111,1111,1111.
 _GROUPS: Final = re.compile(
     r"(?<![0-9])[0-9]{4}(?P<by>[^0-9A-Za-z*\x00-\x1f]{1,3})"
     r"(?:[0-9]{4}(?P=by)[0-9]{4}(?P=by)[0-9]{1,4}(?:(?P=by)[0-9]{1,3})?|[0-9]{6}(?P=by)[0-9]{4,5})(?![0-9])"

@@ -62,7 +62,7 @@ DEAD_LETTERS: Final = Topic(
     "transactions.dlq.v1", "dead_letter", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)}
 )
 ALERTS: Final = Topic("alerts.v1", "alert", config={**_LOG_APPEND_TIME, "retention.ms": str(30 * _DAY_MS)})
-# Not compacted: a label with an earlier time may come later (a file of old verdicts), and must not remove the one that
+# Not compacted: a label with an earlier time may come later (a file of old labels), and must not remove the one that
 # counts. People give few labels, so all are kept.
 ALERTS_FEEDBACK: Final = Topic(
     "alerts.feedback.v1", "alert_feedback", partitions=1, config={**_LOG_APPEND_TIME, "retention.ms": "-1"}

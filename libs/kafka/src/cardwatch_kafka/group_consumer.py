@@ -1,12 +1,14 @@
 """A member of a consumer group that reads one topic from offsets which another store keeps.
 
 The store, a database that takes the messages and their offsets in one transaction, decides where to read on. Offsets
-are committed to the broker as well, but only so that other tools can show them.
+are committed to the broker as well: monitoring tools show them, and they are where reading begins in a partition that
+the store has no position of.
 
     assigned ──► positions of the store known? ──no──► assigned but not read; asked again at every poll
                     │yes
                     ▼
-                 read from there; without a position where the group has committed, else from the first message
+                 read from there; if the store has no position: the group's committed offset,
+                    │  else the first message
                     │
                  not there any more ──► ``LostOffsets``: stop, or go on with the first message and count
 
@@ -83,10 +85,10 @@ class GroupConsumer:
         self._positions: Final = positions
         self._metrics: Final = metrics
         self._lost_offsets: Final = lost_offsets
-        self._failure: LostOffsetsError | None = None  # of a callback, from which nothing may be raised
+        self._failure: LostOffsetsError | None = None  # raised inside a callback; re-raised by poll
         self._next: dict[int, int] = {}  # per partition: after the last message that is processed
         self._read: dict[int, int] = {}  # per partition that is read: after the last message that was returned
-        self._unplaced: list[ClientTopicPartition] = []  # assigned, but where to begin is not known yet
+        self._without_start_offset: list[ClientTopicPartition] = []  # assigned, but where to begin is not known yet
         self._unobserved: list[ClientTopicPartition] = []
         self._lag_at = 0.0
         self._assigned = False
@@ -98,7 +100,7 @@ class GroupConsumer:
     @property
     def assigned(self) -> bool:
         """Whether it has been given its partitions, even if none, and knows where to begin."""
-        return self._assigned and not self._unplaced
+        return self._assigned and not self._without_start_offset
 
     def poll(self, timeout_seconds: float) -> list[ConsumedMessage]:
         """The next messages: as soon as there is one, all that have come; empty after the timeout.
@@ -107,8 +109,8 @@ class GroupConsumer:
             KafkaClientError: the client can never read again.
             LostOffsetsError: the broker has deleted messages before they were read.
         """
-        if self._unplaced:
-            self._place()
+        if self._without_start_offset:
+            self._start_reading()
         messages = poll_messages(self._client, timeout_seconds, _MESSAGES_PER_POLL)
         if self._failure is not None:
             raise self._failure
@@ -117,7 +119,7 @@ class GroupConsumer:
         return consumed
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Commit the next offsets to the broker. Only monitoring reads them: the store decides where to continue."""
+        """Commit the next offsets to the broker: for monitoring, and as the start where the store has no position."""
         # Another member reports a partition that was revoked while its messages were processed.
         offsets = {at.partition: offset for at, offset in positions.items() if at.partition in self._read}
         self._next.update(offsets)
@@ -128,7 +130,7 @@ class GroupConsumer:
 
     def rewind(self) -> None:
         """Continue from the stored positions, even if they lie before what was already read."""
-        self._unplaced = self._client.assignment()
+        self._without_start_offset = self._client.assignment()
         self._read.clear()
         self._next.clear()
         self._client.assign([])
@@ -170,12 +172,12 @@ class GroupConsumer:
 
     def _on_assign(self, client: Any, partitions: list[ClientTopicPartition]) -> None:
         self._assigned = True
-        self._unplaced = list(partitions)
-        self._place()
-        if self._unplaced:
+        self._without_start_offset = list(partitions)
+        self._start_reading()
+        if self._without_start_offset:
             client.assign([])  # otherwise librdkafka would begin where the group has committed
 
-    def _place(self) -> None:
+    def _start_reading(self) -> None:
         """Begin to read the assigned partitions; they wait while the store or the broker does not say where."""
         try:
             stored = self._positions()
@@ -189,7 +191,7 @@ class GroupConsumer:
         except LostOffsetsError as error:
             self._failure = error
             return
-        partitions, self._unplaced = self._unplaced, []
+        partitions, self._without_start_offset = self._without_start_offset, []
         for partition in partitions:
             place = TopicPartition(self._topic, partition.partition)
             partition.offset = starts[place]
@@ -209,11 +211,11 @@ class GroupConsumer:
         """
         committed = {
             one.partition: one.offset if one.offset >= 0 else None
-            for one in self._client.committed(self._unplaced, timeout=_REQUEST_SECONDS)
+            for one in self._client.committed(self._without_start_offset, timeout=_REQUEST_SECONDS)
         }
         next_offsets: dict[TopicPartition, int | None] = {}
         bounds: dict[TopicPartition, OffsetBounds] = {}
-        for partition in self._unplaced:
+        for partition in self._without_start_offset:
             place = TopicPartition(self._topic, partition.partition)
             next_offsets[place] = stored.get(place, committed[partition.partition])
             bounds[place] = OffsetBounds(*self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS))
@@ -222,7 +224,7 @@ class GroupConsumer:
     def _on_revoke(self, _client: Any, partitions: list[ClientTopicPartition]) -> None:
         self._assigned = False
         self._unobserved = []
-        self._unplaced = []
+        self._without_start_offset = []
         for partition in partitions:
             self._read.pop(partition.partition, None)
             self._next.pop(partition.partition, None)

@@ -5,17 +5,17 @@ rule files or lists of fields (docs/decisions/0002-independent-oracle.md says wh
 here. The duplication is on purpose: do not replace it with an import.
 """
 
+from cardwatch_oracle.comparison import Comparison, ObservedAlert, verify
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.expectation import EXPECTED_ALERTS, expected_alerts
 from cardwatch_oracle.lists import read_lists
-from cardwatch_oracle.verdict import ObservedAlert, Verdict, verify
 from cardwatch_oracle.windows import windows
 
 __all__ = [
     "EXPECTED_ALERTS",
+    "Comparison",
     "ObservedAlert",
     "OracleError",
-    "Verdict",
     "expected_alerts",
     "read_lists",
     "verify",

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
+from cardwatch_oracle.comparison import Comparison, ObservedAlert, verify
 from cardwatch_oracle.errors import OracleError
 from cardwatch_oracle.expectation import expected_alerts
 from cardwatch_oracle.lists import read_lists
-from cardwatch_oracle.verdict import ObservedAlert, Verdict, verify
 
 _RAISED, _SUPPRESSED = "raised", "suppressed"
 
@@ -72,10 +72,10 @@ def judge(
     if observed is None:
         typer.echo(f"{expected.num_rows:>12,}  alerts expected")
         return
-    verdict = verify(expected, observed)
-    typer.echo(str(verdict))
-    _explain(verdict, expected, show)
-    if not verdict.holds:
+    comparison = verify(expected, observed)
+    typer.echo(str(comparison))
+    _explain(comparison, expected, show)
+    if not comparison.holds:
         raise typer.Exit(1)
 
 
@@ -89,17 +89,17 @@ def _counts(expected: pa.Table) -> Iterator[str]:
         yield f"{alerts[rule_id, _RAISED]:>12,}  {rule_id}" + (f" and {suppressed:,} suppressed" if suppressed else "")
 
 
-def _explain(verdict: Verdict, expected: pa.Table, show: int) -> None:
-    missing = set(verdict.missing[:show])
+def _explain(comparison: Comparison, expected: pa.Table, show: int) -> None:
+    missing = set(comparison.missing[:show])
     for alert in expected.to_pylist() if missing else []:
         if alert["alert_id"] in missing:
             typer.echo(
                 f"missing {alert['alert_id']}: {alert['rule_id']} for transaction {alert['transaction_id']} "
                 f"of {alert['scope']} {alert['key']} at {alert['event_time']}, {alert['measures']}, {_standing(alert)}"
             )
-    for alert_id in verdict.extra[:show]:
+    for alert_id in comparison.extra[:show]:
         typer.echo(f"extra   {alert_id}")
-    if (hidden := max(len(verdict.missing) - show, 0) + max(len(verdict.extra) - show, 0)) > 0:
+    if (hidden := max(len(comparison.missing) - show, 0) + max(len(comparison.extra) - show, 0)) > 0:
         typer.echo(f"… and {hidden:,} more (--show)")
 
 

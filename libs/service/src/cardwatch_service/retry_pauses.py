@@ -1,10 +1,19 @@
-"""How long each retry pauses: the pauses of all loops that wait for Kafka, a registry, a database or a warehouse.
+"""How long each retry pauses: the services' own loops that wait for Kafka, a registry, a database or a warehouse.
 
-Where a loop runs, it takes its pauses from here. Three others are chosen elsewhere:
+Where such a loop runs, it takes its pauses from here. Others are chosen elsewhere.
 
-- deliveries to receivers: ``cardwatch_notifier.delivery.retry_schedule``, from the notifier's settings
-- maintenance whose commit conflicts: ``cardwatch_lakehouse.maintenance.conflict_retry``, which knows no service
+Libraries that may not import this one:
+
+- maintenance whose commit conflicts: ``cardwatch_lakehouse.maintenance.conflict_retry``
+- requests to the object store of a lease: ``cardwatch_lakehouse.leases.object_store``; they must end before the lease
 - downloads at installation: ``cardwatch_platform.download``
+
+Settings:
+
+- deliveries to receivers: ``cardwatch_notifier.delivery.retry_schedule``
+
+Retries inside a Kafka client, in its configuration (``*.backoff.*``): ``cardwatch_rulebook.kafka_log``,
+``cardwatch_notifier.intake.kafka_source`` and ``cardwatch_producer.sink``.
 """
 
 from dataclasses import dataclass

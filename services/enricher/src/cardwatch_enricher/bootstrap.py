@@ -12,7 +12,6 @@ from cardwatch_kafka.producer import KafkaProducer
 from cardwatch_kafka.publisher import BatchPublisher
 from cardwatch_service import logs
 from cardwatch_service.commands import require_extra
-from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.progress_watch import ProgressWatch
 from cardwatch_service.shutdown import Shutdown
@@ -33,6 +32,7 @@ from cardwatch_enricher.startup import (
     prepare_topics,
     publish_retry_report,
     raw_topics,
+    start_health_endpoint,
     transaction_decoder,
 )
 from cardwatch_enricher.stream.application import StreamApplication
@@ -79,10 +79,7 @@ def run() -> None:
     registry = service.registry()
     pipeline = build_pipeline(settings, registry, metrics)
     watch = ProgressWatch("the consumer", service.stall_seconds)
-    checks = {"healthy": watch.problem, "ready": readiness.not_ready}
-    health = HealthEndpoint(metrics.registry, **checks, host=service.metrics_host, port=service.metrics_port)
-    health.start()
-    log.info("starting", address=f"{service.metrics_host}:{health.port}")
+    health = start_health_endpoint(service, metrics, healthy=watch.problem, ready=readiness.not_ready)
     try:
         grace_period = GracePeriod(shutdown, own.stop_grace_seconds, on_wait=watch.report_alive)
         targets = prepare_topics(service, registry, shutdown)
@@ -116,12 +113,8 @@ def run_from_bronze(tables_dir: str, to: str) -> None:
     """
     with require_extra("cardwatch-enricher[bronze]"):
         from cardwatch_enricher.rebuild.bronze_messages import BronzeMessages
-        from cardwatch_enricher.rebuild.enrich_bronze import BronzeEnrichment
-        from cardwatch_enricher.rebuild.staged_table import write_staged
+        from cardwatch_enricher.rebuild.staged_table import write_enriched
 
     settings = load_enricher_settings()
     pipeline = build_pipeline(settings, settings.service.registry(), Metrics())
-    bronze = BronzeMessages(tables_dir, raw_topics(settings.service))
-    work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: print(counts.as_json(), flush=True))
-    write_staged(to, work.enrich(bronze.batches()))
-    print(work.counts.as_json(), flush=True)
+    write_enriched(to, pipeline, BronzeMessages(tables_dir, raw_topics(settings.service)))

@@ -1,4 +1,4 @@
-"""Prepares the enricher's start: settings, logs, the topics' settings, the ids of the schemas that it writes."""
+"""Prepares the enricher's start: settings, logs, health, the topics' settings, the ids of the schemas to write with."""
 
 import logging
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from cardwatch_kafka.errors import StoppedError
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_kafka.topic_check import check_topics_at_start
 from cardwatch_service import logs, retry
+from cardwatch_service.health import HealthEndpoint
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.progress_watch import ProgressWatch
 from cardwatch_service.settings import ServiceSettings, load_settings
@@ -60,6 +61,18 @@ def load_enricher_settings() -> Settings:
         for name in ("faust", "mode", "aiokafka", "httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)
     return settings
+
+
+def start_health_endpoint(
+    service: ServiceSettings, metrics: Metrics, *, healthy: Callable[[], str], ready: Callable[[], str]
+) -> HealthEndpoint:
+    """The running endpoint of metrics and health; the checks return why the enricher is not healthy or ready."""
+    endpoint = HealthEndpoint(
+        metrics.registry, healthy=healthy, ready=ready, host=service.metrics_host, port=service.metrics_port
+    )
+    endpoint.start()
+    log.info("starting", address=f"{service.metrics_host}:{endpoint.port}")
+    return endpoint
 
 
 def transaction_decoder(service: ServiceSettings, registry: Registry, metrics: Metrics) -> Decoder:

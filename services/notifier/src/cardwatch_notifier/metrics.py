@@ -9,7 +9,7 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from cardwatch_notifier.notified_state import Verdict
+from cardwatch_notifier.notified_state import Decision
 from cardwatch_notifier.outbox.protocol import Message, Outbox, OutboxUnavailableError
 
 TRANSITIONS_TOTAL: Final = "cardwatch_notifier_transitions_total"
@@ -41,13 +41,13 @@ class NotifierMetrics:
         self._clocked_receiver: Final = clocked_receiver
         self._transitions: Final = Counter(
             TRANSITIONS_TOTAL,
-            "Alert events by verdict: raised, suppressed, retracted, repeated or shadow.",
+            "Alert events by decision: raised, suppressed, retracted, repeated or shadow.",
             ["verdict"],
             registry=shared.registry,
         )
         self._deliveries: Final = Counter(
             DELIVERIES_TOTAL,
-            "Attempts to deliver, by result: delivered, retried, failed (given up), gone (410).",
+            "Attempts to deliver, by result: delivered, retried, failed (parked), gone (410).",
             ["receiver", "outcome"],
             registry=shared.registry,
         )
@@ -62,10 +62,10 @@ class NotifierMetrics:
             for outcome in _OUTCOMES:
                 self._deliveries.labels(receiver, outcome)
 
-    def accepted(self, verdicts: Iterable[Verdict]) -> None:
+    def accepted(self, decisions: Iterable[Decision]) -> None:
         """Count alert events that the outbox has taken."""
-        for verdict in verdicts:
-            self._transitions.labels(verdict.value).inc()
+        for decision in decisions:
+            self._transitions.labels(decision.value).inc()
 
     def delivered(self, receiver: str, message: Message, at: int) -> None:
         """Count a delivery that ended at ``at``, microseconds since 1970-01-01 UTC."""

@@ -34,7 +34,7 @@ class Notified:
     transitions: int = 0
 
 
-class Verdict(StrEnum):
+class Decision(StrEnum):
     """What an alert event amounts to."""
 
     RAISED = "raised"
@@ -54,20 +54,20 @@ class Transition:
     """
 
     notified: Notified
-    verdict: Verdict
+    decision: Decision
     message_id: str | None
 
 
 def decide(notified: Notified, alert: Alert) -> Transition:
     """Apply one event to what receivers have been notified of. Pure; see the module's docstring."""
     if alert.mode is Mode.SHADOW:
-        return Transition(notified, Verdict.SHADOW, None)
+        return Transition(notified, Decision.SHADOW, None)
     is_raised = notified.status is Status.RAISED
     if (alert.status is Status.RAISED) is is_raised:
-        verdict = Verdict.SUPPRESSED if alert.status is Status.SUPPRESSED else Verdict.REPEATED
-        return Transition(notified, verdict, None)
+        decision = Decision.SUPPRESSED if alert.status is Status.SUPPRESSED else Decision.REPEATED
+        return Transition(notified, decision, None)
     number = notified.transitions + 1
-    return Transition(Notified(alert.status, number), Verdict(alert.status.value), message_id(alert.alert_id, number))
+    return Transition(Notified(alert.status, number), Decision(alert.status.value), message_id(alert.alert_id, number))
 
 
 def message_id(alert_id: str, transition: int) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from cardwatch_notifier.notified_state import Verdict
+from cardwatch_notifier.notified_state import Decision
 from cardwatch_notifier.outbox.protocol import (
     Arrival,
     Attempt,
@@ -37,7 +37,7 @@ def disabled_reason(outbox: Outbox) -> str:
 
 
 def test_an_alert_is_due_at_every_receiver(outbox: Outbox, kit: Any) -> None:
-    assert outbox.accept([kit.arrival(0, "a")], ["webhook", "stdout"], now=5) == [Verdict.RAISED]
+    assert outbox.accept([kit.arrival(0, "a")], ["webhook", "stdout"], now=5) == [Decision.RAISED]
     delivered(outbox, kit, 1, "stdout")
     assert due_ids(outbox, kit, "webhook") == ["a"]
     assert due_ids(outbox, kit, "stdout") == []
@@ -68,7 +68,7 @@ def test_an_offset_is_accepted_once(outbox: Outbox, kit: Any) -> None:
 def test_a_topic_created_again_starts_from_its_own_offset(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(500, "a")], ["webhook"], now=5)
     recreated = SourcePartition("alerts.v1", "another-id", 0)
-    assert outbox.accept([Arrival(recreated, 0, kit.alert("b"))], ["webhook"], now=6) == [Verdict.RAISED]
+    assert outbox.accept([Arrival(recreated, 0, kit.alert("b"))], ["webhook"], now=6) == [Decision.RAISED]
     assert outbox.positions() == {kit.PARTITION: 501, recreated: 1}
 
 
@@ -84,7 +84,7 @@ def test_an_alerts_messages_wait_for_each_other(outbox: Outbox, kit: Any) -> Non
     assert due_ids(outbox, kit) == ["a-2", "b"]
 
 
-def test_a_message_waits_behind_one_that_was_given_up(outbox: Outbox, kit: Any) -> None:
+def test_a_message_waits_behind_one_that_is_parked(outbox: Outbox, kit: Any) -> None:
     outbox.accept([kit.arrival(0, "a"), kit.arrival(1, "a", "retracted")], ["webhook"], now=5)
     kit.keep(outbox, Attempt(1, DeliveryState.FAILED, at=6, rejected=True, error="it answered 400"))
     assert due_ids(outbox, kit) == []
@@ -113,7 +113,7 @@ def test_a_retry_waits_for_its_time(outbox: Outbox, kit: Any) -> None:
 
 
 def test_a_shadow_alert_is_remembered_but_due_nowhere(outbox: Outbox, place: Any, kit: Any) -> None:
-    assert outbox.accept([kit.arrival(0, "a", "raised", "shadow")], ["webhook"], now=5) == [Verdict.SHADOW]
+    assert outbox.accept([kit.arrival(0, "a", "raised", "shadow")], ["webhook"], now=5) == [Decision.SHADOW]
     assert due_ids(outbox, kit) == []
     assert place.rows("SELECT status, mode, told FROM alerts") == [("raised", "shadow", None)]
 
@@ -138,7 +138,7 @@ def test_pruning_removes_delivered_messages_and_keeps_alert_states(outbox: Outbo
     assert outbox.prune(before=5) == 0
     assert outbox.prune(before=6) == 1
     assert due_ids(outbox, kit, "stdout") == ["b"]
-    assert outbox.accept([kit.arrival(2, "a")], ["webhook"], now=7) == [Verdict.REPEATED]
+    assert outbox.accept([kit.arrival(2, "a")], ["webhook"], now=7) == [Decision.REPEATED]
 
 
 def test_the_backlog_counts(outbox: Outbox, kit: Any) -> None:
@@ -198,7 +198,7 @@ def test_a_restored_outbox_accepts_only_messages_from_its_own_offset_on(outbox: 
         kit.arrival(3, "b"), previous_end=1
     )  # compacted, or a transaction's marker: no 1 and 2
     linked = dataclasses.replace(later, previous_end=4)
-    assert outbox.accept([missed, linked], ["webhook"], now=7) == [Verdict.RAISED, Verdict.RAISED]
+    assert outbox.accept([missed, linked], ["webhook"], now=7) == [Decision.RAISED, Decision.RAISED]
     assert outbox.positions() == {kit.PARTITION: 8}
 
 
@@ -208,11 +208,11 @@ def test_offsets_without_a_message_are_not_taken_for_a_loss(outbox: Outbox, kit:
     outbox.accept(committed, ["webhook"], now=5)
     after_marker = dataclasses.replace(kit.arrival(3, "c"), previous_end=2)
     after_aborted = dataclasses.replace(kit.arrival(105, "d"), previous_end=4)  # 4 to 104
-    assert outbox.accept([after_marker, after_aborted], ["webhook"], now=6) == [Verdict.RAISED, Verdict.RAISED]
+    assert outbox.accept([after_marker, after_aborted], ["webhook"], now=6) == [Decision.RAISED, Decision.RAISED]
     # Started again, it reads on from the stored position, where a marker is.
     assert outbox.positions() == {kit.PARTITION: 106}
     after_start = dataclasses.replace(kit.arrival(107, "e"), previous_end=106)
-    assert outbox.accept([after_start], ["webhook"], now=7) == [Verdict.RAISED]
+    assert outbox.accept([after_start], ["webhook"], now=7) == [Decision.RAISED]
     assert outbox.positions() == {kit.PARTITION: 108}
 
 

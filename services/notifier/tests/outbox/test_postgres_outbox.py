@@ -20,7 +20,7 @@ from cardwatch_notifier.delivery.policy import DeliveryPolicy
 from cardwatch_notifier.delivery.receiver import Delivered, Outcome, TryAgain
 from cardwatch_notifier.delivery.retry_schedule import RetrySchedule
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
-from cardwatch_notifier.notified_state import Verdict
+from cardwatch_notifier.notified_state import Decision
 from cardwatch_notifier.outbox.opening import open_outbox
 from cardwatch_notifier.outbox.postgres.connections import Timeouts
 from cardwatch_notifier.outbox.postgres.database import Database
@@ -125,20 +125,20 @@ def test_two_replicas_with_the_same_messages_accept_each_once(replicas: Replicas
     log = [
         kit.arrival(offset, f"n{offset % 40}", "raised" if offset % 80 < 40 else "retracted") for offset in range(160)
     ]
-    verdicts: list[Verdict] = []
+    decisions: list[Decision] = []
     start = threading.Barrier(2)
 
     def read(box: PostgresOutbox, size: int) -> None:
         start.wait()
         for first in range(0, len(log), size):
-            verdicts.extend(box.accept(log[first : first + size], ["webhook"], now=5))
+            decisions.extend(box.accept(log[first : first + size], ["webhook"], now=5))
 
     threads = [threading.Thread(target=read, args=(replicas.outbox(), size)) for size in (7, 11)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert Counter(verdicts) == {Verdict.RAISED: 80, Verdict.RETRACTED: 80}
+    assert Counter(decisions) == {Decision.RAISED: 80, Decision.RETRACTED: 80}
     assert shared.rows("SELECT next_offset FROM positions") == [(160,)]
     assert shared.rows("SELECT count(*), count(DISTINCT message_id) FROM messages") == [(160, 160)]
 
@@ -408,7 +408,7 @@ class TestTheServerGoesAndComesBack:
         intake.start()
         postgres.start()
         intake.join(20)
-        assert accepted == [[Verdict.RAISED]]
+        assert accepted == [[Decision.RAISED]]
         kit.wait_until(lambda: len(set(world.ids)) == 201, 20)
         kit.wait_until(lambda: box.backlog()[0].delivered == 201, 20)
         assert courier.alive
@@ -465,7 +465,7 @@ class TestTheServerGoesAndComesBack:
         # The pool may have asked the old primary once more in the meantime.
         metrics = NotifierMetrics(Metrics(), "webhook")
         again = lambda: box.accept([kit.arrival(9, "a")], ["webhook"], now=5)  # noqa: E731
-        assert wait_for_dependency("outbox", again, stop=Deadline(10), metrics=metrics) == [Verdict.RAISED]
+        assert wait_for_dependency("outbox", again, stop=Deadline(10), metrics=metrics) == [Decision.RAISED]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from cardwatch_detector.velocity.metrics import ALERTS_TOTAL, RULES, RULES_SET_A
 from cardwatch_observability.catalogue import DETECTOR, LAKEHOUSE
 from cardwatch_observability.dashboards.frame import Row, make
 from cardwatch_observability.dashboards.latency import latency_queries
-from cardwatch_observability.dashboards.notifier import verdicts_graph
+from cardwatch_observability.dashboards.notifier import decisions_graph
 from cardwatch_observability.dashboards.spark_panels import late_graph
 from cardwatch_observability.panels import NUMBER, SECONDS, SHARE, Limits, Query, bars, figure, graph, rows
 from cardwatch_observability.promql import increase, or_zero_while_up, rate, select
@@ -52,8 +52,8 @@ def _alerts_row() -> Row:
                 SECONDS,
                 *latency_queries('start="event_time"', 'end="alert_published"', job=DETECTOR, shares=(0.5, 0.99)),
             ),
-            verdicts_graph(
-                "Verdicts of the notifier, per minute",
+            decisions_graph(
+                "Decisions of the notifier, per minute",
                 "Alert events that were notified, and events that changed nothing.",
             ),
         ],

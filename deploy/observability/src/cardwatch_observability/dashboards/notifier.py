@@ -33,7 +33,7 @@ def notifier() -> Any:
 
 
 def _figures() -> list[AnyPanel]:
-    given_up = select(OUTBOX_MESSAGES, 'state="failed"', job=NOTIFIER)
+    parked = select(OUTBOX_MESSAGES, 'state="failed"', job=NOTIFIER)
     lost = rate(select(DELIVERIES_TOTAL, 'outcome=~"failed|gone"', job=NOTIFIER), window=SHOWN)
     ended = rate(select(DELIVERIES_TOTAL, 'outcome=~"delivered|failed|gone"', job=NOTIFIER), window=SHOWN)
     return [
@@ -52,14 +52,14 @@ def _figures() -> list[AnyPanel]:
             limits=Limits(10, 60),
         ),
         figure(
-            "Given up",
+            "Parked",
             "Messages that are no longer retried.",
             NUMBER,
-            Query(f"sum(max by (receiver) ({given_up}))"),
+            Query(f"sum(max by (receiver) ({parked}))"),
             limits=Limits(1, 1),
         ),
         figure(
-            "Receivers switched off",
+            "Receivers disabled",
             "Those that answered 410 Gone.",
             NUMBER,
             Query(f"sum(max by (receiver) ({select(RECEIVER_DISABLED, job=NOTIFIER)}))"),
@@ -79,7 +79,7 @@ def _graphs() -> list[AnyPanel]:
     return [
         graph(
             "Attempts by outcome",
-            "Retried ones are tried again; failed ones are given up.",
+            "Retried ones are tried again; failed ones are parked.",
             PER_SECOND,
             Query(rate(select(DELIVERIES_TOTAL, job=NOTIFIER), by="receiver, outcome"), "{{receiver}} {{outcome}}"),
         ),
@@ -91,17 +91,17 @@ def _graphs() -> list[AnyPanel]:
         ),
         graph(
             "Outbox",
-            "Messages by receiver: waiting, and given up.",
+            "Messages by receiver: waiting, and parked.",
             NUMBER,
             Query(f"max by (receiver, state) ({select(OUTBOX_MESSAGES, job=NOTIFIER)})", "{{receiver}} {{state}}"),
         ),
-        verdicts_graph(
-            "Alert events by verdict, per minute", "Events that were notified, and events that changed nothing."
+        decisions_graph(
+            "Alert events by decision, per minute", "Events that were notified, and events that changed nothing."
         ),
     ]
 
 
-def verdicts_graph(title: str, description: str) -> AnyPanel:
+def decisions_graph(title: str, description: str) -> AnyPanel:
     """Alert events per minute by what the notifier decided."""
     return graph(
         title,

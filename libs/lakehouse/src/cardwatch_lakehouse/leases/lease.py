@@ -2,7 +2,7 @@
 
     holder    take (epoch 7) ──renew──renew──renew──✗ (killed, or cut off from the store)
     other                      read ─────────────────── no change for ttl ──▶ take over (epoch 8)
-    holder                                                                     renew: refused ──▶ lost, for good
+    holder                                                                     renew: refused ──▶ lost permanently
 
 No clock is compared with another machine's. The holder counts from *before* the request of its last renewal, and stops
 acting after 0.8 of the time to live. Others count from *after* their first look at what that request wrote, and wait
@@ -24,6 +24,7 @@ from cardwatch_lakehouse.leases.store import (
     LeaseHeldError,
     LeaseLostError,
     LeaseStore,
+    SystemLock,
 )
 
 _HOLDER_SHARE_OF_TTL: Final = 0.8
@@ -57,7 +58,7 @@ class Clock:
 
 
 class Lease:
-    """The right to be the only one at a place, from ``acquire`` to ``release``. Safe for use by several threads."""
+    """The exclusive right to a directory, from ``acquire`` to ``release``. Safe for use by several threads."""
 
     def __init__(
         self,
@@ -105,15 +106,18 @@ class Lease:
             LeaseStoreError: the place cannot be read or written.
             ConfigurationError: the file is there and is no lease.
         """
-        alone = self._store.try_lock()
+        lock = self._store.try_lock()
         try:
             found = self._read()
-            if alone is not False:
-                self._take(found if found is None or alone else self._await_end(*found, waiting))
+            if lock is not SystemLock.TAKEN:
+                # With the system's lock nobody waits: whoever had the lease before has ended.
+                if found is not None and lock is SystemLock.NOT_AVAILABLE:
+                    found = self._await_end(*found, waiting)
+                self._take(found)
         except BaseException:
             self._store.close()
             raise
-        if alone is False:
+        if lock is SystemLock.TAKEN:
             raise LeaseHeldError(_held(self._store.where, found and found[0]))
 
     def _await_end(
@@ -158,7 +162,7 @@ class Lease:
         """Renew the lease.
 
         Raises:
-            LeaseLostError: another process has taken it, or somebody has deleted its file; for good.
+            LeaseLostError: another process has taken it, or somebody has deleted its file; permanently.
             LeaseStoreError: the place does not answer; the lease stays valid for the rest of its time.
         """
         with self._lock:
@@ -184,7 +188,7 @@ class Lease:
         self._hold(renewed, self._store.replace(renewed.encode(), self._version), asked_at)
 
     def check(self) -> None:
-        """Return if this process still holds the lease; to be called before each write that only its holder may do.
+        """Raise unless this process still holds the lease; to be called before each write that only its holder may do.
 
         Raises:
             LeaseLostError, LeaseStoreError: as ``renew``, which it does if the last renewal is too long ago.

@@ -11,7 +11,7 @@ from typing import Final
 from cardwatch_contracts.errors import ConfigurationError
 from filelock import FileLock, Timeout
 
-from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseStoreError
+from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseStoreError, SystemLock
 
 _FILE_MODE: Final = 0o600
 _DIRECTORY_MODE: Final = 0o700
@@ -32,19 +32,19 @@ class LocalLeaseStore:
     def where(self) -> str:
         return str(self._path)
 
-    def try_lock(self) -> bool:
+    def try_lock(self) -> SystemLock:
         try:
             self._path.parent.mkdir(mode=_DIRECTORY_MODE, parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
             self._locked = self._lock_path.stat()
         except Timeout:
-            return False
+            return SystemLock.TAKEN
         except OSError as error:
             raise ConfigurationError(
                 f"{self._lock_path} cannot be locked ({error.strerror or error}); it has to be on a disk that this "
                 "process may write and that supports flock, as local disks and NFS do"
             ) from error
-        return True
+        return SystemLock.ACQUIRED
 
     def read(self) -> tuple[bytes, bytes] | None:
         try:

@@ -15,7 +15,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import from_url
 
 from cardwatch_lakehouse.catalog import one_line
-from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseStoreError
+from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseStoreError, SystemLock
 from cardwatch_lakehouse.locations import Location
 
 # A request and its repetition must be over before a lease of 15 s ends.
@@ -60,8 +60,9 @@ class ObjectLeaseStore:
     def where(self) -> str:
         return self._where
 
-    def try_lock(self) -> None:
-        """Return None: an object store knows no processes."""
+    def try_lock(self) -> SystemLock:
+        """There is none: an object store knows no processes."""
+        return SystemLock.NOT_AVAILABLE
 
     def read(self) -> tuple[bytes, Any] | None:
         with self._errors("read"):

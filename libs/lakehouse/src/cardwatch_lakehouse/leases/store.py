@@ -1,5 +1,6 @@
 """What a lease needs of the place that it is kept in, and the errors of leases."""
 
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from cardwatch_contracts.errors import CardwatchError
@@ -21,6 +22,17 @@ class LeaseLostError(CardwatchError):
     """This process has lost the lease to another one, and must write nothing any more."""
 
 
+class SystemLock(Enum):
+    """The operating system's answer to an attempt to lock a lease's file."""
+
+    ACQUIRED = auto()
+    """This process has the lock, and nobody else can get it before it ends."""
+    TAKEN = auto()
+    """Another process has it."""
+    NOT_AVAILABLE = auto()
+    """The place has no such lock, as object stores: only the lease's file says who holds it."""
+
+
 class LeaseStore(Protocol):
     """One lease's file. Writes are conditional: two processes that write at the same time do not both succeed."""
 
@@ -32,8 +44,8 @@ class LeaseStore(Protocol):
     def has_system_lock(self) -> bool:
         """Whether the operating system knows who holds the lease, so that there is nothing to renew."""
 
-    def try_lock(self) -> bool | None:
-        """Get the operating system's lock: True if nobody else can have it, False if somebody has; None without one."""
+    def try_lock(self) -> SystemLock:
+        """Try to get the operating system's lock, without waiting for it."""
 
     def read(self) -> tuple[bytes, Any] | None:
         """The file's content and version; None if there is no file.

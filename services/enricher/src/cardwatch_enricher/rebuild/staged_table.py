@@ -13,6 +13,10 @@ from cardwatch_lakehouse.locations import locate
 from deltalake import write_deltalake
 from deltalake.exceptions import DeltaError
 
+from cardwatch_enricher.pipeline.pipeline import Pipeline
+from cardwatch_enricher.rebuild.bronze_messages import BronzeMessages
+from cardwatch_enricher.rebuild.enrich_bronze import BronzeEnrichment
+
 # Only the original run knew this field: a rebuilt row takes it from the row that it replaces.
 _NOT_STAGED: Final = "enriched_at"
 _ROWS_PER_COMMIT: Final = 200_000
@@ -29,6 +33,17 @@ def staged_schema() -> pa.Schema:
     """The fields of ``enriched_transaction.avsc`` except ``enriched_at``."""
     fields = json.loads(schema_text("enriched_transaction"))["fields"]
     return pa.schema([(field["name"], _arrow(field["type"])) for field in fields if field["name"] != _NOT_STAGED])
+
+
+def write_enriched(to: str, pipeline: Pipeline, bronze: BronzeMessages) -> None:
+    """Pass the messages in bronze through the pipeline into a new table; prints the counts to standard output.
+
+    Raises:
+        ConfigurationError: bronze cannot be read, there is a table already, or it cannot be written.
+    """
+    work = BronzeEnrichment(pipeline, bronze.silver_records, lambda counts: print(counts.as_json(), flush=True))
+    write_staged(to, work.enrich(bronze.batches()))
+    print(work.counts.as_json(), flush=True)
 
 
 def write_staged(to: str, batches: Iterable[list[Record]]) -> None:

@@ -102,10 +102,16 @@ class BatchProcessor:
             spans.set_outcomes(self._process(messages, spans.headers))
 
     def _process(self, messages: Sequence[ReceivedMessage], headers: Iterable[Headers]) -> list[Outcome]:
-        """The outcome of each message, once it is safe. ``headers`` are those of the messages to publish."""
+        """The outcome of each message, once the broker has acknowledged it.
+
+        Args:
+            headers: of the messages to publish.
+        """
         self._retrying(lambda: self._pipeline.look_up(messages))
         outcomes = [self._outcome(message) for message in messages]
-        return self._publish([self._encoded(outcome, some) for outcome, some in zip(outcomes, headers, strict=False)])
+        return self._publish(
+            [self._encoded(outcome, its_headers) for outcome, its_headers in zip(outcomes, headers, strict=False)]
+        )
 
     def _outcome(self, message: ReceivedMessage) -> Outcome:
         try:

@@ -20,10 +20,10 @@ def alert_line(body: dict[str, Any]) -> str:
     data = body["data"]
     severity = str(data["severity"]).upper()
     status = body["type"].removeprefix("alert.")
-    verdict = severity if status == "raised" else f"{status.upper()} {severity}"
+    severity_and_status = severity if status == "raised" else f"{status.upper()} {severity}"
     measures = ", ".join(_measure(measure) for measure in data["measures"])
     parts = [
-        f"{data['event_time'][:19]}Z  {verdict:<8}  {data['rule_title']}",
+        f"{data['event_time'][:19]}Z  {severity_and_status:<8}  {data['rule_title']}",
         f"card {data['card_bin']}…{data['card_last_four']}",
         f"{format_amount(data['amount_minor'], data['currency'])} at {data['merchant_id']} in {data['country']}",
         measures,

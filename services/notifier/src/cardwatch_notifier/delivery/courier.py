@@ -83,9 +83,9 @@ class Courier:
         self._capacity = max(_MIN_QUEUED, receiver.concurrency * _QUEUED_PER_THREAD)
         self._leases: dict[int, _Lease] = {}
         self._renew_at = 0.0  # time.monotonic
-        self._events: SimpleQueue[_Result | None] = SimpleQueue()  # None: look at the outbox
+        self._inbox: SimpleQueue[_Result | None] = SimpleQueue()  # None: look at the outbox
         self._unrecorded: list[tuple[_Result, Attempt]] = []
-        self._abandoned: list[int] = []
+        self._not_attempted: list[int] = []
         self.watch: Final = CourierWatch(receiver.name, receiver.deadline_seconds)
         self._stopping = Shutdown()
         self._drain_seconds = _DRAIN_SECONDS
@@ -108,7 +108,7 @@ class Courier:
 
     def wake(self) -> None:
         """Look at the outbox now: there is something new in it."""
-        self._events.put(None)
+        self._inbox.put(None)
 
     def begin_stop(self) -> None:
         """Begin no more attempts."""
@@ -176,11 +176,11 @@ class Courier:
         """
         self._collect(wait_seconds)
         name = self._receiver.name
-        if self._abandoned:
-            self._outbox.release(name, self._abandoned)
-            for sequence in self._abandoned:
+        if self._not_attempted:
+            self._outbox.release(name, self._not_attempted)
+            for sequence in self._not_attempted:
                 del self._leases[sequence]
-            self._abandoned.clear()
+            self._not_attempted.clear()
         if not self._unrecorded:
             return
         for result, _ in self._unrecorded:
@@ -215,10 +215,11 @@ class Courier:
         self.record_outcomes(self._seconds_until_due())
 
     def _drain(self) -> None:
+        """Cancel the attempts that have not begun, wait for the running ones, and record all outcomes."""
         not_begun = [sequence for sequence, lease in self._leases.items() if lease.future and lease.future.cancel()]
         # No longer than half a lease.
         self._executor.shutdown(wait=True)
-        self._abandoned.extend(not_begun)
+        self._not_attempted.extend(not_begun)
         try:
             wait_for_dependency(
                 "outbox", self.record_outcomes, stop=Deadline(self._drain_seconds), metrics=self._metrics
@@ -249,22 +250,22 @@ class Courier:
                 # A defect of the receiver's code: the message stays in the outbox and is tried again like any other.
                 log.exception("receiver failed", receiver=self._receiver.name, message_id=delivery.message.message_id)
                 outcome = TryAgain(f"internal error: {type(error).__name__}")
-        self._events.put(_Result(delivery, outcome, self._clock()))
+        self._inbox.put(_Result(delivery, outcome, self._clock()))
 
     def _collect(self, wait_seconds: float) -> None:
         """Take the results that have come in out of the queue, and decide what each means."""
         try:
-            event = self._events.get(timeout=wait_seconds) if wait_seconds > 0 else self._events.get_nowait()
+            event = self._inbox.get(timeout=wait_seconds) if wait_seconds > 0 else self._inbox.get_nowait()
             while True:
                 if event is not None:
                     self._decide(event)
-                event = self._events.get_nowait()
+                event = self._inbox.get_nowait()
         except Empty:
             pass
 
     def _decide(self, result: _Result) -> None:
         if result.outcome is None:
-            self._abandoned.append(result.delivery.message.sequence)
+            self._not_attempted.append(result.delivery.message.sequence)
         else:
             attempt = self._policy.decide(result.delivery, result.outcome, result.at)
             self._unrecorded.append((result, attempt))
@@ -288,7 +289,7 @@ class Courier:
         self._metrics.not_delivered(self._receiver.name, kind)
         report = log.error if failed else log.warning
         report(
-            "delivery given up: see `cardwatch-notifier outbox retry`" if failed else "delivery did not succeed",
+            "delivery parked: see `cardwatch-notifier outbox retry`" if failed else "delivery did not succeed",
             receiver=self._receiver.name,
             message_id=message.message_id,
             attempts=result.delivery.attempts + 1,

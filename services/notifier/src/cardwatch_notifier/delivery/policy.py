@@ -1,4 +1,4 @@
-"""What an outcome means for a delivery: done, tried again later, or given up for now."""
+"""What an outcome means for a delivery: done, tried again later, or parked."""
 
 import random
 from collections.abc import Callable

@@ -16,7 +16,7 @@ from cardwatch_notifier.intake.dead_letters import DeadLetters
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from cardwatch_notifier.intake.kafka_source import Source
 from cardwatch_notifier.metrics import NotifierMetrics
-from cardwatch_notifier.notified_state import Verdict
+from cardwatch_notifier.notified_state import Decision
 from cardwatch_notifier.outbox.protocol import Arrival, Outbox, OutboxBehindError, OutboxDataError, SourcePartition
 from cardwatch_notifier.wait_for_dependency import Dependency, wait_for_dependency
 
@@ -53,7 +53,7 @@ class OutboxWriter:
         self._wake: Final = wake
         self._clock: Final = clock
 
-    def write(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Verdict]:
+    def write(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Decision]:
         """Accept messages and what they were decoded to; returns what each newly accepted alert amounts to.
 
         Raises:
@@ -69,9 +69,9 @@ class OutboxWriter:
             )
             for (message, previous_end), outcome in zip(consumed, decoded, strict=True)
         ]
-        verdicts = self._outbox.accept(arrivals, self._receivers, self._clock())
+        decisions = self._outbox.accept(arrivals, self._receivers, self._clock())
         self._wake()
-        return verdicts
+        return decisions
 
 
 class Intake:
@@ -118,22 +118,22 @@ class Intake:
         decoded = self._retry("registry", lambda: self._decoder.decode_batch(messages))
         refused = [outcome for outcome in decoded if isinstance(outcome, DeadLetter)]
         self._keep(refused)
-        verdicts = self._accept(consumed, decoded)
+        decisions = self._accept(consumed, decoded)
         self._source.commit({message.topic_partition: message.offset + 1 for message in messages})
-        self._metrics.accepted(verdicts)
+        self._metrics.accepted(decisions)
         for message in messages:
             self._metrics.shared.consumed.labels(message.topic).inc()
 
-    def _accept(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Verdict]:
+    def _accept(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Decision]:
         """Write a batch to the outbox; a message that the outbox cannot hold becomes a dead letter."""
         try:
             return self._write(consumed, decoded)
         except OutboxDataError:
             # One of them; the others must not wait for it.
             pairs = zip(consumed, decoded, strict=True)
-            return [verdict for one, outcome in pairs for verdict in self._accept_one(one, outcome)]
+            return [decision for one, outcome in pairs for decision in self._accept_one(one, outcome)]
 
-    def _accept_one(self, consumed: ConsumedMessage, outcome: Alert | DeadLetter) -> list[Verdict]:
+    def _accept_one(self, consumed: ConsumedMessage, outcome: Alert | DeadLetter) -> list[Decision]:
         try:
             return self._write([consumed], [outcome])
         except OutboxDataError as error:
@@ -141,7 +141,7 @@ class Intake:
             self._keep([letter])
             return self._write([consumed], [letter])
 
-    def _write(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Verdict]:
+    def _write(self, consumed: Sequence[ConsumedMessage], decoded: Sequence[Alert | DeadLetter]) -> list[Decision]:
         return self._retry("outbox", lambda: self._outbox.write(consumed, decoded))
 
     def _keep(self, refused: Sequence[DeadLetter]) -> None:

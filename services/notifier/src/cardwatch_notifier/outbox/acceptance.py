@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.notified_state import Notified, Verdict, decide
+from cardwatch_notifier.notified_state import Decision, Notified, decide
 from cardwatch_notifier.outbox.protocol import Arrival, OutboxBehindError, SourcePartition
 
 
@@ -58,24 +58,24 @@ class AlertChanges:
     Attributes:
         states: the last event of each alert, and what receivers were notified of after all of its events.
         messages: the messages to receivers, in order: message id and event.
-        verdicts: one for each event, in order.
+        decisions: one for each event, in order.
     """
 
     states: Sequence[tuple[Alert, Notified]]
     messages: Sequence[tuple[str, Alert]]
-    verdicts: Sequence[Verdict]
+    decisions: Sequence[Decision]
 
 
 def find_changes(alerts: Sequence[Alert], notified: Mapping[str, Notified]) -> AlertChanges:
     """Apply events, in order, to what receivers were notified of, by alert id; of an id without an entry, nothing."""
     states: dict[str, tuple[Alert, Notified]] = {}
     messages: list[tuple[str, Alert]] = []
-    verdicts: list[Verdict] = []
+    decisions: list[Decision] = []
     for alert in alerts:
         before = states[alert.alert_id][1] if alert.alert_id in states else notified.get(alert.alert_id, Notified())
         transition = decide(before, alert)
         states[alert.alert_id] = (alert, transition.notified)
-        verdicts.append(transition.verdict)
+        decisions.append(transition.decision)
         if transition.message_id is not None:
             messages.append((transition.message_id, alert))
-    return AlertChanges(list(states.values()), messages, verdicts)
+    return AlertChanges(list(states.values()), messages, decisions)

@@ -10,7 +10,7 @@ from typing import Protocol
 from cardwatch_contracts.errors import CardwatchError
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.notified_state import Verdict
+from cardwatch_notifier.notified_state import Decision
 
 
 class OutboxUnavailableError(CardwatchError):
@@ -99,7 +99,7 @@ class Delivery:
 class DeliveryState(StrEnum):
     """Where a delivery stands.
 
-    ``failed`` was given up: it is kept, and delivered after ``outbox retry``. Later messages of the same alert wait
+    ``failed`` is parked: it is kept, and delivered after ``outbox retry``. Later messages of the same alert wait
     behind it, so that a receiver never sees an alert retracted before it was raised.
     """
 
@@ -152,8 +152,7 @@ class Outbox(Protocol):
     """What the notifier needs of an outbox. Every method is atomic and durable when it returns, and thread-safe.
 
     Several notifiers may share one, if its implementation supports it. Each accepts the alerts of its own partitions,
-    and
-    any of them delivers. What one of them is delivering is *leased* to it: nobody else gets it until the result is
+    and any of them delivers. What one of them is delivering is *leased* to it: nobody else gets it until the result is
     recorded, the lease is released, or it has run out because its holder is gone.
 
     Raises:
@@ -174,7 +173,7 @@ class Outbox(Protocol):
     def positions(self) -> Mapping[SourcePartition, int]:
         """The next offset of each partition that has not been accepted yet."""
 
-    def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
+    def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Decision]:
         """Record alerts, a delivery to each receiver that has to be notified of them, and the next offsets.
 
         All of it or nothing. Arrivals whose offset was accepted before, by any notifier, are left out.

@@ -18,7 +18,7 @@ from uuid import uuid4
 from psycopg import Connection
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.notified_state import Notified, Verdict
+from cardwatch_notifier.notified_state import Decision, Notified
 from cardwatch_notifier.outbox.acceptance import AlertChanges, find_changes, select_new
 from cardwatch_notifier.outbox.postgres import statements
 from cardwatch_notifier.outbox.postgres.connections import OutboxConnections, Timeouts
@@ -76,7 +76,7 @@ class PostgresOutbox:
         with self._connections.connection() as db:
             return positions_of(db.execute(statements.READ_POSITIONS).fetchall())
 
-    def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
+    def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Decision]:
         receivers = list(receivers)
         with self._connections.transaction() as db:
             new = select_new(arrivals, _lock_positions(db, {arrival.partition for arrival in arrivals}))
@@ -88,7 +88,7 @@ class PostgresOutbox:
             if changes.messages:
                 _set_notified(db, changes)
                 _add_messages(db, changes, receivers, now)
-        return list(changes.verdicts)
+        return list(changes.decisions)
 
     def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
         with self._connections.connection() as db:

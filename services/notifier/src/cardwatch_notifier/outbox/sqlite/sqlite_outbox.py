@@ -17,7 +17,7 @@ from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_units.file_modes import close_to_others
 
 from cardwatch_notifier.alerts import Alert
-from cardwatch_notifier.notified_state import Notified, Verdict
+from cardwatch_notifier.notified_state import Decision, Notified
 from cardwatch_notifier.outbox.acceptance import AlertChanges, find_changes, select_new
 from cardwatch_notifier.outbox.protocol import (
     Arrival,
@@ -89,7 +89,7 @@ class SqliteOutbox:
         with self._lock:
             return positions_of(self._connection.execute(statements.READ_POSITIONS))
 
-    def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Verdict]:
+    def accept(self, arrivals: Sequence[Arrival], receivers: Iterable[str], now: int) -> list[Decision]:
         receivers = tuple(receivers)
         with self._transaction() as db:
             new = select_new(arrivals, self.positions())
@@ -109,7 +109,7 @@ class SqliteOutbox:
                 ],
             )  # fmt: skip
             _add_messages(db, changes, receivers, now)
-        return list(changes.verdicts)
+        return list(changes.decisions)
 
     def lease(self, receiver: str, now: int, limit: int) -> list[Delivery]:
         with self._lock:

@@ -14,7 +14,7 @@ from cardwatch_detector.velocity.token_views import TokenView
 
 @dataclass(frozen=True, slots=True)
 class LateTransaction:
-    """A transaction that was not evaluated.
+    """A transaction that some scopes did not evaluate; others may have.
 
     Attributes:
         message: the silver message that held it.
@@ -34,7 +34,7 @@ class LateTransactions:
 
     Attributes:
         transactions: in the order of their messages.
-        groups: how many groups they would have been in that are gone; Spark's state operator drops a row for each.
+        groups: how many evicted groups they would have been in; Spark's state operator drops a row for each.
     """
 
     transactions: list[LateTransaction]
@@ -50,7 +50,7 @@ class LateSearch:
         decode: the record of a silver message's value; raises RefusedError where it is not a valid one.
         keys: by scope, the field of the transaction that is its key.
         horizons_us: by scope, how far back its windows can reach, microseconds.
-        view: during a rotation of token keys, the view of the query, which reports the transactions that it publishes.
+        view: during a rotation of token keys, which token the query sees, and which transactions' alerts it publishes.
     """
 
     event_time: Callable[[bytes | None], int | None]
@@ -69,7 +69,7 @@ class LateSearch:
             RegistryUnavailableError: a message's schema cannot be looked up now.
         """
         transactions: list[LateTransaction] = []
-        gone: set[tuple[str, str, int]] = set()
+        evicted_groups: set[tuple[str, str, int]] = set()
         for message in messages:
             # A group ends after the transactions in it: what is not behind the watermark need not be decoded.
             at = self.event_time(message.value)
@@ -79,22 +79,24 @@ class LateSearch:
                 record = self.decode(message.value)
             except RefusedError:  # it is in no group; the lakehouse quarantines it
                 continue
-            if not EARLIEST_EVENT_TIME <= record["event_time"] < LATEST_EVENT_TIME:  # the same
+            if not EARLIEST_EVENT_TIME <= record["event_time"] < LATEST_EVENT_TIME:  # it is in no group either
                 continue
             in_view = record if self.view is None else self.view.record_in_view(record)
-            scopes = tuple(self._scopes_without_it(in_view, watermark_us, gone))
+            scopes = tuple(self._scopes_without_it(in_view, watermark_us, evicted_groups))
             if scopes and (self.view is None or self.view.publishes(record["event_time"])):
                 transactions.append(LateTransaction(message, record["card_token"], record["event_time"], scopes))
-        return LateTransactions(transactions, len(gone))
+        return LateTransactions(transactions, len(evicted_groups))
 
-    def _scopes_without_it(self, record: Record, watermark_us: int, gone: set[tuple[str, str, int]]) -> Iterable[str]:
+    def _scopes_without_it(
+        self, record: Record, watermark_us: int, evicted_groups: set[tuple[str, str, int]]
+    ) -> Iterable[str]:
         at = record["event_time"]
         for scope, field in self.keys.items():
             key, horizon = record[field], self.horizons_us[scope]
             if key is None:
                 continue
             passed = [end for end in group_ends(at, at % horizon, horizon) if end <= watermark_us]
-            gone.update((scope, key, end) for end in passed)
-            # The group that evaluates ends first: one that is gone may leave the other, which has it as history only.
+            evicted_groups.update((scope, key, end) for end in passed)
+            # The group that evaluates ends first: the other, which has it as history only, may still be there.
             if passed:
                 yield scope

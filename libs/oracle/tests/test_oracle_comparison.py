@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
-from cardwatch_oracle import ObservedAlert, OracleError, Verdict, expected_alerts, read_lists, verify
+from cardwatch_oracle import Comparison, ObservedAlert, OracleError, expected_alerts, read_lists, verify
 from cardwatch_oracle.__main__ import judge
 from typer.testing import CliRunner
 
@@ -45,18 +45,18 @@ def run(*arguments: str | Path) -> tuple[int, str]:
 def test_equal_sets_hold_in_any_order_and_with_repetitions(transactions: Path, rules: Path) -> None:
     expected = expected_alerts(transactions, rules, None)
     ids = [str(alert_id) for alert_id in expected["alert_id"].to_pylist()]
-    verdict = verify(expected, [*reversed(ids), *ids])
-    assert verdict == Verdict(expected=3, missing=[], extra=[])
-    assert verdict.holds
+    comparison = verify(expected, [*reversed(ids), *ids])
+    assert comparison == Comparison(expected=3, missing=[], extra=[])
+    assert comparison.holds
 
 
 def test_missing_and_extra_are_named(transactions: Path, rules: Path) -> None:
     expected = expected_alerts(transactions, rules, None)
     first, second, third = (str(alert_id) for alert_id in expected["alert_id"].to_pylist())
-    verdict = verify(expected, iter([second, "stray-b", "stray-a"]))
-    assert verdict == Verdict(expected=3, missing=[first, third], extra=["stray-a", "stray-b"])
-    assert not verdict.holds
-    assert str(verdict) == "3 expected, 2 missing, 2 extra"
+    comparison = verify(expected, iter([second, "stray-b", "stray-a"]))
+    assert comparison == Comparison(expected=3, missing=[first, third], extra=["stray-a", "stray-b"])
+    assert not comparison.holds
+    assert str(comparison) == "3 expected, 2 missing, 2 extra"
 
 
 @pytest.fixture
@@ -81,13 +81,13 @@ def test_suppressed_alerts_are_expected_with_what_suppressed_them(transactions: 
     # One raised instead, one counted on another, one not seen at all.
     raised = second._replace(status="raised", suppressed_by=None)
     misled = third._replace(suppressed_by=second.alert_id)
-    assert verify(expected, [raised, misled]) == Verdict(
+    assert verify(expected, [raised, misled]) == Comparison(
         expected=3,
         missing=[first.alert_id, second.alert_id, third.alert_id],
         extra=sorted([second.alert_id, third.alert_id]),
     )
     # Seen as it should be, and otherwise: extra, not missing.
-    assert verify(expected, [first, second, raised, third]) == Verdict(3, [], [second.alert_id])
+    assert verify(expected, [first, second, raised, third]) == Comparison(3, [], [second.alert_id])
 
 
 def test_bare_ids_are_compared_by_identity(transactions: Path, suppressing: Path) -> None:
@@ -148,7 +148,7 @@ def test_command_prints_the_expected_numbers(transactions: Path, rules: Path, tm
     assert pq.read_table(output).equals(expected_alerts(transactions, rules, None))
 
 
-def test_the_exit_code_follows_from_the_verdict(transactions: Path, rules: Path, tmp_path: Path) -> None:
+def test_the_exit_code_follows_from_the_comparison(transactions: Path, rules: Path, tmp_path: Path) -> None:
     ids = [str(alert_id) for alert_id in expected_alerts(transactions, rules, None)["alert_id"].to_pylist()]
     observed = tmp_path / "observed.txt"
     observed.write_text("\n".join(ids) + "\n")

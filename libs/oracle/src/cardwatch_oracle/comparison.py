@@ -18,7 +18,7 @@ class ObservedAlert(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Comparison:
     """The comparison: number of expected alerts, ids that were not observed, ids that should not have been.
 
     An alert that was observed with another status or `suppressed_by` than the expected one is in both lists.
@@ -37,13 +37,13 @@ class Verdict:
         return f"{self.expected:,} expected, {len(self.missing):,} missing, {len(self.extra):,} extra"
 
 
-def verify(expected: pa.Table, observed: pa.Table | Iterable[str | ObservedAlert]) -> Verdict:
+def verify(expected: pa.Table, observed: pa.Table | Iterable[str | ObservedAlert]) -> Comparison:
     """Compares the expected alerts with the final observed set, whose retracted alerts have been left out.
 
     `observed` is a table with the columns alert_id and, both or neither, status and suppressed_by, or any number of
     ObservedAlert and bare ids. What is observed as a bare id is compared by its id alone.
 
-    An alert that was observed more than once counts once: alerts are published at least once. Ids in the verdict are
+    An alert that was observed more than once counts once: alerts are published at least once. Ids in the comparison are
     ordered, missing ones by event time.
     """
     wanted = {alert.alert_id: alert for alert in _alerts(expected) if isinstance(alert, ObservedAlert)}
@@ -55,7 +55,7 @@ def verify(expected: pa.Table, observed: pa.Table | Iterable[str | ObservedAlert
         else:
             alert_id, right = alert, alert in wanted
         (found if right else extra).add(alert_id)
-    return Verdict(
+    return Comparison(
         expected=len(wanted),
         missing=[alert_id for alert_id in wanted if alert_id not in found],
         extra=sorted(extra),

@@ -1,54 +1,17 @@
-"""The test cases for all code that finds or masks card numbers; each component runs them through its own interface.
-
-Used by the tests of this package, of the enricher's acceptance and dead letters, of the notifier's dead letters, of
-bronze and of trace context.
-"""
+"""Messages and what masking makes of them."""
 
 import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from random import Random
 from typing import Final
 from urllib.parse import quote
 
-from cardwatch_card_numbers.check_digits import luhn_valid
-
-CARD_NUMBER: Final = "4111111111111111"
-"""The card schemes' published test number."""
+from cardwatch_card_numbers.testing.disguises import DISGUISES, ENCODED_DISGUISES, HARMLESS, TOKEN
+from cardwatch_card_numbers.testing.numbers import CARD_NUMBER
 
 MASKED: Final = "*" * 16
-
-ISSUED_NUMBERS: Final = {
-    "Visa": CARD_NUMBER,
-    "Visa of 13 digits": "4222222222222",
-    "Visa of 19 digits": "4000000000000000006",
-    "Mastercard": "5555555555554444",
-    "Mastercard, 2-series": "2223003122003222",
-    "American Express": "378282246310005",
-    "Discover": "6011111111111117",
-    "Diners Club": "30569309025904",
-    "Diners Club of 16 digits": "3600666633334442",
-    "JCB": "3530111333300000",
-    "UnionPay": "6200000000000005",
-    "UnionPay of 19 digits": "6205500000000000004",
-    "Maestro": "6759649826438453",
-    "Mir": "2200770212727079",
-    "RuPay": "8172451111111118",
-    "Troy": "9792030000000000",
-    "Elo": "6362970000457013",
-    "Hipercard": "6062826786276634",
-    "Verve": "5060990580000217499",
-    "Dankort": "5019717010103742",
-}
-"""Published test numbers of the card schemes, or made-up ones in their ranges."""
-
-
-def make_card_number(draw: Random, prefix: str, length: int) -> str:
-    """A made-up card number with this prefix, random digits and a valid check digit."""
-    digits = prefix + "".join(draw.choices("0123456789", k=length - len(prefix) - 1))
-    return next(digits + last for last in "0123456789" if luhn_valid(digits + last))
 
 
 class Structure(StrEnum):
@@ -88,98 +51,18 @@ def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
 
 
-def _starred(text: str) -> str:
-    """The text with the UTF-8 of each of its digits, of any script, replaced by stars."""
+def _digits_masked(text: str) -> str:
+    """The text with the UTF-8 of each of its digits, of any script, replaced by mask characters."""
     return "".join("*" * len(char.encode()) if char.isnumeric() else char for char in text)
 
 
-_TOKEN: Final = "4111111111111111abcdef0123456789"  # noqa: S105 - a card token of the tests
-_UUID: Final = "5000a000-4111-1111-1111-111111111111"
-_FULL_WIDTH: Final = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
-_ARABIC: Final = str.maketrans("0123456789", "".join(chr(0x660 + digit) for digit in range(10)))
-_SEPARATORS: Final = (" ", "-", ".", "/", "_", "+", "\\", "  ", " - ", "\t", "\n", "\x00", "\u00a0", "\u2009", "\u202f",
-                      "\u2011", "\u2013", "\u2014", "\u200b", "\u00ad", "\u00b7", ",", ", ", ":", "|", ";")  # fmt: skip
-
-DISGUISES: Final = {
-    **{f"scheme {scheme}": number for scheme, number in ISSUED_NUMBERS.items()},
-    **{f"separator {by!a}": by.join(("4111", "1111", "1111", "1111")) for by in _SEPARATORS},
-    "mixed separators": "4111 1111-1111 1111",
-    "a separator after each digit": " ".join(CARD_NUMBER),
-    "American Express in its groups": "3782 822463 10005",
-    "with a security code": "4111 1111 1111 1111 123",
-    "with an expiry date": f"{CARD_NUMBER} 12/25",
-    "with both": "4111-1111-1111-1111 12/25 123",
-    "behind another number": f"001-{CARD_NUMBER}",
-    "glued to a security code": f"{CARD_NUMBER}123",
-    "glued to an expiry date": f"{CARD_NUMBER}1225",
-    "glued to digits before": f"00{CARD_NUMBER}",
-    "glued to letters": f"PAN{CARD_NUMBER}EXP",
-    "glued to one letter": f"a{CARD_NUMBER}",
-    "glued to letters of hexadecimal": f"{CARD_NUMBER}f",
-    "in a sentence": f"paid with {CARD_NUMBER}.",
-    "full-width digits": CARD_NUMBER.translate(_FULL_WIDTH),
-    "full-width digits in groups": "4111\u30001111\u30001111\u30001111".translate(_FULL_WIDTH),
-    "Arabic digits": CARD_NUMBER.translate(_ARABIC),
-    "mathematical digits": "".join(chr(0x1D7CE + int(digit)) for digit in CARD_NUMBER),
-    "circled digits": "".join(chr(0x2460 + int(digit) - 1) for digit in CARD_NUMBER),
-    "superscript digits among others": "\u2074" + CARD_NUMBER[1:],
-    "keycaps": "".join(f"{digit}\ufe0f\u20e3" for digit in CARD_NUMBER),
-}
-"""A card number written in some way, by the name of the way. Its digits, of any script, are all that is masked."""
-
-ENCODED_DISGUISES: Final = {
-    "track 1": f"%B{CARD_NUMBER}^DOE/JANE^25121010000000123000000?",
-    "track 1 without sentinels": f"B{CARD_NUMBER}^DOE/JANE^25121010000000123000000",
-    "track 2": f";{CARD_NUMBER}=25121010000012300000?",
-    "track 2 without sentinels": f"{CARD_NUMBER}=25121010000012300000",
-    "track 2 as chips have it": f"{CARD_NUMBER}D25121010000012300000",
-    "track 2 of an unknown issuer": ";9999999999999999=25121010000012300000?",
-    "percent-encoded groups": quote("4111 1111 1111 1111"),
-    "percent-encoded digits": "".join(f"%{ord(digit):02X}" for digit in CARD_NUMBER),
-    "percent-encoded twice": quote(quote("4111 1111 1111 1111")),
-    "percent-encoded full-width digits": quote(CARD_NUMBER.translate(_FULL_WIDTH)),
-    "one digit percent-encoded": f"%34{CARD_NUMBER[1:]}",
-    "HTML's escapes": "".join(f"&#{ord(digit)};" for digit in CARD_NUMBER),
-    "JSON's escapes": "".join(f"\\u{ord(digit):04x}" for digit in CARD_NUMBER),
-    **{
-        f"base64 of {before!r} and a number": base64.b64encode(f"{before}{CARD_NUMBER}".encode()).decode()
-        for before in ("", "a", "ab", '{"pan":"')
-    },
-    "base64 of groups": base64.b64encode(b"4111 1111 1111 1111").decode(),
-    "base64 for URLs": base64.urlsafe_b64encode(b"??>" + CARD_NUMBER.encode()).decode(),
-    "base64 without padding": base64.b64encode(CARD_NUMBER.encode()).decode().rstrip("="),
-}
-"""A card number encoded in some way: all its characters are masked."""
-
-HARMLESS: Final = (
-    "",
-    "4111111111111112",
-    "411111111111",
-    "1234567890123452",
-    "2026-11-24T10:00:00.123456Z",
-    "2026-11-24 10:00:00.123456+01:00",
-    "1795478400000002",
-    _TOKEN,
-    _TOKEN.upper(),
-    f"00-{_TOKEN}-00f067aa0ba902b7-01",
-    _UUID,
-    "490154203237518",  # an IMEI
-    "192.168.100.123",
-    "4111-1111",
-    "Mozilla/5.0 (X11; Linux x86_64) Chrome/119.0.0.0 Safari/537.36",
-    "https://example.com/a%20b?x=%E2%82%AC",
-    "the cvv is required",
-    base64.b64encode(bytes(range(256))).decode(),
-)
-"""Texts in which nothing is found."""
-
 TEXT_CASES: Final = (
-    *_masked(Structure.TEXT, ((text, _starred(text)) for text in DISGUISES.values())),
+    *_masked(Structure.TEXT, ((text, _digits_masked(text)) for text in DISGUISES.values())),
     *_masked(Structure.TEXT, ((text, "*" * len(text)) for text in ENCODED_DISGUISES.values())),
     *_masked(
         Structure.TEXT,
         [
-            (f"x {CARD_NUMBER} y {_TOKEN}", f"x {MASKED} y {_TOKEN}"),
+            (f"x {CARD_NUMBER} y {TOKEN}", f"x {MASKED} y {TOKEN}"),
             (f"{CARD_NUMBER} a{CARD_NUMBER}b", f"{MASKED} a{MASKED}b"),
             ("cvv: 123", "cvv: ***"),
             ("CVC2=1234&x=1", "CVC2=****&x=1"),
@@ -204,7 +87,7 @@ def _document(name: str, content: str) -> str:
 
 
 JSON_CASES: Final = (
-    # A character of several bytes is one star in JSON.
+    # A character of several bytes is one mask character in JSON.
     *_masked(
         Structure.JSON,
         (
@@ -320,7 +203,7 @@ BINARY_CASES: Final = (
             (f"12{CARD_NUMBER}34", b"*" * 20),
         ],
     ),
-    *_kept(Structure.BINARY, b"\xde\xad\xbe\xef", bytes(range(256)), f"x {_TOKEN} y", "4111 1111 1111"),
+    *_kept(Structure.BINARY, b"\xde\xad\xbe\xef", bytes(range(256)), f"x {TOKEN} y", "4111 1111 1111"),
 )
 
 ALL_CASES: Final = (*TEXT_CASES, *JSON_CASES, *BINARY_CASES)

@@ -1,0 +1,87 @@
+"""Ways to write a card number so that a careless scanner would miss it, and texts that look like one and are none."""
+
+import base64
+from typing import Final
+from urllib.parse import quote
+
+from cardwatch_card_numbers.testing.numbers import CARD_NUMBER, ISSUED_NUMBERS
+
+TOKEN: Final = "4111111111111111abcdef0123456789"  # noqa: S105 - a card token of the tests
+_UUID: Final = "5000a000-4111-1111-1111-111111111111"
+_FULL_WIDTH: Final = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
+_ARABIC: Final = str.maketrans("0123456789", "".join(chr(0x660 + digit) for digit in range(10)))
+_SEPARATORS: Final = (" ", "-", ".", "/", "_", "+", "\\", "  ", " - ", "\t", "\n", "\x00", "\u00a0", "\u2009", "\u202f",
+                      "\u2011", "\u2013", "\u2014", "\u200b", "\u00ad", "\u00b7", ",", ", ", ":", "|", ";")  # fmt: skip
+
+DISGUISES: Final = {
+    **{f"scheme {scheme}": number for scheme, number in ISSUED_NUMBERS.items()},
+    **{f"separator {by!a}": by.join(("4111", "1111", "1111", "1111")) for by in _SEPARATORS},
+    "mixed separators": "4111 1111-1111 1111",
+    "a separator after each digit": " ".join(CARD_NUMBER),
+    "American Express in its groups": "3782 822463 10005",
+    "with a security code": "4111 1111 1111 1111 123",
+    "with an expiry date": f"{CARD_NUMBER} 12/25",
+    "with both": "4111-1111-1111-1111 12/25 123",
+    "behind another number": f"001-{CARD_NUMBER}",
+    "glued to a security code": f"{CARD_NUMBER}123",
+    "glued to an expiry date": f"{CARD_NUMBER}1225",
+    "glued to digits before": f"00{CARD_NUMBER}",
+    "glued to letters": f"PAN{CARD_NUMBER}EXP",
+    "glued to one letter": f"a{CARD_NUMBER}",
+    "glued to letters of hexadecimal": f"{CARD_NUMBER}f",
+    "in a sentence": f"paid with {CARD_NUMBER}.",
+    "full-width digits": CARD_NUMBER.translate(_FULL_WIDTH),
+    "full-width digits in groups": "4111\u30001111\u30001111\u30001111".translate(_FULL_WIDTH),
+    "Arabic digits": CARD_NUMBER.translate(_ARABIC),
+    "mathematical digits": "".join(chr(0x1D7CE + int(digit)) for digit in CARD_NUMBER),
+    "circled digits": "".join(chr(0x2460 + int(digit) - 1) for digit in CARD_NUMBER),
+    "superscript digits among others": "\u2074" + CARD_NUMBER[1:],
+    "keycaps": "".join(f"{digit}\ufe0f\u20e3" for digit in CARD_NUMBER),
+}
+"""A card number written in some way, by the name of the way. Its digits, of any script, are all that is masked."""
+
+ENCODED_DISGUISES: Final = {
+    "track 1": f"%B{CARD_NUMBER}^DOE/JANE^25121010000000123000000?",
+    "track 1 without sentinels": f"B{CARD_NUMBER}^DOE/JANE^25121010000000123000000",
+    "track 2": f";{CARD_NUMBER}=25121010000012300000?",
+    "track 2 without sentinels": f"{CARD_NUMBER}=25121010000012300000",
+    "track 2 as chips have it": f"{CARD_NUMBER}D25121010000012300000",
+    "track 2 of an unknown issuer": ";9999999999999999=25121010000012300000?",
+    "percent-encoded groups": quote("4111 1111 1111 1111"),
+    "percent-encoded digits": "".join(f"%{ord(digit):02X}" for digit in CARD_NUMBER),
+    "percent-encoded twice": quote(quote("4111 1111 1111 1111")),
+    "percent-encoded full-width digits": quote(CARD_NUMBER.translate(_FULL_WIDTH)),
+    "one digit percent-encoded": f"%34{CARD_NUMBER[1:]}",
+    "HTML's escapes": "".join(f"&#{ord(digit)};" for digit in CARD_NUMBER),
+    "JSON's escapes": "".join(f"\\u{ord(digit):04x}" for digit in CARD_NUMBER),
+    **{
+        f"base64 of {before!r} and a number": base64.b64encode(f"{before}{CARD_NUMBER}".encode()).decode()
+        for before in ("", "a", "ab", '{"pan":"')
+    },
+    "base64 of groups": base64.b64encode(b"4111 1111 1111 1111").decode(),
+    "base64 for URLs": base64.urlsafe_b64encode(b"??>" + CARD_NUMBER.encode()).decode(),
+    "base64 without padding": base64.b64encode(CARD_NUMBER.encode()).decode().rstrip("="),
+}
+"""A card number encoded in some way: all its characters are masked."""
+
+HARMLESS: Final = (
+    "",
+    "4111111111111112",
+    "411111111111",
+    "1234567890123452",
+    "2026-11-24T10:00:00.123456Z",
+    "2026-11-24 10:00:00.123456+01:00",
+    "1795478400000002",
+    TOKEN,
+    TOKEN.upper(),
+    f"00-{TOKEN}-00f067aa0ba902b7-01",
+    _UUID,
+    "490154203237518",  # an IMEI
+    "192.168.100.123",
+    "4111-1111",
+    "Mozilla/5.0 (X11; Linux x86_64) Chrome/119.0.0.0 Safari/537.36",
+    "https://example.com/a%20b?x=%E2%82%AC",
+    "the cvv is required",
+    base64.b64encode(bytes(range(256))).decode(),
+)
+"""Texts in which nothing is found."""
