@@ -15,6 +15,7 @@ from cardwatch_enricher.settings import EnricherSettings
 from cardwatch_enricher.stream.application import StreamApplication
 from cardwatch_enricher.stream.faust_settings import faust_options
 from cardwatch_enricher.stream.restarts import Readiness, run_until_stopped
+from cardwatch_kafka.lost_offsets import LostOffsets
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.progress_watch import ProgressWatch
@@ -24,7 +25,7 @@ from support.kafka import KafkaTopics
 from support.platforms import Platform
 from support.waiting import wait_until
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 _LIMIT_SECONDS: Final = 4.0
 # With a limit that exceeds the client's timeout for a request, as the settings' own defaults do.
@@ -94,7 +95,8 @@ class Stream:
         return StreamApplication(self._faust, self._settings, [self.topic], self._process, self.metrics, self.watch)
 
     def _faust(self, fetching: Fetching) -> FaustApplication:
-        return FaustApplication(self._group, fetching=fetching, **self._options)
+        lost_offsets = LostOffsets("stop", self.metrics)
+        return FaustApplication(self._group, fetching=fetching, lost_offsets=lost_offsets, **self._options)
 
     def _process(self, messages: Sequence[ReceivedMessage]) -> None:
         self.may_process.wait()
@@ -151,7 +153,6 @@ def test_a_consumer_that_fetches_no_more_is_replaced(stream: Stream, send: Calla
     assert stream.metrics.registry.get_sample_value("cardwatch_errors_total", {"kind": "consumer_restarted"}) == 1
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("stream", [_OUTAGE_LIMIT_SECONDS], indirect=True)
 def test_a_broker_that_is_away_is_no_reason_for_a_restart(
     stream: Stream, send: Callable[[bytes], None], platform: Platform

@@ -27,7 +27,7 @@ from support.processes import installed_command, service_environment
 from support.waiting import wait_until
 from typer.testing import CliRunner
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 TIMES = LeaseTimes(ttl_seconds=2, renew_seconds=0.3, look_seconds=0.2)
 HOLDER = f"""

@@ -21,7 +21,7 @@ from support.processes import ServiceProcess, installed_command, service_environ
 from support.records import transaction_record
 from support.spark_settings import QUICK
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 CONTINUE = {"CARDWATCH_ON_LOST_OFFSETS": "continue"}
 
@@ -129,7 +129,6 @@ def test_a_consumer_whose_next_messages_are_gone_stops_until_somebody_decides(
     again.stop()
 
 
-@pytest.mark.faults
 @pytest.mark.timeout(400)
 def test_spark_stops_and_goes_on_by_the_same_setting(
     topics: KafkaTopics, admin: KafkaAdmin, service: Callable[..., ServiceProcess]

@@ -16,7 +16,7 @@ from support.memory import peak_resident_bytes, resident_bytes
 from support.platforms import Platform
 from support.processes import ServiceProcess, installed_command, service_environment
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 _MB: Final = 1024 * 1024
 _MESSAGES: Final = 150
@@ -68,7 +68,6 @@ def test_a_range_is_read_in_little_memory(platform: Platform, large_messages: Ka
     assert most - before < _CLIENT_MB * _MB
 
 
-@pytest.mark.faults
 def test_the_enricher_takes_them_in_little_memory(
     platform: Platform, large_messages: KafkaTopics, tmp_path: Path
 ) -> None:

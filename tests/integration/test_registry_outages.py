@@ -17,7 +17,7 @@ from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_LABELS
 from cardwatch_contracts.wire import HEADER, Decoder, Encoder
 from support.platforms import Platform
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 LABEL = {"transaction_id": "t1", "is_fraud": True, "scenario": None, "expected_refusal": None}
 NOBODYS_ID = 2_000_000_123

@@ -17,7 +17,14 @@ EVENT_TIME_US: Final = 1_795_478_400_000_000  # 2026-11-24T00:00:00Z
 SECOND_US: Final = 1_000_000
 MINUTE_US: Final = 60 * SECOND_US
 
-_CARD_FIELDS: Final = ("card_token", "card_token_key_id", "card_bin", "card_last_four")
+_CARD_FIELDS: Final = (
+    "card_token",
+    "card_token_key_id",
+    "card_bin",
+    "card_last_four",
+    "other_card_token",
+    "other_card_token_key_id",
+)
 _ALERT_FIELDS_FROM_TRANSACTION: Final = (
     "transaction_id", "event_time", "card_token", "card_bin", "card_last_four", "merchant_id", "country",
     "amount_minor", "currency", "base_amount_minor", "raw_broker_time",
@@ -45,6 +52,8 @@ def transaction_record(**changes: Any) -> Record:
         "ip_address": None,
         "latitude": None,
         "longitude": None,
+        "other_card_token": None,
+        "other_card_token_key_id": None,
         **changes,
     }
 
