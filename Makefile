@@ -42,7 +42,7 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED) ## Unit tests, each service and the whole pipeline on a real broker, registry and Spark. ARGS="-n 0 -k …" for some.
 	@$(PYTEST) $(PARALLEL) -m "not faults" $(ARGS)
 
-test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an object store, long streams; half an hour at most.
+test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an object store, long streams; about 12 minutes, at most 35.
 	@$(PYTEST) $(PARALLEL) -m faults $(ARGS)
 
 fuzz: $(INSTALLED) ## 100,000 fuzzed messages of every kind through each service; hours. ARGS="enricher --messages 10000" for less.

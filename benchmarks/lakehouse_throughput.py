@@ -219,7 +219,7 @@ def catch_up(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, 
         "tables_wrong": wrong,
         "passed": rate >= RATE_WANTED and not wrong,
     }
-    verdict(
+    report_result(
         figures["passed"],
         f"catch-up: {rate:,} transactions/s into every table ({RATE_WANTED:,} wanted), {of_topics:,} into those "
         f"that are written from topics; {used / 60:.1f} minutes of processor time",
@@ -299,7 +299,7 @@ def sustained(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str,
         "tables_wrong": wrong,
         "passed": not growing and not wrong and rate > 0.95 * args.rate,
     }
-    verdict(
+    report_result(
         figures["passed"],
         f"sustained: {rate:,.0f} transactions/s, {cores:.2f} cores, drained {drained:.0f} s after the last one",
         *(f"the backlog grows on {name}" for name in growing),
@@ -340,7 +340,7 @@ def beside(args: argparse.Namespace, platform: EmbeddedPlatform) -> dict[str, An
         for name in ("p50", "p90", "p99")
     }
     figures = {"runs": runs, "ratio_with_to_without": ratios, "passed": ratios["p99"] <= RATIO_WANTED}
-    verdict(
+    report_result(
         figures["passed"],
         f"beside: median p99 with the lakehouse is {ratios['p99']:.2f} times that without ({RATIO_WANTED:.2f} wanted); "
         f"p50 {ratios['p50']:.2f}, p90 {ratios['p90']:.2f}",
@@ -478,7 +478,7 @@ def show_files(files: Mapping[str, Mapping[str, int]]) -> None:
     out.print(shown)
 
 
-def verdict(passed: bool, text: str, *complaints: str) -> None:
+def report_result(passed: bool, text: str, *complaints: str) -> None:
     out.print(f"[{'green' if passed else 'red'}]{'passed' if passed else 'FAILED'}[/] {text}")
     for complaint in complaints:
         out.print(f"       {complaint}")

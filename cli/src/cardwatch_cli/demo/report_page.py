@@ -29,10 +29,10 @@ def render_report(report: Report, problems: Sequence[str]) -> str:
         rows.append(("first alert", f"{report.first_alert_seconds:.1f} s after the command"))
     width = max(len(name) for name, _ in rows) + 2
     lines = [f"  {name:<{width}}{value}" for name, value in rows]
-    verdict = [f"  ✗ {problem}" for problem in problems] or [
+    result = [f"  ✗ {problem}" for problem in problems] or [
         "  ✓ every alert that the transactions call for was raised and delivered exactly once, and no other"
     ]
-    return "\n".join([*lines, "", *verdict])
+    return "\n".join([*lines, "", *result])
 
 
 def _raised(report: Report) -> str:

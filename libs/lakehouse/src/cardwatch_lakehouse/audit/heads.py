@@ -1,4 +1,4 @@
-"""The heads of chains: the last hash of each partition, kept where those who write the tables cannot change it."""
+"""The heads of chains: the latest hash of each chain, kept where those who write the tables cannot change it."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
