@@ -22,7 +22,7 @@ _MAX_DEPTH: Final = 1000
 _MAX_JOINED_ELEMENTS: Final = 64
 
 _TOKEN: Final = re.compile(
-    r"[ \t\n\r]*(?:(?P<mark>[{}\[\],:])"
+    r"[ \t\n\r]*(?:(?P<structural>[{}\[\],:])"
     r'|(?P<string>"[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*)*")'
     r"|(?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)|(?P<literal>true|false|null))"
 )
@@ -89,17 +89,17 @@ class JsonMasker:
 
     def _accept(self, token: re.Match[str]) -> bool:
         """Whether the token may stand here; what it means for the result is noted."""
-        mark, expected, container = token["mark"], self._expected, self._stack[-1]
-        if mark == "}" or mark == "]":
-            ends = (_Expected.COMMA_OR_END, _Expected.NAME_OR_END if mark == "}" else _Expected.VALUE_OR_END)
-            if expected not in ends or container.is_object is not (mark == "}") or len(self._stack) == 1:
+        structural, expected, container = token["structural"], self._expected, self._stack[-1]
+        if structural == "}" or structural == "]":
+            ends = (_Expected.COMMA_OR_END, _Expected.NAME_OR_END if structural == "}" else _Expected.VALUE_OR_END)
+            if expected not in ends or container.is_object is not (structural == "}") or len(self._stack) == 1:
                 return False
             self._close(token.end())
-        elif mark == ",":
+        elif structural == ",":
             if expected is not _Expected.COMMA_OR_END:
                 return False
             self._expected = _Expected.NAME if container.is_object else _Expected.VALUE
-        elif mark == ":":
+        elif structural == ":":
             if expected is not _Expected.COLON:
                 return False
             self._expected = _Expected.VALUE
@@ -108,7 +108,7 @@ class JsonMasker:
                 return False
             self._name(container, *token.span("string"))
         elif expected in (_Expected.VALUE, _Expected.VALUE_OR_END):
-            self._value(container, token, mark)
+            self._value(container, token, structural)
         else:
             return False
         return True
@@ -123,12 +123,12 @@ class JsonMasker:
             container.names.add(masked)
             self._replace(start, end, _quoted(masked))
 
-    def _value(self, container: _Container, token: re.Match[str], mark: str | None) -> None:
+    def _value(self, container: _Container, token: re.Match[str], structural: str | None) -> None:
         name = container.name
         hides = self._hidden_depth is None and is_sensitive_name(name)
-        if mark is not None:
-            start = token.start("mark")
-            inner = _Container(is_object=mark == "{", name=name)
+        if structural is not None:
+            start = token.start("structural")
+            inner = _Container(is_object=structural == "{", name=name)
             inner.card_number = container.card_number or is_card_number_name(name)
             if hides:
                 inner.hidden_from, self._hidden_depth = start, len(self._stack)

@@ -13,7 +13,8 @@ Settings:
 - deliveries to receivers: ``cardwatch_notifier.delivery.retry_schedule``
 
 Retries inside a Kafka client, in its configuration (``*.backoff.*``): ``cardwatch_rulebook.kafka_log``,
-``cardwatch_notifier.intake.kafka_source`` and ``cardwatch_producer.sink``.
+``cardwatch_notifier.intake.kafka_source`` and ``cardwatch_producer.sink``. The registry's client and delta-rs choose
+their own pauses.
 """
 
 from dataclasses import dataclass
