@@ -1,8 +1,9 @@
 """How often the scanner of card numbers is wrong, and its cost: ``python benchmarks/card_number_errors.py [count]``.
 
 Card numbers of every issuer, valid and drawn at random, are written in the notations below: each that is not found is a
-miss. Identifiers that are none are drawn at random: each in which something is found is a false alarm. Then the times
-per message and per megabyte. Needs no platform; the draws are seeded.
+miss. The same is done in transaction_id, where digits by themselves count only as a whole. Identifiers that are none
+are drawn at random: each in which something is found is a false alarm. Then the times per message and per megabyte.
+Needs no platform; the draws are seeded.
 """
 
 import base64
@@ -11,14 +12,14 @@ import time
 import timeit
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import quote
 
 import tests_on_path  # noqa: F401 - makes support importable
 import typer
-from cardwatch_card_numbers.check_digits import LuhnSums, luhn_valid
+from cardwatch_card_numbers.check_digits import MAX_DIGITS, LuhnSums, luhn_valid
 from cardwatch_card_numbers.exemptions import is_exempt
 from cardwatch_card_numbers.issuers import ISSUER_RANGES
 from cardwatch_card_numbers.masking import mask_bytes
@@ -64,6 +65,31 @@ NOTATIONS: Final[dict[str, Callable[[random.Random, str], str]]] = {
 }
 
 
+def _among_digits(before: int, behind: int) -> Callable[[random.Random, str], str]:
+    def write(draw: random.Random, number: str) -> str:
+        (left, right) = ("".join(draw.choices("0123456789", k=count)) for count in (before, behind))
+        return left + number + right
+
+    return write
+
+
+AS_IDENTIFIER: Final = {
+    **{notation: write for notation, write in NOTATIONS.items() if notation != "glued to digits"},
+    "one digit before it": _among_digits(1, 0),
+    "one digit behind it": _among_digits(0, 1),
+    "7 digits before it (20 and more)": _among_digits(7, 0),
+    "7 digits behind it (20 and more)": _among_digits(0, 7),
+    "4 digits before and behind it": _among_digits(4, 4),
+}
+"""Notations in transaction_id, where digits by themselves are a card number only as a whole."""
+
+
+def _snowflake(epoch: datetime) -> Draw:
+    """Milliseconds since the epoch, and 22 bits of machine and sequence."""
+    milliseconds = epoch.timestamp() * 1e3
+    return lambda draw: str((round(_time(draw).timestamp() * 1e3 - milliseconds) << 22) + draw.getrandbits(22))
+
+
 def _imei(draw: random.Random) -> str:
     digits = draw.choice(("01", "35", "86", "99")) + f"{draw.randrange(10**12):012d}"
     return next(digits + last for last in "0123456789" if luhn_valid(digits + last))
@@ -91,27 +117,36 @@ IDENTIFIERS: Final[dict[str, Draw]] = {
     "coordinate, in another field": lambda draw: repr(draw.uniform(-180, 180)),
     "longitude": lambda draw: repr(draw.uniform(-180, 180)),
     "event_time": lambda draw: str(round(_time(draw).timestamp() * 1e6)),
-    "transaction_id of 20 digits": lambda draw: f"{draw.randrange(10**20):020d}",
-    "transaction_id of 23 digits": lambda draw: f"{draw.randrange(10**23):023d}",
+    "transaction_id, a Snowflake since 2010": _snowflake(datetime(2010, 11, 4, 1, 42, 54, 657_000, tzinfo=UTC)),
+    "transaction_id, a Snowflake since 2015": _snowflake(datetime(2015, 1, 1, tzinfo=UTC)),
+    "another field, a Snowflake since 2015": _snowflake(datetime(2015, 1, 1, tzinfo=UTC)),
     "transaction_id, an acquirer reference number": _reference_number,
     **{
         f"random number of {length} digits": lambda draw, length=length: f"{draw.randrange(10**length):0{length}d}"  # type: ignore[misc]
-        for length in range(10, 24)
+        for length in range(12, 24)
+    },
+    **{
+        f"transaction_id of {length} digits": lambda draw, length=length: f"{draw.randrange(10**length):0{length}d}"  # type: ignore[misc]
+        for length in range(12, 24)
     },
 }
 
 
-def misses(count: int) -> Iterator[tuple[str, int, int]]:
-    """By notation: how many card numbers were written in it, and how many of them were not found."""
+def misses(
+    count: int, notations: Mapping[str, Callable[[random.Random, str], str]], field: str, max_digits: int
+) -> Iterator[tuple[str, int, int]]:
+    """By notation: how many card numbers were written in it in a field, and how many of them were not found."""
     draw = random.Random(SEED)
     written, missed = Counter[str](), Counter[str]()
     for number in range(count):
         issuer = ISSUER_RANGES[number % len(ISSUER_RANGES)]
-        card_number = make_card_number(draw, draw.choice((issuer.first, issuer.last)), draw.choice(issuer.lengths))
-        notation = draw.choice(list(NOTATIONS))
+        lengths = [length for length in issuer.lengths if length <= max_digits]
+        card_number = make_card_number(draw, draw.choice((issuer.first, issuer.last)), draw.choice(lengths))
+        notation = draw.choice(list(notations))
         written[notation] += 1
-        missed[notation] += not holds_card_number(NOTATIONS[notation](draw, card_number))
-    for notation in NOTATIONS:
+        text = notations[notation](draw, card_number)
+        missed[notation] += not holds_card_number(text) or is_exempt(field, text)
+    for notation in notations:
         yield notation, written[notation], missed[notation]
 
 
@@ -139,12 +174,13 @@ def costs() -> Iterator[tuple[str, float]]:
 
 def main(count: Annotated[int, typer.Argument(help="how many of each")] = 1_000_000) -> None:
     """Measure both error rates and the cost."""
-    print("card numbers missed, by notation")
-    total = Counter[str]()
-    for notation, written, missed in misses(count):
-        total.update(written=written, missed=missed)
-        print(f"  {notation:40} {written:9,} {missed:7,} {missed / written:10.5%}")
-    print(f"  {'all':40} {total['written']:9,} {total['missed']:7,} {total['missed'] / total['written']:10.5%}")
+    for field, notations, max_digits in (("note", NOTATIONS, MAX_DIGITS), ("transaction_id", AS_IDENTIFIER, 18)):
+        print(f"card numbers of at most {max_digits} digits missed in {field}, by notation")
+        total = Counter[str]()
+        for notation, written, missed in misses(count, notations, field, max_digits):
+            total.update(written=written, missed=missed)
+            print(f"  {notation:40} {written:9,} {missed:7,} {missed / written:10.5%}")
+        print(f"  {'all':40} {total['written']:9,} {total['missed']:7,} {total['missed'] / total['written']:10.5%}")
     print("false alarms, by kind of identifier")
     for kind, drawn, alarms in false_alarms(count):
         print(f"  {kind:40} {drawn:9,} {alarms:7,} {alarms / drawn:10.5%}")

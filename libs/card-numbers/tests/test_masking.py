@@ -5,9 +5,20 @@ import time
 from typing import Any
 
 import pytest
+from cardwatch_card_numbers.avro_masking import AvroMasker
+from cardwatch_card_numbers.exemptions import IDENTIFIER_FIELDS, is_exempt
 from cardwatch_card_numbers.masking import mask_bytes, mask_header, mask_text
 from cardwatch_card_numbers.scanner import find_card_numbers, holds_card_number, scan
-from cardwatch_card_numbers.testing import ALL_CASES, CARD_NUMBER, DISGUISES, MASKED, MaskingCase, Structure
+from cardwatch_card_numbers.testing import (
+    ALL_CASES,
+    CARD_NUMBER,
+    DISGUISES,
+    MASKED,
+    NUMERIC_IDENTIFIERS,
+    REFUSED_IDENTIFIERS,
+    MaskingCase,
+    Structure,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -100,6 +111,33 @@ def test_json_stays_json_and_scans_clean(document: Any, ascii_only: bool) -> Non
         for name in ("cvv", "track2"):
             if document.get(name) not in (None, "", True, False):
                 assert found[name] == "****"
+
+
+IDENTIFIERS = st.from_regex(r"[0-9]{1,40}", fullmatch=True) | st.sampled_from(NUMERIC_IDENTIFIERS + REFUSED_IDENTIFIERS)
+
+
+@given(name=st.sampled_from(sorted(IDENTIFIER_FIELDS)), identifier=IDENTIFIERS, quoted=st.booleans())
+def test_an_identifier_is_masked_in_json_and_avro_if_it_is_refused(name: str, identifier: str, quoted: bool) -> None:
+    is_refused = holds_card_number(identifier) and not is_exempt(name, identifier)
+    number = identifier.isascii() and identifier.isdigit() and not identifier.startswith("0") and not quoted
+    value = f'{{"{name}": {identifier}}}'.encode() if number else json.dumps({name: identifier}).encode()
+    masked = mask_bytes(value)
+    assert (masked != value) is is_refused
+    assert mask_bytes(masked) == masked
+    schema = {"type": "record", "name": "Any", "fields": [{"name": name, "type": "string"}]}
+    avro = bytes([2 * len(identifier.encode())]) + identifier.encode() if len(identifier.encode()) < 64 else None
+    if avro is not None:
+        found = AvroMasker(schema)(avro)
+        assert (found != avro) is is_refused
+        assert len(found) == len(avro)
+        assert AvroMasker(schema)(found) == found
+
+
+@pytest.mark.parametrize("name", ["transaction_id", "merchant_id", "device_id"])
+def test_the_number_that_a_message_calls_its_card_number_is_masked_in_identifiers(name: str) -> None:
+    for identifier in ("2000000000008", "92000000000008", "2000000000008123", "0" * 9 + "2000000000008" + "0" * 9):
+        masked = mask_bytes(json.dumps({name: identifier}).encode(), "2000000000008")
+        assert json.loads(masked)[name] == identifier.replace("2000000000008", "*" * 13)
 
 
 def test_json_without_card_numbers_keeps_its_bytes() -> None:

@@ -63,14 +63,16 @@ class _Container:
 class JsonMasker:
     """Collects the replacements of one text."""
 
-    def __init__(self, text: str, mask: Callable[[str], str]) -> None:
+    def __init__(self, text: str, mask: Callable[[str], str], mask_exempt: Callable[[str], str]) -> None:
         """
         Args:
             text: JSON, or not.
             mask: masks the content of a string.
+            mask_exempt: masks what looks like a card number by chance only.
         """
         self._text: Final = text
         self._mask: Final = mask
+        self._mask_exempt: Final = mask_exempt
         self._stack: Final[list[_Container]] = [_Container(is_object=False)]
         self._expected = _Expected.VALUE
         self._replacements: list[Replacement] = []
@@ -147,8 +149,10 @@ class JsonMasker:
             masked = HIDDEN_VALUE if content else content
         elif container.card_number or is_card_number_name(name):
             masked = "".join("*" if char.isnumeric() else char for char in content)
-        elif is_exempt(name, content) or (kind == "number" and len(content) < MIN_DIGITS):
+        elif kind == "number" and len(content) < MIN_DIGITS:
             masked = content
+        elif is_exempt(name, content):
+            masked = self._mask_exempt(content)
         else:
             masked = self._mask(content)
         if masked != content:

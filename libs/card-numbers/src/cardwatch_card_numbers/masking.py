@@ -53,13 +53,15 @@ def mask_bytes(value: bytes, card_number: str | None = None) -> bytes:
     text = value.decode("utf-8", "surrogateescape")
     known = None if card_number is None else digits_pattern(card_number)
 
-    def mask(part: str) -> str:
-        found = mask_text(part)
-        return (
-            found if known is None else known.sub(lambda match: mask_characters(match.group(), digits_only=True), found)
-        )
+    def mask_known(part: str) -> str:
+        if known is None:
+            return part
+        return known.sub(lambda match: mask_characters(match.group(), digits_only=True), part)
 
-    masked = JsonMasker(text, mask)() if _JSON_START.match(text) else None
+    def mask(part: str) -> str:
+        return mask_known(mask_text(part))
+
+    masked = JsonMasker(text, mask, mask_known)() if _JSON_START.match(text) else None
     if masked is None:
         masked = _mask_unstructured(text)
     return value if masked == text else masked.encode("utf-8", "surrogateescape")

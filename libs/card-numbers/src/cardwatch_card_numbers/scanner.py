@@ -166,9 +166,17 @@ def _numbers(text: str) -> Iterator[Finding]:
             yield Finding(*match.span(), True)
 
 
+def is_number_as_a_whole(digits: str) -> bool:
+    """Whether all of some ASCII digits together are a card number."""
+    if not luhn_valid(digits):
+        return False
+    return len(digits) in (*LENGTHS_BY_PREFIX.get(digits[:PREFIX_DIGITS], ()), WHOLE_NUMBER_LENGTHS.get(digits[0]))
+
+
 def begins_or_ends_with_number(digits: str) -> bool:
-    """Whether the first or the last 13 to 19 of some ASCII digits are a card number."""
-    return any(start == 0 or end == len(digits) for start, end in _number_windows(digits))
+    """Whether the first or the last 13 to 19 of some ASCII digits are a card number, or all of them its ASCII codes."""
+    at_ends = any(start == 0 or end == len(digits) for start, end in _number_windows(digits))
+    return at_ends or _holds_hex_number(digits)
 
 
 def _number_windows(digits: str) -> Iterator[tuple[int, int]]:

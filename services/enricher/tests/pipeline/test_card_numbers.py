@@ -8,9 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_card_numbers.testing import (
     BINARY_CASES,
+    FIELD_CASES,
     JSON_CASES,
+    NUMERIC_IDENTIFIERS,
+    REFUSED_IDENTIFIERS,
     TEXT_CASES,
     MaskingCase,
 )
@@ -164,7 +168,7 @@ def test_texts_of_a_dead_letter_pass_the_shared_masking_cases(make: Any, pipelin
     assert letter["headers"][0]["value"] == case.masked
 
 
-@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+@pytest.mark.parametrize("case", FIELD_CASES, ids=repr)
 @pytest.mark.parametrize("field", ["device_id", "transaction_id"])
 def test_a_field_is_accepted_if_masking_would_not_change_it(
     make: Any, pipeline: Any, case: MaskingCase, field: str
@@ -183,7 +187,29 @@ def test_a_field_is_accepted_if_masking_would_not_change_it(
             assert case.original not in everything(outcome)
 
 
-@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id"])
+def test_numeric_identifiers_are_accepted_and_kept_in_dead_letters(make: Any, pipeline: Any, field: str) -> None:
+    for identifier in NUMERIC_IDENTIFIERS:
+        for kind in (make.avro, make.json):
+            assert pipeline(kind(make.transaction(**{field: identifier}))).record[field] == identifier
+            letter = pipeline(kind(make.transaction(currency="XXX", **{field: identifier}))).record
+            assert identifier.encode() in letter["value"]
+            assert not letter["redacted"]
+        elsewhere = pipeline(make.json(make.transaction(note=identifier))).record
+        assert elsewhere["redacted"] is holds_card_number(identifier)
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id"])
+def test_card_numbers_as_identifiers_are_refused_and_masked(make: Any, pipeline: Any, field: str) -> None:
+    for identifier in REFUSED_IDENTIFIERS:
+        for kind in (make.avro, make.json):
+            outcome = pipeline(kind(make.transaction(**{field: identifier})))
+            assert outcome.reason == Reason.CARD_NUMBER_PRESENT, identifier
+            assert outcome.record["redacted"]
+            assert identifier.encode() not in everything(outcome)
+
+
+@pytest.mark.parametrize("case", FIELD_CASES, ids=repr)
 def test_fields_of_a_decoded_dead_letter_pass_the_shared_masking_cases(
     make: Any, pipeline: Any, case: MaskingCase
 ) -> None:

@@ -11,13 +11,20 @@ cases      messages and what masking makes of them
 from cardwatch_card_numbers.testing.cases import (
     ALL_CASES,
     BINARY_CASES,
+    FIELD_CASES,
     JSON_CASES,
     MASKED,
     TEXT_CASES,
     MaskingCase,
     Structure,
 )
-from cardwatch_card_numbers.testing.disguises import DISGUISES, ENCODED_DISGUISES, HARMLESS
+from cardwatch_card_numbers.testing.disguises import (
+    DISGUISES,
+    ENCODED_DISGUISES,
+    HARMLESS,
+    NUMERIC_IDENTIFIERS,
+    REFUSED_IDENTIFIERS,
+)
 from cardwatch_card_numbers.testing.numbers import CARD_NUMBER, ISSUED_NUMBERS, make_card_number
 
 __all__ = [
@@ -26,10 +33,13 @@ __all__ = [
     "CARD_NUMBER",
     "DISGUISES",
     "ENCODED_DISGUISES",
+    "FIELD_CASES",
     "HARMLESS",
     "ISSUED_NUMBERS",
     "JSON_CASES",
     "MASKED",
+    "NUMERIC_IDENTIFIERS",
+    "REFUSED_IDENTIFIERS",
     "TEXT_CASES",
     "MaskingCase",
     "Structure",

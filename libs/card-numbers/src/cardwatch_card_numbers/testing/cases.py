@@ -74,6 +74,9 @@ TEXT_CASES: Final = (
     *_kept(Structure.TEXT, *HARMLESS),
 )
 
+FIELD_CASES: Final = tuple(case for case in TEXT_CASES if case.original != f"{CARD_NUMBER}123".encode())
+"""The same for ``transaction_id``, ``merchant_id`` and ``device_id``, where digits by themselves are a card number only
+as a whole: of the disguises, a security code glued to the number is missed."""
 
 _DROPPED_FIELDS: Final = (
     "cvv", "CVV2", "cvc", "cid", "csc", "security_code", "cardSecurityCode", "card_cvv", "cvvCode", "track1", "track2",

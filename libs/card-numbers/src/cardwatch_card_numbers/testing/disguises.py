@@ -85,3 +85,37 @@ HARMLESS: Final = (
     base64.b64encode(bytes(range(256))).decode(),
 )
 """Texts in which nothing is found."""
+
+NUMERIC_IDENTIFIERS: Final = (
+    "1798765432109876543",  # a Snowflake
+    "1841111111111111111",
+    "411111111111111112",
+    f"9{CARD_NUMBER}",
+    f"{CARD_NUMBER}1",
+    f"{CARD_NUMBER}123",
+    "54222222222222",
+    "42222222222221",
+    "1378282246310005",
+    f"00000{CARD_NUMBER}00000",
+    "24692160000390000000000",  # an acquirer reference number
+)
+"""Accepted and kept as ``transaction_id``, ``merchant_id`` and ``device_id``, though most hold a card number."""
+
+REFUSED_IDENTIFIERS: Final = (
+    *ISSUED_NUMBERS.values(),
+    f"0{CARD_NUMBER}",
+    f"000{CARD_NUMBER}",
+    "0378282246310005",
+    f"{CARD_NUMBER}1225",
+    f"{CARD_NUMBER}1225123",
+    f"2512{CARD_NUMBER}",
+    f"9{CARD_NUMBER} ",
+    f"9-{CARD_NUMBER}",
+    f"9{CARD_NUMBER}x",
+    f"x9{CARD_NUMBER}",
+    f"9{CARD_NUMBER}".translate(_FULL_WIDTH),
+    "94111 1111 1111 1111",
+    "".join(f"{ord(digit):02x}" for digit in CARD_NUMBER),
+    "24692160000390000000001"[:7] + CARD_NUMBER,
+)
+"""Refused there as everywhere, and masked."""

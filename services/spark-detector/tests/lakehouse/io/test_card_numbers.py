@@ -5,7 +5,14 @@ import re
 
 import pyarrow as pa
 import pytest
-from cardwatch_card_numbers.testing import ALL_CASES, MaskingCase, Structure
+from cardwatch_card_numbers.testing import (
+    ALL_CASES,
+    FIELD_CASES,
+    NUMERIC_IDENTIFIERS,
+    REFUSED_IDENTIFIERS,
+    MaskingCase,
+    Structure,
+)
 from cardwatch_contracts.wire import Encoder
 from cardwatch_detector.lakehouse.io import card_numbers
 from cardwatch_detector.lakehouse.io.card_numbers import (
@@ -42,11 +49,19 @@ def test_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     }
 
 
-@pytest.mark.parametrize("case", [case for case in ALL_CASES if case.structure is Structure.TEXT], ids=repr)
+@pytest.mark.parametrize("case", FIELD_CASES, ids=repr)
 def test_fields_of_avro_transactions_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     value = ENCODE(transaction_record(device_id=case.original.decode()))
     masked = mask_row(message(value))
     assert (masked["value"], masked["redacted"]) == (value.replace(case.original, case.masked), case.changes)
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id"])
+def test_bronze_keeps_the_identifiers_that_are_accepted(field: str) -> None:
+    for identifier in NUMERIC_IDENTIFIERS + REFUSED_IDENTIFIERS:
+        record = transaction_record(**{field: identifier})
+        for value in (ENCODE(record), json.dumps(record).encode()):
+            assert mask_row(message(value))["redacted"] is (identifier in REFUSED_IDENTIFIERS), identifier
 
 
 def test_a_number_in_an_avro_transaction_is_masked() -> None:
