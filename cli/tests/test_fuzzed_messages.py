@@ -21,7 +21,7 @@ from support.registry import InMemoryRegistry
 
 from .conftest import Deployment, FakeLog
 
-MESSAGES: Final = 1000
+MESSAGES: Final = 250
 SEED: Final = 20
 IDS: Final = {"rule": 1, "list_entry": 2, "rule_status": 3, "rule_approval": 4}
 
