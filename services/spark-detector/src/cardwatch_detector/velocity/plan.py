@@ -133,21 +133,19 @@ class VelocityPlanner:
 
     def _all_records(self, messages: DataFrame) -> DataFrame:
         fields = [*fields_to_read(self.scopes), *(TOKEN_FIELDS if self.view else ())]
-        transaction = self._decoded(self._silver, projection("enriched_transaction", fields))
+        reader = projection("enriched_transaction", fields)
+        transaction = self._silver.decode(F.col("value"), reader)
         if self._profiles is None:
-            records = messages.select(transaction.alias(TRANSACTION))
+            records = messages.select(transaction.alias(TRANSACTION)).select(_valid(TRANSACTION, reader))
             return records.select(_plausible(F.col(f"{TRANSACTION}.{EVENT_TIME}")).alias(EVENT_TIME), TRANSACTION)
-        profile = self._decoded(self._profiles, projection("card_profile", profile_fields_to_read()))
+        profile_reader = projection("card_profile", profile_fields_to_read())
+        profile = self._profiles.decode(F.col("value"), profile_reader)
         is_profile = F.col("topic") == CARD_PROFILES.name(self.service.topic_prefix)
         records = messages.select(
             F.when(~is_profile, transaction).alias(TRANSACTION), F.when(is_profile, profile).alias(PROFILE)
-        )
+        ).select(_valid(TRANSACTION, reader), _valid(PROFILE, profile_reader))
         event_time = F.coalesce(F.col(f"{TRANSACTION}.{EVENT_TIME}"), F.col(f"{PROFILE}.{PROFILE_DAY}"))
         return records.select(_plausible(event_time).alias(EVENT_TIME), TRANSACTION, PROFILE)
-
-    def _decoded(self, schemas: QuerySchemas, reader: str) -> Column:
-        record = schemas.decode(F.col("value"), reader)
-        return F.when(has_valid_text(record, reader), record)
 
     @property
     def _schemas(self) -> list[QuerySchemas]:
@@ -170,6 +168,14 @@ class VelocityPlanner:
             lambda: newest_schema_ids(self.service.kafka_config(), name),
             self.on_registry_outage(subject),
         )
+
+
+def _valid(name: str, reader: str) -> Column:
+    """A column of decoded records without those that hold text that is not UTF-8.
+
+    Of a column that is there, not of an expression: the decoding would stand in the plan once for each text.
+    """
+    return F.when(has_valid_text(F.col(name), reader), F.col(name)).alias(name)
 
 
 def _plausible(time: Column) -> Column:

@@ -53,6 +53,7 @@ _CLOCK: Final = "clock"
 _EVENT: Final = "event"
 # How Spark marks the column that a watermark is about; its own window() hands the mark on in the same way.
 _WATERMARK_MARK: Final = "spark.watermarkDelayMs"
+_TIME_DIGITS: Final = 18
 
 
 def keep_events(
@@ -136,8 +137,15 @@ def _no_later_than(event_time: Column, ahead_us: int) -> Column:
     Spark logs the time of a micro-batch with its offsets before it runs (``current_timestamp`` in a streaming plan), so
     that a repeated micro-batch has the same limit. Where an event is evaluated does not depend on it.
     """
-    limit = F.timestamp_micros(F.unix_micros(F.current_timestamp()) + F.lit(ahead_us))
-    return F.when(event_time.isNotNull(), F.least(event_time, limit))
+    limit = F.unix_micros(F.current_timestamp()) + F.lit(ahead_us)
+    # As texts: a number that changes with each micro-batch would have Spark compile its code for each of them.
+    earlier = F.least(_in_digits(F.unix_micros(event_time)), _in_digits(limit))
+    return F.when(event_time.isNotNull(), F.timestamp_micros(earlier.cast("long")))
+
+
+def _in_digits(us: Column) -> Column:
+    """Microseconds from 1970 to 9998 as text whose order is the order of times."""
+    return F.lpad(us.cast("string"), _TIME_DIGITS, "0")
 
 
 def relevant(
