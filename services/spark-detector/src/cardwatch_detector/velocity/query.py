@@ -9,7 +9,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from cardwatch_detector.runtime.failures import with_brief_errors
 from cardwatch_detector.runtime.internals import RunningBatch, path_exists
 from cardwatch_detector.runtime.kafka_source import read_topic
-from cardwatch_detector.runtime.leases import Check, no_check
+from cardwatch_detector.runtime.leases import Check, no_check, only_while_held
 from cardwatch_detector.velocity.late.dropped_rows import dropped_rows
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher
 from cardwatch_detector.velocity.plan import VelocityPlan, VelocityPlanner
@@ -62,12 +62,13 @@ class VelocityQuery:
             messages = messages.coalesce(settings.partitions)
         plan = self.planner.plan(messages)
         running = RunningBatch(session)
+        write = only_while_held(self.check, lambda batch, _: self._write(plan, batch, running))
         query = (
             plan.alerts.writeStream.queryName(self.name)
             .outputMode("update")
             .option("checkpointLocation", self._checkpoint(session))
             .trigger(processingTime=f"{round(settings.trigger_seconds * _MILLISECONDS_PER_SECOND)} milliseconds")
-            .foreachBatch(with_brief_errors(self.name, lambda batch, _: self._write(plan, batch, running)))
+            .foreachBatch(with_brief_errors(self.name, write))
             .start()
         )
         self._plan = plan
@@ -93,7 +94,6 @@ class VelocityQuery:
         """Publish before Spark commits the micro-batch: a crash in between publishes the same ids again."""
         self.planner.check_schemas()
         began_us = self.alerts.clock_us()
-        self.check()
         alerts = plan.evaluate(batch)
         self.check()
         if alerts.num_rows:
@@ -101,4 +101,3 @@ class VelocityQuery:
         dropped = dropped_rows(running, batch)
         if dropped is not None:
             self.late.publish(self.name, dropped)
-        self.check()
