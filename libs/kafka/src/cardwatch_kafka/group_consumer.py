@@ -89,7 +89,6 @@ class GroupConsumer:
         self._next: dict[int, int] = {}  # per partition: after the last message that is processed
         self._read: dict[int, int] = {}  # per partition that is read: after the last message that was returned
         self._without_start_offset: list[ClientTopicPartition] = []  # assigned, but where to begin is not known yet
-        self._unobserved: list[ClientTopicPartition] = []
         self._lag_at = 0.0
         self._assigned = False
         # An offset that is gone is an error, which `_consumed` takes: the client must not choose another one by itself.
@@ -181,7 +180,8 @@ class GroupConsumer:
         """Begin to read the assigned partitions; they wait while the store or the broker does not say where."""
         try:
             stored = self._positions()
-            starts = self._starts(stored)
+            bounds = self._bounds()
+            starts = self._starts(stored, bounds)
         except OffsetsUnavailableError as error:
             log.warning("not reading yet", reason=str(error))
             return
@@ -196,34 +196,51 @@ class GroupConsumer:
             place = TopicPartition(self._topic, partition.partition)
             partition.offset = starts[place]
             self._read[partition.partition] = stored.get(place, 0)
+            self._show_start(place, starts[place], bounds[place])
         self._client.assign(partitions)
         self._commit({partition.partition: partition.offset for partition in partitions})
-        self._unobserved = list(partitions)
-        self._observe_start()
         log.info("partitions assigned", topic=self._topic, partitions=[partition.partition for partition in partitions])
 
-    def _starts(self, stored: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+    def _bounds(self) -> dict[TopicPartition, OffsetBounds]:
+        """The offsets that the broker has of each partition that waits for its start.
+
+        Raises:
+            KafkaException: the broker does not answer.
+        """
+        return {
+            TopicPartition(self._topic, partition.partition): OffsetBounds(
+                *self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS)
+            )
+            for partition in self._without_start_offset
+        }
+
+    def _starts(
+        self, stored: Mapping[TopicPartition, int], bounds: Mapping[TopicPartition, OffsetBounds]
+    ) -> dict[TopicPartition, int]:
         """The offset from which to read each partition that waits for it.
 
         Raises:
             KafkaException: the broker does not answer.
             LostOffsetsError: the messages from there on were deleted.
         """
-        committed = {
-            one.partition: one.offset if one.offset >= 0 else None
-            for one in self._client.committed(self._without_start_offset, timeout=_REQUEST_SECONDS)
-        }
+        committed = self._client.committed(self._without_start_offset, timeout=_REQUEST_SECONDS)
         next_offsets: dict[TopicPartition, int | None] = {}
-        bounds: dict[TopicPartition, OffsetBounds] = {}
-        for partition in self._without_start_offset:
-            place = TopicPartition(self._topic, partition.partition)
-            next_offsets[place] = stored.get(place, committed[partition.partition])
-            bounds[place] = OffsetBounds(*self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS))
+        for one in committed:
+            place = TopicPartition(self._topic, one.partition)
+            next_offsets[place] = stored.get(place, one.offset if one.offset >= 0 else None)
         return self._lost_offsets.starting_offsets(next_offsets, bounds)
+
+    def _show_start(self, place: TopicPartition, start: int, bounds: OffsetBounds) -> None:
+        """Show the position before the first message; after ``rewind`` the position is known already."""
+        if place.partition in self._next:
+            return
+        labels = (place.topic, str(place.partition))
+        self._metrics.position.labels(*labels).set(start)
+        self._metrics.lag.labels(*labels).set(max(0, bounds.end - start))
+        self._next[place.partition] = start
 
     def _on_revoke(self, _client: Any, partitions: list[ClientTopicPartition]) -> None:
         self._assigned = False
-        self._unobserved = []
         self._without_start_offset = []
         for partition in partitions:
             self._read.pop(partition.partition, None)
@@ -232,29 +249,11 @@ class GroupConsumer:
                 # Another member reports them from now on.
                 gauge.remove(partition.topic, str(partition.partition))
 
-    def _observe_start(self) -> None:
-        """Show the position before the first message."""
-        partitions = [one for one in self._unobserved if one.partition not in self._next]
-        if not partitions:
-            return
-        try:
-            for partition in partitions:
-                (_, high) = self._client.get_watermark_offsets(partition, timeout=_REQUEST_SECONDS) or (0, 0)
-                start = partition.offset
-                labels = (partition.topic, str(partition.partition))
-                self._metrics.position.labels(*labels).set(start)
-                self._metrics.lag.labels(*labels).set(max(0, high - start))
-                self._next[partition.partition] = start
-            self._unobserved = []
-        except KafkaException as error:
-            self._on_error(kafka_error(error))
-
     def _observe_lag(self) -> None:
         now = time.monotonic()
         if now - self._lag_at < _LAG_INTERVAL_SECONDS:
             return
         self._lag_at = now
-        self._observe_start()
         for partition, position in self._next.items():
             place = ClientTopicPartition(self._topic, partition)
             offsets = self._client.get_watermark_offsets(place, cached=True)
