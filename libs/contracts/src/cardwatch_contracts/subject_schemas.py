@@ -17,8 +17,8 @@ one request per batch, at most REQUESTS_PER_SECOND on average.
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from cardwatch_contracts.errors import CardwatchError, RefusedError, RegistryUnavailableError
@@ -130,13 +130,8 @@ class SubjectSchemas:
         Raises:
             RegistryUnavailableError: the registry has an outage (see the module): repeat the call with the same batch.
         """
-        with self._lock:
-            try:
-                self._look_up(messages, suspect_outage)
-            except RegistryUnavailableError:
-                self._report(True)
-                raise
-            self._report(False)
+        with self._asking():
+            self._look_up(messages, suspect_outage)
 
     def refresh(self) -> None:
         """Ask for all versions.
@@ -144,9 +139,15 @@ class SubjectSchemas:
         Raises:
             RegistryUnavailableError: the registry does not answer, or has lost versions.
         """
+        with self._asking():
+            self._refresh()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """One thread at a time asks the registry; whether that met an outage is reported."""
         with self._lock:
             try:
-                self._refresh()
+                yield
             except RegistryUnavailableError:
                 self._report(True)
                 raise

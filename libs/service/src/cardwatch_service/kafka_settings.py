@@ -5,12 +5,13 @@ Java (Spark), and in the enricher's ``stream/faust_settings.py`` for aiokafka.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
+from cardwatch_service.checked_settings import CheckedSettings
 from cardwatch_service.loopback import is_loopback, servers_beyond_loopback
 from cardwatch_service.tls import TlsFiles
 
@@ -25,25 +26,14 @@ _WITHOUT_TLS_HINT: Final = (
 )
 
 
-class ConnectionSettings(BaseSettings):
-    """What the settings of all connections have in common: they check themselves, and report all problems at once."""
+class ConnectionSettings(CheckedSettings):
+    """What the settings of all connections have in common."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
 
     allow_credentials_without_tls: Annotated[
         bool, Field(description="let passwords and tokens leave this machine unencrypted")
     ] = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        problems = list(self._problems())
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
-    def _problems(self) -> Iterator[str]:
-        """Everything that is wrong with several settings together, or that must not be quoted: sentences."""
-        yield from ()
 
     def url_problem(self, variable: str, url: str, secret: str) -> str:
         """Why a secret must not be sent to a URL; empty if it may be."""

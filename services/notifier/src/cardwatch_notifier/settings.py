@@ -4,19 +4,20 @@ import base64
 import binascii
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 import httpx
 from cardwatch_contracts.errors import ConfigurationError
+from cardwatch_service.checked_settings import CheckedSettings
 from cardwatch_service.tls import TlsFiles
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 _SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix that Standard Webhooks prescribes
 _SECRET_FORM: Final = "expected whsec_ followed by 24 to 64 random bytes in base64"  # noqa: S105
 
 
-class OutboxSettings(BaseSettings):
+class OutboxSettings(CheckedSettings):
     """Where the outbox is. Each field is the environment variable ``CARDWATCH_NOTIFIER_<FIELD>``."""
 
     model_config = SettingsConfigDict(
@@ -41,15 +42,8 @@ class OutboxSettings(BaseSettings):
         float, Field(ge=1, le=3600, description="time until other replicas take over deliveries of one that is gone")
     ] = 30.0
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        problems = list(self._problems())
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
-
     def _problems(self) -> Iterator[str]:
-        """Everything that is wrong with several settings together, or that must not be quoted: sentences."""
+        yield from super()._problems()
         yield from TlsFiles("CARDWATCH_NOTIFIER_OUTBOX_SSL", self.outbox_ssl_ca_location).problems()
         if not self.outbox_url:
             return
