@@ -66,7 +66,7 @@ def rotate(
     """Make the next key and print the settings of a rotation; nothing is changed.
 
     From the day in CARDWATCH_TOKEN_NEXT_FROM on (event time, UTC), the next key's tokens are the cards' tokens. Until
-    then they are written beside the present ones, so that no window, suppression or profile begins anew at the switch.
+    then they are written beside the present ones, so that every window, suppression and profile reaches across it.
     """
     settings = load_settings(RotationSettings)
     if settings.next_key_id:
