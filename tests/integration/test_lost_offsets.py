@@ -2,6 +2,7 @@
 
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,7 +18,7 @@ from support import partial_lakehouse
 from support.kafka import KafkaTopics
 from support.kafka_admin import KafkaAdmin
 from support.platforms import Platform
-from support.processes import ServiceProcess, installed_command, service_environment
+from support.processes import ServiceProcess, service_processes
 from support.records import transaction_record
 from support.spark_settings import QUICK
 
@@ -39,27 +40,14 @@ def admin(platform: Platform) -> KafkaAdmin:
 @pytest.fixture
 def service(platform: Platform, topic_prefix: str, tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Makes processes of a service, one at a time, on the test's own topics."""
-    processes: list[ServiceProcess] = []
-
-    def make(command: list[str], **settings: str) -> ServiceProcess:
-        environment = service_environment(
-            platform,
-            topic_prefix,
-            **QUICK,
-            CARDWATCH_NOTIFIER_OUTBOX_PATH=str(tmp_path / "outbox.db"),
-            CARDWATCH_LAKEHOUSE_TABLES_DIR=str(tmp_path / "tables"),
-            CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR=str(tmp_path / "checkpoints"),
-            CARDWATCH_LAKEHOUSE_TRIGGER="1s",
-            **settings,
-        )
-        program = command if Path(command[0]).is_absolute() else [installed_command(command[0]), *command[1:]]
-        processes.append(ServiceProcess(program, environment, tmp_path / f"{len(processes)}.log"))
-        processes[-1].start()
-        return processes[-1]
-
-    yield make
-    for process in processes:
-        process.kill()
+    common = {
+        **QUICK,
+        "CARDWATCH_LAKEHOUSE_TABLES_DIR": str(tmp_path / "tables"),
+        "CARDWATCH_LAKEHOUSE_CHECKPOINT_DIR": str(tmp_path / "checkpoints"),
+        "CARDWATCH_LAKEHOUSE_TRIGGER": "1s",
+    }
+    with service_processes(platform, topic_prefix, tmp_path, **common) as start:
+        yield start
 
 
 ENRICHER, NOTIFIER = ["cardwatch-enricher"], ["cardwatch-notifier", "run"]
@@ -68,7 +56,7 @@ ENRICHER, NOTIFIER = ["cardwatch-enricher"], ["cardwatch-notifier", "run"]
 def send(topics: KafkaTopics, topic: Topic, count: int) -> None:
     """Messages to all partitions: transactions to the raw topic, to others what nobody can decode."""
     for number in range(count):
-        record = transaction_record(transaction_id=f"t-{time.time_ns()}", event_time=time.time_ns() // 1000)
+        record = transaction_record(transaction_id=str(uuid.uuid4()), event_time=time.time_ns() // 1000)
         value = topics.encode(topic, record) if topic is TRANSACTIONS_RAW else b"not an alert"
         topics.send(topic, value, b"%d" % number)
     topics.flush()
@@ -99,7 +87,7 @@ def test_a_consumer_whose_next_messages_are_gone_stops_until_somebody_decides(
     topic = read[0]
     send(topics, topic, 50)
     admin.delete_messages(topics, topic)
-    first = service(command)
+    first = service(*command)
     first.wait_for(first.is_ready, "readiness")
     wait_until_read(first, topics, *read)
     # Without any traffic: an autoscaler that asks for the group's offsets sees no lag, in no partition.
@@ -111,18 +99,18 @@ def test_a_consumer_whose_next_messages_are_gone_stops_until_somebody_decides(
     send(topics, topic, 30)
     admin.delete_messages(topics, topic)
     send(topics, topic, 10)
-    stopped = service(command)
+    stopped = service(*command)
     assert stopped.process.wait(60) != 0
     assert "offsets were deleted before they were read" in stopped.log(), stopped.log_tail()
     assert "CARDWATCH_ON_LOST_OFFSETS=continue" in stopped.log()
     assert topic.name(topics.prefix) in stopped.log()
 
-    going_on = service(command, **CONTINUE)
+    going_on = service(*command, **CONTINUE)
     going_on.wait_for(going_on.is_ready, "readiness")
     wait_until_read(going_on, topics, *read)
     assert going_on.metric(LOST_TOTAL, topic=topic.name(topics.prefix)) == 30
     going_on.stop()
-    again = service(command)
+    again = service(*command)
     again.wait_for(again.is_ready, "readiness", 60)
     wait_until_read(again, topics, *read)
     assert again.metric(LOST_TOTAL) == 0, "what is lost is lost once"
@@ -140,17 +128,17 @@ def test_spark_stops_and_goes_on_by_the_same_setting(
         process.wait_for(lambda: ends.items() <= process.positions().items(), "the end of what it reads", 120)
 
     send(topics, TRANSACTIONS_RAW, 20)
-    first = service(command)
+    first = service(*command)
     wait_until_read_by(first)
     first.stop(60)
     send(topics, TRANSACTIONS_RAW, 30)
     admin.delete_messages(topics, TRANSACTIONS_RAW)
     send(topics, TRANSACTIONS_RAW, 10)
-    stopped = service(command)
+    stopped = service(*command)
     assert stopped.process.wait(120) != 0
     assert "the query bronze.transactions lost messages" in stopped.log(), stopped.log_tail()
     assert "CARDWATCH_ON_LOST_OFFSETS=continue" in stopped.log()
-    going_on = service(command, **CONTINUE)
+    going_on = service(*command, **CONTINUE)
     wait_until_read_by(going_on)
     going_on.stop(60)
 

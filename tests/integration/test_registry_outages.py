@@ -15,6 +15,7 @@ from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_LABELS
 from cardwatch_contracts.wire import HEADER, Decoder, Encoder
+from support.json_handler import JsonHandler
 from support.platforms import Platform
 
 pytestmark = [pytest.mark.integration, pytest.mark.faults]
@@ -40,7 +41,7 @@ class Proxy(ThreadingHTTPServer):
         self.requests = 0
         proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(JsonHandler, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 proxy.requests += 1
                 if proxy.trouble == "closed":
@@ -53,16 +54,6 @@ class Proxy(ThreadingHTTPServer):
                     self.answer(200, b"<html>")
                 else:
                     self.answer(*ask(registry_url.split("/apis")[0] + self.path))
-
-            def answer(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}/apis{registry_url.split('/apis')[1]}"

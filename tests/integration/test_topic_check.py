@@ -24,7 +24,7 @@ from confluent_kafka import Producer
 from support.kafka import FLUSH_SECONDS, KafkaTopics
 from support.kafka_admin import KafkaAdmin
 from support.platforms import Platform
-from support.processes import ServiceProcess, installed_command, service_environment
+from support.processes import ServiceProcess, service_processes
 from support.records import transaction_record
 from typer.testing import CliRunner, Result
 
@@ -59,20 +59,8 @@ def admin(platform: Platform) -> KafkaAdmin:
 @pytest.fixture
 def service(platform: Platform, topic_prefix: str, tmp_path: Path) -> Iterator[Callable[..., ServiceProcess]]:
     """Makes processes of services on the test's own topics."""
-    processes: list[ServiceProcess] = []
-
-    def make(*command: str, **settings: str) -> ServiceProcess:
-        environment = service_environment(
-            platform, topic_prefix, CARDWATCH_NOTIFIER_OUTBOX_PATH=str(tmp_path / "outbox.db"), **settings
-        )
-        program = [installed_command(command[0]), *command[1:]]
-        processes.append(ServiceProcess(program, environment, tmp_path / f"{len(processes)}.log"))
-        processes[-1].start()
-        return processes[-1]
-
-    yield make
-    for process in processes:
-        process.kill()
+    with service_processes(platform, topic_prefix, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture
@@ -157,8 +145,9 @@ def test_times_that_producers_make_up_have_one_outcome_each_and_delay_nothing(
     past = [1, now_ms - HOUR_MS, -5, -9_300_000_000_000_000, -(2**63)]
     producer = Producer({"bootstrap.servers": platform.bootstrap_servers})
     for number, timestamp in enumerate([*ahead, *past]):
-        for event_ms in (now_ms, min(timestamp, now_ms + 70 * YEAR_MS) if timestamp > now_ms else now_ms):
-            record = transaction_record(transaction_id=f"t-{number}-{event_ms}", event_time=event_ms * 1000)
+        own_ms = min(timestamp, now_ms + 70 * YEAR_MS) if timestamp > now_ms else now_ms
+        for name, event_ms in (("now", now_ms), ("own", own_ms)):
+            record = transaction_record(transaction_id=f"t-{number}-{name}", event_time=event_ms * 1000)
             value = topics.encode(TRANSACTIONS_RAW, record)
             producer.produce(TRANSACTIONS_RAW.name(topics.prefix), value, b"k", timestamp=timestamp)
     assert producer.flush(FLUSH_SECONDS) == 0

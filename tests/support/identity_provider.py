@@ -15,6 +15,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from support.json_handler import JsonHandler
+
 _KEY_ID: Final = "test-key"
 
 
@@ -36,24 +38,14 @@ class IdentityProvider:
         self._key: Final = rsa.generate_private_key(65537, 2048)
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(JsonHandler, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer(200, provider._keys())
+                self.answer(200, json.dumps(provider._keys()).encode())
 
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-                self._answer(*provider._grant(self.headers.get("authorization", ""), form))
-
-            def _answer(self, status: int, body: dict[str, Any]) -> None:
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing to standard error."""
+                status, body = provider._grant(self.headers.get("authorization", ""), form)
+                self.answer(status, json.dumps(body).encode())
 
         self._server: Final = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -24,8 +24,8 @@ _LOG_TAIL_CHARACTERS: Final = 4000
 
 
 def installed_command(name: str) -> str:
-    """The path of a command of this virtual environment, such as ``cardwatch-enricher``."""
-    return str(Path(sys.executable).with_name(name))
+    """The path of a command of this virtual environment, such as ``cardwatch-enricher``; an absolute path stays."""
+    return str(Path(sys.executable).parent / name)
 
 
 def service_environment(platform: Platform, prefix: str, **settings: str) -> dict[str, str]:
@@ -202,3 +202,31 @@ class ServiceProcess:
 
     def _metric_families(self) -> list[Metric]:
         return list(text_string_to_metric_families(self.get("/metrics").text))
+
+
+@contextlib.contextmanager
+def service_processes(
+    platform: Platform, prefix: str, directory: Path, **common: str
+) -> Iterator[Callable[..., ServiceProcess]]:
+    """Starts services on the topics of a prefix: ``start(command, argument, VARIABLE=value)``; kills all in the end.
+
+    Args:
+        directory: for their logs and the notifier's outbox.
+        common: settings of all of them.
+    """
+    processes: list[ServiceProcess] = []
+
+    def start(*command: str, **settings: str) -> ServiceProcess:
+        environment = service_environment(
+            platform, prefix, CARDWATCH_NOTIFIER_OUTBOX_PATH=str(directory / "outbox.db"), **common, **settings
+        )
+        program = [installed_command(command[0]), *command[1:]]
+        processes.append(ServiceProcess(program, environment, directory / f"{len(processes)}.log"))
+        processes[-1].start()
+        return processes[-1]
+
+    try:
+        yield start
+    finally:
+        for process in processes:
+            process.kill()

@@ -24,6 +24,7 @@ from cardwatch_platform.services import kafka_answers, new_cluster_id
 
 from support.certificates import Authority, KeyPair, server_context
 from support.identity_provider import IdentityProvider
+from support.json_handler import JsonHandler
 from support.platforms import Platform
 from support.waiting import wait_until
 
@@ -193,29 +194,19 @@ def _registry_proxy(registry_url: str, server: KeyPair, authority: Authority) ->
     """Passes requests on that come with a certificate of the authority and the token."""
     upstream = httpx.Client(trust_env=False, timeout=20.0)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler, BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _pass_on(self) -> None:
             content = self.rfile.read(int(self.headers.get("content-length", 0)))
             if self.headers.get("authorization") != f"Bearer {REGISTRY_TOKEN}":
-                self._answer(401, b'{"error_code": 401, "message": "Unauthorized"}')
+                self.answer(401, b'{"error_code": 401, "message": "Unauthorized"}')
                 return
             kind = {"content-type": self.headers["content-type"]} if content else {}
             answer = upstream.request(self.command, f"{registry_url}{self.path}", content=content, headers=kind)
-            self._answer(answer.status_code, answer.content)
+            self.answer(answer.status_code, answer.content)
 
         do_GET = do_POST = do_PUT = do_DELETE = _pass_on  # noqa: N815 - names of http.server
-
-        def _answer(self, status: int, content: bytes) -> None:
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing to standard error."""
 
     proxy = ThreadingHTTPServer((HOST, 0), Handler)
     context = server_context(server, demanded=authority)
