@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cardwatch_contracts.errors import CardwatchError
@@ -56,13 +56,15 @@ def test_the_detector_publishes_nothing_without_the_lease(
     alerts = SimpleNamespace(clock_us=lambda: 0, publish=lambda *arguments: found.append("alerts"))
     late = SimpleNamespace(publish=lambda *arguments: found.append("late"))
     parts: Any = (SimpleNamespace(scopes=("card",), view=None, check_schemas=lambda: None), alerts, late)
-    query = VelocityQuery(*parts, key_id="1", check=LostAfter(checks))
-    write: Any = query._write  # what Spark calls for each micro-batch
+    lease = LostAfter(checks)
+    query: Any = VelocityQuery(*parts, key_id="1", check=lease)
+    plan, batch = SimpleNamespace(evaluate=evaluate), cast(Any, None)
+    write = only_while_held(lease, lambda batch, _: query._write(plan, batch, None))  # as its start gives it to Spark
     if checks == 3:
-        write(SimpleNamespace(evaluate=evaluate), None, None)
+        write(batch, 0)
     else:
         with pytest.raises(LeaseLostError):  # Spark does not commit the micro-batch then
-            write(SimpleNamespace(evaluate=evaluate), None, None)
+            write(batch, 0)
     assert found == happened
 
 
