@@ -169,10 +169,10 @@ BAD = {
 
 @pytest.mark.parametrize(("text", "why"), BAD.values(), ids=BAD.keys())
 def test_a_schema_that_costs_too_much_or_is_none_is_refused(text: str, why: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(UnsafeSchemaError, match=why) as caught:
         check_writer_schema(text, LABEL)
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     assert len(str(caught.value)) < 300
 
 

@@ -31,9 +31,9 @@ def _name_differences(definition: str) -> object:
 @pytest.mark.parametrize("read", [_parse, _read_file, _compare, _name_differences])
 @pytest.mark.parametrize("name", hostile_definitions())
 def test_a_hostile_definition_is_refused_with_a_sentence(name: str, read: Callable[[str], object]) -> None:
-    began = time.monotonic()
+    began = time.process_time()  # whatever else the machine does
     sentence = _refusal(read, hostile_definitions()[name])
-    assert time.monotonic() - began < _MOST_SECONDS
+    assert time.process_time() - began < _MOST_SECONDS
     if read in {_parse, _read_file}:
         assert sentence
     assert len(sentence) < _MOST_CHARACTERS

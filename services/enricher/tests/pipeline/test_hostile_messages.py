@@ -52,9 +52,9 @@ def test_a_hostile_message_has_one_outcome(
     make: Any, pipeline: Any, metrics: Any, topic: str, message: HostileMessage
 ) -> None:
     source = received(topic, message)
-    started = time.monotonic()
+    started = time.process_time()
     outgoing = published(make, pipeline, metrics, source)
-    assert time.monotonic() - started < MAX_SECONDS
+    assert time.process_time() - started < MAX_SECONDS
     check_outcome(outgoing, source, message.expected)
 
 
