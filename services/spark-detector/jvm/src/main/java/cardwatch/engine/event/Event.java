@@ -31,6 +31,40 @@ public final class Event implements Row, Comparable<Event> {
     }
   }
 
+  private Event(EventNumbers numbers, int at, String[] texts) {
+    eventTime = numbers.eventTime(at);
+    rawBrokerTime = numbers.rawBrokerTime(at);
+    this.texts = texts;
+    integers = new long[FIRST_DOUBLE - FIRST_INTEGER];
+    doubles = new double[Field.count() - FIRST_DOUBLE];
+    int missing = numbers.nullBits(at);
+    for (int field = 0; field < Field.count(); field++) {
+      if (field < FIRST_INTEGER) {
+        missing |= texts[field] == null ? 1 << field : 0;
+      } else if (field < FIRST_DOUBLE) {
+        integers[field - FIRST_INTEGER] = numbers.bits(Field.at(field), at);
+      } else {
+        doubles[field - FIRST_DOUBLE] = Double.longBitsToDouble(numbers.bits(Field.at(field), at));
+      }
+    }
+    nulls = missing;
+  }
+
+  /** One of a list of events that were unpacked; the texts are not copied. */
+  static Event of(EventNumbers numbers, int at, String[] texts) {
+    return new Event(numbers, at, texts);
+  }
+
+  /** A bit for each field that is null, by its position. */
+  int nullBits() {
+    return nulls;
+  }
+
+  /** The TEXT fields by their positions; not a copy. */
+  String[] texts() {
+    return texts;
+  }
+
   /** When the transaction happened, microseconds. */
   public long eventTime() {
     return eventTime;
