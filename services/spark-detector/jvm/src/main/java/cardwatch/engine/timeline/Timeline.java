@@ -5,9 +5,9 @@ import cardwatch.engine.event.Event;
 /**
  * The events of one key in their order, and queries over ranges of them.
  *
- * <p>An ordinal is a position in the order, from 0; ordinals and views hold until the next insertion or eviction. Ranges
- * are half open: [from, to). The window (t − W, t] is [firstAfter(t − W), firstAfter(t)). Times are microseconds. Masks and
- * tracks are positions in the TrackSet that the timeline was opened with.
+ * <p>An ordinal is a position in the order, from 0; ordinals and views hold until the next insertion or eviction.
+ * Ranges are half open: [from, to). The window (t − W, t] is [firstAfter(t − W), firstAfter(t)). Times are
+ * microseconds. Masks and tracks are positions in the TrackSet that the timeline was opened with.
  */
 public interface Timeline {
   /** How many events there are. */
@@ -18,6 +18,12 @@ public interface Timeline {
 
   /** An event with all its fields. */
   Event event(int ordinal);
+
+  /** The transaction id of an event. */
+  String id(int ordinal);
+
+  /** The ordinal of the event with a transaction id; −1 if there is none. */
+  int find(String transactionId);
 
   /** The ordinal of the first event that is later than a time; size() if none is. */
   int firstAfter(long time);
