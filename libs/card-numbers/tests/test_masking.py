@@ -6,16 +6,18 @@ from typing import Any
 
 import pytest
 from cardwatch_card_numbers.avro_masking import AvroMasker
-from cardwatch_card_numbers.exemptions import IDENTIFIER_FIELDS, is_exempt
+from cardwatch_card_numbers.exemptions import IDENTIFIER_FIELDS, is_exempt, parse_exempt_fields
 from cardwatch_card_numbers.masking import mask_bytes, mask_header, mask_text
 from cardwatch_card_numbers.scanner import find_card_numbers, holds_card_number, scan
 from cardwatch_card_numbers.testing import (
     ALL_CASES,
     CARD_NUMBER,
     DISGUISES,
+    KEPT_WHERE_EXEMPT,
     MASKED,
     NUMERIC_IDENTIFIERS,
     REFUSED_IDENTIFIERS,
+    REFUSED_WHERE_EXEMPT,
     MaskingCase,
     Structure,
 )
@@ -116,21 +118,63 @@ def test_json_stays_json_and_scans_clean(document: Any, ascii_only: bool) -> Non
 IDENTIFIERS = st.from_regex(r"[0-9]{1,40}", fullmatch=True) | st.sampled_from(NUMERIC_IDENTIFIERS + REFUSED_IDENTIFIERS)
 
 
-@given(name=st.sampled_from(sorted(IDENTIFIER_FIELDS)), identifier=IDENTIFIERS, quoted=st.booleans())
-def test_an_identifier_is_masked_in_json_and_avro_if_it_is_refused(name: str, identifier: str, quoted: bool) -> None:
-    is_refused = holds_card_number(identifier) and not is_exempt(name, identifier)
+@given(
+    name=st.sampled_from(sorted(IDENTIFIER_FIELDS)),
+    identifier=IDENTIFIERS,
+    quoted=st.booleans(),
+    exempt=st.frozensets(st.sampled_from(sorted(IDENTIFIER_FIELDS))),
+)
+def test_an_identifier_is_masked_in_json_and_avro_if_it_is_refused(
+    name: str, identifier: str, quoted: bool, exempt: frozenset[str]
+) -> None:
+    is_refused = holds_card_number(identifier) and not is_exempt(name, identifier, exempt)
     number = identifier.isascii() and identifier.isdigit() and not identifier.startswith("0") and not quoted
     value = f'{{"{name}": {identifier}}}'.encode() if number else json.dumps({name: identifier}).encode()
-    masked = mask_bytes(value)
+    masked = mask_bytes(value, exempt_fields=exempt)
     assert (masked != value) is is_refused
-    assert mask_bytes(masked) == masked
+    assert mask_bytes(masked, exempt_fields=exempt) == masked
     schema = {"type": "record", "name": "Any", "fields": [{"name": name, "type": "string"}]}
     avro = bytes([2 * len(identifier.encode())]) + identifier.encode() if len(identifier.encode()) < 64 else None
     if avro is not None:
-        found = AvroMasker(schema)(avro)
+        found = AvroMasker(schema, exempt)(avro)
         assert (found != avro) is is_refused
         assert len(found) == len(avro)
-        assert AvroMasker(schema)(found) == found
+        assert AvroMasker(schema, exempt)(found) == found
+
+
+@pytest.mark.parametrize("identifier", [*KEPT_WHERE_EXEMPT, *REFUSED_WHERE_EXEMPT])
+@pytest.mark.parametrize("name", sorted(IDENTIFIER_FIELDS))
+def test_numbers_in_exempt_fields_are_kept_and_everything_else_is_searched(name: str, identifier: str) -> None:
+    exempt = frozenset({name})
+    is_kept = identifier in KEPT_WHERE_EXEMPT
+    assert is_exempt(name, identifier, exempt) is is_kept
+    value = json.dumps({name: identifier}).encode()
+    assert (mask_bytes(value, exempt_fields=exempt) == value) is is_kept
+    for other in (IDENTIFIER_FIELDS - exempt) | {"ip_address", "note", "card_number"}:
+        assert is_exempt(other, identifier, exempt) is is_exempt(other, identifier)
+    assert mask_bytes(identifier.encode(), exempt_fields=exempt) == mask_bytes(identifier.encode())
+
+
+@pytest.mark.parametrize(
+    "written", ['"4111111111111111"', '"4111 1111-1111 1111"', "4111111111111111", '"\\u0034111111111111111"']
+)
+@pytest.mark.parametrize("around", ["", "7", "000"])
+def test_the_card_number_of_a_json_message_is_masked_in_exempt_fields_too(written: str, around: str) -> None:
+    value = f'{{"card_number": {written}, "merchant_id": "{around}4111111111111111", "device_id": "4012888888881881"}}'
+    masked = json.loads(mask_bytes(value.encode(), exempt_fields=IDENTIFIER_FIELDS))
+    assert masked["merchant_id"] == around + MASKED
+    assert masked["device_id"] == "4012888888881881", "it is another one"
+
+
+@pytest.mark.parametrize("text", ["card_token", "merchant_id,ip_address", "Merchant_id", "merchant_id;device_id", "*"])
+def test_only_identifier_fields_can_be_exempt(text: str) -> None:
+    with pytest.raises(ValueError, match="expected names of device_id, merchant_id, transaction_id"):
+        parse_exempt_fields(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "merchant_id", "merchant_id, device_id", "device_id,merchant_id,,"])
+def test_exempt_fields_are_separated_by_commas(text: str) -> None:
+    assert parse_exempt_fields(text) == set(text.replace(",", " ").split())
 
 
 @pytest.mark.parametrize("name", ["transaction_id", "merchant_id", "device_id"])

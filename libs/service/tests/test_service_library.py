@@ -78,6 +78,19 @@ def test_messages_of_validators_are_shown(monkeypatch: pytest.MonkeyPatch) -> No
     assert str(wrong.value) == "wrong settings: CARDWATCH_TEST_URL: expected a URL such as https://host/path"
 
 
+def test_fields_exempt_from_the_search_for_card_numbers_are_separated_by_commas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not load_settings(ServiceSettings).card_number_exempt_fields
+    monkeypatch.setenv("CARDWATCH_CARD_NUMBER_EXEMPT_FIELDS", "merchant_id, device_id")
+    assert load_settings(ServiceSettings).card_number_exempt_fields == {"merchant_id", "device_id"}
+    monkeypatch.setenv("CARDWATCH_CARD_NUMBER_EXEMPT_FIELDS", "merchant_id, terminal")
+    with pytest.raises(
+        ConfigurationError, match=r"CARD_NUMBER_EXEMPT_FIELDS='.*': expected names of .*, got terminal:"
+    ):
+        load_settings(ServiceSettings)
+
+
 def test_an_option_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDWATCH_TEST_NAME", "of the environment")
     assert load_settings(ReceiverSettings, name="of the option").name == "of the option"

@@ -104,11 +104,18 @@ def pipeline() -> Pipeline:
     return wired(InMemoryRegistry(SCHEMA_IDS), Metrics())
 
 
+@pytest.fixture(scope="session")
+def exempting_pipeline() -> Pipeline:
+    """A pipeline with all identifier fields exempted from the search for card numbers."""
+    exempt = {"card_number_exempt_fields": "transaction_id, merchant_id, device_id"}
+    return wired(InMemoryRegistry(SCHEMA_IDS), Metrics(), **exempt)
+
+
 @pytest.fixture
 def fresh_pipeline(registry: InMemoryRegistry, metrics: Metrics) -> Pipeline:
     return wired(registry, metrics)
 
 
-def wired(registry: InMemoryRegistry, metrics: Metrics) -> Pipeline:
-    settings = Settings(ServiceSettings(), EnricherSettings(), TokenSettings())
+def wired(registry: InMemoryRegistry, metrics: Metrics, **service_settings: Any) -> Pipeline:
+    settings = Settings(ServiceSettings(**service_settings), EnricherSettings(), TokenSettings())
     return build_pipeline(settings, registry, metrics)

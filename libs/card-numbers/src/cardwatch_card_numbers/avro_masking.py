@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from cardwatch_card_numbers.exemptions import is_exempt
+from cardwatch_card_numbers.exemptions import NO_FIELDS, is_exempt
 from cardwatch_card_numbers.masking import mask_characters, mask_text_in_place
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_card_numbers.sensitive_names import is_card_number_name, is_sensitive_name
@@ -29,9 +29,14 @@ class NotThisSchemaError(ValueError):
 class AvroMasker:
     """Masks records of one schema."""
 
-    def __init__(self, schema: Any) -> None:
-        """``schema``: as parsed from JSON, with references by full or short name."""
+    def __init__(self, schema: Any, exempt_fields: frozenset[str] = NO_FIELDS) -> None:
+        """
+        Args:
+            schema: as parsed from JSON, with references by full or short name.
+            exempt_fields: as for ``is_exempt``.
+        """
         self._schema: Final = schema
+        self._exempt_fields: Final = exempt_fields
         self._named: Final[dict[str, Any]] = {}
         self._collect_names(schema)
 
@@ -44,7 +49,7 @@ class AvroMasker:
         Raises:
             NotThisSchemaError: from there on the bytes are not one record of the schema.
         """
-        masked = _Record(value, start, self._named)
+        masked = _Record(value, start, self._named, self._exempt_fields)
         try:
             masked.walk(self._schema, "", 0)
         except (IndexError, UnicodeDecodeError, struct.error, KeyError, TypeError) as error:
@@ -72,10 +77,11 @@ class AvroMasker:
 class _Record:
     """One record that is walked through once."""
 
-    def __init__(self, value: bytes, start: int, named: Mapping[str, Any]) -> None:
+    def __init__(self, value: bytes, start: int, named: Mapping[str, Any], exempt_fields: frozenset[str]) -> None:
         self.bytes: Final = bytearray(value)
         self.position = start
         self._named: Final = named
+        self._exempt_fields: Final = exempt_fields
         self._free_values = _FREE_VALUES
         self._walkers: Final[dict[str, Callable[[Any, str, int], None]]] = {
             "record": self._record, "error": self._record, "array": self._array, "map": self._map,
@@ -140,7 +146,7 @@ class _Record:
         elif is_card_number_name(name):
             masked = mask_characters(text, digits_only=True)
         else:
-            masked = text if is_exempt(name, text) else mask_text_in_place(text)
+            masked = text if is_exempt(name, text, self._exempt_fields) else mask_text_in_place(text)
         if masked != text:
             self.bytes[start:end] = masked.encode("utf-8", "surrogateescape")
 
@@ -148,7 +154,7 @@ class _Record:
         start = self.position
         written = str(self._varint())
         is_time = isinstance(schema, Mapping) and str(schema.get("logicalType", "")).endswith(("millis", "micros"))
-        is_time = is_time or is_exempt(name, written)
+        is_time = is_time or is_exempt(name, written, self._exempt_fields)
         if self._is_hidden(name, written) or (not is_time and holds_card_number(written)):
             size = self.position - start
             self.bytes[start : self.position] = b"\x80" * (size - 1) + b"\x00"
@@ -162,7 +168,7 @@ class _Record:
     def _floating(self, layout: struct.Struct, name: str) -> None:
         start, end = self._take(layout.size)
         written = repr(layout.unpack(self.bytes[start:end])[0])
-        if is_exempt(name, written):
+        if is_exempt(name, written, self._exempt_fields):
             return
         if self._is_hidden(name, written) or holds_card_number(written):
             self.bytes[start:end] = bytes(layout.size)

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import Final
 
 from cardwatch_card_numbers.check_digits import MIN_DIGITS
-from cardwatch_card_numbers.exemptions import is_exempt
+from cardwatch_card_numbers.exemptions import NO_FIELDS, is_exempt
 from cardwatch_card_numbers.sensitive_names import HIDDEN_VALUE, is_card_number_name, is_sensitive_name
 
 Replacement = tuple[int, int, str]
@@ -63,16 +63,24 @@ class _Container:
 class JsonMasker:
     """Collects the replacements of one text."""
 
-    def __init__(self, text: str, mask: Callable[[str], str], mask_exempt: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        text: str,
+        mask: Callable[[str], str],
+        mask_exempt: Callable[[str], str],
+        exempt_fields: frozenset[str] = NO_FIELDS,
+    ) -> None:
         """
         Args:
             text: JSON, or not.
             mask: masks the content of a string.
             mask_exempt: masks what looks like a card number by chance only.
+            exempt_fields: as for ``is_exempt``.
         """
         self._text: Final = text
         self._mask: Final = mask
         self._mask_exempt: Final = mask_exempt
+        self._exempt_fields: Final = exempt_fields
         self._stack: Final[list[_Container]] = [_Container(is_object=False)]
         self._expected = _Expected.VALUE
         self._replacements: list[Replacement] = []
@@ -151,7 +159,7 @@ class JsonMasker:
             masked = "".join("*" if char.isnumeric() else char for char in content)
         elif kind == "number" and len(content) < MIN_DIGITS:
             masked = content
-        elif is_exempt(name, content):
+        elif is_exempt(name, content, self._exempt_fields):
             masked = self._mask_exempt(content)
         else:
             masked = self._mask(content)

@@ -9,10 +9,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from cardwatch_card_numbers.exemptions import EXEMPT_VALUES
+from cardwatch_card_numbers.check_digits import luhn_valid
+from cardwatch_card_numbers.exemptions import EXEMPT_VALUES, NO_FIELDS
+from cardwatch_card_numbers.json_documents import MalformedJsonError, parse_json
 from cardwatch_card_numbers.json_masking import JsonMasker
 from cardwatch_card_numbers.scanner import MAX_SEPARATORS, SEPARATORS, Finding, may_hold_card_number, scan
 from cardwatch_card_numbers.sensitive_names import HIDDEN_VALUE, is_card_number_name, is_sensitive_name
+from cardwatch_card_numbers.tokens import only_digits
 
 CARD_NUMBER_FIELD: Final = "card_number"
 """The JSON field in which producers without tokens send a card number."""
@@ -41,16 +44,18 @@ def mask_characters(text: str, *, digits_only: bool = False) -> str:
     return "".join(_mask_at_same_size(char) if char.isnumeric() or not digits_only else char for char in text)
 
 
-def mask_bytes(value: bytes, card_number: str | None = None) -> bytes:
+def mask_bytes(value: bytes, card_number: str | None = None, exempt_fields: frozenset[str] = NO_FIELDS) -> bytes:
     """A value, key or header with what the scanner finds masked; the same bytes where there is nothing.
 
     JSON stays JSON; its length may change. Everything else keeps its length, bytes that are not text included.
 
     Args:
         card_number: digits that are masked too, because the message calls them a card number: some are in no issuer's
-            range.
+            range. Where none is given, the one of a JSON object's own field ``card_number``.
+        exempt_fields: as for ``is_exempt``: fields of JSON.
     """
     text = value.decode("utf-8", "surrogateescape")
+    card_number = _own_card_number(text) if card_number is None else card_number
     known = None if card_number is None else digits_pattern(card_number)
 
     def mask_known(part: str) -> str:
@@ -61,10 +66,24 @@ def mask_bytes(value: bytes, card_number: str | None = None) -> bytes:
     def mask(part: str) -> str:
         return mask_known(mask_text(part))
 
-    masked = JsonMasker(text, mask, mask_known)() if _JSON_START.match(text) else None
+    masked = JsonMasker(text, mask, mask_known, exempt_fields)() if _JSON_START.match(text) else None
     if masked is None:
         masked = _mask_unstructured(text)
     return value if masked == text else masked.encode("utf-8", "surrogateescape")
+
+
+def _own_card_number(text: str) -> str | None:
+    """What a JSON object calls its card number, if it is one; it is searched for in fields that are exempt too."""
+    if CARD_NUMBER_FIELD not in text and "\\u" not in text:
+        return None
+    try:
+        document = parse_json(text)
+    except MalformedJsonError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    digits = only_digits(str(document.get(CARD_NUMBER_FIELD, "")))
+    return digits if luhn_valid(digits) else None
 
 
 def digits_pattern(digits: str) -> re.Pattern[str]:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
+from cardwatch_card_numbers.exemptions import NO_FIELDS, parse_exempt_fields
 from cardwatch_contracts.errors import ConfigurationError
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from cardwatch_service.kafka_settings import ENV_PREFIX, KafkaConfig
 from cardwatch_service.registry_settings import RegistrySettings
@@ -54,6 +55,16 @@ class ServiceSettings(RegistrySettings, ProcessSettings):
         Literal["stop", "continue"],
         Field(description="what to do where the broker deleted messages before they were read"),
     ] = "stop"
+
+    card_number_exempt_fields: Annotated[
+        frozenset[str],
+        NoDecode,
+        BeforeValidator(lambda value: parse_exempt_fields(value) if isinstance(value, str) else value),
+        Field(
+            description="comma-separated fields whose numbers are not searched for card numbers, of transaction_id, "
+            "merchant_id and device_id (docs/card-numbers.md); the same for enricher and lakehouse"
+        ),
+    ] = NO_FIELDS
 
     def consumer_group(self, service: str) -> str:
         """The consumer group of a service in this deployment."""

@@ -55,12 +55,13 @@ def build_pipeline(settings: Settings, registry: Registry, metrics: Metrics) -> 
     tokenise = Tokeniser(tokens.token_keys())
     raw_topic, json_topic = raw_topics(service)
     decode = transaction_decoder(service, registry, metrics)
-    avro_transactions = AvroTransactions(decode)
+    exempt_fields = service.card_number_exempt_fields
+    avro_transactions = AvroTransactions(decode, exempt_fields)
     return Pipeline(
         decoders={raw_topic: avro_transactions, json_topic: JsonTransactions(tokenise)},
-        validate=Validator(derivation.currencies, own.future_tolerance_seconds),
+        validate=Validator(derivation.currencies, own.future_tolerance_seconds, exempt_fields),
         enrich=Enricher(derivation, tokens.rotation()),
-        build_dead_letter=DeadLetterBuilder(json_topic, avro_transactions.mask, tokenise),
+        build_dead_letter=DeadLetterBuilder(json_topic, avro_transactions.mask, tokenise, exempt_fields),
         now=now_microseconds,
         report_internal_error=internal_error_report(metrics),
         schema_look_ups={raw_topic: decode.look_up},

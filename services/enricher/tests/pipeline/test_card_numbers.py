@@ -13,8 +13,10 @@ from cardwatch_card_numbers.testing import (
     BINARY_CASES,
     FIELD_CASES,
     JSON_CASES,
+    KEPT_WHERE_EXEMPT,
     NUMERIC_IDENTIFIERS,
     REFUSED_IDENTIFIERS,
+    REFUSED_WHERE_EXEMPT,
     TEXT_CASES,
     MaskingCase,
 )
@@ -207,6 +209,36 @@ def test_card_numbers_as_identifiers_are_refused_and_masked(make: Any, pipeline:
             assert outcome.reason == Reason.CARD_NUMBER_PRESENT, identifier
             assert outcome.record["redacted"]
             assert identifier.encode() not in everything(outcome)
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id"])
+def test_numbers_in_exempt_fields_are_accepted_and_kept_in_dead_letters(
+    make: Any, exempting_pipeline: Any, field: str
+) -> None:
+    for identifier in KEPT_WHERE_EXEMPT:
+        for kind in (make.avro, make.json):
+            assert exempting_pipeline(kind(make.transaction(**{field: identifier}))).record[field] == identifier
+            letter = exempting_pipeline(kind(make.transaction(currency="XXX", **{field: identifier}))).record
+            assert letter["reason"] == Reason.UNKNOWN_CURRENCY
+            assert identifier.encode() in letter["value"]
+            assert not letter["redacted"]
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id"])
+def test_everything_else_in_exempt_fields_is_refused_and_masked(make: Any, exempting_pipeline: Any, field: str) -> None:
+    for identifier in REFUSED_WHERE_EXEMPT:
+        for kind in (make.avro, make.json):
+            outcome = exempting_pipeline(kind(make.transaction(**{field: identifier})))
+            assert outcome.reason == Reason.CARD_NUMBER_PRESENT, identifier
+            assert identifier.encode() not in everything(outcome)
+
+
+def test_the_card_number_of_a_message_is_refused_in_exempt_fields(make: Any, exempting_pipeline: Any) -> None:
+    accepted = exempting_pipeline(make.json(make.document(merchant_id="4012888888881881")))
+    assert accepted.record["merchant_id"] == "4012888888881881"
+    outcome = exempting_pipeline(make.json(make.document(merchant_id=PAN)))
+    assert outcome.reason == Reason.CARD_NUMBER_PRESENT
+    assert_gone(outcome)
 
 
 @pytest.mark.parametrize("case", FIELD_CASES, ids=repr)

@@ -22,8 +22,10 @@ from cardwatch_card_numbers.testing.disguises import (
     DISGUISES,
     ENCODED_DISGUISES,
     HARMLESS,
+    KEPT_WHERE_EXEMPT,
     NUMERIC_IDENTIFIERS,
     REFUSED_IDENTIFIERS,
+    REFUSED_WHERE_EXEMPT,
 )
 from cardwatch_card_numbers.testing.numbers import CARD_NUMBER, ISSUED_NUMBERS, make_card_number
 
@@ -37,9 +39,11 @@ __all__ = [
     "HARMLESS",
     "ISSUED_NUMBERS",
     "JSON_CASES",
+    "KEPT_WHERE_EXEMPT",
     "MASKED",
     "NUMERIC_IDENTIFIERS",
     "REFUSED_IDENTIFIERS",
+    "REFUSED_WHERE_EXEMPT",
     "TEXT_CASES",
     "MaskingCase",
     "Structure",

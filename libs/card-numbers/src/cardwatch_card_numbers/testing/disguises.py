@@ -119,3 +119,27 @@ REFUSED_IDENTIFIERS: Final = (
     "24692160000390000000001"[:7] + CARD_NUMBER,
 )
 """Refused there as everywhere, and masked."""
+
+KEPT_WHERE_EXEMPT: Final = (
+    *NUMERIC_IDENTIFIERS,
+    *ISSUED_NUMBERS.values(),
+    f"0{CARD_NUMBER}",
+    f"{CARD_NUMBER}1225123",
+    CARD_NUMBER * 4,
+    "".join(f"{ord(digit):02x}" for digit in CARD_NUMBER),
+)
+"""Accepted and kept in an identifier field that an operator has exempted: numbers of at most 64 digits."""
+
+REFUSED_WHERE_EXEMPT: Final = (
+    f"{CARD_NUMBER} ",
+    f"9-{CARD_NUMBER}",
+    f"{CARD_NUMBER}x",
+    f"M{CARD_NUMBER}",
+    "4111 1111 1111 1111",
+    "4111-1111-1111-1111",
+    CARD_NUMBER.translate(_FULL_WIDTH),
+    f"{CARD_NUMBER}=25121010000000000",
+    f"{CARD_NUMBER}D25121010000000000",
+    f"0{CARD_NUMBER * 4}",
+)
+"""Refused and masked even there: what is not only digits, or too long for an identifier."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from cardwatch_card_numbers.exemptions import NO_FIELDS
 from cardwatch_card_numbers.json_documents import MalformedJsonError
 from cardwatch_card_numbers.masking import CARD_NUMBER_FIELD, mask_bytes
 from cardwatch_card_numbers.tokens import only_digits
@@ -24,16 +25,24 @@ _DIGIT: Final = re.compile(r"[0-9]")
 class DeadLetterBuilder:
     """Builds the dead letters of refused messages."""
 
-    def __init__(self, json_topic: str, mask_avro: Callable[[bytes], bytes], tokenise: Callable[[Any], Record]) -> None:
+    def __init__(
+        self,
+        json_topic: str,
+        mask_avro: Callable[[bytes], bytes],
+        tokenise: Callable[[Any], Record],
+        exempt_fields: frozenset[str] = NO_FIELDS,
+    ) -> None:
         """
         Args:
             json_topic: the topic whose messages are JSON; all others' are Avro.
             mask_avro: masks a value of another topic, whether it can be decoded or not.
             tokenise: turns a card number into the four card fields, or raises RefusedError.
+            exempt_fields: fields of JSON whose numbers are not searched for card numbers.
         """
         self._json_topic: Final = json_topic
         self._mask_avro: Final = mask_avro
         self._tokenise: Final = tokenise
+        self._exempt_fields: Final = exempt_fields
 
     def __call__(self, message: ReceivedMessage, error: RefusedError, decoded: Record | None, now: int) -> DeadLetter:
         """The dead letter of a message.
@@ -51,14 +60,16 @@ class DeadLetterBuilder:
         try:
             document = parse(value)
         except MalformedJsonError:
-            return mask_bytes(value)
+            return mask_bytes(value, exempt_fields=self._exempt_fields)
         if not isinstance(document, dict) or CARD_NUMBER_FIELD not in document:
-            return mask_bytes(value)
+            return mask_bytes(value, exempt_fields=self._exempt_fields)
         tokenised: dict[str, Any] = {}
         for name, field in document.items():
             tokenised.update(self._token_fields(field) if name == CARD_NUMBER_FIELD else {name: field})
         number = None if CARD_NUMBER_FIELD in tokenised else only_digits(document[CARD_NUMBER_FIELD])
-        return mask_bytes(json.dumps(tokenised, ensure_ascii=False).encode("utf-8", "replace"), number)
+        return mask_bytes(
+            json.dumps(tokenised, ensure_ascii=False).encode("utf-8", "replace"), number, self._exempt_fields
+        )
 
     def _token_fields(self, card_number: Any) -> Record:
         try:

@@ -7,6 +7,7 @@ number in one of them is refused like any other.
 from typing import Any, Final
 
 from cardwatch_card_numbers.avro_masking import AvroMasker, NotThisSchemaError
+from cardwatch_card_numbers.exemptions import NO_FIELDS
 from cardwatch_card_numbers.masking import mask_bytes
 from cardwatch_contracts.errors import RefusedError, RegistryUnavailableError
 from cardwatch_contracts.reasons import Reason
@@ -17,8 +18,10 @@ from cardwatch_contracts.wire import HEADER, MAGIC_BYTE, Decoder, Record
 class AvroTransactions:
     """Decodes an Avro message into a record of ``transaction.avsc``, and masks one by its writer's schema."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, exempt_fields: frozenset[str] = NO_FIELDS) -> None:
+        """``exempt_fields``: fields whose numbers are not searched for card numbers."""
         self._decoder: Final = decoder
+        self._exempt_fields: Final = exempt_fields
         self._known: Final = frozenset(field["name"] for field in parsed_schema("transaction")["fields"])
         # By the identity of a schema, which the decoder keeps. None: it has no field that this enricher does not know.
         self._checks: Final[dict[int, AvroMasker | None]] = {}
@@ -45,7 +48,7 @@ class AvroTransactions:
         if len(value) < HEADER.size or value[0] != MAGIC_BYTE:
             return mask_bytes(value)
         try:
-            return _masked(AvroMasker(self._decoder.writer_schema(value)), value)
+            return _masked(AvroMasker(self._decoder.writer_schema(value), self._exempt_fields), value)
         except (RefusedError, RegistryUnavailableError):
             return mask_bytes(value)
 
@@ -53,7 +56,7 @@ class AvroTransactions:
         key = id(writer)
         if key not in self._checks:
             knows_all = self._known.issuperset(field["name"] for field in writer["fields"])
-            self._checks[key] = None if knows_all else AvroMasker(writer)
+            self._checks[key] = None if knows_all else AvroMasker(writer, self._exempt_fields)
         return self._checks[key]
 
 

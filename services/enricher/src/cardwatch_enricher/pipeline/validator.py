@@ -9,7 +9,7 @@ import re
 from collections.abc import Container
 from typing import Any, Final
 
-from cardwatch_card_numbers.exemptions import is_exempt
+from cardwatch_card_numbers.exemptions import NO_FIELDS, is_exempt
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
@@ -34,13 +34,20 @@ _FOUR_DIGITS: Final = re.compile(r"[0-9]{4}", re.ASCII)
 class Validator:
     """Checks transactions."""
 
-    def __init__(self, currencies: Container[str], future_tolerance_seconds: float) -> None:
+    def __init__(
+        self,
+        currencies: Container[str],
+        future_tolerance_seconds: float,
+        exempt_fields: frozenset[str] = NO_FIELDS,
+    ) -> None:
         """
         Args:
             currencies: ISO 4217 codes that can be converted.
             future_tolerance_seconds: how far ``event_time`` may lie after the broker's time of the message.
+            exempt_fields: fields whose numbers are not searched for card numbers.
         """
         self._currencies = currencies
+        self._exempt_fields = exempt_fields
         self._tolerance = round(future_tolerance_seconds * MICROSECONDS_PER_SECOND)
 
     def __call__(self, record: Record, received_at: int) -> None:
@@ -53,7 +60,7 @@ class Validator:
         Raises:
             RefusedError: a rule is broken; the message names the field, what was expected and what was found.
         """
-        check_card_numbers(record)
+        check_card_numbers(record, self._exempt_fields)
         check_control_characters(record)
         if not _is_identifier(record["transaction_id"]):
             raise _wrong(record, "transaction_id", Reason.INVALID_TRANSACTION_ID, _IDENTIFIER)
@@ -126,8 +133,11 @@ def _is_identifier(text: str) -> bool:
     return 0 < len(text) <= MAX_IDENTIFIER_LENGTH and text.isprintable() and not text.isspace()
 
 
-def check_card_numbers(record: Record) -> None:
+def check_card_numbers(record: Record, exempt_fields: frozenset[str] = NO_FIELDS) -> None:
     """Search every text field for card numbers.
+
+    Args:
+        exempt_fields: fields whose numbers are not searched.
 
     Raises:
         RefusedError: there is one; the message names the field and quotes nothing of it.
@@ -137,7 +147,7 @@ def check_card_numbers(record: Record) -> None:
     if not holds_card_number("\x1f".join(texts)):
         return
     for field, text in record.items():
-        if isinstance(text, str) and holds_card_number(text) and not is_exempt(field, text):
+        if isinstance(text, str) and holds_card_number(text) and not is_exempt(field, text, exempt_fields):
             raise RefusedError(
                 Reason.CARD_NUMBER_PRESENT,
                 f"{field}: expected a token or an identifier, got what holds a card number (13 to 19 digits of an "

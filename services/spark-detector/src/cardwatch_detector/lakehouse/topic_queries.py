@@ -88,7 +88,7 @@ def topic_queries(
         return TopicSchemas(str(topic.schema), identity, registry, subject, on_outage=on_outage)
 
     metrics.start_at_zero(*_TABLES)
-    bronze = BronzeWriter(tables_dir, metrics)
+    bronze = BronzeWriter(tables_dir, metrics, service.card_number_exempt_fields)
     silver = SilverWriter(
         tables_dir,
         schemas(TRANSACTIONS_SILVER, "transaction_id"),
@@ -103,7 +103,9 @@ def topic_queries(
         FeedbackWriter(tables_dir, schemas(ALERTS_FEEDBACK, "alert_id"), metrics),
         LabelCounter(tables_dir, metrics.alerts_labelled),
     )
-    dead_letters = DeadLetterTableWriter(tables_dir, schemas(DEAD_LETTERS, "dead_letter_id"), metrics)
+    dead_letters = DeadLetterTableWriter(
+        tables_dir, schemas(DEAD_LETTERS, "dead_letter_id"), metrics, service.card_number_exempt_fields
+    )
     rule_changes = RuleChangeWriter(tables_dir, metrics)
     query = partial(_topic_query, service, settings)
     return [

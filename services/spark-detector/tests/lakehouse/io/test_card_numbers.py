@@ -8,8 +8,10 @@ import pytest
 from cardwatch_card_numbers.testing import (
     ALL_CASES,
     FIELD_CASES,
+    KEPT_WHERE_EXEMPT,
     NUMERIC_IDENTIFIERS,
     REFUSED_IDENTIFIERS,
+    REFUSED_WHERE_EXEMPT,
     MaskingCase,
     Structure,
 )
@@ -62,6 +64,22 @@ def test_bronze_keeps_the_identifiers_that_are_accepted(field: str) -> None:
         record = transaction_record(**{field: identifier})
         for value in (ENCODE(record), json.dumps(record).encode()):
             assert mask_row(message(value))["redacted"] is (identifier in REFUSED_IDENTIFIERS), identifier
+
+
+@pytest.mark.parametrize("field", ["transaction_id", "merchant_id", "device_id"])
+def test_bronze_keeps_the_numbers_in_exempt_fields(field: str) -> None:
+    for identifier in KEPT_WHERE_EXEMPT + REFUSED_WHERE_EXEMPT:
+        record = transaction_record(**{field: identifier})
+        for value in (ENCODE(record), json.dumps(record).encode()):
+            masked = mask_row(message(value), frozenset({field}))
+            assert masked["redacted"] is (identifier in REFUSED_WHERE_EXEMPT), identifier
+            assert (masked["value"] == value) is not masked["redacted"]
+
+
+def test_bronze_keeps_no_card_number_of_a_message_in_an_exempt_field() -> None:
+    document = {"card_number": CARD, "merchant_id": CARD, "device_id": "4012888888881881"}
+    masked = mask_row(message(json.dumps(document).encode()), frozenset(document))
+    assert json.loads(masked["value"]) == {**document, "card_number": HIDDEN, "merchant_id": HIDDEN}
 
 
 def test_a_number_in_an_avro_transaction_is_masked() -> None:
@@ -148,7 +166,7 @@ def test_any_message_is_redacted(hostile: HostileMessage) -> None:
 
 
 def test_a_message_that_cannot_be_redacted_is_kept_without_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> dict[str, object]:
+    def fail(*_: object) -> dict[str, object]:
         raise RecursionError(CARD)
 
     monkeypatch.setattr(card_numbers, "mask_row", fail)
@@ -178,14 +196,17 @@ def test_spark_masks_what_the_functions_mask(spark: SparkSession) -> None:
         for number, case in enumerate(ALL_CASES)
     ]
     rows.append((len(rows), None, b"{}", []))
+    rows.append((len(rows), None, json.dumps({"merchant_id": CARD, "device_id": CARD}).encode(), []))
+    exempt = frozenset({"merchant_id"})
     messages = spark.createDataFrame(rows, f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}")
-    masked, total = mask_card_numbers(messages)
+    masked, total = mask_card_numbers(messages, exempt)
     assert total == len(rows)
     found = {row["number"]: row for row in masked.collect()}
     for number, key, value, headers in rows:
         row = found[number]
         expected = mask_row(
-            {"key": key, "value": value, "headers": [{"key": name, "value": content} for name, content in headers]}
+            {"key": key, "value": value, "headers": [{"key": name, "value": content} for name, content in headers]},
+            exempt,
         )
         assert (row["key"] and bytes(row["key"]), bytes(row["value"])) == (expected["key"], expected["value"])
         assert row["redacted"] is expected["redacted"]

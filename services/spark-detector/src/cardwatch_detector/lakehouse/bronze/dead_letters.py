@@ -1,8 +1,10 @@
 """Writes the dead letters of all services to ``bronze.quarantine``."""
 
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
+from cardwatch_card_numbers.exemptions import NO_FIELDS
 from cardwatch_lakehouse.tables import BRONZE_QUARANTINE
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -23,18 +25,24 @@ _IDENTITY: Final = ("service", *_SOURCE)
 _PART: Final = "dead_letters"
 
 
+@dataclass(frozen=True)
 class DeadLetterTableWriter(TopicWriter):
     """Appends the dead letters that the table does not have yet; a message that is not a dead letter is quarantined.
 
     Not a MERGE, which would conflict with the other queries' appends in Delta. Dead letters have only this writer, so
     that no row can appear between the look-up and the append.
+
+    Attributes:
+        exempt_fields: fields of transactions whose numbers are not searched for card numbers.
     """
+
+    exempt_fields: frozenset[str] = NO_FIELDS
 
     def write(self, messages: DecodedBatch, batch_id: int) -> None:
         arrivals = collect_with_position(messages.records, *(F.col(RECORD)[name].alias(name) for name in _IDENTITY))
         new = find_new(arrivals, self._known(messages.session, arrivals), _IDENTITY)
         if new.height:
-            rows, _ = mask_card_numbers(letter_rows(messages.at_positions(new)))
+            rows, _ = mask_card_numbers(letter_rows(messages.at_positions(new)), self.exempt_fields)
             rows = rows.withColumn("redacted", F.col("redacted") | F.col("redacted_before")).drop("redacted_before")
             append(
                 coalesce_to_few_files(rows, new.height), BRONZE_QUARANTINE, self.tables_dir, WriteId(batch_id, _PART)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from cardwatch_card_numbers.exemptions import NO_FIELDS
 from cardwatch_lakehouse.tables import BRONZE_TRANSACTIONS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
@@ -23,10 +24,12 @@ class BronzeWriter:
     Attributes:
         tables_dir: where the tables are.
         counter: counts the rows after each commit.
+        exempt_fields: fields whose numbers are not searched for card numbers.
     """
 
     tables_dir: str
     counter: WriteCounter
+    exempt_fields: frozenset[str] = NO_FIELDS
     _size: BatchSize = field(default_factory=BatchSize, init=False)
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
@@ -34,7 +37,7 @@ class BronzeWriter:
         session = batch.sparkSession
         self._size.estimate_first(batch)
         with temporary_settings(session, self._size.settings()), cached(batch) as messages:
-            rows, count = mask_card_numbers(messages)
+            rows, count = mask_card_numbers(messages, self.exempt_fields)
             self._size.rows = count
             with temporary_settings(session, self._size.settings()):
                 if count:

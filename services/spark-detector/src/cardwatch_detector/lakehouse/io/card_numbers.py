@@ -3,13 +3,14 @@
 JSON is masked as JSON, transactions in Avro by their fields, all else as text: what bronze keeps must stay decodable.
 """
 
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from typing import Any, Final
 
 import pyarrow as pa
 from cardwatch_card_numbers.avro_masking import AvroMasker, NotThisSchemaError
 from cardwatch_card_numbers.check_digits import MIN_DIGITS
+from cardwatch_card_numbers.exemptions import NO_FIELDS
 from cardwatch_card_numbers.masking import mask_bytes, mask_header
 from cardwatch_card_numbers.scanner import BASE64_DIGITS, MAX_SEPARATORS
 from cardwatch_contracts.schemas import parsed_schema
@@ -38,7 +39,6 @@ SUSPECT: Final = (
 SUSPECT_NAME: Final = rf"(?i){_FIELD_NAMES}"
 """The same for names of headers."""
 
-_TRANSACTION: Final = AvroMasker(parsed_schema("transaction"))
 
 _DIGITS: Final = "0123456789"
 _STARS: Final = str.maketrans(dict.fromkeys(_DIGITS, "*"))
@@ -57,11 +57,12 @@ _ARROW_MESSAGE: Final = pa.struct(
 )
 
 
-def mask_row(message: dict[str, Any]) -> dict[str, Any]:
+def mask_row(message: dict[str, Any], exempt_fields: frozenset[str] = NO_FIELDS) -> dict[str, Any]:
     """One message without card numbers.
 
     Args:
         message: ``key``, ``value`` (bytes or None), and ``headers`` (list of ``key``, ``value``; or None).
+        exempt_fields: fields of transactions whose numbers are not searched.
 
     Returns:
         ``key``, ``value``, ``headers``, and whether anything changed, ``redacted``.
@@ -69,19 +70,24 @@ def mask_row(message: dict[str, Any]) -> dict[str, Any]:
     key, value, headers = message["key"], message["value"], message["headers"]
     result = {
         "key": None if key is None else mask_bytes(key),
-        "value": None if value is None else _masked_value(value),
+        "value": None if value is None else _masked_value(value, exempt_fields),
         "headers": headers and [_masked_header(header) for header in headers],
     }
     return {**result, "redacted": any(result[name] != message[name] for name in result)}
 
 
-def _masked_value(value: bytes) -> bytes:
+@cache
+def _transaction_masker(exempt_fields: frozenset[str]) -> AvroMasker:
+    return AvroMasker(parsed_schema("transaction"), exempt_fields)
+
+
+def _masked_value(value: bytes, exempt_fields: frozenset[str]) -> bytes:
     if value[:1] == bytes([MAGIC_BYTE]):
         try:
-            return _TRANSACTION(value, HEADER.size)
+            return _transaction_masker(exempt_fields)(value, HEADER.size)
         except NotThisSchemaError:
             pass
-    return mask_bytes(value)
+    return mask_bytes(value, exempt_fields=exempt_fields)
 
 
 def _masked_header(header: dict[str, Any]) -> dict[str, Any]:
@@ -89,17 +95,16 @@ def _masked_header(header: dict[str, Any]) -> dict[str, Any]:
     return {"key": name, "value": value}
 
 
-def mask_rows(messages: "pa.Array[Any]") -> "pa.Array[Any]":
+def mask_rows(messages: "pa.Array[Any]", exempt_fields: frozenset[str] = NO_FIELDS) -> "pa.Array[Any]":
     """``mask_row`` for an Arrow array of such structs; null stays null."""
-    return pa.array(
-        [None if message is None else _mask_any_row(message) for message in messages.to_pylist()], _ARROW_MESSAGE
-    )
+    rows = (None if message is None else _mask_any_row(message, exempt_fields) for message in messages.to_pylist())
+    return pa.array(list(rows), _ARROW_MESSAGE)
 
 
-def _mask_any_row(message: dict[str, Any]) -> dict[str, Any]:
+def _mask_any_row(message: dict[str, Any], exempt_fields: frozenset[str]) -> dict[str, Any]:
     """``mask_row``; where that fails, which is a defect, the message with every digit masked."""
     try:
-        return mask_row(message)
+        return mask_row(message, exempt_fields)
     except Exception as error:  # noqa: BLE001  # an internal error must not stop the table
         log.error("a message could not be redacted; all its digits are masked", error=type(error).__name__)  # noqa: TRY400
     headers = message["headers"]
@@ -116,13 +121,14 @@ def _without_digits(value: bytes | None) -> bytes | None:
     return None if value is None else value.translate(_STARS_IN_BYTES)
 
 
-def mask_card_numbers(messages: DataFrame) -> tuple[DataFrame, int]:
+def mask_card_numbers(messages: DataFrame, exempt_fields: frozenset[str] = NO_FIELDS) -> tuple[DataFrame, int]:
     """Mask the card numbers in messages, and count the messages.
 
     Python looks only at what may hold one: where no message of a micro-batch does, none is started.
 
     Args:
         messages: Kafka's columns; cached, because they are read twice.
+        exempt_fields: fields of transactions whose numbers are not searched.
 
     Returns:
         The messages, ``key``, ``value`` and ``headers`` masked and ``redacted`` added; and their number.
@@ -132,7 +138,11 @@ def mask_card_numbers(messages: DataFrame) -> tuple[DataFrame, int]:
     if not suspects:
         return messages.withColumn("redacted", F.lit(False)), total
     message = F.when(suspect, F.struct("key", "value", "headers"))
-    checked = messages.withColumn("checked", arrow_udf(mask_rows, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
+
+    def mask(rows: "pa.Array[Any]") -> "pa.Array[Any]":
+        return mask_rows(rows, exempt_fields)
+
+    checked = messages.withColumn("checked", arrow_udf(mask, _MESSAGE_TYPE, ArrowUDFType.SCALAR)(message))
     for name in ("key", "value", "headers"):
         # By whether it was checked, not by null: a checked key may well be null.
         checked = checked.withColumn(
