@@ -21,7 +21,9 @@ from cardwatch_kafka.setup import apply_all
 from support.fuzzing.kinds import kinds
 from support.fuzzing.run import FuzzRun
 from support.fuzzing.services import READS, REPORTED, check_outcomes, start_service
+from support.fuzzing.timestamps import keep_timestamps
 from support.kafka import KafkaTopics
+from support.kafka_admin import KafkaAdmin
 from support.platforms import Platform, choose_platform
 
 
@@ -34,6 +36,7 @@ def fuzz(
     topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000, enable_idempotence=True)
     read = {kind_name: kind for kind_name, kind in kinds(topics.encode).items() if kind.topic in READS[name]}
     chosen = {kind_name: kind for kind_name, kind in read.items() if not only or kind_name in only}
+    keep_timestamps(KafkaAdmin(platform), prefix, [kind.topic for kind in chosen.values()], [name])
     service = start_service(name, platform, topics, directory)
     began = time.monotonic()
     try:

@@ -19,7 +19,9 @@ from support.fuzzing.services import (
     check_outcomes,
     start_service,
 )
+from support.fuzzing.timestamps import keep_timestamps
 from support.kafka import KafkaTopics
+from support.kafka_admin import KafkaAdmin
 from support.platforms import Platform
 
 pytestmark = pytest.mark.integration
@@ -34,13 +36,15 @@ SECONDS: Final = 240.0
 def fuzz(names: Sequence[str], platform: Platform, prefix: str, directory: Path) -> None:
     topics = KafkaTopics(platform, prefix, message_max_bytes=2_000_000)
     read = [topic for name in names for topic in READS[name] if name != LAKEHOUSE or topic not in LEFT_OUT]
+    chosen = {name: kind for name, kind in kinds(topics.encode).items() if kind.topic in read}
+    keep_timestamps(KafkaAdmin(platform), prefix, [kind.topic for kind in chosen.values()], names)
     with ExitStack() as stack:
         services = {}
         for name in names:
             services[name] = start_service(name, platform, topics, directory)
             stack.callback(services[name].kill)
         run = FuzzRun(topics, services, REPORTED, SECONDS)
-        run.send({name: kind for name, kind in kinds(topics.encode).items() if kind.topic in read}, SEED, MESSAGES)
+        run.send(chosen, SEED, MESSAGES)
         run.check_restarts()
         for name, service in services.items():
             check_outcomes(name, topics, directory)

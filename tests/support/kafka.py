@@ -63,9 +63,15 @@ class KafkaTopics:
         value: bytes | None,
         key: bytes | None = None,
         headers: Sequence[tuple[str, bytes | None]] = (),
+        *,
+        timestamp: int = 0,
     ) -> None:
-        """Pass a message to the producer; ``flush`` waits until the broker has it."""
-        self._producer.produce(topic.name(self.prefix), value, key, headers=list(headers))
+        """Pass a message to the producer; ``flush`` waits until the broker has it.
+
+        Args:
+            timestamp: milliseconds since 1970, which only a topic with CreateTime keeps; 0 for the time of sending.
+        """
+        self._producer.produce(topic.name(self.prefix), value, key, headers=list(headers), timestamp=timestamp)
         self._producer.poll(0)
 
     def flush(self) -> None:

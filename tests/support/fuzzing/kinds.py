@@ -3,8 +3,8 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from cardwatch_contracts.topics import (
@@ -42,11 +42,16 @@ MakeRecord = Callable[[Mutator, int], Record]
 
 @dataclass(frozen=True, slots=True)
 class FuzzedMessage:
-    """A message of a topic."""
+    """A message of a topic.
+
+    Attributes:
+        timestamp: what its producer says that its time is, milliseconds since 1970; 0 for the time of sending.
+    """
 
     value: bytes | None
     key: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+    timestamp: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,16 @@ def kinds(encode: Encode) -> Mapping[str, Kind]:
     return {_name(TRANSACTIONS_JSON): Kind(TRANSACTIONS_JSON, _json_transaction), **avro}
 
 
-def fuzzed_messages(kind: Kind, seed: int, count: int) -> Iterator[FuzzedMessage]:
-    """So many messages of a kind: the same ones for the same seed, but for identifiers and times."""
+def fuzzed_messages(kind: Kind, seed: int, count: int, timestamps: Sequence[int] = (0,)) -> Iterator[FuzzedMessage]:
+    """So many messages of a kind: the same ones for the same seed, but for identifiers and times.
+
+    Args:
+        timestamps: one of them is the timestamp of one message in eight, milliseconds since 1970.
+    """
     mutator = Mutator(seed)
     for number in range(count):
-        yield _around(mutator, None if mutator.chance(50) else kind.make(mutator, number))
+        message = _around(mutator, None if mutator.chance(50) else kind.make(mutator, number))
+        yield replace(message, timestamp=mutator.choice(timestamps)) if mutator.chance(8) else message
 
 
 def _name(topic: Topic) -> str:

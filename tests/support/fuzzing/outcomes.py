@@ -63,7 +63,8 @@ def notifier_outcomes(topics: KafkaTopics, outbox: Path) -> list[Place]:
     refused = dead_letter_places(topics, "notifier")
     with sqlite3.connect(outbox) as database:
         known = {alert_id for (alert_id,) in database.execute("SELECT alert_id FROM alerts")}
-    decode, unread = Decoder(str(ALERTS.schema), topics.registry), set(refused)
+    decode = Decoder(str(ALERTS.schema), topics.registry, ALERTS.subject(topics.prefix))
+    unread = set(refused)
     accepted = []
     for message in topics.messages(ALERTS):
         place = (str(message.topic()), int(message.partition() or 0), int(message.offset() or 0))

@@ -10,6 +10,7 @@ import psutil
 from cardwatch_contracts.topics import Topic
 
 from support.fuzzing.kinds import FuzzedMessage, Kind, fuzzed_messages
+from support.fuzzing.timestamps import message_timestamps
 from support.kafka import KafkaTopics
 from support.memory import resident_bytes
 from support.processes import ServiceProcess
@@ -54,6 +55,7 @@ class FuzzRun:
         self._services: Final = services
         self._reported: Final = reported
         self._seconds: Final = seconds
+        self._timestamps: Final = message_timestamps(services)
         self._pids: Final = {name: service.process.pid for name, service in services.items()}
         self._sampled_at = 0.0
 
@@ -64,13 +66,14 @@ class FuzzRun:
             AssertionError: a service ended, or does not get on.
         """
         streams: list[tuple[Kind, Iterator[FuzzedMessage]]] = [
-            (kind, fuzzed_messages(kind, seed + number, count)) for number, kind in enumerate(kinds.values())
+            (kind, fuzzed_messages(kind, seed + number, count, self._timestamps))
+            for number, kind in enumerate(kinds.values())
         ]
         topics = [kind.topic for kind in kinds.values()]
         for sent in range(1, count + 1):
             for kind, messages in streams:
                 message = next(messages)
-                self._topics.send(kind.topic, message.value, message.key, message.headers)
+                self._topics.send(kind.topic, message.value, message.key, message.headers, timestamp=message.timestamp)
             if sent % _MESSAGES_BETWEEN_SAMPLES == 0:
                 self._sample()
                 if sent % _MAX_BEHIND == 0:

@@ -57,7 +57,8 @@ def start_service(name: str, platform: Platform, topics: KafkaTopics, directory:
     command, settings = _COMMANDS[name](directory)
     service = ServiceProcess(
         command,
-        service_environment(platform, topics.prefix, **settings),
+        # Its topics keep producers' times, which it is told to take: what a producer sets must not stop it either.
+        service_environment(platform, topics.prefix, CARDWATCH_TOPIC_CHECK="warn", **settings),
         directory / f"{name}.log",
         working_directory=directory,
         wait_seconds=_SPARK_START_SECONDS,
