@@ -164,7 +164,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
             ],
             {**java_environment(), **_registry_environment(found)},
             directory / "registry.log",
-            directory,
+            cwd=directory,
         )
         registry.start()
         stack.callback(registry.terminate, 10.0)
