@@ -17,6 +17,7 @@ from cardwatch_cli.demo.recorded import Recorded, read_back
 from cardwatch_cli.demo.results import Delivery
 from cardwatch_cli.demo.topics import open_reader
 from cardwatch_contracts.registry import ConfluentRegistry
+from cardwatch_kafka.messages import TopicPartition
 from cardwatch_platform.ports import choose_ports
 from cardwatch_service.metrics import CONSUMER_POSITION
 from confluent_kafka import ConsumerGroupTopicPartitions
@@ -61,7 +62,7 @@ class Stack:
         if standins:
             self._env["DOCKER_BUILDKIT"] = "0"
             # A stand-in has another content, so another digest.
-            self._env |= dict.fromkeys(DIGESTS, "")
+            self._env.update(dict.fromkeys(DIGESTS, ""))
         self.bootstrap_servers: Final = f"127.0.0.1:{self._ports['KAFKA']}"
         self.registry_url: Final = f"http://127.0.0.1:{self._ports['REGISTRY']}/apis/ccompat/v7"
         self._told: list[Delivery] = []
@@ -217,7 +218,7 @@ class Stack:
             *(Delivery(x["webhook_id"], x["data"]["alert_id"], x["data"]["status"], x["received_at"]) for x in told),
         ]
 
-    def ends(self, *topics: str) -> dict[tuple[str, int], int]:
+    def ends(self, *topics: str) -> Mapping[TopicPartition, int]:
         """The end offsets of topics."""
         with closing(open_reader(self.bootstrap_servers)) as reader:
             return reader.end_offsets(*topics)

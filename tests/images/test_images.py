@@ -249,7 +249,7 @@ def test_the_lakehouse_has_every_message(stack: Stack) -> None:
 def pending(stack: Stack) -> float:
     """The number of pending deliveries in the outbox."""
     return sum(
-        sample.value
+        float(sample.value)
         for sample in stack.metrics("notifier")
         if sample.name == "cardwatch_notifier_outbox_messages" and sample.labels["state"] == "pending"
     )

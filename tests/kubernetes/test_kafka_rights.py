@@ -25,7 +25,7 @@ from cardwatch_platform.ports import HOST, free_port
 from cardwatch_platform.processes import GuardedProcess
 from cardwatch_platform.services import new_cluster_id, registry_answers
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclOperation,
     AclPermissionType,
@@ -36,6 +36,7 @@ from confluent_kafka.admin import (
     ResourceType,
     ScramCredentialInfo,
     ScramMechanism,
+    UserScramCredentialAlteration,
     UserScramCredentialUpsertion,
 )
 from support.certificates import Authority
@@ -249,7 +250,7 @@ def test_a_scaler_may_describe_but_not_read(secured: Secured) -> None:
     for group in ("cardwatch-enricher", "cardwatch-notifier"):
         (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
         future.result(20)
-    ends = admin.list_offsets({TopicPartition(TRANSACTIONS_RAW.name(), 0): OffsetSpec.latest()})
+    ends = admin.list_offsets({TopicPartition(TRANSACTIONS_RAW.name(), 0): OffsetSpec.latest()})  # type: ignore[no-untyped-call]
     (future,) = ends.values()
     assert future.result(20).offset >= 0
     assert not _may_read(secured, "keda", ALERTS.name())
@@ -297,15 +298,16 @@ def _may_read(secured: Secured, user: str, topic: str) -> bool:
             message = consumer.poll(1.0)
             if message is None:
                 continue
-            if message.error() is None:
+            error = message.error()
+            if error is None:
                 return True
-            if message.error().code() in (
+            if error.code() in (
                 KafkaError.TOPIC_AUTHORIZATION_FAILED,
                 KafkaError.GROUP_AUTHORIZATION_FAILED,
             ):
                 return False
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+    except KafkaException as refusal:
+        if refusal.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return False
         raise
     finally:
@@ -326,7 +328,7 @@ def _make(admin: AdminClient, manifests: Manifests) -> None:
     ]
     users = manifests.of("KafkaUser")
     credential = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
-    upserts = [
+    upserts: list[UserScramCredentialAlteration] = [
         UserScramCredentialUpsertion(u["metadata"]["name"], credential, u["metadata"]["name"].encode()) for u in users
     ]
     rights = [

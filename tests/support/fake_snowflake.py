@@ -45,7 +45,8 @@ def _translate_once(cursor: Any) -> None:
     def transform(self: Any, statement: exp.Expression, params: Any) -> exp.Expression:
         new_table = isinstance(statement, exp.Create) and statement.kind == "TABLE" and statement.expression is None
         if not (new_table or isinstance(statement, exp.Select | exp.Insert | exp.Update | exp.Delete)):
-            return translate(self, statement, params)
+            directly: exp.Expression = translate(self, statement, params)
+            return directly
         key = (self._conn.database, self._conn.schema, statement.sql())
         if key not in translated:
             translated[key] = translate(self, statement, params)

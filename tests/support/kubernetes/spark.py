@@ -45,7 +45,8 @@ def options(application: Manifest, directory: Path) -> dict[str, str]:
             f"spark.kubernetes.{kind}.podTemplateFile": str(template),
             f"spark.kubernetes.{kind}.podTemplateContainerName": f"spark-kubernetes-{kind}",
         }
-    return settings | spec["sparkConf"]
+    given: dict[str, str] = spec["sparkConf"]
+    return settings | given
 
 
 def submit(application: Manifest, server: str, directory: Path, java_home: Path, spark_home: Path) -> None:
