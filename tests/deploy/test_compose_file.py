@@ -202,6 +202,22 @@ def test_bases_are_pinned() -> None:
     assert len(STAGES) == len(re.findall(r"^FROM ", DOCKERFILE, re.M))
 
 
+def test_the_build_context_has_what_the_dockerfile_copies_and_nothing_else() -> None:
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.M)
+    copied = {source.replace("${IMAGE}", "cli") for copy in copies for source in copy.split()}
+    assert copied
+    first, *patterns = re.findall(r"^[^#\s].*$", (ROOT / ".dockerignore").read_text(), re.M)
+    assert first == "*"
+    kept = {pattern[1:] for pattern in patterns if pattern.startswith("!")}
+    places = {source: [keep for keep in kept if Path(source).is_relative_to(keep)] for source in copied}
+    assert [source for source, found in places.items() if not found] == []
+    assert kept == {keep for found in places.values() for keep in found}
+    assert [source for source in copied if not (ROOT / source).exists()] == []
+    # What is left out everywhere has no part of what is copied by its name.
+    left_out = {pattern.removeprefix("**/") for pattern in patterns if not pattern.startswith("!")}
+    assert [source for source in copied if left_out & set(Path(source).parts)] == []
+
+
 @pytest.fixture(params=OWN_PACKAGES)
 def image(request: pytest.FixtureRequest) -> str:
     name: str = request.param
