@@ -7,26 +7,22 @@ first committed micro-batch to the last, and from the start of the process to th
 """
 
 import argparse
-import contextlib
 import json
 import os
 import random
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import httpx
-import psutil
 import tests_on_path  # noqa: F401 - makes support importable
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
 from cardwatch_kafka.setup import apply_all
-from cardwatch_service.metrics import CONSUMER_POSITION
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
+from detector_process import DETECTOR, detector, end_offsets, positions
 from support.records import enriched_record
 
 RULES = Path(__file__).with_name("five_rules.yaml")
@@ -114,33 +110,6 @@ def fill(bootstrap: str, registry_url: str, prefix: str, number: int, cards: int
     producer.flush()
 
 
-def end_offsets(bootstrap: str, topic: str) -> dict[str, int]:
-    """End offset by partition."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "benchmark"})
-    try:
-        partitions = consumer.list_topics(topic).topics[topic].partitions
-        return {str(p): consumer.get_watermark_offsets(TopicPartition(topic, p))[1] for p in partitions}
-    finally:
-        consumer.close()
-
-
-def positions(text: str, topic: str) -> dict[str, int]:
-    """The detector's committed positions from its metrics page."""
-    pattern = re.compile(rf'{CONSUMER_POSITION}{{partition="(\d+)",topic="{re.escape(topic)}"}} (\S+)')
-    return {partition: int(float(value)) for partition, value in pattern.findall(text)}
-
-
-def processor_seconds(pid: int) -> dict[str, float]:
-    """Processor time of the detector's processes so far, by program: the JVM, Python."""
-    seconds: dict[str, float] = {}
-    detector = psutil.Process(pid)
-    for process in [detector, *detector.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            seconds[process.name()] = round(seconds.get(process.name(), 0.0) + times.user + times.system, 1)
-    return seconds
-
-
 def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment: dict[str, str]) -> dict[str, float]:
     """Run the detector once; returns the figures."""
     prefix = args.prefix or f"bench{os.getpid()}."
@@ -148,62 +117,44 @@ def run(args: argparse.Namespace, bootstrap: str, registry_url: str, environment
         fill(bootstrap, registry_url, prefix, args.transactions, args.cards)
     topic = TRANSACTIONS_SILVER.name(prefix)
     ends = end_offsets(bootstrap, topic)
-    with tempfile.TemporaryDirectory() as scratch:
-        port = 19_000 + os.getpid() % 1000
-        log = (Path(scratch) / "detector.log").open("wb")
-        process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("cardwatch-detector")), "velocity"],
-            env={
-                **os.environ,
-                **environment,
-                "CARDWATCH_TOPIC_PREFIX": prefix,
-                "CARDWATCH_METRICS_PORT": str(port),
-                "CARDWATCH_DETECTOR_RULES": str(args.rules),
-                "CARDWATCH_DETECTOR_SCOPES": args.scopes,
-                "CARDWATCH_DETECTOR_HORIZON_CARD": "1h",
-                "CARDWATCH_DETECTOR_LATENESS": "10m",
-                "CARDWATCH_DETECTOR_TUNED_FOR": args.tuned_for,
-                "CARDWATCH_DETECTOR_MAX_OFFSETS_PER_TRIGGER": str(args.batch),
-                "CARDWATCH_DETECTOR_PARTITIONS": str(args.tasks),
-                "CARDWATCH_SPARK_MASTER": f"local[{args.tasks}]",
-                "CARDWATCH_DETECTOR_CHECKPOINT_DIR": f"{scratch}/checkpoint",
-                "CARDWATCH_SPARK_DRIVER_MEMORY": args.driver_memory,
-            },
-            stdout=log,
-            stderr=log,
-        )
-        begin = time.monotonic()
+    settings = {
+        **environment,
+        "CARDWATCH_TOPIC_PREFIX": prefix,
+        "CARDWATCH_DETECTOR_RULES": str(args.rules),
+        "CARDWATCH_DETECTOR_SCOPES": args.scopes,
+        "CARDWATCH_DETECTOR_HORIZON_CARD": "1h",
+        "CARDWATCH_DETECTOR_LATENESS": "10m",
+        "CARDWATCH_DETECTOR_TUNED_FOR": args.tuned_for,
+        "CARDWATCH_DETECTOR_MAX_OFFSETS_PER_TRIGGER": str(args.batch),
+        "CARDWATCH_DETECTOR_PARTITIONS": str(args.tasks),
+        "CARDWATCH_SPARK_MASTER": f"local[{args.tasks}]",
+        "CARDWATCH_SPARK_DRIVER_MEMORY": args.driver_memory,
+    }
+    begin = time.monotonic()
+    with detector(settings, args.detector) as process:
         first: tuple[float, int] | None = None
         last = 0
         used: dict[str, float] = {}
-        try:
-            while process.poll() is None:
-                time.sleep(0.1)
-                try:
-                    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=5).text
-                except httpx.HTTPError:
-                    continue
-                at = positions(page, topic)
-                done = sum(at.values())
-                if done != last:
-                    last = done
-                    used = processor_seconds(process.pid)
-                    if args.verbose:
-                        phases = dict(
-                            re.findall(r'batch_duration_seconds{phase="(\w+)",query="velocity-[a-z-]+"} (\S+)', page)
-                        )
-                        print(f"{time.monotonic() - begin:6.1f} s  {done:>9,}  {used} {phases}", file=sys.stderr)
-                if first is None and done:
-                    first = (time.monotonic(), done)
-                if len(at) == len(ends) and all(at[p] >= end for p, end in ends.items()):
-                    break
-            finish = time.monotonic()
-        finally:
-            process.terminate()
-            process.wait(60)
-            log.close()
+        while process.running:
+            time.sleep(0.1)
+            page = process.metrics()
+            at = positions(page, topic)
+            done = sum(at.values())
+            if done != last:
+                last = done
+                used = process.processor_seconds()
+                if args.verbose:
+                    phases = dict(
+                        re.findall(r'batch_duration_seconds{phase="(\w+)",query="velocity-[a-z-]+"} (\S+)', page)
+                    )
+                    print(f"{time.monotonic() - begin:6.1f} s  {done:>9,}  {used} {phases}", file=sys.stderr)
+            if first is None and done:
+                first = (time.monotonic(), done)
+            if len(at) == len(ends) and all(at[p] >= end for p, end in ends.items()):
+                break
+        finish = time.monotonic()
         if first is None or last < sum(ends.values()):
-            raise SystemExit(f"the detector ended early:\n{(Path(scratch) / 'detector.log').read_text()[-4000:]}")
+            raise SystemExit(f"the detector ended early:\n{process.log}")
     total = sum(ends.values())
     return {
         "transactions": total,
@@ -243,6 +194,7 @@ def main() -> None:
     parser.add_argument("--rules", type=Path, default=RULES)
     parser.add_argument("--driver-memory", default="6g")
     parser.add_argument("--prefix", default="", help="a topic prefix filled by an earlier run")
+    parser.add_argument("--detector", type=Path, default=DETECTOR, help="another program, to compare")
     parser.add_argument("--external", action="store_true", help="use the Kafka of CARDWATCH_KAFKA_BOOTSTRAP_SERVERS")
     parser.add_argument("--many", action="store_true", help="compare 10 rules with 100 instead of running the five")
     parser.add_argument("--verbose", action="store_true", help="print each step")
