@@ -136,6 +136,11 @@ from cardwatch_platform.settings import PlatformSettings; \
 spark_classpath(PlatformSettings(), load_lock(), 's3')" \
  && mkdir /jars \
  && cp /cache/sets/*/*.jar /jars
+# The rule engine, compiled from its sources against the classes of the image's own Java.
+COPY scripts/engine scripts/
+COPY services/spark-detector/jvm services/spark-detector/jvm
+RUN PYTHONPATH=$(echo libs/*/src | tr ' ' ':') \
+    /opt/cardwatch/bin/python scripts/engine jar /jars/cardwatch-engine.jar "$JAVA_HOME"
 
 FROM service AS detector
 LABEL org.opencontainers.image.description="Exact sliding velocity windows as Spark state, and the lakehouse queries"

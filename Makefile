@@ -14,7 +14,7 @@ HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test test-faults fuzz test-observability dashboards check wheels sbom audit-dependencies lock up down logs secrets test-images manifests test-kubernetes clean
+.PHONY: help install demo demo-handbook test test-faults fuzz test-observability dashboards check format wheels sbom audit-dependencies lock up down logs secrets test-images manifests test-kubernetes clean
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,7 @@ install: $(INSTALLED) ## Make .venv with everything in it; instant when nothing 
 
 $(INSTALLED): requirements/requirements.txt scripts/install $(addsuffix /pyproject.toml,$(PACKAGES))
 	@scripts/install $(VENV) $(PACKAGES)
+	@$(BIN)/python scripts/engine jar >/dev/null
 	@touch $@
 
 demo: $(INSTALLED) ## Run the whole pipeline on this machine for a minute and check its result.
@@ -56,11 +57,16 @@ test-observability: $(INSTALLED) ## Every panel's query and the alerts, in earne
 dashboards: $(INSTALLED) ## Make Grafana's dashboards and the objectives' recording rules from deploy/observability.
 	@scripts/dashboards
 
-check: $(INSTALLED) ## Lint, formatting, types and import rules.
+check: $(INSTALLED) ## Lint, formatting, types and import rules; the Java sources with all warnings.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy $(SOURCES) $(SELDOM_RUN)
 	@PYTHONPATH=deploy/observability/src $(BIN)/lint-imports --no-cache
+	@$(BIN)/python scripts/engine check
+
+format: $(INSTALLED) ## Format the sources, Python and Java.
+	@$(BIN)/ruff format .
+	@$(BIN)/python scripts/engine format
 
 wheels: $(INSTALLED) ## Wheels of the detector and the libraries it needs, and one of all for Databricks, into dist/.
 	@$(BIN)/python scripts/wheels

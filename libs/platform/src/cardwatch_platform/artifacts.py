@@ -1,6 +1,7 @@
 """The lock file ``artifacts.lock.json``: the files that the platform consists of.
 
-It names every file of four sets (``kafka``, ``registry``, ``spark``, ``s3``) with size and SHA-256.
+It names every file of six sets (``kafka``, ``registry``, ``spark``, ``s3``, ``java-compiler``, ``java-tests``) with
+size and SHA-256.
 ``cardwatch platform lock`` writes it from ``ROOTS``; ``cardwatch platform up`` downloads exactly these files, except
 for the sets in ``OPTIONAL``, which are downloaded when a command needs them.
 """
@@ -69,8 +70,11 @@ ROOTS: Final[Mapping[str, Sequence[Module]]] = {
         Module("software.amazon.awssdk", "s3-transfer-manager", "2.29.52"),
         Module("software.amazon.awssdk", "sts", "2.29.52"),
     ),
+    # With what `java_build` compiles and tests our own Java sources.
+    "java-compiler": (Module("org.eclipse.jdt", "ecj", "3.40.0"),),
+    "java-tests": (Module("org.junit.platform", "junit-platform-console-standalone", "1.14.4"),),
 }
-OPTIONAL: Final = frozenset({"s3"})
+OPTIONAL: Final = frozenset({"s3", "java-compiler", "java-tests"})
 # Without their dependencies: all of Amazon's services in one jar of 600 MB, and clients of the other clouds.
 WITHOUT_DEPENDENCIES: Final = frozenset({"hadoop-aws", "spark-hadoop-cloud_2.13"})
 

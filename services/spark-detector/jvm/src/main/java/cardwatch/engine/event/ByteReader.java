@@ -111,8 +111,8 @@ public final class ByteReader {
 
   private void require(int length) {
     if (length < 0 || bytes.length - at < length) {
-      throw new IllegalStateException(
-          "the state of a key is damaged: at byte " + at + " of " + bytes.length + " another " + length + " were expected");
+      throw new IllegalStateException("the state of a key is damaged: at byte " + at + " of " + bytes.length
+          + " another " + length + " were expected");
     }
   }
 }

@@ -132,8 +132,7 @@ public final class Event implements Row, Comparable<Event> {
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof Event event
-        && compareContent(event) == 0;
+    return other instanceof Event event && compareContent(event) == 0;
   }
 
   @Override

@@ -4,7 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Events as bytes: the numbers in columns, then the texts with a dictionary. An event of a card takes about 60 to 100 bytes.
+ * Events as bytes: the numbers in columns, then the texts with a dictionary. An event of a card takes about 60 to 100
+ * bytes.
  */
 public final class EventCodec {
   private static final int LAYOUT = 1;
@@ -45,9 +46,8 @@ public final class EventCodec {
 
   private static void requireLayout(int layout) {
     if (layout != LAYOUT) {
-      throw new IllegalStateException(
-          "events in the state have layout " + layout + "; this version reads layout " + LAYOUT
-              + ": start the version that wrote them, or a later one");
+      throw new IllegalStateException("events in the state have layout " + layout + "; this version reads layout "
+          + LAYOUT + ": start the version that wrote them, or a later one");
     }
   }
 }

@@ -8,8 +8,9 @@ import java.util.Map;
 /**
  * TEXT fields of a list of events. Each row is packed by itself and unpacked when it is asked for.
  *
- * <p>A row is the transaction id; a bit for each other field that differs from the model row; and those fields as entries of
- * the dictionary, 0 for null. The model row is the first row that was inserted: most texts of a key are the same in all rows.
+ * <p>A row is the transaction id; a bit for each other field that differs from the model row; and those fields as
+ * entries of the dictionary, 0 for null. The model row is the first row that was inserted: most texts of a key are the
+ * same in all rows.
  */
 final class EventTexts {
   private static final int FIELDS = Field.AMOUNT_MINOR.ordinal();

@@ -1,6 +1,8 @@
 package cardwatch.engine.event;
 
-/** The fields of a silver transaction that rules can name or alerts show, in the order in which contents are compared. */
+/**
+ * The fields of a silver transaction that rules can name or alerts show, in the order in which contents are compared.
+ */
 public enum Field {
   TRANSACTION_ID(Kind.TEXT),
   CARD_TOKEN(Kind.TEXT),
@@ -25,11 +27,7 @@ public enum Field {
   LONGITUDE(Kind.DOUBLE);
 
   /** What kind of value a field holds; an INTEGER has 64 bits. */
-  public enum Kind {
-    TEXT,
-    INTEGER,
-    DOUBLE
-  }
+  public enum Kind { TEXT, INTEGER, DOUBLE }
 
   private static final Field[] ALL = values();
 

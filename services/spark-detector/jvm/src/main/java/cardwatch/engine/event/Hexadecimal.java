@@ -38,7 +38,8 @@ final class Hexadecimal {
   static byte[] pack(String digits) {
     byte[] packed = new byte[digits.length() / 2];
     for (int at = 0; at < packed.length; at++) {
-      packed[at] = (byte) (Character.digit(digits.charAt(2 * at), 16) << 4 | Character.digit(digits.charAt(2 * at + 1), 16));
+      packed[at] =
+          (byte) (Character.digit(digits.charAt(2 * at), 16) << 4 | Character.digit(digits.charAt(2 * at + 1), 16));
     }
     return packed;
   }

@@ -59,8 +59,8 @@ public enum Aggregate {
   void check(Field field) {
     boolean takes = switch (this) {
       case COUNT, SECONDS_SINCE_PREVIOUS, DISTANCE_KM, SPEED_KMH -> field == null;
-      case SUM, MEAN, STDDEV, RATIO_TO_MEAN -> field != null && field.kind() == Field.Kind.INTEGER;
-      case MIN, MAX -> field != null && field.kind() != Field.Kind.TEXT;
+      case SUM, MEAN, STDDEV, RATIO_TO_MEAN -> field != null&& field.kind() == Field.Kind.INTEGER;
+      case MIN, MAX -> field != null&& field.kind() != Field.Kind.TEXT;
       case COUNT_DISTINCT, FIRST, LAST, PREVIOUS -> field != null;
     };
     if (!takes) {

@@ -1,8 +1,10 @@
 package cardwatch.engine.program;
 
-/** Something that is true, false or unknown (null): Kleene's logic, in which `and` is the smaller and `or` the larger. */
+/**
+ * Something that is true, false or unknown (null): Kleene's logic, in which `and` is the smaller and `or` the larger.
+ */
 @FunctionalInterface
-non-sealed interface BooleanExpression extends Expression {
+interface BooleanExpression extends Expression {
   int FALSE = 0;
   int UNKNOWN = 1;
   int TRUE = 2;

@@ -23,19 +23,19 @@ final class Choice {
     return switch (values.type()) {
       case INTEGER -> {
         IntegerExpression[] parts = values.integers();
-        yield (IntegerExpression) at -> parts[branch(conditions, at)].value(at);
+        yield(IntegerExpression) at -> parts[branch(conditions, at)].value(at);
       }
       case DOUBLE -> {
         DoubleExpression[] parts = values.doubles();
-        yield (DoubleExpression) at -> parts[branch(conditions, at)].value(at);
+        yield(DoubleExpression) at -> parts[branch(conditions, at)].value(at);
       }
       case TEXT -> {
         TextExpression[] parts = values.texts();
-        yield (TextExpression) at -> parts[branch(conditions, at)].value(at);
+        yield(TextExpression) at -> parts[branch(conditions, at)].value(at);
       }
       default -> {
         BooleanExpression[] parts = values.booleans();
-        yield (BooleanExpression) at -> parts[branch(conditions, at)].value(at);
+        yield(BooleanExpression) at -> parts[branch(conditions, at)].value(at);
       }
     };
   }

@@ -6,8 +6,8 @@ import static cardwatch.engine.program.BooleanExpression.truth;
 import cardwatch.engine.event.Event;
 
 /**
- * Comparisons of two values; with null they are unknown. NaN equals itself and is larger than all other numbers, texts are
- * compared by code points, false is smaller than true.
+ * Comparisons of two values; with null they are unknown. NaN equals itself and is larger than all other numbers, texts
+ * are compared by code points, false is smaller than true.
  */
 enum Comparison {
   EQ(0b010),
@@ -55,7 +55,7 @@ enum Comparison {
     return at -> {
       String one = left.value(at);
       String two = one == null ? null : right.value(at);
-      if (two == null) {
+      if (one == null || two == null) {
         return UNKNOWN;
       }
       return equality ? truth(one.equals(two) == (this == EQ)) : of(Event.compareTexts(one, two));

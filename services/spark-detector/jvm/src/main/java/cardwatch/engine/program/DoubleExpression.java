@@ -2,7 +2,7 @@ package cardwatch.engine.program;
 
 /** A double. */
 @FunctionalInterface
-non-sealed interface DoubleExpression extends Expression {
+interface DoubleExpression extends Expression {
   /** The value; sets {@link Evaluation#none}. */
   double value(Evaluation at);
 

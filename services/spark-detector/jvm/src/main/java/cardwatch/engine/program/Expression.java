@@ -1,8 +1,7 @@
 package cardwatch.engine.program;
 
 /** A compiled part of a condition. Threads may share it; what changes is in the Evaluation. */
-sealed interface Expression
-    permits BooleanExpression, IntegerExpression, DoubleExpression, TextExpression, ListExpression {
+interface Expression {
   /** The type of its values. */
   ValueType type();
 }

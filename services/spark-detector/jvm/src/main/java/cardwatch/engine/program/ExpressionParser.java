@@ -69,8 +69,8 @@ final class ExpressionParser {
       case "case" -> byCondition(json);
       case "lower", "upper", "length", "left", "right", "like" -> text(op, json);
       case "in" -> in(json);
-      case "in_list" -> Membership.texts(
-          argument(TextExpression.class, json), lists.getOrDefault(Json.text(json, "list"), Set.of()));
+      case "in_list" ->
+        Membership.texts(argument(TextExpression.class, json), lists.getOrDefault(Json.text(json, "list"), Set.of()));
       case "in_profile" -> inProfile(json);
       default -> throw new UnknownInstructionException("there is no operation `" + op + "`");
     };
@@ -81,14 +81,16 @@ final class ExpressionParser {
     Json.requireType(json, ValueType.of(field));
     return switch (field.kind()) {
       case TEXT -> (TextExpression) at -> at.row.isNull(field) ? null : at.row.text(field);
-      case INTEGER -> (IntegerExpression) at -> {
-        at.none = at.row.isNull(field);
-        return at.none ? 0 : at.row.integer(field);
-      };
-      case DOUBLE -> (DoubleExpression) at -> {
-        at.none = at.row.isNull(field);
-        return at.none ? 0 : at.row.number(field);
-      };
+      case INTEGER ->
+        (IntegerExpression) at -> {
+          at.none = at.row.isNull(field);
+          return at.none ? 0 : at.row.integer(field);
+        };
+      case DOUBLE ->
+        (DoubleExpression) at -> {
+          at.none = at.row.isNull(field);
+          return at.none ? 0 : at.row.number(field);
+        };
     };
   }
 
@@ -101,14 +103,16 @@ final class ExpressionParser {
     Json.requireType(json, measure.type());
     int slot = measure.slot();
     return switch (measure.type()) {
-      case INTEGER -> (IntegerExpression) at -> {
-        at.none = at.measures.isNull(slot);
-        return at.none ? 0 : at.measures.integer(slot);
-      };
-      case DOUBLE -> (DoubleExpression) at -> {
-        at.none = at.measures.isNull(slot);
-        return at.none ? 0 : at.measures.number(slot);
-      };
+      case INTEGER ->
+        (IntegerExpression) at -> {
+          at.none = at.measures.isNull(slot);
+          return at.none ? 0 : at.measures.integer(slot);
+        };
+      case DOUBLE ->
+        (DoubleExpression) at -> {
+          at.none = at.measures.isNull(slot);
+          return at.none ? 0 : at.measures.number(slot);
+        };
       default -> (TextExpression) at -> at.measures.text(slot);
     };
   }
@@ -117,14 +121,16 @@ final class ExpressionParser {
     ProfileField field = profileField(json);
     Json.requireType(json, field.type());
     return switch (field.type()) {
-      case INTEGER -> (IntegerExpression) at -> {
-        at.none = at.profile.isNull(field);
-        return at.none ? 0 : at.profile.integer(field);
-      };
-      case DOUBLE -> (DoubleExpression) at -> {
-        at.none = at.profile.isNull(field);
-        return at.none ? 0 : at.profile.number(field);
-      };
+      case INTEGER ->
+        (IntegerExpression) at -> {
+          at.none = at.profile.isNull(field);
+          return at.none ? 0 : at.profile.integer(field);
+        };
+      case DOUBLE ->
+        (DoubleExpression) at -> {
+          at.none = at.profile.isNull(field);
+          return at.none ? 0 : at.profile.number(field);
+        };
       default -> new ListExpression(field);
     };
   }
@@ -160,7 +166,7 @@ final class ExpressionParser {
       case "sub" -> Arithmetic.integers(parts[0], parts[1], (left, right) -> left - right);
       case "mul" -> Arithmetic.integers(parts[0], parts[1], (left, right) -> left * right);
       case "mod" -> Arithmetic.remainder(parts[0], parts[1]);
-      case "neg" -> Arithmetic.integer(parts[0], value -> -value);
+      case "neg" -> Arithmetic.integer(parts[0], value -> - value);
       case "abs" -> Arithmetic.integer(parts[0], Math::abs);
       default -> throw Json.wrong(json, "double", ValueType.INTEGER);
     };
@@ -172,7 +178,7 @@ final class ExpressionParser {
       case "sub" -> Arithmetic.doubles(parts[0], parts[1], (left, right) -> left - right);
       case "mul" -> Arithmetic.doubles(parts[0], parts[1], (left, right) -> left * right);
       case "div" -> Arithmetic.divide(parts[0], parts[1]);
-      case "neg" -> Arithmetic.number(parts[0], value -> -value);
+      case "neg" -> Arithmetic.number(parts[0], value -> - value);
       case "abs" -> Arithmetic.number(parts[0], Math::abs);
       case "ceil" -> Arithmetic.number(parts[0], Math::ceil);
       case "floor" -> Arithmetic.number(parts[0], Math::floor);
@@ -185,7 +191,7 @@ final class ExpressionParser {
     for (JsonNode condition : Json.array(json, "when")) {
       conditions.add(condition(condition));
     }
-    return Choice.byCondition(conditions.toArray(BooleanExpression[]::new), parts(json, conditions.size() + 1));
+    return Choice.byCondition(conditions.toArray(BooleanExpression[] ::new), parts(json, conditions.size() + 1));
   }
 
   private Expression text(String op, JsonNode json) {
@@ -197,9 +203,8 @@ final class ExpressionParser {
       case "like" -> Texts.like(part, Json.text(json, "pattern"));
       default -> {
         long length = Json.whole64(json, "length");
-        yield op.equals("left")
-            ? Texts.map(part, text -> Texts.left(text, length))
-            : Texts.map(part, text -> Texts.right(text, length));
+        yield op.equals("left") ? Texts.map(part, text -> Texts.left(text, length))
+                                : Texts.map(part, text -> Texts.right(text, length));
       }
     };
   }
@@ -241,7 +246,7 @@ final class ExpressionParser {
     for (JsonNode part : Json.parts(json, -1)) {
       conditions.add(condition(part));
     }
-    return conditions.toArray(BooleanExpression[]::new);
+    return conditions.toArray(BooleanExpression[] ::new);
   }
 
   private Parts parts(JsonNode json) {

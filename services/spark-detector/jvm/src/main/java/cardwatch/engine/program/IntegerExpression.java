@@ -2,7 +2,7 @@ package cardwatch.engine.program;
 
 /** A 64-bit integer. */
 @FunctionalInterface
-non-sealed interface IntegerExpression extends Expression {
+interface IntegerExpression extends Expression {
   /** The value; sets {@link Evaluation#none}. */
   long value(Evaluation at);
 

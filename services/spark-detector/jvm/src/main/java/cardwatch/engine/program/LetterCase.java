@@ -3,8 +3,8 @@ package cardwatch.engine.program;
 import java.util.Locale;
 
 /**
- * Lower and upper case as the Unicode Standard 17 defines them (section 3.13, "Default Case Conversion"), whatever Unicode
- * the Java runtime knows and without its own rules for words, so that live and backtest agree.
+ * Lower and upper case as the Unicode Standard 17 defines them (section 3.13, "Default Case Conversion"), whatever
+ * Unicode the Java runtime knows and without its own rules for words, so that live and backtest agree.
  */
 final class LetterCase {
   private static final int CAPITAL_SIGMA = 0x3A3;
@@ -12,14 +12,14 @@ final class LetterCase {
 
   /** Upper and lower case of letters that are newer than Unicode 15, which Java 21 knows. */
   private static final int[][] NEWER = {
-    {0x1C89, 0x1C8A},
-    {0xA7CB, 0x264},
-    {0xA7CC, 0xA7CD},
-    {0xA7CE, 0xA7CF},
-    {0xA7D2, 0xA7D3},
-    {0xA7D4, 0xA7D5},
-    {0xA7DA, 0xA7DB},
-    {0xA7DC, 0x19B},
+      {0x1C89, 0x1C8A},
+      {0xA7CB, 0x264},
+      {0xA7CC, 0xA7CD},
+      {0xA7CE, 0xA7CF},
+      {0xA7D2, 0xA7D3},
+      {0xA7D4, 0xA7D5},
+      {0xA7DA, 0xA7DB},
+      {0xA7DC, 0x19B},
   };
 
   /** The same for whole alphabets: first and last upper case letter, first lower case letter (Garay, Beria Erfe). */
@@ -103,11 +103,9 @@ final class LetterCase {
 
   private static boolean isIgnored(int character) {
     return switch (Character.getType(character)) {
-      case Character.NON_SPACING_MARK,
-          Character.ENCLOSING_MARK,
-          Character.FORMAT,
-          Character.MODIFIER_LETTER,
-          Character.MODIFIER_SYMBOL -> true;
+      case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.FORMAT, Character.MODIFIER_LETTER,
+          Character.MODIFIER_SYMBOL ->
+        true;
       default -> WITHIN_WORDS.indexOf(character) >= 0;
     };
   }

@@ -14,25 +14,25 @@ final class Literals {
     return switch (ValueType.ofWord(Json.text(json, "type"))) {
       case INTEGER -> {
         long number = none ? 0 : integer(value);
-        yield (IntegerExpression) at -> {
+        yield(IntegerExpression) at -> {
           at.none = none;
           return number;
         };
       }
       case DOUBLE -> {
         double number = none ? 0 : number(value);
-        yield (DoubleExpression) at -> {
+        yield(DoubleExpression) at -> {
           at.none = none;
           return number;
         };
       }
       case TEXT -> {
         String text = none ? null : text(value);
-        yield (TextExpression) at -> text;
+        yield(TextExpression) at -> text;
       }
       case BOOLEAN -> {
         int truth = none ? BooleanExpression.UNKNOWN : BooleanExpression.truth(truth(value));
-        yield (BooleanExpression) at -> truth;
+        yield(BooleanExpression) at -> truth;
       }
       default -> throw new UnknownInstructionException("a literal cannot be a list");
     };

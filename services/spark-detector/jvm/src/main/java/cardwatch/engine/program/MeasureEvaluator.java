@@ -9,8 +9,8 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Evaluates rules for events of a key's timeline, from later to earlier ones. A measure is computed when a condition asks
- * for it, once per event for all rules. Holds until the timeline's next insertion or eviction. For one thread.
+ * Evaluates rules for events of a key's timeline, from later to earlier ones. A measure is computed when a condition
+ * asks for it, once per event for all rules. Holds until the timeline's next insertion or eviction. For one thread.
  */
 public final class MeasureEvaluator implements MeasureValues {
   private static final double MICROSECONDS_PER_SECOND = 1_000_000;
@@ -134,7 +134,7 @@ public final class MeasureEvaluator implements MeasureValues {
       case LAST -> valueAt(slot, computation.field(), timeline.lastIncluded(mask, from, windowEnd));
       case PREVIOUS -> valueAt(slot, computation.field(), timeline.lastIncluded(mask, from, ordinal));
       case SECONDS_SINCE_PREVIOUS, DISTANCE_KM, SPEED_KMH ->
-          sincePrevious(slot, computation.aggregate(), timeline.lastIncluded(mask, from, ordinal));
+        sincePrevious(slot, computation.aggregate(), timeline.lastIncluded(mask, from, ordinal));
     }
   }
 
@@ -153,7 +153,7 @@ public final class MeasureEvaluator implements MeasureValues {
     }
     if (computation.aggregate() == Aggregate.STDDEV) {
       double spread = timeline.spread(computation.track(), from, windowEnd);
-      numbers[slot] = Math.sqrt(spread / (double) (count * (count - 1)));
+      numbers[slot] = Math.sqrt(spread / (count * (count - 1)));
       return;
     }
     long sum = timeline.sum(computation.track(), from, windowEnd);
@@ -208,9 +208,7 @@ public final class MeasureEvaluator implements MeasureValues {
   }
 
   private static boolean isLocated(Event event) {
-    return !event.isNull(Field.LATITUDE)
-        && !event.isNull(Field.LONGITUDE)
-        && !Double.isNaN(event.number(Field.LATITUDE))
-        && !Double.isNaN(event.number(Field.LONGITUDE));
+    return !event.isNull(Field.LATITUDE) && !event.isNull(Field.LONGITUDE)
+        && !Double.isNaN(event.number(Field.LATITUDE)) && !Double.isNaN(event.number(Field.LONGITUDE));
   }
 }

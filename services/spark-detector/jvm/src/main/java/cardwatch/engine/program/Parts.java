@@ -10,18 +10,18 @@ import java.util.List;
  */
 record Parts(ValueType type, List<Expression> parts) {
   IntegerExpression[] integers() {
-    return parts.toArray(IntegerExpression[]::new);
+    return parts.toArray(IntegerExpression[] ::new);
   }
 
   DoubleExpression[] doubles() {
-    return parts.toArray(DoubleExpression[]::new);
+    return parts.toArray(DoubleExpression[] ::new);
   }
 
   TextExpression[] texts() {
-    return parts.toArray(TextExpression[]::new);
+    return parts.toArray(TextExpression[] ::new);
   }
 
   BooleanExpression[] booleans() {
-    return parts.toArray(BooleanExpression[]::new);
+    return parts.toArray(BooleanExpression[] ::new);
   }
 }

@@ -1,8 +1,8 @@
 package cardwatch.engine.program;
 
+import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
-import com.fasterxml.jackson.core.JsonFactory;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.ArrayList;
@@ -26,8 +26,7 @@ public record Program(Map<String, ScopeProgram> scopes, List<SetAside> setAside)
   // Two levels per expression; how deep expressions are is limited where rules are checked.
   private static final int MAX_DEPTH = 10_000;
 
-  private static final ObjectMapper JSON = new ObjectMapper(
-      JsonFactory.builder()
+  private static final ObjectMapper JSON = new ObjectMapper(JsonFactory.builder()
           .streamReadConstraints(StreamReadConstraints.builder().maxNestingDepth(MAX_DEPTH).build())
           .build());
 
@@ -42,8 +41,8 @@ public record Program(Map<String, ScopeProgram> scopes, List<SetAside> setAside)
    *
    * @param programJson as docs/rule-program.md says
    * @param listsJson name of a list → its values: {@code {"trusted-merchants": ["m1", "m2"]}}
-   * @throws IllegalArgumentException one of them is not such JSON at all; whatever is wrong with one rule sets that rule
-   *     aside
+   * @throws IllegalArgumentException one of them is not such JSON at all; whatever is wrong with one rule sets that
+   *     rule aside
    */
   public static Program parse(String programJson, String listsJson) {
     JsonNode program = tree(programJson, "a program of rules");
@@ -65,8 +64,8 @@ public record Program(Map<String, ScopeProgram> scopes, List<SetAside> setAside)
       } catch (UnknownInstructionException error) {
         setAside.add(new SetAside(rule.path("id").asText(), rule.path("version").asInt(), error.getMessage()));
       } catch (StackOverflowError error) {
-        setAside.add(
-            new SetAside(rule.path("id").asText(), rule.path("version").asInt(), "its conditions are nested too deeply"));
+        setAside.add(new SetAside(
+            rule.path("id").asText(), rule.path("version").asInt(), "its conditions are nested too deeply"));
       }
     }
     Map<String, ScopeProgram> compiled = new TreeMap<>();

@@ -16,22 +16,11 @@ import java.util.List;
  * @param when for which transactions it hits
  * @param usesProfile whether its condition names a profile
  * @param longestWindowUs its longest window, microseconds; without measures, 1: that of the transaction itself
- * @param fingerprint of what decides its hits and which of them are alerts: scope, measures, condition, suppression, and
- *     the contents of the lists that it uses
+ * @param fingerprint of what decides its hits and which of them are alerts: scope, measures, condition, suppression,
+ *     and the contents of the lists that it uses
  */
-public record Rule(
-    String id,
-    int version,
-    String title,
-    String severity,
-    String mode,
-    String scope,
-    long suppressUs,
-    List<Measure> measures,
-    Condition when,
-    boolean usesProfile,
-    long longestWindowUs,
-    long fingerprint) {
+public record Rule(String id, int version, String title, String severity, String mode, String scope, long suppressUs,
+    List<Measure> measures, Condition when, boolean usesProfile, long longestWindowUs, long fingerprint) {
   /** Copies the measures. */
   public Rule {
     measures = List.copyOf(measures);

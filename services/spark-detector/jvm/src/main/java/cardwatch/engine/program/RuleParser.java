@@ -52,18 +52,9 @@ final class RuleParser {
     JsonNode when = json.path("when");
     Condition condition = new Condition(ExpressionParser.ofRule(lists, measures).condition(when));
     addExpression(fingerprint, when);
-    return new Rule(
-        Json.text(json, "id"),
-        Json.whole(json, "version"),
-        Json.text(json, "title"),
-        Json.text(json, "severity"),
-        Json.text(json, "mode"),
-        Json.text(json, "scope"),
-        suppressUs,
-        measures,
-        condition,
-        Json.truth(json, "uses_profile"),
-        measures.stream().mapToLong(Measure::windowUs).max().orElse(1),
+    return new Rule(Json.text(json, "id"), Json.whole(json, "version"), Json.text(json, "title"),
+        Json.text(json, "severity"), Json.text(json, "mode"), Json.text(json, "scope"), suppressUs, measures, condition,
+        Json.truth(json, "uses_profile"), measures.stream().mapToLong(Measure::windowUs).max().orElse(1),
         fingerprint.value());
   }
 

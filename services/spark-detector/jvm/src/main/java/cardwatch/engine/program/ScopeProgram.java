@@ -11,8 +11,7 @@ import java.util.List;
  * @param tracks what the measures need, each once
  * @param computations what the rules' measures compute, each once: by {@link Measure#slot}
  */
-public record ScopeProgram(
-    String scope, List<Rule> rules, TrackSet tracks, List<Measure.Computation> computations) {
+public record ScopeProgram(String scope, List<Rule> rules, TrackSet tracks, List<Measure.Computation> computations) {
   /** Copies the lists. */
   public ScopeProgram {
     rules = List.copyOf(rules);

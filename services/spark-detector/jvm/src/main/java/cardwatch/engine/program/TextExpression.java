@@ -2,7 +2,7 @@ package cardwatch.engine.program;
 
 /** A text. */
 @FunctionalInterface
-non-sealed interface TextExpression extends Expression {
+interface TextExpression extends Expression {
   /** The value; null if there is none. */
   String value(Evaluation at);
 

@@ -2,7 +2,10 @@ package cardwatch.engine.timeline;
 
 /** For which events of a key a rule's condition holds. */
 public interface HitBits {
-  /** The time from which on they are known, microseconds: events before it have never been evaluated; Long.MAX_VALUE at first. */
+  /**
+   * The time from which on they are known, microseconds: events before it have never been evaluated; Long.MAX_VALUE at
+   * first.
+   */
   long knownFrom();
 
   /** State that all events from a time on are evaluated. */

@@ -10,9 +10,5 @@ import cardwatch.engine.event.Event;
  */
 public record Insertion(Outcome outcome, Event replaced) {
   /** Of two arrivals of one transaction id the smaller one by {@link Event#compareContent} is kept. */
-  public enum Outcome {
-    ADDED,
-    REPLACED,
-    KEPT
-  }
+  public enum Outcome { ADDED, REPLACED, KEPT }
 }

@@ -7,14 +7,10 @@ import cardwatch.engine.event.Field;
  *
  * @param kind what is kept
  * @param mask position of the mask in its {@link TrackSet}
- * @param field of which field; its kind is INTEGER for SUM and SQUARES, INTEGER or DOUBLE for EXTREMES, any for DISTINCT
+ * @param field of which field; its kind is INTEGER for SUM and SQUARES, INTEGER or DOUBLE for EXTREMES, any for
+ *     DISTINCT
  */
 public record Track(Kind kind, int mask, Field field) {
   /** Sums, exact sums and sums of squares, smallest and largest values, numbers of different values. */
-  public enum Kind {
-    SUM,
-    SQUARES,
-    EXTREMES,
-    DISTINCT
-  }
+  public enum Kind { SUM, SQUARES, EXTREMES, DISTINCT }
 }

@@ -12,13 +12,11 @@ import java.util.UUID;
 import org.junit.jupiter.api.Test;
 
 class EventCodecTest {
-  private static final String[] TEXTS = {
-    "", "EUR", "ü€", "\uD83D\uDE00", "\uD800", "0123456789abcdef", "0123456789ABCDEF", "abc", "deadbee", "x".repeat(300),
-    "123e4567-e89b-12d3-a456-426614174000", "123e4567-e89b-12d3-a456+426614174000"
-  };
-  private static final double[] NUMBERS = {
-    0, -0.0, 48.137154, -122.419416, Double.NaN, Double.NEGATIVE_INFINITY, Double.MIN_VALUE, Double.MAX_VALUE, 1.0 / 3, 1e12
-  };
+  private static final String[] TEXTS = {"", "EUR", "ü€", "\uD83D\uDE00", "\uD800", "0123456789abcdef",
+      "0123456789ABCDEF", "abc", "deadbee", "x".repeat(300), "123e4567-e89b-12d3-a456-426614174000",
+      "123e4567-e89b-12d3-a456+426614174000"};
+  private static final double[] NUMBERS = {0, -0.0, 48.137154, -122.419416, Double.NaN, Double.NEGATIVE_INFINITY,
+      Double.MIN_VALUE, Double.MAX_VALUE, 1.0 / 3, 1e12};
   private static final long[] INTEGERS = {0, 1, -1, 12_50, Long.MIN_VALUE, Long.MAX_VALUE, 1L << 40};
 
   @Test
