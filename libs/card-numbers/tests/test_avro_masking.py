@@ -116,6 +116,25 @@ def test_a_truncated_or_longer_record_is_refused(data: st.DataObject) -> None:
             MASK(wrong)
 
 
+def test_a_block_has_the_size_that_it_says() -> None:
+    items = AvroMasker({"type": "array", "items": "long"})
+    assert items(b"\x01\x02\x06\x00") == b"\x01\x02\x06\x00"
+    for wrong in (b"\x01\x04\x06\x00\x00", b"\x01\x00\x06\x00"):
+        with pytest.raises(NotThisSchemaError, match="another size"):
+            items(wrong)
+
+
+def test_of_any_bytes_what_is_a_record_is_masked_as_that_and_the_rest_as_text() -> None:
+    pair = AvroMasker({"type": "record", "name": "Pair", "fields": [
+        {"name": "number", "type": "long"}, {"name": "text", "type": "string"}]})  # fmt: skip
+    number = b"\x8e\xc7\xc7\xd6\x94\xc2\xcd\x0e"  # that of the card
+    hidden = b"\x80" * 7 + b"\x00"
+    assert pair.mask_any(number + b"\x02x") == hidden + b"\x02x"
+    for rest in (b"", b"\x06x", b"\x02xyz"):
+        assert pair.mask_any(number + rest) == hidden + rest
+    assert pair.mask_any(number + b"\x02x" + CARD_NUMBER.encode()) == hidden + b"\x02x" + MASKED.encode()
+
+
 @pytest.mark.parametrize(
     "count", [b"\xfe\xff\xff\xff\xff\xff\xff\xff\x7f", b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x00"]
 )

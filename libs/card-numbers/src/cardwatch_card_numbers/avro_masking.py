@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from cardwatch_card_numbers.exemptions import NO_FIELDS, is_exempt
-from cardwatch_card_numbers.masking import mask_characters, mask_text_in_place
+from cardwatch_card_numbers.masking import mask_bytes, mask_characters, mask_text_in_place
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_card_numbers.sensitive_names import is_card_number_name, is_sensitive_name
 
@@ -50,13 +50,25 @@ class AvroMasker:
             NotThisSchemaError: from there on the bytes are not one record of the schema.
         """
         masked = _Record(value, start, self._named, self._exempt_fields)
+        self._walk(masked)
+        return bytes(masked.bytes)
+
+    def mask_any(self, value: bytes, start: int = 0) -> bytes:
+        """The same for any bytes: as far as they are a record they are masked as that, and then all of them as text."""
+        masked = _Record(value, start, self._named, self._exempt_fields)
         try:
-            masked.walk(self._schema, "", 0)
+            self._walk(masked)
+        except NotThisSchemaError:
+            return mask_bytes(bytes(masked.bytes))
+        return bytes(masked.bytes)
+
+    def _walk(self, record: "_Record") -> None:
+        try:
+            record.walk(self._schema, "", 0)
         except (IndexError, UnicodeDecodeError, struct.error, KeyError, TypeError) as error:
             raise NotThisSchemaError(f"not a record of the schema: {type(error).__name__}") from None
-        if masked.position != len(value):
-            raise NotThisSchemaError(f"{len(value) - masked.position} bytes are left")
-        return bytes(masked.bytes)
+        if record.position != len(record.bytes):
+            raise NotThisSchemaError(f"{len(record.bytes) - record.position} bytes are left")
 
     def _collect_names(self, schema: Any) -> None:
         if isinstance(schema, list):
@@ -124,14 +136,16 @@ class _Record:
 
     def _blocks(self, walk_one: Callable[[], None]) -> None:
         while (count := self._varint()) != 0:
-            if count < 0:
-                self._varint()  # the block's size
+            size = self._varint() if count < 0 else None
+            start = self.position
             for _ in range(abs(count)):
                 before = self.position
                 walk_one()
                 self._free_values -= self.position == before
                 if self._free_values < 0:
                     raise NotThisSchemaError("too many values without any bytes")
+            if size is not None and self.position - start != size:  # who skips the block reads other bytes than we
+                raise NotThisSchemaError("a block has another size than it says")
 
     def _text(self, schema: Any, name: str, depth: int) -> None:
         self._mask(*self._take(self._varint()), name, is_text=schema == "string" or "string" in str(schema))

@@ -35,12 +35,8 @@ class AvroTransactions:
         """
         record = self._decoder(value)
         check = self._check(self._decoder.writer_schema(value)) if value else None
-        if check is not None and value is not None and _masked(check, value) != value:
-            raise RefusedError(
-                Reason.CARD_NUMBER_PRESENT,
-                "expected tokens only, got a record that holds a card number or a security code, maybe in a field that "
-                "transaction.avsc does not have",
-            )
+        if check is not None and value is not None:
+            _refuse_card_numbers(check, value)
         return record
 
     def mask(self, value: bytes) -> bytes:
@@ -48,7 +44,8 @@ class AvroTransactions:
         if len(value) < HEADER.size or value[0] != MAGIC_BYTE:
             return mask_bytes(value)
         try:
-            return _masked(AvroMasker(self._decoder.writer_schema(value), self._exempt_fields), value)
+            masker = AvroMasker(self._decoder.writer_schema(value), self._exempt_fields)
+            return masker.mask_any(value, HEADER.size)
         except (RefusedError, RegistryUnavailableError):
             return mask_bytes(value)
 
@@ -60,8 +57,19 @@ class AvroTransactions:
         return self._checks[key]
 
 
-def _masked(masker: AvroMasker, value: bytes) -> bytes:
+def _refuse_card_numbers(masker: AvroMasker, value: bytes) -> None:
+    # The decoder skips unknown fields without a look at them: what it takes may be no record all the same.
     try:
-        return masker(value, HEADER.size)
-    except NotThisSchemaError:
-        return mask_bytes(value)
+        masked = masker(value, HEADER.size)
+    except NotThisSchemaError as error:
+        raise RefusedError(
+            Reason.UNDECODABLE_AVRO,
+            f"expected a record of its schema, got something else in a field that transaction.avsc does not have: "
+            f"{error}",
+        ) from error
+    if masked != value:
+        raise RefusedError(
+            Reason.CARD_NUMBER_PRESENT,
+            "expected tokens only, got a record that holds a card number or a security code, maybe in a field that "
+            "transaction.avsc does not have",
+        )

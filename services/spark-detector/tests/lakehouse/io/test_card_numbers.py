@@ -108,6 +108,26 @@ def test_spark_selects_every_message_that_needs_masking(case: MaskingCase) -> No
     assert re.search(SUSPECT, case.original.decode("latin-1"))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount_minor": int(CARD)},
+        {"amount_minor": 378282246310005, "currency": "JPY"},
+        {"amount_minor": 4111111111111111110},
+        {"event_time": int(CARD)},
+        {"event_time": 30569309025904},
+        {"latitude": float(CARD), "longitude": 13.405},
+        {"latitude": 52.52, "longitude": -float(CARD)},
+        {"latitude": None, "longitude": 30569309025904.0},
+    ],
+    ids=str,
+)
+def test_spark_selects_card_numbers_in_numbers_of_a_transaction(changes: dict[str, float]) -> None:
+    value = ENCODE(transaction_record(**changes))
+    assert mask_row(message(value))["redacted"]
+    assert re.search(SUSPECT, value.decode("latin-1"))
+
+
 @pytest.mark.parametrize("name", ["cvv", "X-CVC2", "track2", "PIN", "card_number", "securityCode"])
 def test_spark_selects_headers_by_their_name(name: str) -> None:
     assert re.search(SUSPECT_NAME, name)
