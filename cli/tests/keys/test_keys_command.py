@@ -94,3 +94,21 @@ def test_lists_get_the_other_tokens_of_their_cards_once(deployment: Any, tmp_pat
     shown = deployment.run("lists", "export").stdout
     assert newer in shown
     assert removed not in shown
+
+
+def test_a_card_that_a_message_connects_with_another_one_gives_it_no_place_on_a_list(
+    deployment: Any, tmp_path: Path
+) -> None:
+    (mine, newer), forged = (CARD, "1" * 32), {"card_token_key_id": "k1", "other_card_token_key_id": "k2"}
+    write_rows(
+        tmp_path,
+        SILVER_TRANSACTIONS,
+        silver_row(1, mine, other_card_token=newer, **forged),
+        silver_row(2, OTHER, card_token_key_id="k1"),
+        silver_row(3, mine, card_token_key_id="k1", other_card_token=OTHER, other_card_token_key_id="k3"),
+        silver_row(4, "2" * 32, other_card_token="3" * 32, **forged),
+    )
+    deployment.run("lists", "add", "trusted", mine, "2" * 32, "--kind", "card")
+    done = deployment.run("keys", "translate-lists", "--tables-dir", tmp_path)
+    assert done.stdout == "trusted: 1 token added; 1 card without another token yet\n"
+    assert f"not translated: silver.transactions connects {mine} with 2 other tokens" in done.stderr

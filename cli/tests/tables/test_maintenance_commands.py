@@ -245,3 +245,26 @@ def test_forget_erases_a_card_under_all_its_tokens(tmp_path: Path) -> None:
     assert files_containing(tmp_path, [token.encode() for token in (CARD, newer, newest)]) == []
     left = Catalog(str(tmp_path)).open(SILVER_TRANSACTIONS.name).to_pyarrow_table()["card_token"].to_pylist()
     assert sorted(left) == sorted((unrelated, OTHER))
+
+
+def test_forget_refuses_where_a_message_connects_two_cards(tmp_path: Path) -> None:
+    newer = "1" * 32
+    rows = (
+        silver_row(1, CARD, card_token_key_id="k1", other_card_token=newer, other_card_token_key_id="k2"),
+        silver_row(2, newer, card_token_key_id="k2"),
+        silver_row(3, OTHER, card_token_key_id="k1"),
+        # Anybody who may send transactions can send this.
+        silver_row(4, newer, card_token_key_id="k2", other_card_token=OTHER, other_card_token_key_id="k3"),
+    )
+    write_rows(tmp_path, SILVER_TRANSACTIONS, *rows)
+    for given in (CARD, newer, OTHER):
+        refused = run(tmp_path, "forget", "--card-token", given, "--grace", "0s", "--yes")
+        assert refused.exit_code == 1
+        assert f"{CARD} and {OTHER} are both by the key k1" in refused.stderr.replace(
+            f"{OTHER} and {CARD}", f"{CARD} and {OTHER}"
+        )
+    both = ("--card-token", CARD, "--card-token", newer)
+    done = run(tmp_path, "forget", *both, "--only-given", "--grace", "0s", "--yes")
+    assert done.exit_code == 0, done.output
+    left = Catalog(str(tmp_path)).open(SILVER_TRANSACTIONS.name).to_pyarrow_table()["card_token"].to_pylist()
+    assert left == [OTHER]

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_lakehouse.card_tokens import pairs_of_tokens
+from cardwatch_lakehouse.card_tokens import find_contradictions, pairs_of_tokens
 from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_rulebook.lists import Kind, ListBook
 from cardwatch_service.settings import ServiceSettings, load_settings
@@ -96,7 +96,8 @@ def translate_lists(
     """Add the other tokens of the cards on lists, as far as silver.transactions connects them. Repeating it is safe.
 
     Run it before the switch of a rotation and again until its end: a card gets its other token on a list once it has
-    paid while both keys are in use. A token that somebody has removed from a list is not added again.
+    paid while both keys are in use. A token that somebody has removed from a list is not added again, and a card that a
+    message connects with another one is left out and named.
     """
     settings = load_settings(ServiceSettings)
     author = author_of_change(settings, by, comment)
@@ -143,6 +144,10 @@ def _other_tokens(catalog: Catalog, book: ListBook) -> Mapping[str, set[str]]:
     for one, other in pairs_of_tokens(catalog, listed) if listed else ():
         others.setdefault(one, set()).add(other)
         others.setdefault(other, set()).add(one)
+    cards = {token: others[token] for token in sorted(listed.intersection(others))}
+    for card, why in find_contradictions(catalog, cards).items():
+        typer.echo(f"not translated: {why}", err=True)
+        del others[card]
     return others
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 from cardwatch_contracts.errors import ConfigurationError, configuration_errors
 from cardwatch_lakehouse.audit.table import count_mentions
-from cardwatch_lakehouse.card_tokens import tokens_of_cards
+from cardwatch_lakehouse.card_tokens import find_contradictions, tokens_of_cards
 from cardwatch_lakehouse.catalog import LAYERS, Catalog
 from cardwatch_lakehouse.maintenance import erasure, optimize, retention
 from cardwatch_lakehouse.maintenance import vacuum as cleaning
@@ -139,12 +139,19 @@ def forget_command(
             "the card, such as repeated ones.",
         ),
     ] = False,
+    only_given: Annotated[
+        bool,
+        typer.Option(
+            "--only-given", help="Erase the given tokens and none that silver.transactions connects with them."
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Erase one card from all tables, their old versions and their logs. If it was stopped, run it again.
 
     After a rotation of token keys a card has several tokens: those that silver.transactions connects with the given
-    ones are erased too. They are named first; when it is run again, give all of them.
+    ones are erased too. They are named first; when it is run again, give all of them. Where two of them are by one key
+    it refuses: a message has connected two cards. Then give each token of the card, and --only-given.
 
     First it counts the card's rows by table and says how they were found; it refuses what may be another card's. Rows
     are deleted before their files, which stay for the time of --grace, so that queries and streams that read them can
@@ -152,7 +159,7 @@ def forget_command(
     schemas of this version.
     """
     catalog, pause, reader = Catalog(tables_dir), _duration("--grace", grace), registered_message_reader()
-    tokens = _tokens_to_erase(catalog, card_token)
+    tokens = _tokens_to_erase(catalog, card_token, only_given=only_given)
     with sole_writer(tables_dir, "forget", dry_run=dry_run) as check:
         for token in tokens:
             survey = _survey(catalog, token, reader)
@@ -196,14 +203,19 @@ def _erase(
         )
 
 
-def _tokens_to_erase(catalog: Catalog, given: Sequence[str]) -> Sequence[str]:
+def _tokens_to_erase(catalog: Catalog, given: Sequence[str], *, only_given: bool) -> Sequence[str]:
     """All tokens of the cards with the given ones; names them where they are more."""
     for token in given:
         if not _TOKEN.fullmatch(token):
             raise ConfigurationError(
                 f"--card-token: expected 32 hexadecimal digits as in silver.transactions, got {token!r}"
             )
-    tokens = tokens_of_cards(catalog, given)
+    if only_given:
+        return sorted(set(given))
+    connected = {token: tokens_of_cards(catalog, [token]) for token in given}
+    for why in find_contradictions(catalog, connected).values():
+        raise ConfigurationError(f"{why}; to erase the card, give each of its own tokens, and --only-given")
+    tokens = sorted({token for tokens in connected.values() for token in tokens})
     if len(tokens) > len(given):
         typer.echo(f"the card has {len(tokens)} tokens: {', '.join(tokens)}")
     return tokens
