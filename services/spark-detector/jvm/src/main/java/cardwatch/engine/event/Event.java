@@ -112,11 +112,17 @@ public final class Event implements Row, Comparable<Event> {
    * broker time.
    */
   public int compareContent(Event other) {
+    int order = compareFields(other);
+    return order != 0 ? order : Long.compare(rawBrokerTime, other.rawBrokerTime);
+  }
+
+  /** The order of {@link #compareContent} without the broker time. */
+  public int compareFields(Event other) {
     int order = Long.compare(eventTime, other.eventTime);
     for (int at = 0; order == 0 && at < Field.count(); at++) {
       order = compareField(Field.at(at), other);
     }
-    return order != 0 ? order : Long.compare(rawBrokerTime, other.rawBrokerTime);
+    return order;
   }
 
   private int compareField(Field field, Event other) {
