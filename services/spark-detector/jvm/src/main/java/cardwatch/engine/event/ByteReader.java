@@ -57,11 +57,8 @@ public final class ByteReader {
   /** A number of 8 bytes. */
   public long fixed() {
     require(8);
-    long value = 0;
-    for (int count = 0; count < 8; count++) {
-      value = value << 8 | bytes[at++] & 255;
-    }
-    return value;
+    at += 8;
+    return (long) ByteWriter.LONGS.get(bytes, at - 8);
   }
 
   /** A double. */

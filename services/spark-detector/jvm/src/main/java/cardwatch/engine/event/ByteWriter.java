@@ -1,5 +1,8 @@
 package cardwatch.engine.event;
 
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
@@ -16,6 +19,8 @@ public final class ByteWriter {
   static final double DECIMALS = 1e6;
 
   private static final long MAX_MULTIPLE = 1L << 52;
+
+  static final VarHandle LONGS = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.BIG_ENDIAN);
 
   private byte[] bytes;
   private int size;
@@ -57,9 +62,8 @@ public final class ByteWriter {
   /** A number of 8 bytes, the highest first. */
   public ByteWriter fixed(long value) {
     reserve(8);
-    for (int shift = 56; shift >= 0; shift -= 8) {
-      bytes[size++] = (byte) (value >>> shift);
-    }
+    LONGS.set(bytes, size, value);
+    size += 8;
     return this;
   }
 

@@ -51,7 +51,7 @@ public final class Event implements Row, Comparable<Event> {
   }
 
   /** One of a list of events that were unpacked; the texts are not copied. */
-  static Event of(EventNumbers numbers, int at, String[] texts) {
+  public static Event of(EventNumbers numbers, int at, String[] texts) {
     return new Event(numbers, at, texts);
   }
 

@@ -3,7 +3,7 @@ package cardwatch.engine.event;
 import java.util.Arrays;
 
 /** Times, INTEGER and DOUBLE fields of a list of events, in columns. */
-final class EventNumbers {
+public final class EventNumbers {
   private static final int INTEGERS = Field.LATITUDE.ordinal() - Field.AMOUNT_MINOR.ordinal();
   private static final int DOUBLES = Field.count() - Field.LATITUDE.ordinal();
 
@@ -17,15 +17,18 @@ final class EventNumbers {
   private final long[][] columns = new long[FIELDS + INTEGERS + DOUBLES][];
   private int size;
 
-  EventNumbers(int room) {
+  /** An empty list that has room for some events at first and grows. */
+  public EventNumbers(int room) {
     Arrays.setAll(columns, column -> new long[Math.max(4, room)]);
   }
 
-  int size() {
+  /** How many events there are. */
+  public int size() {
     return size;
   }
 
-  long eventTime(int at) {
+  /** When an event happened, microseconds. */
+  public long eventTime(int at) {
     return columns[0][at];
   }
 
@@ -38,16 +41,13 @@ final class EventNumbers {
     return (int) columns[NULLS][at] << FIRST_NUMERIC;
   }
 
-  boolean isNull(Field field, int at) {
-    return (nullBits(at) >> field.ordinal() & 1) != 0;
-  }
-
   /** The value of an INTEGER field, or the bits of a DOUBLE field; 0 where it is null. */
-  long bits(Field field, int at) {
+  public long bits(Field field, int at) {
     return columns[FIELDS + field.ordinal() - FIRST_NUMERIC][at];
   }
 
-  void insert(int at, Event event) {
+  /** Insert an event before the one at a position. */
+  public void insert(int at, Event event) {
     if (size == columns[0].length) {
       Arrays.setAll(columns, column -> Arrays.copyOf(columns[column], size * 2));
     }
@@ -63,14 +63,27 @@ final class EventNumbers {
     }
   }
 
-  void remove(int from, int to) {
+  /** Remove the events of [from, to). */
+  public void remove(int from, int to) {
     for (long[] column : columns) {
       System.arraycopy(column, to, column, from, size - to);
     }
     size -= to - from;
   }
 
-  void write(ByteWriter writer) {
+  /** Remove the events from a position on, and return them. */
+  public EventNumbers split(int at) {
+    EventNumbers tail = new EventNumbers(columns[0].length);
+    for (int column = 0; column < columns.length; column++) {
+      System.arraycopy(columns[column], at, tail.columns[column], 0, size - at);
+    }
+    tail.size = size - at;
+    size = at;
+    return tail;
+  }
+
+  /** Pack them. */
+  public void write(ByteWriter writer) {
     long previous = 0;
     for (int at = 0; at < size; at++) {
       writer.signed(columns[0][at] - previous);
@@ -96,7 +109,8 @@ final class EventNumbers {
     }
   }
 
-  static EventNumbers read(ByteReader reader, int size) {
+  /** Unpack a list of a given size. */
+  public static EventNumbers read(ByteReader reader, int size) {
     EventNumbers numbers = new EventNumbers(size + 1);
     numbers.size = size;
     long[][] columns = numbers.columns;

@@ -12,7 +12,7 @@ import java.util.Map;
  * entries of the dictionary, 0 for null. The model row is the first row that was inserted: most texts of a key are the
  * same in all rows.
  */
-final class EventTexts {
+public final class EventTexts {
   private static final int FIELDS = Field.AMOUNT_MINOR.ordinal();
 
   private final List<String> dictionary = new ArrayList<>();
@@ -22,12 +22,13 @@ final class EventTexts {
   private boolean hasModel;
   private boolean hasUnusedEntries;
 
-  EventTexts(int room) {
+  /** An empty list that has room for some events at first and grows. */
+  public EventTexts(int room) {
     rows = new ArrayList<>(room);
   }
 
   /** The texts of an event by the positions of their fields. */
-  String[] get(int at) {
+  public String[] get(int at) {
     ByteReader reader = new ByteReader(rows.get(at));
     String[] texts = new String[FIELDS];
     texts[0] = reader.text();
@@ -39,8 +40,14 @@ final class EventTexts {
     return texts;
   }
 
-  String id(int at) {
+  /** The transaction id of an event. */
+  public String id(int at) {
     return new ByteReader(rows.get(at)).text();
+  }
+
+  /** Insert an event before the one at a position. */
+  public void insert(int at, Event event) {
+    insert(at, event.texts());
   }
 
   void insert(int at, String[] texts) {
@@ -64,12 +71,24 @@ final class EventTexts {
     rows.add(at, writer.toBytes());
   }
 
-  void remove(int from, int to) {
+  /** Remove the events of [from, to). */
+  public void remove(int from, int to) {
     rows.subList(from, to).clear();
     hasUnusedEntries |= from < to;
   }
 
-  void write(ByteWriter writer) {
+  /** Remove the events from a position on, and return them. */
+  public EventTexts split(int at) {
+    EventTexts tail = new EventTexts(rows.size());
+    for (int row = at; row < rows.size(); row++) {
+      tail.insert(row - at, get(row));
+    }
+    remove(at, rows.size());
+    return tail;
+  }
+
+  /** Pack them. */
+  public void write(ByteWriter writer) {
     if (hasUnusedEntries) {
       rebuild();
     }
@@ -81,7 +100,8 @@ final class EventTexts {
     rows.forEach(writer::block);
   }
 
-  static EventTexts read(ByteReader reader, int size) {
+  /** Unpack a list of a given size. */
+  public static EventTexts read(ByteReader reader, int size) {
     EventTexts texts = new EventTexts(size + 1);
     for (int left = reader.count(); left > 0; left--) {
       texts.dictionary.add(reader.text());
