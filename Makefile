@@ -45,8 +45,8 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 test: $(INSTALLED) ## Unit tests, each service and the whole pipeline on a real broker, registry and Spark. ARGS="-n 0 -k …" for some.
 	@$(PYTEST) $(PARALLEL) -m "not faults" $(ARGS)
 
-test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an object store, long streams; about 12 minutes, at most 35.
-	@$(PYTEST) $(PARALLEL) -m faults $(ARGS)
+test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an object store, long streams, more random examples; at most 35 minutes.
+	@$(PYTEST) $(PARALLEL) -m "faults or thorough" --hypothesis-profile=thorough $(ARGS)
 
 fuzz: $(INSTALLED) ## 100,000 fuzzed messages of every kind through each service; hours. ARGS="enricher --messages 10000" for less.
 	@$(BIN)/python benchmarks/fuzz.py $(ARGS)

@@ -145,6 +145,7 @@ def test_valid_and_invalid_messages_of_every_kind(enricher: Enricher) -> None:
     assert CARD_NUMBER not in enricher.log()
 
 
+@pytest.mark.faults
 def test_no_message_stops_it(enricher: Enricher, platform: Platform) -> None:
     enricher.start()
     now = time.time_ns() // 1000

@@ -24,7 +24,7 @@ from support.kafka import KafkaTopics
 from support.kafka_admin import KafkaAdmin
 from support.platforms import Platform
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 # The first micro-batch of gold.alerts with fuzzed alerts and labels has not ended within minutes.
 LEFT_OUT: Final = (ALERTS, ALERTS_FEEDBACK)
@@ -55,7 +55,6 @@ def test_enricher_and_notifier(platform: Platform, topic_prefix: str, tmp_path: 
     fuzz([ENRICHER, NOTIFIER], platform, topic_prefix, tmp_path)
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("name", [DETECTOR, LAKEHOUSE])
 def test_services_on_spark(platform: Platform, topic_prefix: str, tmp_path: Path, name: str) -> None:
     fuzz([name], platform, topic_prefix, tmp_path)

@@ -67,6 +67,7 @@ def until(condition: Callable[[], bool], step: Callable[[], object]) -> None:
         assert time.monotonic() < deadline, "it did not happen in time"
 
 
+@pytest.mark.faults
 def test_a_range_that_ends_with_aborted_messages_is_read_to_its_end(
     connection: KafkaConfig, topic: str, reader: RangeReader
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_range_that_ends_with_aborted_messages_is_read_to_its_end(
     assert list(reader.read(topic, {0: 104}, {0: end})) == [], "nothing but markers and aborted messages"
 
 
+@pytest.mark.faults
 def test_a_follower_passes_aborted_messages_and_reports_the_end(connection: KafkaConfig, topic: str) -> None:
     publish(connection, topic, b"first")
     in_transaction(connection, topic, *[b"aborted"] * 100, commit=False)
@@ -102,6 +104,7 @@ def test_a_follower_passes_aborted_messages_and_reports_the_end(connection: Kafk
     assert values == [b"first", b"second"]
 
 
+@pytest.mark.faults
 def test_a_group_consumer_has_no_lag_behind_aborted_messages(connection: KafkaConfig, topic: str) -> None:
     publish(connection, topic, b"first", b"second")
     metrics = Metrics()

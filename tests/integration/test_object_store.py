@@ -27,7 +27,7 @@ from support.processes import ServiceProcess, service_environment
 from support.records import EVENT_TIME_US, enriched_record
 from typer.testing import CliRunner, Result
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 TABLES = f"s3a://{BUCKET}/tables"
 WAIT_SECONDS = 240.0  # the machine may be busy with other tests
@@ -79,7 +79,6 @@ def transaction(number: int) -> dict[str, Any]:
     )
 
 
-@pytest.mark.faults
 def test_tables_equal_topics_after_a_kill(
     store: ObjectStore,
     classpath: str,
@@ -150,7 +149,6 @@ def test_tables_equal_topics_after_a_kill(
     assert outcome.output.strip() == '{"n": 400}', outcome.output
 
 
-@pytest.mark.faults
 def test_a_lakehouse_that_loses_its_lease_ends_and_the_tables_stay_correct(
     store: ObjectStore,
     classpath: str,

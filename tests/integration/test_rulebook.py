@@ -189,6 +189,7 @@ def test_bad_messages_and_broken_rules_stop_nobody(
     assert list(snapshot.broken) == ["far"]
 
 
+@pytest.mark.faults
 def test_a_thousand_rules_load_in_seconds(settings: ServiceSettings, stores: connect.Stores) -> None:
     plans = [planning.apply(definition(f"rule-{number:04}", number), ANNA) for number in range(1_000)]
     began = time.monotonic()
@@ -206,6 +207,7 @@ def test_a_thousand_rules_load_in_seconds(settings: ServiceSettings, stores: con
     assert changed < 1
 
 
+@pytest.mark.faults
 def test_concurrent_writers_lose_nothing_silently(settings: ServiceSettings) -> None:
     each, names = 10, ("anna", "ben", "cleo")
     start = threading.Barrier(len(names))

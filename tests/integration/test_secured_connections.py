@@ -33,7 +33,7 @@ from support.processes import ServiceProcess, installed_command, service_environ
 from support.records import transaction_document
 from support.secured_platform import CLIENT_SECRET, KEY_PASSWORD, REGISTRY_TOKEN, SecuredPlatform, secured_platform
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.faults]
 
 Load = Callable[[dict[str, str]], ServiceSettings]
 
@@ -96,7 +96,6 @@ def test_the_right_user_is_let_in(protocol: str, secured: SecuredPlatform, load:
     assert topic in topics_seen_by_aiokafka(loaded)
 
 
-@pytest.mark.faults
 @pytest.mark.parametrize("protocol", ["mtls", "oauth"])
 def test_a_service_with_all_its_clients(
     protocol: str, secured: SecuredPlatform, platform: Platform, tmp_path: Path
@@ -184,7 +183,6 @@ def test_the_registry_demands_both(secured: SecuredPlatform, load: Load) -> None
         load(asked).registry().schema_by_id(1)
 
 
-@pytest.mark.faults
 def test_spark_reads_and_writes_and_shows_no_secret(
     secured: SecuredPlatform, platform: Platform, tmp_path: Path
 ) -> None:

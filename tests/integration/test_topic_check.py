@@ -108,6 +108,7 @@ def test_the_command_line_names_each_difference_and_what_mends_it(
     assert not [line for line in mended.stdout.splitlines() if line.startswith(("STOPS", "warning"))]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("command", "topic", "settings"),
     [
@@ -135,6 +136,7 @@ def test_a_service_does_not_start_where_its_results_would_be_wrong(
     assert "CARDWATCH_TOPIC_CHECK=warn" in refused.log()
 
 
+@pytest.mark.faults
 def test_times_that_producers_make_up_have_one_outcome_each_and_delay_nothing(
     platform: Platform, topics: KafkaTopics, admin: KafkaAdmin, service: Callable[..., ServiceProcess]
 ) -> None:

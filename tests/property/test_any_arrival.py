@@ -22,8 +22,9 @@ from cardwatch_rules.fields import SCOPE_KEYS, polars_schema
 from cardwatch_rules.needs import reach_us
 from cardwatch_rules.parse import load_rules
 from cardwatch_rules.transitions import RETRACTED, transitions
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.random_examples import random_examples
 
 RULES_FILE = Path(__file__).with_name("rules.yaml")
 MINUTE = 60_000_000
@@ -181,7 +182,7 @@ def during_the_rotation(event: Event) -> Event:
     return ROTATION.in_order({**event, **by_k1, **{f"other_{name}": value for name, value in by_k2.items()}})
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@random_examples(40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
 def test_a_rotation_of_token_keys_changes_no_alert(drawn: list[Event], seed: int) -> None:
     events = [transaction(number, fields) for number, fields in enumerate(drawn)]
@@ -203,7 +204,7 @@ def test_a_rotation_of_token_keys_changes_no_alert(drawn: list[Event], seed: int
     assert published == by_the_oracle(events)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@random_examples(40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
 def test_the_final_alerts_equal_the_oracles(drawn: list[Event], seed: int) -> None:
     events = [transaction(number, fields) for number, fields in enumerate(drawn)]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pytest
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.wire import Record
 
@@ -33,6 +34,17 @@ class HostileMessage:
     expected: Reason | None
     key: bytes | None = None
     headers: tuple[tuple[str, bytes | None], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        contents = [self.key, self.value, *(content for header in self.headers for content in header)]
+        return sum(len(content) for content in contents if content)
+
+
+def lane(message: HostileMessage) -> tuple[pytest.MarkDecorator, ...]:
+    """The markers of a test of this message: large ones take up to a second each, and belong to `make test-faults`."""
+    return (pytest.mark.faults,) if message.size > 100_000 else ()
 
 
 def hostile_json_messages(event_time: int = EVENT_TIME_US) -> list[HostileMessage]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from cardwatch_platform.ports import free_port
 
 _CARDWATCH = Path(sys.executable).with_name("cardwatch")
@@ -21,6 +22,7 @@ def _cardwatch(home: Path, *arguments: str, **environment: str) -> subprocess.Co
     )
 
 
+@pytest.mark.faults
 def test_up_without_a_network_is_one_sentence(tmp_path: Path) -> None:
     repository = f"http://127.0.0.1:{free_port()}/"
     result = _cardwatch(tmp_path, "up", CARDWATCH_MAVEN_REPOSITORY=repository)

@@ -54,6 +54,7 @@ def test_it_prints_each_message_and_marks_repetitions(running: subprocess.Popen[
     assert running.wait(10) == 0
 
 
+@pytest.mark.faults
 def test_lines_stay_whole_when_many_messages_come_at_once(running: subprocess.Popen[str]) -> None:
     assert running.stdout is not None
     assert running.stderr is not None

@@ -21,8 +21,9 @@ from cardwatch_card_numbers.testing import (
     MaskingCase,
     Structure,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.random_examples import random_examples
 
 PIECES = st.sampled_from(
     [
@@ -96,8 +97,8 @@ def scalars(document: Any) -> list[str]:
     return [document if isinstance(document, str) else json.dumps(document)]
 
 
+@random_examples(200)
 @given(DOCUMENTS, st.booleans())
-@settings(max_examples=200)
 def test_json_stays_json_and_scans_clean(document: Any, ascii_only: bool) -> None:
     value = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "replace")
     masked = mask_bytes(value)

@@ -12,8 +12,9 @@ from cardwatch_contracts.errors import RefusedError
 from cardwatch_contracts.reasons import Reason
 from cardwatch_contracts.schemas import parse, schema_text
 from cardwatch_contracts.wire import Decoder, Encoder
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.random_examples import random_examples
 from support.records import alert_record, transaction_record
 from support.registry import InMemoryRegistry
 
@@ -113,8 +114,8 @@ def mutated(value: bytes, mutations: list[tuple[str, int, bytes]]) -> bytes:
     return value
 
 
+@random_examples(1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from([*NAMES, "wide"]), MUTATIONS)
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_mutated_messages_are_decoded_or_refused(name: str, mutations: list[tuple[str, int, bytes]]) -> None:
     (decode, value) = (DECODE_WIDE, WIDE) if name == "wide" else (DECODERS[name], VALUES[name])
     outcome = decoded(decode, mutated(value, mutations))

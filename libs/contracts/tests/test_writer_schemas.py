@@ -14,8 +14,9 @@ from cardwatch_contracts.writer_schemas import (
     UnsafeSchemaError,
     check_writer_schema,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.random_examples import random_examples
 
 LABEL = "io.cardwatch.events.TransactionLabel"
 
@@ -202,8 +203,8 @@ TYPES = st.recursive(
 )
 
 
+@random_examples(500, deadline=None)
 @given(st.lists(TYPES, max_size=4))
-@settings(max_examples=500, deadline=None)
 def test_what_passes_is_a_schema_for_the_decoder(types: list[Any]) -> None:
     try:
         checked = check_writer_schema(label(*types), LABEL)

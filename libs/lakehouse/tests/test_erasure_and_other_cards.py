@@ -26,9 +26,10 @@ from cardwatch_lakehouse.tables import (
     Table,
 )
 from deltalake import DeltaTable
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from support.delta_tables import CARD, NOON, OTHER, bronze_row, files_containing, silver_row, write_rows
+from support.random_examples import random_examples
 from support.records import enriched_record, transaction_document, transaction_record
 from support.registry import InMemoryRegistry
 
@@ -436,7 +437,7 @@ messages = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@random_examples(30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(messages)
 def test_of_random_tables_all_rows_of_the_card_go_and_no_other(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[str, str, str, str, bool]]
@@ -481,7 +482,7 @@ def broken(draw: st.DrawFn) -> bytes:
     return bytes(value[: draw(st.integers(0, len(value)))])
 
 
-@settings(max_examples=500, deadline=None)
+@random_examples(500, deadline=None)
 @given(st.composite(broken)(), ids)
 def test_no_broken_avro_of_another_card_is_erased(value: bytes, key: str) -> None:
     own = {"0", "7", "e", "", "00", "é", "日"}

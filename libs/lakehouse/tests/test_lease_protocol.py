@@ -7,9 +7,10 @@ import pytest
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_lakehouse.leases.lease import Lease, LeaseTimes
 from cardwatch_lakehouse.leases.store import LeaseConflictError, LeaseHeldError, LeaseLostError, LeaseStoreError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.lease_store import TIMES, MemoryStore, World
+from support.random_examples import random_examples
 
 TTL = TIMES.ttl_seconds
 
@@ -246,7 +247,7 @@ ACTIONS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@random_examples(200, deadline=None)
 @given(st.data())
 def test_there_are_never_two_that_may_write(data: st.DataObject) -> None:
     """Three hosts with restarts, kills, outages and lost answers, interleaved at every look of a waiting one."""

@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 from cardwatch_oracle import expected_alerts
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.random_examples import random_examples
 
 Row = dict[str, Any]
 TYPES: dict[str, pa.DataType] = {
@@ -204,7 +205,7 @@ def oracle(transactions: list[Row], rules: list[Row]) -> dict[str, dict[str, Row
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@random_examples(60, deadline=None)
 @given(
     drawn=st.lists(rows, min_size=1, max_size=40),
     seed=st.integers(0, 2**16),

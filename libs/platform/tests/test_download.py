@@ -239,6 +239,7 @@ def test_missing_network_is_one_sentence(tmp_path: Path) -> None:
     assert _kept(tmp_path) == []
 
 
+@pytest.mark.faults
 def test_a_stalled_download_is_given_up(
     ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_stalled_download_is_given_up(
     assert _kept(tmp_path) == []
 
 
+@pytest.mark.faults
 def test_download_whose_connection_is_cut_is_tried_again(
     ensure: Callable[..., dict[str, Path]], repository: Repository
 ) -> None:
@@ -258,6 +260,7 @@ def test_download_whose_connection_is_cut_is_tried_again(
     assert repository.requests[_path(_ARCHIVE)] == 1, "a file that is complete is not downloaded again"
 
 
+@pytest.mark.faults
 def test_part_of_a_file_is_never_used(
     ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path
 ) -> None:
@@ -271,6 +274,7 @@ def test_part_of_a_file_is_never_used(
     assert sha256_of(ensure()["kafka"] / _JAR.file_name) == _locked(_JAR).sha256
 
 
+@pytest.mark.faults
 def test_killed_in_the_middle_leaves_nothing_to_trust(
     ensure: Callable[..., dict[str, Path]], repository: Repository, tmp_path: Path
 ) -> None:

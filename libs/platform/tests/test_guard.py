@@ -78,6 +78,7 @@ def _start_parent(log: Path, argv: list[str], then: str) -> tuple[subprocess.Pop
     return parent, child, guard
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("argv", [_SLEEP, _STUBBORN], ids=["willing", "ignores SIGTERM"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_child_dies_with_its_parent(tmp_path: Path, argv: list[str], number: signal.Signals) -> None:

@@ -10,8 +10,9 @@ from cardwatch_rules.fields import polars_schema
 from cardwatch_rules.model import Rule
 from cardwatch_rules.parse import parse_rules
 from cardwatch_rules.transitions import RAISED, RETRACTED, SUPPRESSED, transitions
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.random_examples import random_examples
 
 RULES = parse_rules("""
 rules:
@@ -238,7 +239,7 @@ EVENT = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@random_examples(150, deadline=None)
 @given(st.lists(EVENT, min_size=1, max_size=30), st.integers(0, 2**32), st.integers(1, 8))
 def test_any_order_any_cuts_any_duplicates(rows: list[Any], seed: int, cuts: int) -> None:
     events = [

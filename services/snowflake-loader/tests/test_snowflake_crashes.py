@@ -13,6 +13,8 @@ from cardwatch_lakehouse.tables import Table
 from cardwatch_snowflake import metrics
 from snowflake.connector import errors
 
+pytestmark = pytest.mark.faults
+
 RATES: Final = Table("gold.rates", {"id": "STRING", "rate": "BIGINT", "names": "ARRAY<STRING>"}, key=("id",))
 OTHER: Final = Table("gold.other", {"id": "STRING", "rate": "BIGINT"}, key=("id",))
 

@@ -12,9 +12,10 @@ from cardwatch_enricher.pipeline.outcomes import Enriched
 from cardwatch_enricher.stream.batch_processor import BatchProcessor, Target, Targets
 from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, seed
 from hypothesis import strategies as st
-from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages
+from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages, lane
+from support.random_examples import random_examples
 from support.records import CARD_NUMBER, transaction_document, transaction_record
 from support.registry import InMemoryRegistry
 
@@ -47,7 +48,10 @@ def published(make: Any, pipeline: Any, metrics: Any, message: ReceivedMessage) 
     return outgoing  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize(("topic", "message"), HOSTILE, ids=[f"{topic}: {message.name}" for topic, message in HOSTILE])
+@pytest.mark.parametrize(
+    ("topic", "message"),
+    [pytest.param(topic, one, id=f"{topic}: {one.name}", marks=lane(one)) for topic, one in HOSTILE],
+)
 def test_a_hostile_message_has_one_outcome(
     make: Any, pipeline: Any, metrics: Any, topic: str, message: HostileMessage
 ) -> None:
@@ -147,7 +151,7 @@ VALUES = st.one_of(
 
 
 @seed(20)
-@settings(max_examples=300, deadline=None, derandomize=False, suppress_health_check=list(HealthCheck))
+@random_examples(300, deadline=None, derandomize=False, suppress_health_check=list(HealthCheck))
 @given(about=VALUES, key=st.none() | st.binary(max_size=20), headers=HEADERS, broker_time=TIMES)
 def test_any_message_has_one_outcome(
     make: Any, pipeline: Any, metrics: Any, about: tuple[str, bytes], key: bytes | None, headers: Any, broker_time: Any

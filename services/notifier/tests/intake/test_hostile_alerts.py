@@ -16,10 +16,11 @@ from cardwatch_notifier.alerts import Alert
 from cardwatch_notifier.intake import decoding
 from cardwatch_notifier.intake.decoding import AlertDecoder
 from confluent_kafka import KafkaError
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, given, seed
 from hypothesis import strategies as st
 from support.fuzzing.kinds import fuzzed_messages, kinds
-from support.hostile_messages import HostileMessage, hostile_alert_messages
+from support.hostile_messages import HostileMessage, hostile_alert_messages, lane
+from support.random_examples import random_examples
 from support.records import CARD_NUMBER, alert_record
 from support.registry import InMemoryRegistry
 
@@ -68,7 +69,7 @@ def received(message: HostileMessage, broker_time: int | None = 5) -> ReceivedMe
     return ReceivedMessage("alerts.v1", 0, 7, message.key, message.value, message.headers, broker_time)
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=[message.name for message in MESSAGES])
+@pytest.mark.parametrize("message", [pytest.param(one, id=one.name, marks=lane(one)) for one in MESSAGES])
 def test_a_hostile_message_has_one_outcome(decoder: AlertDecoder, message: HostileMessage) -> None:
     outcome = decoder.decode(received(message))
     if message.expected is None:
@@ -114,7 +115,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @seed(20)
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@random_examples(300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     value=mutated(),
     key=st.none() | st.binary(max_size=20),

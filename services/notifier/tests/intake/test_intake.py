@@ -201,6 +201,7 @@ def boundaries(kit: Any, clock: Any, place: Any) -> int:
     return len(steps.passed)
 
 
+@pytest.mark.faults
 def test_a_crash_between_any_two_steps_loses_nothing_and_adds_no_message_id(place: Any, kit: Any, clock: Any) -> None:
     for die_at in range(boundaries(kit, clock, place)):
         world = World(LOG, kit.FakeReceiver(), kit.PARTITION)

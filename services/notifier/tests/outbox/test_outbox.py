@@ -248,6 +248,7 @@ class Crash(BaseException):
     """The process is gone."""
 
 
+@pytest.mark.faults
 def test_a_crash_between_any_two_statements_leaves_all_or_nothing(place: Any, kit: Any) -> None:
     batch = [kit.arrival(0, "a"), kit.arrival(1, "b"), kit.arrival(2, "a", "retracted"), kit.arrival(3, "c")]
     done = [Attempt(1, DeliveryState.DELIVERED, at=11), Attempt(2, DeliveryState.DELIVERED, at=11)]

@@ -216,6 +216,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.faults
 def test_deliveries_of_a_killed_process_go_to_another_after_the_lease(
     replicas: Replicas, shared: Any, kit: Any
 ) -> None:

@@ -62,6 +62,7 @@ def waiting(connection: Any) -> int:
     return int(row[0])
 
 
+@pytest.mark.faults
 def test_several_that_migrate_at_once_make_one_schema(fresh: Fresh, kit: Any) -> None:
     environment = {**os.environ, "CARDWATCH_NOTIFIER_OUTBOX_URL": fresh.url}
     command = [Path(sys.executable).with_name("cardwatch-notifier"), "outbox", "migrate"]

@@ -26,7 +26,7 @@ from cardwatch_detector.lakehouse.io.card_numbers import (
     mask_rows,
 )
 from pyspark.sql import SparkSession
-from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages
+from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages, lane
 from support.records import transaction_record
 
 CARD = "4111111111111111"  # published test number
@@ -178,7 +178,7 @@ def test_an_unchanged_message_is_not_called_redacted() -> None:
 HOSTILE = [*hostile_json_messages(), *hostile_avro_messages(Encoder("transaction", 7))]
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda hostile: hostile.name)
+@pytest.mark.parametrize("hostile", [pytest.param(one, id=one.name, marks=lane(one)) for one in HOSTILE])
 def test_any_message_is_redacted(hostile: HostileMessage) -> None:
     headers = [{"key": name, "value": value} for name, value in hostile.headers]
     masked = mask_row({"key": hostile.key, "value": hostile.value, "headers": headers})
