@@ -2,12 +2,14 @@
 
 import json
 import re
+from random import Random
 
 import pyarrow as pa
 import pytest
 from cardwatch_card_numbers.testing import (
     ALL_CASES,
     FIELD_CASES,
+    ISSUED_NUMBERS,
     KEPT_WHERE_EXEMPT,
     NUMERIC_IDENTIFIERS,
     REFUSED_IDENTIFIERS,
@@ -15,7 +17,7 @@ from cardwatch_card_numbers.testing import (
     MaskingCase,
     Structure,
 )
-from cardwatch_contracts.wire import Encoder
+from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_detector.lakehouse.io import card_numbers
 from cardwatch_detector.lakehouse.io.card_numbers import (
     HEADERS_TYPE,
@@ -28,10 +30,13 @@ from cardwatch_detector.lakehouse.io.card_numbers import (
 from pyspark.sql import SparkSession
 from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages, lane
 from support.records import transaction_record
+from support.registry import InMemoryRegistry
 
 CARD = "4111111111111111"  # published test number
 HIDDEN = "*" * 16
 ENCODE = Encoder("transaction", 7)
+DECODE = Decoder("transaction", InMemoryRegistry({"transaction": 7}))
+YEAR_US = 365 * 24 * 3_600_000_000
 
 
 def message(value: bytes | None, *, key: bytes | None = None) -> dict[str, object]:
@@ -128,6 +133,25 @@ def test_spark_selects_card_numbers_in_numbers_of_a_transaction(changes: dict[st
     assert re.search(SUSPECT, value.decode("latin-1"))
 
 
+@pytest.mark.parametrize("number", [*ISSUED_NUMBERS.values(), f"{CARD}123", f"0{CARD}"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("field", ["amount_minor", "event_time"])
+def test_a_card_number_in_a_binary_integer_is_selected_and_masked(field: str, sign: int, number: str) -> None:
+    value = ENCODE(transaction_record(card_last_four="111é", **{field: sign * int(number)}))
+    assert re.search(SUSPECT, value.decode("latin-1"))
+    masked = mask_row(message(value))
+    assert masked["redacted"]
+    assert len(masked["value"]) == len(value)
+    assert DECODE(masked["value"])[field] == 0
+
+
+def test_few_messages_with_coordinates_are_selected() -> None:
+    draw = Random(1)
+    places = [(draw.uniform(-60, 70), draw.uniform(-180, 180)) for _ in range(2000)]
+    values = [ENCODE(transaction_record(latitude=north, longitude=east)) for north, east in places]
+    assert sum(re.search(SUSPECT, value.decode("latin-1")) is not None for value in values) < 20
+
+
 @pytest.mark.parametrize("name", ["cvv", "X-CVC2", "track2", "PIN", "card_number", "securityCode"])
 def test_spark_selects_headers_by_their_name(name: str) -> None:
     assert re.search(SUSPECT_NAME, name)
@@ -141,6 +165,7 @@ def test_spark_selects_headers_by_their_name(name: str) -> None:
         b"",
         b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         ENCODE(transaction_record()),
+        *(ENCODE(transaction_record(event_time=946_684_800_000_000 + year * YEAR_US)) for year in range(7, 33)),
         ENCODE(
             transaction_record(latitude=52.52, longitude=13.405, ip_address="192.168.100.123", device_id="device-12")
         ),

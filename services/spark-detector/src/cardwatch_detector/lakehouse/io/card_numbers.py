@@ -8,6 +8,7 @@ from operator import or_
 from typing import Any, Final
 
 import pyarrow as pa
+from cardwatch_card_numbers.avro_longs import MAY_BE_CARD_NUMBER
 from cardwatch_card_numbers.avro_masking import AvroMasker
 from cardwatch_card_numbers.check_digits import MIN_DIGITS
 from cardwatch_card_numbers.exemptions import NO_FIELDS
@@ -28,8 +29,9 @@ log = get_logger(__name__)
 _DIGIT: Final = r"(?:[0-9]|[\xc2-\xf4][\x80-\xbf]{1,3})"  # an ASCII digit, or any other character in UTF-8
 _SEPARATOR: Final = r"(?:[^0-9A-Za-z*\x01-\x08\x0e-\x1f\\]|\\[tnrf]?)"
 _MAX_SEPARATOR_BYTES: Final = 4 * MAX_SEPARATORS
-# Numbers of a transaction in Avro, by what stands behind them. Whole numbers of 13 digits or more take 6 bytes or more:
-# amount_minor before a currency, event_time before a token; times of 2006 to 2032 have 8 bytes that end in 4 to 6.
+# Numbers of a transaction in Avro, by what stands behind them (MAY_BE_CARD_NUMBER finds those that are card numbers as a
+# whole, whatever stands there). Whole numbers of 13 digits or more take 6 bytes or more: amount_minor before a currency,
+# event_time before a token; times of 2006 to 2032 have 8 bytes that end in 4 to 6.
 # Latitude and longitude are of 10^12 or more if their last byte is 0x42 or 0x43.
 _NUMBER_IN_AVRO: Final = (
     r"[\x80-\xff]{5}[\x00-\x7f]\x06[A-Z]{3}|[\x80-\xff]{5}[\x00-\x03\x07-\x7f]\x40[0-9a-f]{8}"
@@ -38,14 +40,13 @@ _NUMBER_IN_AVRO: Final = (
 _FIELD_NAMES: Final = r"(?:cv|csc|cav|pvv|cid|pin|track|stripe|verif|valid|secur|card_?number|primary)"
 SUSPECT: Final = (
     rf"{_DIGIT}(?:{_SEPARATOR}{{0,{_MAX_SEPARATOR_BYTES}}}{_DIGIT}){{{MIN_DIGITS - 1}}}"
-    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f]|&#|{BASE64_DIGITS}|{_NUMBER_IN_AVRO}"
+    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f]|&#|{BASE64_DIGITS}|{_NUMBER_IN_AVRO}|{MAY_BE_CARD_NUMBER}"
     # A code that is called so in text, and the name of a field in JSON.
     r"|(?i:(?:cv[vcnd]|csc|cav)2?[^0-9A-Za-z]|(?:secur|verif|valid)[a-z]{2,6}[ _]?(?:code|value)"
     rf'|{_FIELD_NAMES}[0-9a-z_]{{0,40}}"\s{{0,8}}:)'
 )
 SUSPECT_NAME: Final = rf"(?i){_FIELD_NAMES}"
 """The same for names of headers."""
-
 
 _DIGITS: Final = "0123456789"
 _STARS: Final = str.maketrans(dict.fromkeys(_DIGITS, "*"))
