@@ -242,6 +242,7 @@ def test_spark_masks_what_the_functions_mask(spark: SparkSession) -> None:
     ]
     rows.append((len(rows), None, b"{}", []))
     rows.append((len(rows), None, json.dumps({"merchant_id": CARD, "device_id": CARD}).encode(), []))
+    rows.append((len(rows), None, ENCODE(transaction_record(amount_minor=int(CARD))), []))
     exempt = frozenset({"merchant_id"})
     messages = spark.createDataFrame(rows, f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}")
     masked, total = mask_card_numbers(messages, exempt)
