@@ -29,8 +29,8 @@ log = get_logger(__name__)
 _DIGIT: Final = r"(?:[0-9]|[\xc2-\xf4][\x80-\xbf]{1,3})"  # an ASCII digit, or any other character in UTF-8
 _SEPARATOR: Final = r"(?:[^0-9A-Za-z*\x01-\x08\x0e-\x1f\\]|\\[tnrf]?)"
 _MAX_SEPARATOR_BYTES: Final = 4 * MAX_SEPARATORS
-# Numbers of a transaction in Avro, by what stands behind them (MAY_BE_CARD_NUMBER finds those that are card numbers as a
-# whole, whatever stands there). Whole numbers of 13 digits or more take 6 bytes or more: amount_minor before a currency,
+# Numbers of a transaction in Avro, by what stands behind them (MAY_BE_CARD_NUMBER finds card numbers in whole numbers
+# whatever stands there). Whole numbers of 13 digits or more take 6 bytes or more: amount_minor before a currency,
 # event_time before a token; times of 2006 to 2032 have 8 bytes that end in 4 to 6.
 # Latitude and longitude are of 10^12 or more if their last byte is 0x42 or 0x43.
 _NUMBER_IN_AVRO: Final = (
