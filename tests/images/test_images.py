@@ -82,7 +82,9 @@ def test_images_are_small_and_have_labels(stack: Stack, service: str) -> None:
 @pytest.mark.parametrize("service", LIMITS_MB)
 def test_images_contain_their_bill_of_materials(stack: Stack, service: str) -> None:
     path = stack.inspect(stack.image(service))["Config"]["Labels"]["cardwatch.sbom"]
-    bill = json.loads(stack.compose("run", "--rm", "--no-deps", "--entrypoint", "cat", service, path))
+    # Without compose, which wants the secrets of a service that is not started here.
+    read = ["docker", "run", "--rm", "--entrypoint", "cat", stack.image(service), path]
+    bill = json.loads(subprocess.run(read, check=True, capture_output=True, timeout=120).stdout)
     assert bill["bomFormat"] == "CycloneDX"
     assert any(component["purl"].startswith("pkg:deb/debian/libc6@") for component in bill["components"])
 
