@@ -11,7 +11,8 @@ type_check          rejects what a rule may not use, unknown names, and kinds th
 contradictions      finds conditions that can never be true
 needs               the fields and the history that rules need
 
-condition_compiler  SQL conditions compiled to Polars expressions
+program             rules compiled to typed instructions, as JSON and as Polars expressions
+polars_types        types of Polars columns
 windows             aggregates over (t − W, t], vectorised
 measure_columns     the values of measures over the windows of a frame's rows
 evaluate            the hits of rules

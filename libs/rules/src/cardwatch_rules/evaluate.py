@@ -14,9 +14,10 @@ import polars as pl
 from cardwatch_contracts.errors import ConfigurationError
 from polars.exceptions import PolarsError
 
-from cardwatch_rules.condition_compiler import NO_LISTS, Lists, compile_condition, evaluate_conditions
 from cardwatch_rules.measure_columns import MeasureColumns, MeasureKey, key_of
 from cardwatch_rules.model import Rule
+from cardwatch_rules.program.compiled_rule import compile_rule
+from cardwatch_rules.program.polars_conditions import NO_LISTS, Lists, evaluate_conditions, polars_condition
 from cardwatch_rules.windows import Bounds, Ints
 
 # What evaluating a checked rule can still raise; the other rules are evaluated nevertheless.
@@ -128,8 +129,8 @@ class _Evaluation:
             self._measures.compute(measure)
 
     def _condition(self, rule: Rule, names: Mapping[MeasureKey, str]) -> pl.Expr:
-        columns = {measure.name: names[key_of(measure)] for measure in rule.measures}
-        return compile_condition(rule.when, self._lists, columns)
+        columns = [names[key_of(measure)] for measure in rule.measures]
+        return polars_condition(compile_rule(rule).when, self._lists, columns)
 
     def _evaluate_one(self, frame: pl.DataFrame, rule: Rule, names: Mapping[MeasureKey, str]) -> pl.Series:
         return evaluate_conditions(frame, [self._condition(rule, names)])[0]

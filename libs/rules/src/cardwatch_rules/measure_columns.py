@@ -7,11 +7,14 @@ import numpy as np
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
-from cardwatch_rules.condition_compiler import Lists, evaluate_condition, polars_type
 from cardwatch_rules.fields import FIELD_KINDS
 from cardwatch_rules.measures import measure_kind
 from cardwatch_rules.model import Aggregate, Measure
 from cardwatch_rules.needs import FIELDS_OF
+from cardwatch_rules.polars_types import polars_type
+from cardwatch_rules.program.compiled_rule import compile_measure
+from cardwatch_rules.program.instructions import Expression
+from cardwatch_rules.program.polars_conditions import Lists, evaluate_conditions, polars_condition
 from cardwatch_rules.windows import (
     Bools,
     Bounds,
@@ -62,7 +65,7 @@ class MeasureColumns:
         self._previous: dict[tuple[str | None, str], Ints] = {}
         self._numbers: dict[str, Ints] = {}
         self._bounds: dict[int, Bounds] = {}
-        self._included: dict[tuple[str | None, tuple[str, ...], bool], Bools] = {}
+        self._included: dict[tuple[Expression | None, tuple[str, ...]], Bools] = {}
         self._codes: dict[str, Ints] = {}
 
     def compute(self, measure: Measure) -> None:
@@ -152,17 +155,16 @@ class MeasureColumns:
 
     def _include(self, measure: Measure) -> Bools:
         """The rows that a measure looks at: its condition holds and its fields are not null."""
-        declines = measure.aggregate is Aggregate.DECLINES
+        where = compile_measure(measure).where
         fields = FIELDS_OF.get(measure.aggregate, () if measure.field is None else (measure.field,))
-        key = (measure.where, fields, declines)
+        key = (where, fields)
         if key not in self._included:
             included = np.ones(self._transactions.height, dtype=np.bool_)
-            if measure.where is not None:
-                included &= evaluate_condition(measure.where, self._transactions, self._lists).to_numpy()
+            if where is not None:
+                condition = polars_condition(where, self._lists)
+                included &= evaluate_conditions(self._transactions, [condition])[0].to_numpy()
             for name in fields:
                 included &= self._transactions[name].is_not_null().to_numpy()
-            if declines:
-                included &= evaluate_condition("status = 'declined'", self._transactions).to_numpy()
             self._included[key] = included
         return self._included[key]
 

@@ -13,9 +13,10 @@ import numpy as np
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
-from cardwatch_rules.condition_compiler import evaluate_condition, polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
+from cardwatch_rules.polars_types import polars_type
 from cardwatch_rules.profiles import ARRIVED
+from cardwatch_rules.program.polars_conditions import evaluate_where
 from cardwatch_rules.windows import Bounds, Ints, count, deviation, largest, total, union
 
 COUNTED: Final = "status = 'approved' and transaction_type <> 'refund'"
@@ -40,7 +41,7 @@ def profiles_of(transactions: pl.DataFrame) -> pl.DataFrame:
     """
     day = (pl.col("event_time") // MICROSECONDS_PER_DAY).alias("day")
     asked = transactions.select("group", day).unique(maintain_order=True)
-    counted = transactions.filter(evaluate_condition(COUNTED, transactions))
+    counted = transactions.filter(evaluate_where(COUNTED, transactions))
     group, days = asked["group"].to_numpy(), asked["day"].to_numpy()
     history = _History(counted)
     month, quarter = history.bounds(group, days, 30), history.bounds(group, days, 90)

@@ -9,8 +9,8 @@ from typing import Final
 import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
-from cardwatch_rules.condition_compiler import polars_type
 from cardwatch_rules.fields import PROFILE_KINDS
+from cardwatch_rules.polars_types import polars_type
 
 # Columns of arrivals besides PROFILE_KINDS: whether a row is a profile, and the order of arrival.
 IS_PROFILE: Final = "is_profile"

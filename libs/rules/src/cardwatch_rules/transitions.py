@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from cardwatch_rules.condition_compiler import NO_LISTS, Lists
 from cardwatch_rules.evaluate import Hits, Ledger, evaluate
 from cardwatch_rules.fields import PROFILE_KINDS
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.needs import uses_profiles
 from cardwatch_rules.profiles import ARRIVED, IS_PROFILE, no_profiles, with_profiles
+from cardwatch_rules.program.polars_conditions import NO_LISTS, Lists
 from cardwatch_rules.suppress import ALERTS, classify
 from cardwatch_rules.windows import Ints
 

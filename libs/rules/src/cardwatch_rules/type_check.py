@@ -91,8 +91,11 @@ class _TypeChecker:
                 self._all(node, (node.this,), BOOLEANS, "a condition")
                 return Kind.BOOLEAN
             case exp.Is():
-                self.kind(node.this)
-                if not isinstance(node.expression, exp.Null | exp.Boolean):
+                if isinstance(node.expression, exp.Boolean):
+                    self._all(node, (node.this,), BOOLEANS, "a condition")
+                elif isinstance(node.expression, exp.Null):
+                    self.kind(node.this)
+                else:
                     raise _error(node, "expected `is null`, `is not null`, `is true` or `is false`")
                 return Kind.BOOLEAN
             case exp.Neg():

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
-from cardwatch_rules.condition_compiler import polars_type
 from cardwatch_rules.fields import PROFILE_KINDS, SCOPE_KEYS, polars_schema, profile_name
+from cardwatch_rules.polars_types import polars_type
 from cardwatch_rules.profiles import ARRIVED, IS_PROFILE
 
 Event = dict[str, Any]

@@ -8,10 +8,10 @@ import polars as pl
 from cardwatch_contracts.identity import alert_ids
 
 from cardwatch_rules.backtest.period import Period
-from cardwatch_rules.condition_compiler import polars_type
 from cardwatch_rules.evaluate import Hits
 from cardwatch_rules.measures import measure_kind
 from cardwatch_rules.model import Measure, Rule
+from cardwatch_rules.polars_types import polars_type
 from cardwatch_rules.suppress import ALERTS, classify
 from cardwatch_rules.transitions import RAISED, SUPPRESSED
 
