@@ -141,17 +141,29 @@ class JavaBuild:
         Raises:
             PlatformError: sources could not be compiled.
         """
+        class_path = self.test_class_path(scratch)
+        command = [
+            *(java(), *_JVM[:2], "-cp", class_path),
+            *("org.junit.platform.console.ConsoleLauncher", "execute", "--disable-banner", "--disable-ansi-colors"),
+            *("--details", "tree", "--fail-if-no-tests", "--reports-dir", str(scratch)),
+            *(options or ("--scan-class-path", str(scratch / "test-classes"))),
+        ]
+        return _run(command)
+
+    def test_class_path(self, scratch: Path) -> str:
+        """Compile the tests; the class path with which Java runs them, or a program among them.
+
+        Args:
+            scratch: an existing directory; the tests' classes are left in it.
+
+        Raises:
+            PlatformError: sources could not be compiled.
+        """
         classes = scratch / "test-classes"
         class_path = [self.jar(), *self._test_jars(), *self._spark_jars()]
         self._compile([self.project.tests], classes, class_path, ("-nowarn",))
         resources = self.project.directory / "src/test/resources"
-        command = [
-            *(java(), *_JVM[:2], "-cp", os.pathsep.join(map(str, [classes, resources, *class_path]))),
-            *("org.junit.platform.console.ConsoleLauncher", "execute", "--disable-banner", "--disable-ansi-colors"),
-            *("--details", "tree", "--fail-if-no-tests", "--reports-dir", str(scratch)),
-            *(options or ("--scan-class-path", str(classes))),
-        ]
-        return _run(command)
+        return os.pathsep.join(map(str, [classes, resources, *class_path]))
 
     def _compile(
         self, sources: Sequence[Path], target: Path, class_path: Iterable[Path], options: Sequence[str]

@@ -122,7 +122,8 @@ def deviation(bounds: Bounds, included: Bools, values: Ints) -> Floats:
     """
     number = count(bounds, included)
     chosen = np.where(included, values, 0)
-    size = float(np.abs(chosen).max(initial=0))
+    # As doubles: the smallest integer has no absolute value.
+    size = float(np.abs(chosen.astype(np.float64)).max(initial=0))
     most = int(number.max(initial=0))
     if size * size * max(len(chosen), most * most) < _INT64_SAFE:
         sums, squares = total(bounds, included, values), total(bounds, included, chosen * chosen)

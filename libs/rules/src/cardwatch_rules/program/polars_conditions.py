@@ -103,7 +103,7 @@ class _Translator:
             case Op.OR:
                 return reduce(operator.or_, parts)
             case Op.DIV:
-                return pl.when(parts[1] != 0).then(parts[0] / parts[1])
+                return pl.when(parts[1] != 0).then(parts[0] / _as_column(parts[1]))
             case Op.MOD:
                 return _remainder(*parts)
             case Op.GREATEST:
@@ -134,6 +134,11 @@ class _Translator:
             chain = chain.when(self.expression(condition)).then(value)
         result: pl.Expr = chain.otherwise(values[-1])
         return result
+
+
+def _as_column(divisor: pl.Expr) -> pl.Expr:
+    """Polars multiplies by the reciprocal of a constant divisor, which differs from a division in the last digit."""
+    return divisor + pl.int_range(pl.len()).cast(pl.Float64) * 0.0
 
 
 def _remainder(value: pl.Expr, divisor: pl.Expr) -> pl.Expr:

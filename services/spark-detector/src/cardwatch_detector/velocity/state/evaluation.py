@@ -11,9 +11,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from cardwatch_contracts.wire import Encoder
-from cardwatch_rules.polars_types import polars_type
 from cardwatch_rules.evaluate import Ledger
 from cardwatch_rules.fields import PROFILE_FIELDS, SCOPE_KEYS, profile_name
+from cardwatch_rules.polars_types import polars_type
 from cardwatch_rules.profiles import ARRIVED, IS_PROFILE
 from cardwatch_rules.transitions import transitions
 from cardwatch_units.timestamps import now_microseconds

@@ -10,9 +10,13 @@ import java.util.Set;
 
 /** Compiles the expressions of one rule from their JSON (docs/rule-program.md). */
 final class ExpressionParser {
+  /** Far more than a rule of 2,000 characters can have, far less than a thread's stack can take. */
+  private static final int MAX_DEPTH = 500;
+
   private final Map<String, Set<String>> lists;
   private final List<Measure> measures;
   private final boolean profiles;
+  private int depth;
 
   private ExpressionParser(Map<String, Set<String>> lists, List<Measure> measures, boolean profiles) {
     this.lists = lists;
@@ -48,8 +52,22 @@ final class ExpressionParser {
     return Json.as(BooleanExpression.class, parse(json), json);
   }
 
-  private Expression parse(JsonNode json) {
-    String op = Json.text(json, "op");
+  /**
+   * An expression of any type.
+   *
+   * @throws UnknownInstructionException as above
+   */
+  Expression parse(JsonNode json) {
+    if (depth == MAX_DEPTH) {
+      throw new UnknownInstructionException("expressions are nested more than " + MAX_DEPTH + " deep");
+    }
+    depth++;
+    Expression expression = parse(Json.text(json, "op"), json);
+    depth--;
+    return expression;
+  }
+
+  private Expression parse(String op, JsonNode json) {
     return switch (op) {
       case "literal" -> Literals.parse(json);
       case "field" -> field(json);

@@ -63,9 +63,6 @@ public record Program(Map<String, ScopeProgram> scopes, List<SetAside> setAside)
         parser.add(rule);
       } catch (UnknownInstructionException error) {
         setAside.add(new SetAside(rule.path("id").asText(), rule.path("version").asInt(), error.getMessage()));
-      } catch (StackOverflowError error) {
-        setAside.add(new SetAside(
-            rule.path("id").asText(), rule.path("version").asInt(), "its conditions are nested too deeply"));
       }
     }
     Map<String, ScopeProgram> compiled = new TreeMap<>();

@@ -1,0 +1,13 @@
+"""What the tests of the rule engine in the JVM share."""
+
+from collections.abc import Iterator
+
+import pytest
+from support.engine_console import EngineConsole, engine_console
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineConsole]:
+    """The engine as a process."""
+    with engine_console(tmp_path_factory.mktemp("engine")) as console:
+        yield console
