@@ -9,6 +9,7 @@ import pytest
 from cardwatch_cli.connections import Connections
 from cardwatch_cli.main import app
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.range_reader import in_batches
 from cardwatch_rulebook.approvals import Approval
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import NO_COPIES, Copies, Stores
@@ -28,10 +29,10 @@ class FakeLog:
         self.topic = topic
         self.position = 0
 
-    def read(self) -> list[ReceivedMessage]:
+    def read(self) -> Iterator[Sequence[ReceivedMessage]]:
         entries = self.topic[self.position :]
         self.position = len(self.topic)
-        return entries
+        return in_batches(entries)
 
     def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
         self.topic += [ReceivedMessage("topic", 0, len(self.topic), key.encode(), value) for key, value in messages]

@@ -21,7 +21,7 @@ from support.registry import InMemoryRegistry
 
 from .conftest import Deployment, FakeLog
 
-MESSAGES: Final = 250
+MESSAGES: Final = 1000
 SEED: Final = 20
 IDS: Final = {"rule": 1, "list_entry": 2, "rule_status": 3, "rule_approval": 4}
 
@@ -50,7 +50,8 @@ class FuzzedDeployment(Deployment):
             ]
 
     def reader(self, schema: str, item: Any) -> Reader[Any]:
-        return Reader(Decoder(schema, self._registry), item.from_record)
+        decoder = Decoder(schema, self._registry)
+        return Reader(decoder, item.from_record, look_up=decoder.look_up)
 
     @contextmanager
     def open_stores(self, settings: Any, copies: Copies = NO_COPIES) -> Iterator[Stores]:

@@ -154,7 +154,14 @@ def test_rules_and_lists_are_read_from_the_beginning_whatever_it_is(
         admin.delete_messages(topics, LISTS)
         log.append([("b", b"first"), ("c", b"second")])
     with closing(KafkaLog(connection, name)) as log:
-        assert [message.value for message in log.read()] == [b"first", b"second"]
+        assert [message.value for batch in log.read() for message in batch] == [b"first", b"second"]
+    with closing(KafkaLog(connection, name)) as log:
+        for _ in range(2):
+            batches = log.read()
+            assert [message.value for message in next(batches)] == [b"first", b"second"], "it is not taken yet"
+            batches.close()
+        assert [len(batch) for batch in log.read()] == [2]
+        assert list(log.read()) == []
     with closing(follow_topics(connection, [name])) as follower:
         found: list[bytes | None] = []
         deadline = time.monotonic() + 30

@@ -147,6 +147,23 @@ def test_ids_made_up_at_random_cost_one_request_a_batch(
     assert requests <= (clock.now - began) * REQUESTS_PER_SECOND + 22, "no more than the budget"
 
 
+def test_messages_that_were_all_there_cost_one_request(
+    schemas: SubjectSchemas, registry: InMemoryRegistry, clock: Clock
+) -> None:
+    schemas.parsed_writer(LABEL)
+    asked, clock.now = len(registry.subjects), clock.now + 100
+    written, began = clock.now, clock.now
+    for batch in range(12):
+        made_up = {100_000 + 1000 * batch + number: 1 for number in range(1000)}
+        schemas.look_up({LABEL: 1, **made_up}, suspect_outage=False, written_before=written)
+        assert all(reason(schemas, number) is Reason.UNKNOWN_SCHEMA_ID for number in made_up)
+    assert len(registry.subjects) - asked == 1
+    assert clock.now == began, "nobody waited"
+    registry.texts[99] = without("scenario")
+    schemas.look_up({99: 1}, suspect_outage=False, written_before=written + 1)
+    assert schemas.parsed_writer(99), "it was written later"
+
+
 def test_single_messages_keep_to_the_budget_too(
     schemas: SubjectSchemas, registry: InMemoryRegistry, clock: Clock
 ) -> None:

@@ -1,13 +1,14 @@
 """How the range reader detects the end of a range, with a fake client."""
 
 from collections.abc import Sequence
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from cardwatch_kafka.errors import BrokerUnavailableError, KafkaClientError, MissingTopicError
-from cardwatch_kafka.messages import TopicPartition
-from cardwatch_kafka.range_reader import RangeReader
+from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
+from cardwatch_kafka.range_reader import RangeReader, in_batches
 from cardwatch_kafka.topic_follower import TopicFollower
 from confluent_kafka import OFFSET_BEGINNING, TIMESTAMP_CREATE_TIME, KafkaError, KafkaException
 
@@ -183,3 +184,21 @@ def test_a_follower_returns_messages_ends_and_problems() -> None:
     client.messages = [FakeMessage(0, 1, KafkaError.UNKNOWN_TOPIC_OR_PART)]
     assert "`cardwatch schemas apply`" in follower.poll(0.1).problem
     assert follower.poll(0.1).problem == "", "a problem is reported once"
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(10, 1_000), (8 * 1024, 512), (1024 * 1024, 4), (3 * 1024 * 1024, 2), (5 * 1024 * 1024, 1)]
+)
+def test_a_batch_is_bounded_in_number_and_size_before_the_next_message_is_asked_for(size: int, expected: int) -> None:
+    endless = (ReceivedMessage("t", 0, offset, None, bytes(size)) for offset in count())
+    batches = in_batches(endless)
+    assert [len(next(batches)) for _ in range(3)] == [expected] * 3
+    assert next(endless).offset == 3 * expected
+
+
+def test_the_last_batch_is_what_is_left() -> None:
+    messages = [ReceivedMessage("t", 0, offset, b"k", None) for offset in range(2_500)]
+    batches = list(in_batches(messages))
+    assert [len(batch) for batch in batches] == [1_000, 1_000, 500]
+    assert [message for batch in batches for message in batch] == messages
+    assert list(in_batches([])) == []

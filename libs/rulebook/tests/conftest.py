@@ -1,10 +1,11 @@
 """A topic that is a list in memory, and rules and stores on it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from cardwatch_contracts.wire import Decoder, Encoder
 from cardwatch_kafka.messages import ReceivedMessage
+from cardwatch_kafka.range_reader import in_batches
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.definitions import Definition, read_definitions
 from cardwatch_rulebook.lists import ListEntry
@@ -37,10 +38,10 @@ class FakeLog:
         self.position = 0
         self.closed = False
 
-    def read(self) -> list[ReceivedMessage]:
+    def read(self) -> Iterator[Sequence[ReceivedMessage]]:
         entries = self.topic.entries[self.position :]
         self.position = len(self.topic.entries)
-        return entries
+        return in_batches(entries)
 
     def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
         faster, self.topic.before_append = self.topic.before_append, lambda: None
@@ -82,10 +83,12 @@ class Kit:
         return read_definitions(rule_yaml(rule_id, threshold, **more), "test.yaml")[0]
 
     def change_reader(self) -> Reader[Change]:
-        return Reader(Decoder("rule", self.registry), Change.from_record)
+        decoder = Decoder("rule", self.registry)
+        return Reader(decoder, Change.from_record, look_up=decoder.look_up)
 
     def entry_reader(self) -> Reader[ListEntry]:
-        return Reader(Decoder("list_entry", self.registry), ListEntry.from_record)
+        decoder = Decoder("list_entry", self.registry)
+        return Reader(decoder, ListEntry.from_record, look_up=decoder.look_up)
 
     def writer(self, schema: str) -> Writer:
         return Writer(Encoder(schema, SCHEMA_IDS[schema]))

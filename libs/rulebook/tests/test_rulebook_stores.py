@@ -2,6 +2,8 @@
 
 import io
 import json
+import struct
+import time
 from typing import Any
 
 import fastavro
@@ -11,12 +13,15 @@ from cardwatch_contracts.schemas import parse, schema_text
 from cardwatch_contracts.wire import HEADER
 from cardwatch_rulebook import planning
 from cardwatch_rulebook.lists import Kind, ListEntry
+from cardwatch_rulebook.log import LogWithCopies
 from cardwatch_rulebook.planning import Author
 from cardwatch_rulebook.snapshot import Snapshot, SnapshotBuilder
 from cardwatch_rulebook.status import RuleStatus, State
-from cardwatch_rulebook.stores import StatusReporter
+from cardwatch_rulebook.stores import RuleStore, StatusReporter
 from cardwatch_rules.model import Mode
+from support.registry import InMemoryRegistry
 
+RULE_ID = 1
 ANNA, BEN = Author("anna"), Author("ben")
 
 
@@ -95,6 +100,34 @@ def test_bad_messages_are_skipped_and_counted(kit: Any) -> None:
     kit.rules.put(*kit.writer("rule")(Strange()))
     assert store.read().latest("spree") == outcome.change
     assert store.skipped == 3
+
+
+def test_thousands_of_unknown_schema_ids_cost_one_request(kit: Any) -> None:
+    (first,) = kit.rule_store().carry_out([planning.apply(kit.definition(), ANNA)])
+    record = kit.rules.entries[0].value[5:]
+    for number in range(3_000):
+        kit.rules.put("x", struct.pack(">bI", 0, 1_000_000 + number) + record)
+    (second,) = kit.rule_store().carry_out([planning.apply(kit.definition(threshold=9), ANNA)])
+    registry = kit.registry = InMemoryRegistry({"rule": RULE_ID})
+    store, began = kit.rule_store(), time.monotonic()
+    assert list(store.read().history("spree")) == [first.change, second.change]
+    assert store.skipped == 3_000
+    assert len(registry.subjects) == 1
+    assert time.monotonic() - began < 60, "some 600 s with one request per id"
+    kit.rules.put("x", struct.pack(">bI", 0, 7) + record)
+    registry.texts[7] = registry.texts[RULE_ID]
+    assert len(list(store.read().history("spree"))) == 2
+    assert store.skipped == 3_000, "what was registered before a later message is asked for"
+
+
+def test_a_batch_that_could_not_be_taken_is_read_again(kit: Any) -> None:
+    (first,) = kit.rule_store().carry_out([planning.apply(kit.definition(), ANNA)])
+    copies = list(kit.rules.entries)
+    store = RuleStore(LogWithCopies(kit.rules.log(), copies), kit.change_reader(), kit.writer("rule"))
+    kit.registry.failures.append(RegistryUnavailableError("it is away"))
+    with pytest.raises(RegistryUnavailableError):
+        store.read()
+    assert list(store.read().history("spree")) == [first.change]
 
 
 @pytest.mark.parametrize("field", ["comment", "changed_by", "definition"])

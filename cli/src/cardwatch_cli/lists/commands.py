@@ -105,7 +105,7 @@ def history(
     """
     settings = load_settings(ServiceSettings)
     with current_connections().open_stores(settings, read_copies(tables_dir, settings)) as stores:
-        changes = stores.lists.read_changes()
+        changes = list(stores.lists.read_changes())
     names = sorted({change.list_name for change in changes})
     if name is not None and name not in names:
         raise CardwatchError(f"list {name} never existed; the lists are {', '.join(names) or '(none)'}")

@@ -12,7 +12,8 @@ Not every unknown id means an invalid message. All of these are outages of the r
 - most of the newest messages have unknown ids: see ``registry_outages``
 
 Any other unknown id is refused, and not asked for again for NEGATIVE_SECONDS. Messages with ids made up at random cost
-one request per batch, at most REQUESTS_PER_SECOND on average.
+one request per batch, at most REQUESTS_PER_SECOND on average; where a topic is read to its end and no further, one
+request in all.
 """
 
 import threading
@@ -75,6 +76,7 @@ class SubjectSchemas:
         self._unsafe: dict[int, str] = {}
         self._refused: dict[int, tuple[float, Reason]] = {}
         self._waiting = False
+        self._refreshed_at = float("-inf")
 
     @property
     def writers(self) -> Mapping[int, str]:
@@ -119,19 +121,23 @@ class SubjectSchemas:
             f"the schema registry has no schema id {schema_id} among the versions of {self.subject}; register it first"
         )
 
-    def look_up(self, messages: Mapping[int, int], *, suspect_outage: bool = True) -> None:
+    def look_up(
+        self, messages: Mapping[int, int], *, suspect_outage: bool = True, written_before: float = float("inf")
+    ) -> None:
         """Ask for the ids of a batch, all that are not known at once.
 
         Args:
             messages: by schema id, how many messages of the batch have it.
             suspect_outage: whether most messages having unknown ids is an outage. Not where nobody waits for its end,
                 or where only some of the messages are looked up.
+            written_before: when the messages were there, by the clock: their versions were registered before. What
+                was asked since then is not asked again.
 
         Raises:
             RegistryUnavailableError: the registry has an outage (see the module): repeat the call with the same batch.
         """
         with self._asking():
-            self._look_up(messages, suspect_outage)
+            self._look_up(messages, suspect_outage, written_before)
 
     def refresh(self) -> None:
         """Ask for all versions.
@@ -153,10 +159,10 @@ class SubjectSchemas:
                 raise
             self._report(False)
 
-    def _look_up(self, messages: Mapping[int, int], suspect_outage: bool) -> None:
+    def _look_up(self, messages: Mapping[int, int], suspect_outage: bool, written_before: float) -> None:
         unknown = [number for number in messages if number not in self._registered]
         new = [number for number in unknown if not self._is_refused(number)]
-        if new:
+        if new and self._refreshed_at < written_before:
             self._budget.wait()
             self._refresh()
             unknown = [number for number in unknown if number not in self._registered]
@@ -173,6 +179,7 @@ class SubjectSchemas:
                 self._remember(number, self._unknown(number))
 
     def _refresh(self) -> None:
+        asked_at = self._clock()
         found = _ask(lambda: self._registry.ids_of_all_versions(self.subject))
         if not found:
             raise RegistryUnavailableError(
@@ -188,6 +195,7 @@ class SubjectSchemas:
         for number, text in found.items():
             if number not in self._registered:
                 self._take(number, text)
+        self._refreshed_at = asked_at
 
     def _is_same(self, text: str, other: str | None) -> bool:
         """Whether texts describe the same bytes: a new version of the registry may write them otherwise."""
@@ -219,8 +227,8 @@ class SubjectSchemas:
         return Reason.UNKNOWN_SCHEMA_ID
 
     def _remember(self, number: int, reason: Reason) -> None:
-        if len(self._refused) >= _MAX_REFUSED_IDS:
-            self._refused.clear()
+        while len(self._refused) >= _MAX_REFUSED_IDS:
+            del self._refused[next(iter(self._refused))]  # the one that was refused first
         self._refused[number] = (self._clock() + NEGATIVE_SECONDS, reason)
 
     def _is_refused(self, number: int) -> bool:

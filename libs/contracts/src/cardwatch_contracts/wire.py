@@ -69,19 +69,22 @@ class Decoder:
             schema_name, registry, default_subject(schema_name) if subject is None else subject, on_outage=on_outage
         )
 
-    def look_up(self, values: Iterable[bytes | None], *, suspect_outage: bool = True) -> None:
+    def look_up(
+        self, values: Iterable[bytes | None], *, suspect_outage: bool = True, written_before: float = float("inf")
+    ) -> None:
         """Ask for the schema ids of a batch at once, before its messages are decoded one by one.
 
         Without it each unknown id costs a request, and an outage that shows in the number of unknown ids is not seen.
 
         Args:
             suspect_outage: as for ``SubjectSchemas.look_up``.
+            written_before: as for ``SubjectSchemas.look_up``, by ``time.monotonic``.
 
         Raises:
             RegistryUnavailableError: the registry has an outage: repeat the call with the same batch.
         """
         ids = Counter(_schema_id(value) for value in values if value is not None and _is_framed(value))
-        self._schemas.look_up(ids, suspect_outage=suspect_outage)
+        self._schemas.look_up(ids, suspect_outage=suspect_outage, written_before=written_before)
 
     def __call__(self, value: bytes | None) -> Record:
         """Decode one message.

@@ -1,7 +1,7 @@
 """Reads ranges of topics without joining a consumer group or committing an offset."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message
@@ -16,6 +16,10 @@ from cardwatch_kafka.topics import end_offsets, topic_partitions
 _POLL_SECONDS: Final = 0.1
 _MESSAGES_PER_POLL: Final = 1_000
 _DESCRIBE_SECONDS: Final = 20.0
+
+# What is held at a time where messages are read in batches. One message has at most what the broker takes.
+_MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+_MAX_BATCH_MESSAGES: Final = 1_000
 
 # Waiting does not help against these errors.
 _HOPELESS: Final = frozenset({ErrorKind.FATAL, ErrorKind.FORBIDDEN})
@@ -148,3 +152,17 @@ class RangeReader:
         next_offset = offset if at_end else offset + 1
         if next_offset >= end[partition]:
             unread.discard(partition)
+
+
+def in_batches(messages: Iterable[ReceivedMessage]) -> Iterator[list[ReceivedMessage]]:
+    """Messages in batches of at most 1,000, which end with the message that makes them 4 MiB or more."""
+    batch: list[ReceivedMessage] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(message.value or b"") + len(message.key or b"")
+        if size >= _MAX_BATCH_BYTES or len(batch) >= _MAX_BATCH_MESSAGES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -55,16 +55,17 @@ def open_stores(settings: ServiceSettings, copies: Copies = NO_COPIES) -> Iterat
         name = topic.name(settings.topic_prefix)
         return LogWithCopies(KafkaLog(settings.kafka_config(), name), copies.get(name, ()))
 
-    def decoder(topic: Topic) -> Decoder:
-        return Decoder(_schema(topic), registry, topic.subject(settings.topic_prefix))
+    def reader(topic: Topic, from_record: Callable[[Record], T]) -> Reader[T]:
+        decoder = Decoder(_schema(topic), registry, topic.subject(settings.topic_prefix))
+        return Reader(decoder, from_record, look_up=decoder.look_up)
 
     stores = Stores(
-        RuleStore(log(RULES), Reader(decoder(RULES), Change.from_record), _writer(RULES, registry, settings)),
-        ListStore(log(LISTS), Reader(decoder(LISTS), ListEntry.from_record), _writer(LISTS, registry, settings)),
-        StatusStore(log(RULE_STATUS), Reader(decoder(RULE_STATUS), RuleStatus.from_record)),
+        RuleStore(log(RULES), reader(RULES, Change.from_record), _writer(RULES, registry, settings)),
+        ListStore(log(LISTS), reader(LISTS, ListEntry.from_record), _writer(LISTS, registry, settings)),
+        StatusStore(log(RULE_STATUS), reader(RULE_STATUS, RuleStatus.from_record)),
         ApprovalStore(
             log(RULE_APPROVALS),
-            Reader(decoder(RULE_APPROVALS), Approval.from_record),
+            reader(RULE_APPROVALS, Approval.from_record),
             _writer(RULE_APPROVALS, registry, settings),
         ),
     )

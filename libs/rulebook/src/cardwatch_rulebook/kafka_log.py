@@ -1,13 +1,13 @@
 """``log`` on Kafka. Messages must stay in order, so all are written to and read from partition 0."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from cardwatch_kafka.configuration import KafkaConfig, producer_config
 from cardwatch_kafka.errors import kafka_error
 from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage, TopicPartition
 from cardwatch_kafka.producer import KafkaProducer
-from cardwatch_kafka.range_reader import RangeReader
+from cardwatch_kafka.range_reader import RangeReader, in_batches
 from cardwatch_kafka.topic_follower import TopicFollower
 from cardwatch_service import logs
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -41,17 +41,20 @@ class KafkaLog:
         self._reader: Final = RangeReader(connection, READER_NAME, _CONSUMER, silence_seconds=_SILENCE_SECONDS)
         self._producer: KafkaProducer | None = None
 
-    def read(self) -> list[ReceivedMessage]:
-        """The messages that were appended since the last ``read``, up to the current end of the topic.
+    def read(self) -> Iterator[Sequence[ReceivedMessage]]:
+        """The messages that were appended since the last ``read``, up to the current end of the topic, in batches.
+
+        A batch counts as read once the next one is asked for.
 
         Raises:
             KafkaClientError: the broker does not answer, or has no such topic.
         """
         end = self._reader.end_offset(TopicPartition(self._topic, PARTITION), timeout_seconds=_ANSWER_SECONDS)
-        messages = list(self._reader.read(self._topic, {PARTITION: self._next}, {PARTITION: end}))
+        for batch in in_batches(self._reader.read(self._topic, {PARTITION: self._next}, {PARTITION: end})):
+            yield batch
+            self._next = batch[-1].offset + 1
         # Also past offsets that hold no message, because of compaction or of transactions.
         self._next = max(self._next, end)
-        return messages
 
     def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Append keys and values, in order, and wait until all in-sync replicas have them.

@@ -1,19 +1,22 @@
 """A topic of one partition as a log, behind interfaces as narrow as their users need. Tests use fakes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from cardwatch_kafka.messages import ReceivedMessage
 from cardwatch_kafka.topic_follower import FollowedBatch
 
+_MAX_BATCH_MESSAGES: Final = 1_000
+
 
 class Log(Protocol):
     """A topic that is read to its current end and appended to."""
 
-    def read(self) -> list[ReceivedMessage]:
+    def read(self) -> Iterator[Sequence[ReceivedMessage]]:
         """The messages that were appended since the last ``read`` (at first: all), up to the current end of the topic.
 
-        It includes what this log itself has appended before.
+        They come in batches of bounded size, and include what this log itself has appended before. A batch counts as
+        read once the next one is asked for: after an error the next ``read`` begins with the same batch.
 
         Raises:
             CardwatchError: the broker does not answer, or has no such topic.
@@ -42,11 +45,14 @@ class LogWithCopies:
         self._copies = list(copies)
         self._last_copied: Final = max((copy.offset for copy in copies), default=-1)
 
-    def read(self) -> list[ReceivedMessage]:
+    def read(self) -> Iterator[Sequence[ReceivedMessage]]:
         """As ``Log.read``."""
-        newer = [message for message in self._log.read() if message.offset > self._last_copied]
-        copies, self._copies = self._copies, []
-        return copies + newer
+        newer = self._log.read()
+        while self._copies:
+            yield self._copies[:_MAX_BATCH_MESSAGES]
+            del self._copies[:_MAX_BATCH_MESSAGES]
+        for batch in newer:
+            yield [message for message in batch if message.offset > self._last_copied]
 
     def append(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """As ``Log.append``."""

@@ -1,6 +1,7 @@
 """Records to and from messages. A message that cannot be read is skipped and counted: it stops no reader."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from cardwatch_card_numbers.scanner import holds_card_number
@@ -27,6 +28,20 @@ class Item(Protocol):
         """The record of its schema."""
 
 
+class LookUp(Protocol):
+    """Asks for the schema ids of a batch at once, before its messages are decoded: ``Decoder.look_up``."""
+
+    def __call__(
+        self, values: Iterable[bytes | None], *, suspect_outage: bool = True, written_before: float = float("inf")
+    ) -> None: ...
+
+
+def _look_nothing_up(
+    values: Iterable[bytes | None], *, suspect_outage: bool = True, written_before: float = float("inf")
+) -> None:
+    """For decoders that ask for each id when they meet it."""
+
+
 OnRefused = Callable[[Reason], None]
 """Called for each message that was skipped, with the reason: for a metric."""
 
@@ -39,15 +54,18 @@ class Reader(Generic[T]):
         decode: Callable[[bytes | None], Record],
         from_record: Callable[[Record], T],
         on_refused: OnRefused = lambda reason: None,
+        look_up: LookUp = _look_nothing_up,
     ) -> None:
         """
         Args:
             decode: raises RefusedError for a bad message, RegistryUnavailableError where it has to be retried.
             from_record: raises ValueError for a record with impossible values.
+            look_up: called by ``read`` with each batch.
         """
         self._decode: Final = decode
         self._from_record: Final = from_record
         self._on_refused: Final = on_refused
+        self._look_up: Final = look_up
         self.skipped = 0
         """How many messages could not be read."""
 
@@ -69,6 +87,24 @@ class Reader(Generic[T]):
             (error_type, where) = describe_internal_error(error)
             self._skip(message, Reason.INTERNAL_ERROR, f"reading it raised {error_type}:\n{where}")
         return None
+
+    def read(self, batches: Iterable[Sequence[ReceivedMessage]]) -> Iterator[T]:
+        """The items of messages that are all there when the first batch comes, in their order.
+
+        However many schema ids are unknown, the registry is asked for them once: nobody waits for it per message.
+
+        Raises:
+            RegistryUnavailableError: their schemas cannot be looked up now: try again.
+        """
+        all_there_at: float | None = None
+        for batch in batches:
+            all_there_at = time.monotonic() if all_there_at is None else all_there_at
+            # No outage is suspected, because nobody waits for its end: what cannot be read is skipped, and logged.
+            self._look_up((message.value for message in batch), suspect_outage=False, written_before=all_there_at)
+            for message in batch:
+                item = self(message)
+                if item is not None:
+                    yield item
 
     def _skip(self, message: ReceivedMessage, reason: Reason, why: str) -> None:
         self.skipped += 1

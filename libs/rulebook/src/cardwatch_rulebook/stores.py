@@ -1,6 +1,6 @@
 """Reading and writing rules, lists and the detectors' statuses."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -63,10 +63,8 @@ class RuleStore:
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
         """
-        for entry in self._log.read():
-            change = self._reader(entry)
-            if change is not None:
-                self._book.accept(change)
+        for change in self._reader.read(self._log.read()):
+            self._book.accept(change)
         return self._book
 
     def append(self, changes: Sequence[Change]) -> tuple[Change, ...]:
@@ -158,13 +156,13 @@ class ListStore:
             self._book.accept(entry)
         return self._book
 
-    def read_changes(self) -> list[ListEntry]:
+    def read_changes(self) -> Iterator[ListEntry]:
         """The changes of all lists since the last read of any kind (at first: all), in the order of the topic.
 
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
         """
-        return [entry for entry in map(self._reader, self._log.read()) if entry is not None]
+        return self._reader.read(self._log.read())
 
     def append(self, entries: Sequence[ListEntry]) -> None:
         """Write entries.
@@ -194,9 +192,8 @@ class ApprovalStore:
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
         """
-        for approval in map(self._reader, self._log.read()):
-            if approval is not None:
-                self._approvals.accept(approval)
+        for approval in self._reader.read(self._log.read()):
+            self._approvals.accept(approval)
         return self._approvals
 
     def append(self, approvals: Sequence[Approval]) -> None:
@@ -226,10 +223,8 @@ class StatusStore:
         Raises:
             CardwatchError: broker or registry do not answer, or there is no such topic.
         """
-        for entry in self._log.read():
-            status = self._reader(entry)
-            if status is not None:
-                self._statuses.setdefault(status.rule_id, {})[status.detector] = status
+        for status in self._reader.read(self._log.read()):
+            self._statuses.setdefault(status.rule_id, {})[status.detector] = status
         return self._statuses
 
     def close(self) -> None:
