@@ -18,7 +18,8 @@ import java.util.UUID;
 
 /**
  * What a transaction of an ordinary card costs: open the key, evict, insert one, decide five rules, save. Prints
- * microseconds of processor time per touch (the best of many rounds) and bytes per event by the number of events that the card has.
+ * microseconds of processor time per touch (the best of many rounds) and bytes per event by the number of events that
+ * the card has.
  */
 final class CardBenchmark {
   private static final int KEYS = 500;
@@ -77,9 +78,8 @@ final class CardBenchmark {
       }
     }
     long all = parts[0] + parts[1] + parts[2];
-    System.out.printf(
-        "%3d events: %6.2f us (open %.2f, decide %.2f, save %.2f), %d bytes per event, %d published%n", size,
-        all / 1e3 / KEYS, parts[0] / 1e3 / KEYS, parts[1] / 1e3 / KEYS, parts[2] / 1e3 / KEYS,
+    System.out.printf("%3d events: %6.2f us (open %.2f, decide %.2f, save %.2f), %d bytes per event, %d published%n",
+        size, all / 1e3 / KEYS, parts[0] / 1e3 / KEYS, parts[1] / 1e3 / KEYS, parts[2] / 1e3 / KEYS,
         stores.get(0).head().length / size, published);
   }
 

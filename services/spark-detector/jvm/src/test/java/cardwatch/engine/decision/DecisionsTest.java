@@ -10,22 +10,35 @@ import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
 import cardwatch.engine.program.Profile;
 import cardwatch.engine.timeline.ArrayTimeline;
+import cardwatch.engine.timeline.BlockStore;
 import cardwatch.engine.timeline.MemoryStore;
 import cardwatch.engine.timeline.Timeline;
+import cardwatch.engine.timeline.TrackSet;
+import cardwatch.engine.timeline.paged.SmallPages;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 
 class DecisionsTest {
-  private static final int HISTORIES = Integer.getInteger("cardwatch.histories", 1000);
+  private static final int HISTORIES = Integer.getInteger("cardwatch.histories", 300);
 
   @Test
   void everyTouchPublishesTheDifferenceOfBeforeAndAfter() {
+    checkHistories(ArrayTimeline::open);
+  }
+
+  @Test
+  void soItDoesWhereEventsAreInPages() {
+    checkHistories(SmallPages::open);
+  }
+
+  private static void checkHistories(BiFunction<BlockStore, TrackSet, Timeline> open) {
     RandomHistory.Seen seen = new RandomHistory.Seen();
     for (int seed = 0; seed < HISTORIES; seed++) {
-      new RandomHistory(seed, ArrayTimeline::open, seen).run();
+      new RandomHistory(seed, open, seen).run();
     }
     // What the histories have to contain for the test to say anything.
     assertTrue(seen.raised > HISTORIES && seen.suppressed > HISTORIES, seen::toString);

@@ -46,6 +46,7 @@ final class ExampleRules implements RuleEvaluator {
   record Example(Rule rule, List<Wanted> measures, When when) {}
 
   private final List<Example> examples;
+  private final List<Rule> rules;
   private Timeline timeline;
   private DistinctCounts countries;
   private int ordinal;
@@ -54,6 +55,7 @@ final class ExampleRules implements RuleEvaluator {
 
   ExampleRules(List<Example> examples) {
     this.examples = examples;
+    rules = examples.stream().map(Example::rule).toList();
   }
 
   static Example example(String id, long suppress, boolean profiled, long variant, List<Wanted> measures, When when) {
@@ -113,7 +115,7 @@ final class ExampleRules implements RuleEvaluator {
 
   @Override
   public List<Rule> rules() {
-    return examples.stream().map(Example::rule).toList();
+    return rules;
   }
 
   @Override
