@@ -6,11 +6,13 @@ import cardwatch.engine.timeline.Timeline;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
@@ -20,8 +22,8 @@ import java.util.TreeMap;
  * <p>An event has an ordinal before the touch and one after it; {@link #after} tells the one from the other.
  */
 final class Changes {
-  private final List<Change> events = new ArrayList<>();
-  private final TreeMap<Long, Profile> profiles = new TreeMap<>();
+  private final List<Change> events = new ArrayList<>(4);
+  private SortedMap<Long, Profile> profiles = Collections.emptySortedMap();
   private int[] replaced = {};
   private long[] moments = {};
   private long cause = Long.MAX_VALUE;
@@ -51,7 +53,7 @@ final class Changes {
   }
 
   /** The changed profiles by the beginnings of their days. */
-  TreeMap<Long, Profile> profiles() {
+  SortedMap<Long, Profile> profiles() {
     return profiles;
   }
 
@@ -169,18 +171,31 @@ final class Changes {
     if (events.size() > 1) {
       events.sort(Comparator.comparing(Change::event));
     }
-    List<Change> replacing = events.stream().filter(change -> change.replaced() != null).toList();
-    replaced = replacing.stream().mapToInt(Change::replacedAt).sorted().toArray();
-    moments = new long[events.size() + replacing.size()];
+    int replacing = 0;
+    for (Change change : events) {
+      replacing += change.replaced() == null ? 0 : 1;
+    }
+    moments = new long[events.size() + replacing];
     for (int at = 0; at < events.size(); at++) {
       moments[at] = events.get(at).event().eventTime();
     }
-    for (int at = 0; at < replacing.size(); at++) {
-      moments[events.size() + at] = replacing.get(at).replaced().eventTime();
+    if (replacing > 0) {
+      indexReplaced(replacing);
     }
-    if (!replacing.isEmpty()) {
-      Arrays.sort(moments);
+  }
+
+  private void indexReplaced(int number) {
+    replaced = new int[number];
+    int found = 0;
+    for (Change change : events) {
+      if (change.replaced() != null) {
+        replaced[found] = change.replacedAt();
+        moments[events.size() + found] = change.replaced().eventTime();
+        found++;
+      }
     }
+    Arrays.sort(replaced);
+    Arrays.sort(moments);
   }
 
   /** Of several that come together for a day, the one of more transactions is the later one. */
@@ -189,6 +204,7 @@ final class Changes {
     for (ProfileArrival arrival : touch.profileArrivals()) {
       winners.merge(arrival.validOn(), arrival, (one, two) -> two.transactions() >= one.transactions() ? two : one);
     }
+    profiles = new TreeMap<>();
     for (ProfileArrival arrival : winners.values()) {
       if (!arrival.profile().equals(touch.profiles().of(arrival.validOn()))) {
         profiles.put(arrival.validOn(), arrival.profile());

@@ -20,6 +20,8 @@ public final class Decisions {
   private final int evidenceLimit;
   private final Ledger ledger;
   private final boolean profiled;
+  private List<Integer> positions;
+  private long[] fingerprints;
 
   /**
    * Decisions by the rules of a scope.
@@ -31,6 +33,7 @@ public final class Decisions {
     this.evidenceLimit = evidenceLimit;
     ledger = new Ledger(evaluator.rules());
     profiled = evaluator.rules().stream().anyMatch(Rule::usesProfile);
+    choose();
   }
 
   /** What evaluating the rules took, and which of them failed and are set aside. */
@@ -50,8 +53,8 @@ public final class Decisions {
     if (changes.isEmpty()) {
       return;
     }
-    List<Integer> positions = ledger.evaluated();
-    retainHits(touch.timeline(), positions);
+    // Hits of other rules would not be known any more when the rules come back.
+    touch.timeline().retainHits(fingerprints);
     List<RuleDecision> rules = new ArrayList<>(positions.size());
     for (int position : positions) {
       rules.add(new RuleDecision(position, evaluator.rules().get(position), touch, changes));
@@ -59,15 +62,19 @@ public final class Decisions {
     Redecision redecision = new Redecision(touch, changes, rules, new Walk(evaluator, ledger, touch, profiled));
     ledger.redecided(redecision.run());
     Publication publication = new Publication(touch.timeline(), changes, evidenceLimit);
-    rules.forEach(rule -> publication.publish(rule, publish));
-    if (ledger.evaluated().size() < positions.size()) {
-      retainHits(touch.timeline(), ledger.evaluated());
+    for (RuleDecision rule : rules) {
+      publication.publish(rule, publish);
+    }
+    if (ledger.failed() + positions.size() > evaluator.rules().size()) {
+      choose();
+      touch.timeline().retainHits(fingerprints);
     }
   }
 
-  /** Forget the hits of other rules: they are not known any more if the rules come back. */
-  private void retainHits(Timeline timeline, List<Integer> positions) {
-    timeline.retainHits(positions.stream().mapToLong(at -> evaluator.rules().get(at).fingerprint()).toArray());
+  /** Choose the rules to evaluate: those that have not failed. */
+  private void choose() {
+    positions = ledger.evaluated();
+    fingerprints = positions.stream().mapToLong(at -> evaluator.rules().get(at).fingerprint()).toArray();
   }
 
   /** Makes transitions of one touch. */

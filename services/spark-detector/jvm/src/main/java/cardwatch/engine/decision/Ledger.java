@@ -14,6 +14,7 @@ public final class Ledger {
   private final long[] nanoseconds;
   private final String[] failures;
   private long redecided;
+  private int failed;
 
   Ledger(List<Rule> rules) {
     this.rules = rules;
@@ -60,11 +61,17 @@ public final class Ledger {
     return positions;
   }
 
+  /** How many rules have failed. */
+  int failed() {
+    return failed;
+  }
+
   void took(int rule, long duration) {
     nanoseconds[rule] += duration;
   }
 
   void failed(int rule, Throwable error) {
+    failed += failures[rule] == null ? 1 : 0;
     failures[rule] = error.getClass().getSimpleName() + (error.getMessage() == null ? "" : ": " + error.getMessage());
   }
 

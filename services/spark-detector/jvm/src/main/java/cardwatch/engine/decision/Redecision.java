@@ -33,7 +33,11 @@ final class Redecision {
   /** Do it; the rules know then what has appeared and gone. Returns how many events were decided again. */
   long run() {
     learn();
-    rules.stream().filter(RuleDecision::isTouched).forEach(RuleDecision::remember);
+    for (RuleDecision rule : rules) {
+      if (rule.isTouched()) {
+        rule.remember();
+      }
+    }
     visit(RuleDecision::mayGo, RuleDecision::keepMeasures);
     change();
     long again = evaluate();
@@ -62,7 +66,11 @@ final class Redecision {
         }
       }
     }
-    rules.stream().filter(RuleDecision::isTouched).forEach(RuleDecision::learned);
+    for (RuleDecision rule : rules) {
+      if (rule.isTouched()) {
+        rule.learned();
+      }
+    }
   }
 
   private void change() {
@@ -118,10 +126,14 @@ final class Redecision {
   private void visit(Function<RuleDecision, List<Integer>> wanted, Visit visit) {
     record Stop(int ordinal, RuleDecision rule) {}
 
-    List<Stop> stops = new ArrayList<>();
+    List<Stop> stops = List.of();
     for (RuleDecision rule : rules) {
-      if (rule.isTouched()) {
-        wanted.apply(rule).forEach(ordinal -> stops.add(new Stop(ordinal, rule)));
+      List<Integer> ordinals = rule.isTouched() ? wanted.apply(rule) : List.of();
+      if (stops.isEmpty() && !ordinals.isEmpty()) {
+        stops = new ArrayList<>();
+      }
+      for (int ordinal : ordinals) {
+        stops.add(new Stop(ordinal, rule));
       }
     }
     if (stops.isEmpty()) {

@@ -26,8 +26,8 @@ final class RuleDecision {
   private final long from;
   private final long until;
   private final long reach;
-  private final Map<Integer, List<Object>> measures = new HashMap<>(4);
 
+  private Map<Integer, List<Object>> measures = Map.of();
   private HitBits hits;
   private Suppression suppression;
   private Remembered before;
@@ -162,7 +162,7 @@ final class RuleDecision {
     hits.set(ordinal, hit);
     flip(time);
     if (hit) {
-      measures.put(ordinal, walk.measures(this));
+      takeMeasures(ordinal, walk);
     }
   }
 
@@ -188,11 +188,15 @@ final class RuleDecision {
 
   /** The hits whose status is new and whose measures are not computed yet, in their order. */
   List<Integer> withoutMeasures() {
-    return appeared.stream().map(Appeared::at).filter(at -> !measures.containsKey(at)).toList();
+    return appeared.isEmpty() ? List.of()
+                              : appeared.stream().map(Appeared::at).filter(at -> !measures.containsKey(at)).toList();
   }
 
   /** Take the measures of such a hit. */
   void takeMeasures(int ordinal, Walk walk) {
+    if (measures.isEmpty()) {
+      measures = new HashMap<>();
+    }
     measures.put(ordinal, walk.measures(this));
   }
 

@@ -3,19 +3,23 @@ package cardwatch.engine.decision;
 import cardwatch.engine.program.Profile;
 import cardwatch.engine.timeline.Timeline;
 import java.util.List;
-import java.util.function.Supplier;
 
 /**
  * Evaluates rules on events of a key from the last one backwards. A rule that fails is set aside: it holds for nothing
  * then.
  */
 final class Walk {
+  private static final List<Class<? extends Throwable>> MISTAKES =
+      List.of(ArithmeticException.class, ClassCastException.class, IllegalArgumentException.class,
+          IndexOutOfBoundsException.class, NullPointerException.class, StackOverflowError.class);
+
   private final RuleEvaluator evaluator;
   private final Ledger ledger;
   private final Touch touch;
   private final boolean profiled;
   private int ordinal;
   private boolean moved;
+  private long measuredAt;
 
   /**
    * A walk through the events of a touch's key.
@@ -42,33 +46,64 @@ final class Walk {
 
   /** Whether a rule hits the event. */
   boolean holds(RuleDecision rule) {
-    return attempt(rule, () -> evaluator.holds(rule.position()), false);
+    try {
+      move();
+      return evaluator.holds(rule.position());
+    } catch (RuntimeException | StackOverflowError error) {
+      if (!isMistake(error)) {
+        throw error;
+      }
+      setAside(rule, error);
+      return false;
+    } finally {
+      measure(rule);
+    }
   }
 
   /** The rule's measures for the event. */
   List<Object> measures(RuleDecision rule) {
-    return attempt(rule, () -> evaluator.measures(rule.position()), List.of());
-  }
-
-  private <T> T attempt(RuleDecision rule, Supplier<T> step, T otherwise) {
-    long began = System.nanoTime();
     try {
       move();
-      return step.get();
-    } catch (ArithmeticException | ClassCastException | IllegalArgumentException | IndexOutOfBoundsException
-        | NullPointerException | StackOverflowError error) {
-      // Mistakes of a rule's evaluation. All others, as of a state that cannot be read, are not the rule's.
-      rule.fail();
-      ledger.failed(rule.position(), error);
-      return otherwise;
+      return evaluator.measures(rule.position());
+    } catch (RuntimeException | StackOverflowError error) {
+      if (!isMistake(error)) {
+        throw error;
+      }
+      setAside(rule, error);
+      return List.of();
     } finally {
-      ledger.took(rule.position(), System.nanoTime() - began);
+      measure(rule);
     }
+  }
+
+  private void setAside(RuleDecision rule, Throwable error) {
+    rule.fail();
+    ledger.failed(rule.position(), error);
+  }
+
+  /**
+   * Whether an error is one of a rule's evaluation. All others, as of a state that cannot be read, are not the rule's.
+   */
+  private static boolean isMistake(Throwable error) {
+    for (Class<?> mistake : MISTAKES) {
+      if (mistake.isInstance(error)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** Count the time since the last one for a rule. */
+  private void measure(RuleDecision rule) {
+    long now = System.nanoTime();
+    ledger.took(rule.position(), now - measuredAt);
+    measuredAt = now;
   }
 
   private void move() {
     if (!moved) {
       moved = true;
+      measuredAt = System.nanoTime();
       Timeline timeline = touch.timeline();
       evaluator.moveTo(ordinal, profiled ? touch.profiles().of(timeline.time(ordinal)) : Profile.NONE);
     }

@@ -101,6 +101,13 @@ public final class ByteReader {
     return Arrays.copyOfRange(bytes, at - length, at);
   }
 
+  /** Go over some bytes without copying them; returns where they begin. */
+  public int skip(int length) {
+    require(length);
+    at += length;
+    return at - length;
+  }
+
   /** Bytes with their number before them, copied. */
   public byte[] block() {
     return raw(count());

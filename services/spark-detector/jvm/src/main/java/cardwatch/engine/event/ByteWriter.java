@@ -93,9 +93,14 @@ public final class ByteWriter {
 
   /** Bytes as they are; the reader has to know how many. */
   public ByteWriter raw(byte[] value) {
-    reserve(value.length);
-    System.arraycopy(value, 0, bytes, size, value.length);
-    size += value.length;
+    return raw(value, 0, value.length);
+  }
+
+  /** Part of some bytes. */
+  public ByteWriter raw(byte[] value, int from, int length) {
+    reserve(length);
+    System.arraycopy(value, from, bytes, size, length);
+    size += length;
     return this;
   }
 

@@ -1,11 +1,9 @@
 package cardwatch.engine.timeline;
 
-import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
 import java.math.BigInteger;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
+import java.util.HashSet;
+import java.util.Set;
 
 /** What tracks say about ranges of a list of events, by going through them. */
 final class ArrayRanges {
@@ -17,11 +15,11 @@ final class ArrayRanges {
 
   private static final int FEW = 1 << 6;
 
-  private final List<Event> events;
+  private final PackedEvents events;
   private final TrackSet tracks;
   private final OrdinalBits[] included;
 
-  ArrayRanges(List<Event> events, TrackSet tracks, OrdinalBits[] included) {
+  ArrayRanges(PackedEvents events, TrackSet tracks, OrdinalBits[] included) {
     this.events = events;
     this.tracks = tracks;
     this.included = included;
@@ -32,7 +30,7 @@ final class ArrayRanges {
     OrdinalBits mask = included[one.mask()];
     long total = 0;
     for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
-      total += events.get(at).integer(one.field());
+      total += events.integer(one.field(), at);
     }
     return total;
   }
@@ -45,7 +43,7 @@ final class ArrayRanges {
     long squares = 0;
     boolean small = number <= FEW;
     for (int at = mask.first(from, to); small && at >= 0; at = mask.first(at + 1, to)) {
-      long value = events.get(at).integer(one.field());
+      long value = events.integer(one.field(), at);
       small = value < SMALL && value > -SMALL;
       sum += value;
       squares += value * value;
@@ -58,7 +56,7 @@ final class ArrayRanges {
     BigInteger sum = BigInteger.ZERO;
     BigInteger squares = BigInteger.ZERO;
     for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
-      BigInteger value = BigInteger.valueOf(events.get(at).integer(one.field()));
+      BigInteger value = BigInteger.valueOf(events.integer(one.field(), at));
       sum = sum.add(value);
       squares = squares.add(value.multiply(value));
     }
@@ -72,7 +70,7 @@ final class ArrayRanges {
     OrdinalBits mask = included[one.mask()];
     long best = sign > 0 ? Long.MIN_VALUE : Long.MAX_VALUE;
     for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
-      long value = events.get(at).integer(one.field());
+      long value = events.integer(one.field(), at);
       best = sign > 0 ? Math.max(best, value) : Math.min(best, value);
     }
     return best;
@@ -84,7 +82,7 @@ final class ArrayRanges {
     OrdinalBits mask = included[one.mask()];
     double best = sign > 0 ? Double.NEGATIVE_INFINITY : Double.POSITIVE_INFINITY;
     for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
-      double value = events.get(at).number(one.field());
+      double value = events.number(one.field(), at);
       best = sign > 0 ? Math.max(best, value) : Math.min(best, value);
     }
     return best;
@@ -92,27 +90,32 @@ final class ArrayRanges {
 
   DistinctCounts distinct(int track) {
     Track one = tracks.tracks().get(track);
-    OrdinalBits mask = included[one.mask()];
-    int[] previous = new int[events.size()];
-    Map<Object, Integer> latest = new HashMap<>();
-    for (int at = mask.first(0, events.size()); at >= 0; at = mask.first(at + 1, events.size())) {
-      Integer before = latest.put(value(events.get(at), one.field()), at);
-      previous[at] = before == null ? -1 : before;
-    }
-    return (from, to) -> {
-      int fresh = 0;
-      for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
-        fresh += previous[at] < from ? 1 : 0;
-      }
-      return fresh;
-    };
+    boolean coded = one.field().kind() == Field.Kind.TEXT && one.field() != Field.TRANSACTION_ID;
+    return coded ? (from, to)
+                       -> codes(one.field(), included[one.mask()], from, to)
+                 : (from, to) -> values(one.field(), included[one.mask()], from, to);
   }
 
-  private static Object value(Event event, Field field) {
-    return switch (field.kind()) {
-      case TEXT -> event.text(field);
-      case INTEGER -> event.integer(field);
-      case DOUBLE -> event.number(field) + 0.0; // -0.0 and 0.0 are the same value
-    };
+  private int codes(Field field, OrdinalBits mask, int from, int to) {
+    OrdinalBits seen = new OrdinalBits(events.codes());
+    int different = 0;
+    for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
+      int code = events.code(field, at);
+      different += seen.get(code) ? 0 : 1;
+      seen.set(code, true);
+    }
+    return different;
+  }
+
+  private int values(Field field, OrdinalBits mask, int from, int to) {
+    Set<Object> different = new HashSet<>();
+    for (int at = mask.first(from, to); at >= 0; at = mask.first(at + 1, to)) {
+      different.add(switch (field.kind()) {
+        case TEXT -> events.id(at);
+        case INTEGER -> events.integer(field, at);
+        case DOUBLE -> events.number(field, at) + 0.0; // -0.0 and 0.0 are the same value
+      });
+    }
+    return different.size();
   }
 }

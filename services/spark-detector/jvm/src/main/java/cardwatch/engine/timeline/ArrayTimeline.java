@@ -3,12 +3,8 @@ package cardwatch.engine.timeline;
 import cardwatch.engine.event.ByteReader;
 import cardwatch.engine.event.ByteWriter;
 import cardwatch.engine.event.Event;
-import cardwatch.engine.event.EventCodec;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * A timeline that is one value: all events of a key, and for each mask and each rule a bit per event. Queries go
@@ -18,11 +14,16 @@ public final class ArrayTimeline implements Timeline {
   /** The first byte of its head. */
   public static final int LAYOUT = 1;
 
+  /** Flags of a rule's hits. */
+  private static final int KNOWN_ALWAYS = 1;
+
+  private static final int ANY_HITS = 2;
+
   private final BlockStore store;
   private final TrackSet tracks;
-  private final List<Event> events = new ArrayList<>();
+  private final PackedEvents events;
   private final OrdinalBits[] included;
-  private final List<RuleHits> hits = new ArrayList<>();
+  private final List<RuleHits> hits = new ArrayList<>(4);
   private final ArrayRanges ranges;
   private boolean changed;
 
@@ -30,7 +31,18 @@ public final class ArrayTimeline implements Timeline {
     this.store = store;
     this.tracks = tracks;
     included = new OrdinalBits[tracks.masks().size()];
+    byte[] head = store.head();
+    ByteReader reader = head == null ? null : new ByteReader(head);
+    if (reader != null) {
+      requireLayout(reader.octet());
+    }
+    events = reader == null ? new PackedEvents() : new PackedEvents(reader, head);
     ranges = new ArrayRanges(events, tracks, included);
+    if (reader == null) {
+      buildMasks();
+    } else {
+      readBits(reader);
+    }
   }
 
   /**
@@ -39,13 +51,7 @@ public final class ArrayTimeline implements Timeline {
    * @throws IllegalStateException the head is damaged, was written by a later version, or is not an array
    */
   public static ArrayTimeline open(BlockStore store, TrackSet tracks) {
-    ArrayTimeline timeline = new ArrayTimeline(store, tracks);
-    byte[] head = store.head();
-    if (head != null) {
-      timeline.read(new ByteReader(head));
-    }
-    timeline.buildMissingMasks();
-    return timeline;
+    return new ArrayTimeline(store, tracks);
   }
 
   @Override
@@ -55,27 +61,22 @@ public final class ArrayTimeline implements Timeline {
 
   @Override
   public long time(int ordinal) {
-    return events.get(ordinal).eventTime();
+    return events.time(ordinal);
   }
 
   @Override
   public Event event(int ordinal) {
-    return events.get(ordinal);
+    return events.event(ordinal);
   }
 
   @Override
   public String id(int ordinal) {
-    return events.get(ordinal).id();
+    return events.id(ordinal);
   }
 
   @Override
   public int find(String transactionId) {
-    for (int at = events.size() - 1; at >= 0; at--) {
-      if (events.get(at).id().equals(transactionId)) {
-        return at;
-      }
-    }
-    return -1;
+    return events.find(transactionId);
   }
 
   @Override
@@ -100,7 +101,7 @@ public final class ArrayTimeline implements Timeline {
       add(event);
       return new Insertion(Insertion.Outcome.ADDED, null);
     }
-    Event other = events.get(present);
+    Event other = events.event(present);
     if (other.compareContent(event) <= 0) {
       return new Insertion(Insertion.Outcome.KEPT, null);
     }
@@ -179,7 +180,21 @@ public final class ArrayTimeline implements Timeline {
 
   @Override
   public void retainHits(long[] ruleFingerprints) {
-    changed |= hits.removeIf(one -> Arrays.stream(ruleFingerprints).noneMatch(kept -> kept == one.rule));
+    for (int at = hits.size() - 1; at >= 0; at--) {
+      if (!contains(ruleFingerprints, hits.get(at).rule)) {
+        hits.remove(at);
+        changed = true;
+      }
+    }
+  }
+
+  private static boolean contains(long[] fingerprints, long wanted) {
+    for (long one : fingerprints) {
+      if (one == wanted) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** The fingerprints of the rules whose hits it holds. */
@@ -200,16 +215,12 @@ public final class ArrayTimeline implements Timeline {
     if (!changed) {
       return;
     }
-    store.head(events.isEmpty() ? null : write());
+    store.head(events.size() == 0 ? null : write());
     changed = false;
   }
 
   private void add(Event event) {
-    int at = events.size();
-    while (at > 0 && events.get(at - 1).compareTo(event) > 0) {
-      at--;
-    }
-    events.add(at, event);
+    int at = events.insert(event);
     for (int mask = 0; mask < included.length; mask++) {
       included[mask].insert(at, tracks.masks().get(mask).includes(event));
     }
@@ -220,7 +231,7 @@ public final class ArrayTimeline implements Timeline {
   }
 
   private void remove(int from, int to) {
-    events.subList(from, to).clear();
+    events.remove(from, to);
     for (OrdinalBits bits : included) {
       bits.remove(from, to);
     }
@@ -234,59 +245,80 @@ public final class ArrayTimeline implements Timeline {
     return new RuleHits(fingerprint, knownFrom, bits, () -> changed = true);
   }
 
-  private void buildMissingMasks() {
+  private void buildMasks() {
     for (int mask = 0; mask < included.length; mask++) {
-      if (included[mask] == null) {
-        included[mask] = new OrdinalBits(events.size());
-        for (int at = 0; at < events.size(); at++) {
-          included[mask].set(at, tracks.masks().get(mask).includes(events.get(at)));
-        }
+      included[mask] = new OrdinalBits(events.size());
+      for (int at = 0; at < events.size(); at++) {
+        included[mask].set(at, tracks.masks().get(mask).includes(events.event(at)));
       }
     }
   }
 
   private byte[] write() {
-    ByteWriter writer = new ByteWriter(256).octet(LAYOUT).block(EventCodec.encode(events));
-    writer.unsigned(included.length);
-    for (int mask = 0; mask < included.length; mask++) {
-      writeBits(writer.fixed(tracks.masks().get(mask).fingerprint()), included[mask]);
-    }
+    ByteWriter writer = new ByteWriter(events.bytes()).octet(LAYOUT);
+    events.write(writer);
     writer.unsigned(hits.size());
     for (RuleHits rule : hits) {
-      writeBits(writer.fixed(rule.rule).fixed(rule.knownFrom()), rule.bits);
+      boolean always = rule.knownFrom() == Long.MIN_VALUE;
+      boolean any = rule.first(0, events.size()) >= 0;
+      writer.fixed(rule.rule).octet((always ? KNOWN_ALWAYS : 0) | (any ? ANY_HITS : 0));
+      if (!always) {
+        writer.fixed(rule.knownFrom());
+      }
+      if (any) {
+        writeBits(writer, rule.bits);
+      }
+    }
+    writer.fixed(masksFingerprint());
+    for (OrdinalBits bits : included) {
+      writeBits(writer, bits);
     }
     return writer.toBytes();
   }
 
-  private void read(ByteReader reader) {
-    int layout = reader.octet();
+  private void readBits(ByteReader reader) {
+    for (int left = reader.count(); left > 0; left--) {
+      long rule = reader.fixed();
+      int flags = reader.octet();
+      long knownFrom = (flags & KNOWN_ALWAYS) != 0 ? Long.MIN_VALUE : reader.fixed();
+      hits.add(rule(rule, knownFrom, (flags & ANY_HITS) != 0 ? readRow(reader) : new OrdinalBits(events.size())));
+    }
+    if (reader.fixed() != masksFingerprint()) {
+      buildMasks();
+      return;
+    }
+    for (int mask = 0; mask < included.length; mask++) {
+      included[mask] = readRow(reader);
+    }
+  }
+
+  /** Tells the masks, in their order, from others. */
+  private long masksFingerprint() {
+    long mixed = included.length;
+    for (Mask mask : tracks.masks()) {
+      mixed = (mixed ^ mask.fingerprint()) * 0x9E3779B97F4A7C15L;
+      mixed ^= mixed >>> 29;
+    }
+    return mixed;
+  }
+
+  private static void requireLayout(int layout) {
     if (layout != LAYOUT) {
       throw new IllegalStateException("the state of a key has layout " + layout + "; this version reads layout "
           + LAYOUT + ": start the version that wrote it, or a later one");
     }
-    events.addAll(EventCodec.decode(reader.block()));
-    Map<Long, OrdinalBits> masks = new HashMap<>();
-    for (int left = reader.count(); left > 0; left--) {
-      masks.put(reader.fixed(), readBits(reader));
-    }
-    for (int mask = 0; mask < included.length; mask++) {
-      included[mask] = masks.get(tracks.masks().get(mask).fingerprint());
-    }
-    for (int left = reader.count(); left > 0; left--) {
-      hits.add(rule(reader.fixed(), reader.fixed(), readBits(reader)));
-    }
   }
 
   private void writeBits(ByteWriter writer, OrdinalBits bits) {
-    for (int word = 0; word < OrdinalBits.wordsOf(events.size()); word++) {
-      writer.unsigned(bits.words()[word]);
+    for (int at = 0; at < events.size(); at += Byte.SIZE) {
+      writer.octet((int) (bits.words()[at / Long.SIZE] >>> at));
     }
   }
 
-  private OrdinalBits readBits(ByteReader reader) {
+  private OrdinalBits readRow(ByteReader reader) {
     long[] words = new long[OrdinalBits.wordsOf(events.size())];
-    for (int word = 0; word < words.length; word++) {
-      words[word] = reader.unsigned();
+    for (int at = 0; at < events.size(); at += Byte.SIZE) {
+      words[at / Long.SIZE] |= (long) reader.octet() << at;
     }
     return new OrdinalBits(events.size(), words);
   }

@@ -90,6 +90,11 @@ final class OrdinalBits {
 
   /** Take out the bits of [from, to); later bits move down. */
   void remove(int from, int to) {
+    if (from == 0 && size <= WORD && to < WORD) {
+      size -= to;
+      words[0] >>>= to;
+      return;
+    }
     OrdinalBits left = new OrdinalBits(size - (to - from));
     for (int at = first(0, size); at >= 0; at = first(at + 1, size)) {
       if (at < from || at >= to) {

@@ -23,7 +23,7 @@ import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 
 class DecisionsTest {
-  private static final int HISTORIES = Integer.getInteger("cardwatch.histories", 300);
+  private static final int HISTORIES = Integer.getInteger("cardwatch.histories", 200);
 
   @Test
   void everyTouchPublishesTheDifferenceOfBeforeAndAfter() {

@@ -3,6 +3,7 @@ package cardwatch.engine.timeline;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
@@ -51,6 +52,32 @@ class ArrayTimelineTest {
   }
 
   @Test
+  void manyDifferentTextsEqualASortedList() {
+    for (int seed = 0; seed < 10; seed++) {
+      History history = new History(new Random(seed));
+      history.growing = true;
+      history.run(700);
+      assertTrue(history.timeline.size() > 256);
+    }
+  }
+
+  @Test
+  void textsThatAreNotUsedAnyMoreGo() {
+    MemoryStore store = new MemoryStore();
+    for (int time = 0; time < 2000; time++) {
+      ArrayTimeline timeline = ArrayTimeline.open(store, TRACKS);
+      timeline.evictUntil(time - 10);
+      timeline.insert(new Event.Builder()
+              .times(time, time)
+              .text(Field.TRANSACTION_ID, "t" + time)
+              .text(Field.MERCHANT_ID, "a merchant with a long name, the " + time + "th")
+              .build());
+      timeline.save();
+    }
+    assertTrue(store.head().length < 3000, "it has " + store.head().length + " bytes");
+  }
+
+  @Test
   void valuesWhoseSquaresDoNotFit64BitsHaveAnExactSpread() {
     ArrayTimeline timeline = ArrayTimeline.open(new MemoryStore(), TRACKS);
     timeline.insert(event("a", 1, Long.MAX_VALUE));
@@ -94,6 +121,7 @@ class ArrayTimelineTest {
     private final Set<String> hits = new HashSet<>();
     private ArrayTimeline timeline;
     private long now = 1000;
+    private boolean growing;
 
     History(Random chance) {
       this.chance = chance;
@@ -103,14 +131,16 @@ class ArrayTimelineTest {
       timeline = ArrayTimeline.open(store, TRACKS);
       for (int step = 0; step < steps; step++) {
         step();
-        check();
+        if (!growing || step % 16 == 0) {
+          check();
+        }
       }
     }
 
     private void step() {
       switch (chance.nextInt(8)) {
         case 0 -> reopen();
-        case 1 -> evict(now - chance.nextInt(120));
+        case 1 -> evict(now - (growing ? 5000 : chance.nextInt(120)));
         case 2 -> hit();
         default -> insert();
       }
@@ -161,11 +191,15 @@ class ArrayTimelineTest {
     }
 
     private Event random(long time) {
-      Event.Builder builder = new Event.Builder()
-                                  .times(time, time + chance.nextInt(3))
-                                  .text(Field.TRANSACTION_ID, "t" + chance.nextInt(200))
-                                  .text(Field.CHANNEL, chance.nextBoolean() ? "pos" : "ecom")
-                                  .text(Field.COUNTRY, List.of("DE", "FR", "US").get(chance.nextInt(3)));
+      Event.Builder builder =
+          new Event.Builder()
+              .times(time, time + chance.nextInt(3))
+              .text(Field.TRANSACTION_ID, "t" + chance.nextInt(growing ? 2000 : 200))
+              .text(Field.CHANNEL, chance.nextBoolean() ? "pos" : "ecom")
+              .text(Field.COUNTRY, List.of("DE", "FR", "Ω\uD83D\uDE00").get(chance.nextInt(3)))
+              .text(Field.MERCHANT_ID, chance.nextBoolean() ? null : "m" + chance.nextInt(100_000))
+              .text(Field.CARD_TOKEN, "0123456789abcdef".substring(chance.nextInt(3)))
+              .number(Field.LONGITUDE, chance.nextBoolean() ? chance.nextInt(1000) / 100.0 : chance.nextGaussian());
       if (chance.nextInt(4) > 0) {
         builder.integer(Field.AMOUNT_MINOR, chance.nextInt(8) == 0 ? chance.nextLong() : chance.nextInt(1000));
       }
