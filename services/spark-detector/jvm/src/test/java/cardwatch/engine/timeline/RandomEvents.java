@@ -63,6 +63,12 @@ public final class RandomEvents {
     return event(id, now - late);
   }
 
+  /** A new transaction, later than all others. */
+  public Event nextInOrder() {
+    now++;
+    return event("u" + now, now);
+  }
+
   private Event event(String id, long time) {
     Event.Builder builder = new Event.Builder()
                                 .times(time, time + random.nextInt(3))

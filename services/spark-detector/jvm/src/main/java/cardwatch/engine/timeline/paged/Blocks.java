@@ -52,9 +52,22 @@ final class Blocks {
    * @throws IllegalStateException it is not, or a later version has written it
    */
   ByteReader read(byte[] key) {
+    ByteReader reader = find(key);
+    if (reader == null) {
+      throw new IllegalStateException("the state of a key is damaged: a block of kind " + key[0] + " is missing");
+    }
+    return reader;
+  }
+
+  /**
+   * A block; null if there is none.
+   *
+   * @throws IllegalStateException a later version has written it
+   */
+  ByteReader find(byte[] key) {
     byte[] bytes = store.get(key);
     if (bytes == null) {
-      throw new IllegalStateException("the state of a key is damaged: a block of kind " + key[0] + " is missing");
+      return null;
     }
     ByteReader reader = new ByteReader(bytes);
     int layout = reader.octet();

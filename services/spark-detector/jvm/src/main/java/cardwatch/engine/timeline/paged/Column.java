@@ -57,7 +57,7 @@ final class Column {
   Column masked;
   Field field;
 
-  /** Whether it is filled; a column of a new rule is filled when it is first needed. */
+  /** Whether it is filled; a column of a new rule is filled when it is first needed, if there are events. */
   boolean isBuilt;
 
   /** Of HITS: the time from which on they are known, microseconds. */
@@ -71,7 +71,7 @@ final class Column {
     this.fingerprint = fingerprint;
     this.number = number;
     this.index = index;
-    this.isBuilt = kind == Kind.HITS;
+    this.isBuilt = kind == Kind.HITS || pages == 0;
     this.totals = new long[kind.width][Math.max(4, pages + 1)];
     for (int page = 0; page < totals[0].length; page++) {
       Summaries.clear(kind, totals, page);

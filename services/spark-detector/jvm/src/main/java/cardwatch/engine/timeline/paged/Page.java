@@ -186,10 +186,10 @@ final class Page {
       loadSummaries();
       return column.index < values.length && values[column.index] != null ? values[column.index] : create(column);
     }
-    byte[] key = Blocks.key(Blocks.LATEST, id, column.number);
     long[][] made = create(column);
-    if (column.isBuilt && blocks.entry(key) != null) {
-      Summaries.read(blocks.read(key), column.kind, made, count(), leaves.sizes());
+    ByteReader reader = column.isBuilt ? blocks.find(Blocks.key(Blocks.LATEST, id, column.number)) : null;
+    if (reader != null) {
+      Summaries.read(reader, column.kind, made, count(), leaves.sizes());
     }
     return made;
   }

@@ -3,8 +3,10 @@ package cardwatch.engine.timeline.paged;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import cardwatch.engine.event.Event;
+import cardwatch.engine.timeline.CountingStore;
 import cardwatch.engine.timeline.ListTimeline;
 import cardwatch.engine.timeline.MemoryStore;
 import cardwatch.engine.timeline.RandomEvents;
@@ -21,28 +23,28 @@ class PagedTimelineTest {
 
   @Test
   void smallLeavesAndPagesEqualAList() {
-    for (int seed = 0; seed < 60; seed++) {
+    for (int seed = 0; seed < 40; seed++) {
       new History(seed, 4, 4).run(300, 20, 3);
     }
   }
 
   @Test
   void smallLeavesInLargePagesEqualAList() {
-    for (int seed = 0; seed < 8; seed++) {
+    for (int seed = 0; seed < 5; seed++) {
       new History(seed, 3, 64).run(800, 100, 5);
     }
   }
 
   @Test
   void normalLeavesEqualAList() {
-    for (int seed = 0; seed < 8; seed++) {
+    for (int seed = 0; seed < 5; seed++) {
       new History(seed, 64, 5).run(3000, 300, 5);
     }
   }
 
   @Test
   void twentyThousandEventsEqualAList() {
-    new History(1, 64, 64).run(20_000, 5_000, 20);
+    new History(1, 64, 64).run(20_000, 5_000, 10);
   }
 
   @Test
@@ -56,6 +58,29 @@ class PagedTimelineTest {
       history.actual.save();
       assertNull(history.store.head());
       assertEquals(0, history.store.blocks());
+    }
+  }
+
+  /**
+   * The leaf (three blocks), the page (two), the id; for each of four columns of distinct values the value, the page of
+   * its previous occurrence and its bits there, and those of the last page.
+   */
+  @Test
+  void anAppendReadsAFewBlocksHoweverManyEventsThereAre() {
+    CountingStore store = new CountingStore();
+    RandomEvents events = new RandomEvents(new Random(1));
+    PagedTimeline timeline = PagedTimeline.open(store, ALL);
+    for (int arrival = 0; arrival < 20_000; arrival++) {
+      timeline.insert(events.next());
+    }
+    timeline.save();
+    for (int touch = 0; touch < 200; touch++) {
+      store.reset();
+      timeline = PagedTimeline.open(store, ALL);
+      timeline.insert(events.nextInOrder());
+      timeline.save();
+      assertTrue(store.reads() <= 3 + 2 + 1 + 4 * 4, store.reads() + " blocks were read");
+      assertTrue(store.written() < 20_000, store.written() + " bytes were written");
     }
   }
 
