@@ -288,6 +288,18 @@ def test_a_wrong_file_is_one_sentence(run: Run, folder: Path, csv: tuple[str, ..
     assert (code, "none.parquet cannot be read" in err) == (1, True)
 
 
+def test_what_is_said_about_a_wrong_file_shows_no_card_number(run: Run, folder: Path, csv: tuple[str, ...]) -> None:
+    payments = folder / "payments.csv"
+    (header, row, *_) = payments.read_text().splitlines()
+    without_its_end = row.rpartition(",")[0]
+    for wrong in (f"{row}\n{row}\n", f"{header}\n{without_its_end}\n", f'{header}\n"{row}\n'):
+        payments.write_text(wrong.replace(row.split(",")[0], "4111111111111111"))
+        code, out, err = run(*csv)
+        assert code == 1
+        assert "*" * 16 in err
+        assert "4111111111111111" not in out + err
+
+
 def test_a_column_that_the_table_lacks_is_named(run: Run, folder: Path, silver: tuple[str, ...]) -> None:
     (folder / "more.yaml").write_text("rules: [{id: a, title: A, scope: ip, when: country = 'DE'}]", encoding="utf-8")
     code, _, err = run(*silver, rules="more.yaml")

@@ -52,6 +52,13 @@ def test_only_fields_asked_for_are_looked_at(tmp_path: Path) -> None:
         reader.columns(batch, ["amount_minor"])
 
 
+@pytest.mark.parametrize("amount", ["1e999999999", "1e999999", "1e18", "-92233720368547758.09", "NaN", "Infinity"])
+def test_an_amount_that_64_bits_do_not_hold_is_a_mistake(tmp_path: Path, amount: str) -> None:
+    reader, batch = reader_and_batch(tmp_path, ROWS.replace("12.50", amount).replace(",3,", ",text,"))
+    with pytest.raises(ConfigurationError, match=f"row 1, column amount: expected an amount, got '{amount}'"):
+        reader.columns(batch, ["amount_minor"])
+
+
 def test_rows_are_counted_over_batches(tmp_path: Path) -> None:
     reader, batch = reader_and_batch(tmp_path)
     reader.columns(batch, ["transaction_id"])

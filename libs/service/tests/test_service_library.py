@@ -142,6 +142,13 @@ def test_a_known_error_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "error: the moon is full; wait\n"
 
 
+def test_an_error_shows_no_card_number(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), exit_with_error_message():
+        raise ConfigurationError("the file's columns are t-1, 4111 1111 1111 1111, 4111\u200b111111111111 and 12.50")
+    printed = capsys.readouterr().err
+    assert printed == "error: the file's columns are t-1, **** **** **** ****, ****\\u200b************ and 12.50\n"
+
+
 class AliasedSettings(BaseSettings):
     """Settings with a variable of another prefix, and another one that is secret."""
 

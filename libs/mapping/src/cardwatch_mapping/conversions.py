@@ -7,6 +7,8 @@ import pyarrow as pa
 
 _TRUE: Final = frozenset({"1", "1.0", "true", "yes", "y", "t"})
 _FALSE: Final = frozenset({"0", "0.0", "false", "no", "n", "f"})
+_LONGS: Final = range(-(2**63), 2**63)
+_LONG_DIGITS: Final = 19
 
 
 def to_list(column: Any) -> list[Any]:
@@ -46,12 +48,20 @@ def to_whole_number(value: Any, scale: int = 1, *, rounded: bool = False) -> int
         rounded: round half up where the product is not whole.
 
     Raises:
-        ValueError, decimal.InvalidOperation: it is not a number, or not whole and not ``rounded``.
+        ValueError, ArithmeticError: it is not a number of 64 bits, or not whole and not ``rounded``.
     """
     if type(value) is int:
-        return value * scale
+        return _as_long(value * scale)
     exact = (value if isinstance(value, Decimal) else Decimal(str(value))) * scale
+    if exact.adjusted() >= _LONG_DIGITS:  # as an integer, 1e999999 has a million digits
+        raise ValueError(value)
     whole = exact.to_integral_value(ROUND_HALF_UP)
     if not rounded and whole != exact:
         raise ValueError(value)
-    return int(whole)
+    return _as_long(int(whole))
+
+
+def _as_long(number: int) -> int:
+    if number not in _LONGS:
+        raise ValueError(number)
+    return number

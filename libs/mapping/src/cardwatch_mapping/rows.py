@@ -4,7 +4,6 @@ import hashlib
 import hmac
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
-from decimal import InvalidOperation
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -263,7 +262,7 @@ class RowReader:
         for value in values:
             try:
                 result.append(None if nullable and value is None else convert(value))
-            except (ValueError, TypeError, KeyError, InvalidOperation, OverflowError) as error:
+            except (ValueError, TypeError, KeyError, ArithmeticError) as error:
                 shown = "nothing" if value is None else "something else" if wanted == _CARD_NUMBER else repr(value)[:40]
                 raise ConfigurationError(
                     f"row {self._read + len(result) + 1}, {_origin(source)}: expected {wanted}, got {shown}"

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from cardwatch_card_numbers.masking import mask_text
 from cardwatch_contracts.errors import CardwatchError, ConfigurationError
 from cardwatch_units.file_modes import private_files
 
@@ -13,6 +14,8 @@ from cardwatch_service.printable import escape_control_characters
 @contextmanager
 def exit_with_error_message() -> Iterator[None]:
     """Print a CardwatchError as one sentence and exit with code 1; any other exception stays a stack trace.
+
+    A sentence may quote what a file or a message holds: card numbers in it are masked.
 
     Every command runs in it, so it is also where the umask is set (``cardwatch_units.file_modes``).
     """
@@ -24,7 +27,7 @@ def exit_with_error_message() -> Iterator[None]:
                 raise ConfigurationError(str(error)) from error
             yield
     except CardwatchError as error:
-        print(f"error: {escape_control_characters(str(error), keep_newlines=True)}", file=sys.stderr)
+        print(f"error: {escape_control_characters(mask_text(str(error)), keep_newlines=True)}", file=sys.stderr)
         sys.exit(1)
 
 
