@@ -3,6 +3,7 @@
 Every result maps back to the offsets of the original text.
 """
 
+import html.entities
 import re
 import sys
 import unicodedata
@@ -16,12 +17,19 @@ _DOTS_AND_SIGNS: Final = {
     **dict.fromkeys("\u2215\u2044", "/"),
 }
 _IGNORED_CATEGORIES: Final = frozenset({"Cf", "Mn", "Me", "Cc"})
+# Letters and signs without a shape, and code points that are reserved for characters without one (Unicode's property
+# Default_Ignorable_Code_Point).
+_INVISIBLE: Final = frozenset(
+    map(chr, (0x115F, 0x1160, 0x2065, 0x2800, 0x3164, 0xFFA0, *range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)))
+)
 _SPACE_CATEGORIES: Final = frozenset({"Zs", "Zl", "Zp"})
 _MAX_CACHED_CHARACTERS: Final = 20_000
 
-# What stands for another character: percent-encoding (RFC 3986), JSON's and HTML's escapes.
+# What stands for another character: percent-encoding (RFC 3986), JSON's and HTML's escapes. HTML allows zeros before a
+# number and no semicolon behind it, and has names.
 _ESCAPE: Final = re.compile(
-    r"((?:%[0-9A-Fa-f]{2})+)|\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))|&#(?:([0-9]{1,6})|[xX]([0-9A-Fa-f]{1,5}));"
+    r"((?:%[0-9A-Fa-f]{2})+)|\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|u\{0{0,8}([0-9A-Fa-f]{1,6})\})"
+    r"|&#(?:0{0,64}([0-9]{1,6})|[xX]0{0,64}([0-9A-Fa-f]{1,5}));?|&([A-Za-z]{2,12};)"
 )
 
 
@@ -102,10 +110,12 @@ def _copy(original: FoldedText, start: int, end: int, parts: list[str], starts: 
 
 
 def _escaped(escape: re.Match[str]) -> str:
-    (percents, json, hexadecimal, decimal, html) = escape.groups()
+    (percents, json, hexadecimal, code_point, decimal, hexadecimal_html, name) = escape.groups()
     if percents:
         return bytes.fromhex(percents.replace("%", "")).decode("utf-8", "surrogateescape").translate(_TABLE)
-    code = int(decimal) if decimal else int(json or hexadecimal or html, 16)
+    if name:
+        return html.entities.html5.get(name, escape.group()).translate(_TABLE)
+    code = int(decimal) if decimal else int(json or hexadecimal or code_point or hexadecimal_html, 16)
     return _TABLE[code] if code <= sys.maxunicode else "?"
 
 
@@ -120,7 +130,7 @@ def _fold_character(char: str) -> str:
         return " "
     if category == "Pd":
         return "-"
-    if category in _IGNORED_CATEGORIES:
+    if category in _IGNORED_CATEGORIES or char in _INVISIBLE:
         return "\x00"
     if char in _DOTS_AND_SIGNS:
         return _DOTS_AND_SIGNS[char]

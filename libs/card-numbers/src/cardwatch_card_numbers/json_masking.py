@@ -19,7 +19,6 @@ Replacement = tuple[int, int, str]
 """Start and end of a part of the text, and what replaces it."""
 
 _MAX_DEPTH: Final = 1000
-_MAX_JOINED_ELEMENTS: Final = 64
 
 _TOKEN: Final = re.compile(
     r"[ \t\n\r]*(?:(?P<structural>[{}\[\],:])"
@@ -49,7 +48,8 @@ class _Container:
         hidden_from: where the value began that is dropped as a whole; None if none is.
         card_number: whether every digit in it is masked.
         names: an object's masked names, which must differ.
-        elements: a list's texts and numbers: a card number may be spread over them.
+        elements: a list's texts and numbers, those of lists in it included: a card number may be spread over them.
+        is_inner: whether it is a list in a list, and shares its elements.
     """
 
     is_object: bool
@@ -58,6 +58,7 @@ class _Container:
     card_number: bool = False
     names: set[str] = field(default_factory=set)
     elements: list[tuple[int, int, str]] = field(default_factory=list)
+    is_inner: bool = False
 
 
 class JsonMasker:
@@ -140,6 +141,8 @@ class JsonMasker:
             start = token.start("structural")
             inner = _Container(is_object=structural == "{", name=name)
             inner.card_number = container.card_number or is_card_number_name(name)
+            if not (inner.is_object or container.is_object) and len(self._stack) > 1:
+                inner.elements, inner.is_inner = container.elements, True
             if hides:
                 inner.hidden_from, self._hidden_depth = start, len(self._stack)
             self._stack.append(inner)
@@ -165,7 +168,7 @@ class JsonMasker:
             masked = self._mask(content)
         if masked != content:
             self._replace(start, end, _quoted(masked))
-        elif not container.is_object and _DIGIT.search(content) and len(container.elements) < _MAX_JOINED_ELEMENTS:
+        elif not container.is_object and _DIGIT.search(content):
             container.elements.append((start, end, content))
 
     def _close(self, end: int) -> None:
@@ -176,6 +179,8 @@ class JsonMasker:
             while self._replacements and self._replacements[-1][0] >= start:
                 self._replacements.pop()
             self._replace(start, end, _quoted(HIDDEN_VALUE))
+            return
+        if container.is_inner:
             return
         joined = " ".join(content for _, _, content in container.elements)
         if len(container.elements) > 1 and self._mask(joined) != joined:

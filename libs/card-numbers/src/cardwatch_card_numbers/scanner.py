@@ -54,7 +54,7 @@ _BASE64_DIGITS: Final = re.compile(BASE64_DIGITS)
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{18,}={0,2}")
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _SECURITY_CODE: Final = re.compile(
-    r"(?<![0-9A-Za-z])(?:(?:cvv|cvc|csc|cvn|cav|cvd)2?|(?:security|verification|validation)[ _]?(?:code|value))"
+    r"(?<![0-9A-Za-z])(?:(?:cvv|cvc|csc|cvn|cav|cvd|ccv)2?|cv2|(?:security|verification|validation)[ _]?(?:code|value))"
     r"(?:[^0-9A-Za-z*]|is|no|code|number){1,8}([0-9]{3,4})(?![0-9])",
     re.IGNORECASE,
 )
@@ -129,7 +129,7 @@ def _may_name_code(outline: bytes) -> bool:
 
 
 def _may_have_escapes(characters: bytes) -> bool:
-    return b"%" in characters or b"\\" in characters or b"&#" in characters
+    return b"%" in characters or b"\\" in characters or b"&" in characters
 
 
 def _findings(text: str, level: int) -> Iterator[Finding]:

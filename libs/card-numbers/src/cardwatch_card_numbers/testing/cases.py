@@ -66,6 +66,7 @@ TEXT_CASES: Final = (
             (f"{CARD_NUMBER} a{CARD_NUMBER}b", f"{MASKED} a{MASKED}b"),
             ("cvv: 123", "cvv: ***"),
             ("CVC2=1234&x=1", "CVC2=****&x=1"),
+            ("ccv 123, CV2: 456", "ccv ***, CV2: ***"),
             ("security code 123.", "security code ***."),
             (f"?pan={quote('4111 1111 1111 1111')}&x=1", f"?pan={'*' * 25}&x=1"),
             (f"Basic {base64.b64encode(b'pan:' + CARD_NUMBER.encode()).decode()}", f"Basic {'*' * 28}"),
@@ -81,7 +82,8 @@ as a whole: of the disguises, a security code glued to the number is missed."""
 _DROPPED_FIELDS: Final = (
     "cvv", "CVV2", "cvc", "cid", "csc", "security_code", "cardSecurityCode", "card_cvv", "cvvCode", "track1", "track2",
     "track_2", "trackData", "track_data", "Track2Data", "track2_equivalent_data", "pin", "pin_block", "PINBlock",
-    "magstripe", "card_verification_value",
+    "magstripe", "card_verification_value", "ccv", "CV2", "cc_cid", "cardCode", "cvvcode", "cardcvc", "CvV", "debitPin",
+    "\uff43\uff56\uff56", "c\u200bvv",
 )  # fmt: skip
 
 
@@ -130,7 +132,13 @@ JSON_CASES: Final = (
             ),
             # Spread over a list.
             ('{"a": [4111, 1111, 1111, 1111, "x"]}', '{"a": ["****", "****", "****", "****", "x"]}'),
+            (
+                '{"a": [4111, null, 1111, "x", 1111, true, 1111]}',
+                '{"a": ["****", null, "****", "x", "****", true, "****"]}',
+            ),
             ('["41111111", "11111111"]', '["********", "********"]'),
+            ('[["4111"], [1111, [1111]], {"x": [5]}, 1111]', '[["****"], ["****", ["****"]], {"x": [5]}, "****"]'),
+            (f'{{"a": {json.dumps([0] * 70 + [4] + [1] * 15)}}}', f'{{"a": {json.dumps(["*"] * 86)}}}'),
             # Digits and separators that are written as escapes.
             ('{"note":"' + "".join(f"\\u003{digit}" for digit in CARD_NUMBER) + '"}', f'{{"note":"{MASKED}"}}'),
             (

@@ -11,13 +11,18 @@ _UUID: Final = "5000a000-4111-1111-1111-111111111111"
 _FULL_WIDTH: Final = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
 _ARABIC: Final = str.maketrans("0123456789", "".join(chr(0x660 + digit) for digit in range(10)))
 _SEPARATORS: Final = (" ", "-", ".", "/", "_", "+", "\\", "  ", " - ", "\t", "\n", "\x00", "\u00a0", "\u2009", "\u202f",
-                      "\u2011", "\u2013", "\u2014", "\u200b", "\u00ad", "\u00b7", ",", ", ", ":", "|", ";")  # fmt: skip
+                      "\u2011", "\u2013", "\u2014", "\u200b", "\u00ad", "\U000e01f0",
+                      "\u3164", "\uffa0", "\u2800", "\u2065", "\u00b7", ",", ", ", ":", "|", ";")  # fmt: skip
 
 DISGUISES: Final = {
     **{f"scheme {scheme}": number for scheme, number in ISSUED_NUMBERS.items()},
     **{f"separator {by!a}": by.join(("4111", "1111", "1111", "1111")) for by in _SEPARATORS},
     "mixed separators": "4111 1111-1111 1111",
     "a separator after each digit": " ".join(CARD_NUMBER),
+    **{
+        f"invisible {by!a} after each digit": by.join(CARD_NUMBER)
+        for by in ("\u3164", "\uffa0", "\u1160", "\u2800", "\u2065", "\ufff0", "\U000e01f0")
+    },
     "American Express in its groups": "3782 822463 10005",
     "with a security code": "4111 1111 1111 1111 123",
     "with an expiry date": f"{CARD_NUMBER} 12/25",
@@ -53,6 +58,12 @@ ENCODED_DISGUISES: Final = {
     "percent-encoded full-width digits": quote(CARD_NUMBER.translate(_FULL_WIDTH)),
     "one digit percent-encoded": f"%34{CARD_NUMBER[1:]}",
     "HTML's escapes": "".join(f"&#{ord(digit)};" for digit in CARD_NUMBER),
+    "HTML's escapes without semicolons": "".join(f"&#{ord(digit)}" for digit in CARD_NUMBER),
+    "HTML's escapes with zeros": "".join(f"&#x{ord(digit):08x};&#{0:09d};" for digit in CARD_NUMBER).removesuffix(
+        "&#000000000;"
+    ),
+    "HTML's names of spaces": "4111&nbsp;1111&thinsp;1111&shy;1111",
+    "JavaScript's escapes": "".join(f"\\u{{{ord(digit):x}}}" for digit in CARD_NUMBER),
     "JSON's escapes": "".join(f"\\u{ord(digit):04x}" for digit in CARD_NUMBER),
     **{
         f"base64 of {before!r} and a number": base64.b64encode(f"{before}{CARD_NUMBER}".encode()).decode()

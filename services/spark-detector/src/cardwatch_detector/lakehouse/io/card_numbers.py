@@ -37,15 +37,17 @@ _NUMBER_IN_AVRO: Final = (
     r"[\x80-\xff]{5}[\x00-\x7f]\x06[A-Z]{3}|[\x80-\xff]{5}[\x00-\x03\x07-\x7f]\x40[0-9a-f]{8}"
     r"|[\x80-\xff]{8}[\x00-\x7f]\x40[0-9a-f]{8}|\x02[\x00-\xff]{7}[\x42\x43\xc2\xc3](?![\x01\x03-\xff])"
 )
-_FIELD_NAMES: Final = r"(?:cv|csc|cav|pvv|cid|pin|track|stripe|verif|valid|secur|card_?number|primary)"
+_FIELD_NAMES: Final = r"(?:c_?v|csc|cav|pvv|cid|pin|track|stripe|verif|valid|secur|card_?(?:number|code)|primary)"
 SUSPECT: Final = (
     rf"{_DIGIT}(?:{_SEPARATOR}{{0,{_MAX_SEPARATOR_BYTES}}}{_DIGIT}){{{MIN_DIGITS - 1}}}"
-    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f]|&#|{BASE64_DIGITS}|{_NUMBER_IN_AVRO}|{MAY_BE_CARD_NUMBER}"
+    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f{{]|&#|&[A-Za-z]{{2,12}};|{BASE64_DIGITS}|{_NUMBER_IN_AVRO}"
+    # JSON with a list: no transaction has one, and a card number may be spread over it.
+    rf"|{MAY_BE_CARD_NUMBER}|^[ \t\n\r]*(?:\[|\{{[\x00-\xff]*\[)"
     # A code that is called so in text, and the name of a field in JSON.
-    r"|(?i:(?:cv[vcnd]|csc|cav)2?[^0-9A-Za-z]|(?:secur|verif|valid)[a-z]{2,6}[ _]?(?:code|value)"
-    rf'|{_FIELD_NAMES}[0-9a-z_]{{0,40}}"\s{{0,8}}:)'
+    r"|(?i:(?:cv[vcnd]|csc|cav|ccv|cv2)2?[^0-9A-Za-z]|(?:secur|verif|valid)[a-z]{2,6}[ _]?(?:code|value)"
+    rf'|{_FIELD_NAMES}[^"\\]{{0,40}}"\s{{0,8}}:|"[^"\\]{{0,40}}[\x80-\xff][^"\\]{{0,40}}"\s{{0,8}}:)'
 )
-SUSPECT_NAME: Final = rf"(?i){_FIELD_NAMES}"
+SUSPECT_NAME: Final = rf"(?i){_FIELD_NAMES}|[^\x00-\x7f]"
 """The same for names of headers."""
 
 _DIGITS: Final = "0123456789"
