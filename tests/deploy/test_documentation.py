@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from support.rows import every_row
 
 REPOSITORY: Final = Path(__file__).parents[2]
 PAGES: Final = sorted(
@@ -55,7 +56,7 @@ def relative_names(page: Path) -> Iterator[str]:
             yield word
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+@every_row("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_links_of_a_page_resolve(page: Path) -> None:
     broken = []
     for link in LINK.findall(prose(page)):
@@ -68,7 +69,7 @@ def test_links_of_a_page_resolve(page: Path) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+@every_row("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_paths_that_a_page_names_exist(page: Path) -> None:
     missing = [
         word for word in QUOTED.findall(prose(page)) if is_path(word) and not list(REPOSITORY.glob(word.rstrip("/")))

@@ -24,6 +24,7 @@ from cardwatch_card_numbers.testing import (
 from hypothesis import given
 from hypothesis import strategies as st
 from support.random_examples import random_examples
+from support.rows import every_row
 
 PIECES = st.sampled_from(
     [
@@ -48,7 +49,7 @@ PIECES = st.sampled_from(
 SUSPICIOUS = st.lists(PIECES | st.text(max_size=4), max_size=8).map("".join)
 
 
-@pytest.mark.parametrize("case", ALL_CASES, ids=repr)
+@every_row("case", ALL_CASES)
 def test_masking_cases(case: MaskingCase) -> None:
     assert mask_bytes(case.original) == case.masked
     assert mask_bytes(case.masked) == case.masked, "masking again changes nothing"

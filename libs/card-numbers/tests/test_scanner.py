@@ -24,11 +24,12 @@ from cardwatch_card_numbers.testing import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from support.rows import every_row
 
 ALL_DISGUISES = DISGUISES | ENCODED_DISGUISES
 
 
-@pytest.mark.parametrize("text", ALL_DISGUISES.values(), ids=ALL_DISGUISES)
+@every_row("text", ALL_DISGUISES.values())
 def test_a_disguised_card_number_is_found(text: str) -> None:
     assert holds_card_number(text)
     assert holds_card_number(f"x{text}y {text}")

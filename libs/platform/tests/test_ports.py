@@ -1,6 +1,8 @@
 """Ports: free ones, and the same ones again."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from cardwatch_contracts.errors import PlatformError
@@ -43,3 +45,20 @@ def test_a_missing_free_port_is_reported() -> None:
         taken: int = server.getsockname()[1]
         with pytest.raises(PlatformError, match=f"no free port from {taken} to {taken}"):
             free_port(candidates=[taken])
+
+
+def test_a_port_is_held_until_its_server_listens() -> None:
+    """Between the choice of a port and its server's start nobody else gets the port, in this process or another."""
+    port = free_port()
+    with pytest.raises(PlatformError, match="no free port"):
+        free_port(candidates=[port])
+    other = f"from cardwatch_platform.ports import free_port; free_port(candidates=[{port}])"
+    ended = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=False)
+    assert f"no free port from {port} to {port}" in ended.stderr
+
+    listen = (
+        "import socket, sys; from http.server import *; "
+        f"HTTPServer(('127.0.0.1', {port}), BaseHTTPRequestHandler).server_close(); print('listened')"
+    )
+    for _ in range(2):  # and again after a restart
+        assert subprocess.run([sys.executable, "-c", listen], capture_output=True, check=True).stdout == b"listened\n"

@@ -18,6 +18,7 @@ from cardwatch_service.tracing import OUTCOME, Span, Tracer, TracingSettings, tr
 from structlog.testing import capture_logs
 from support.otlp_collector import Collector, collector
 from support.recorded_spans import ALWAYS, RecordingTracer
+from support.rows import every_row
 
 TRACE, STEP = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 PARENT = f"00-{TRACE}-{STEP}-01"
@@ -80,7 +81,7 @@ def test_a_malformed_tracestate_is_dropped(bad: str) -> None:
     assert extract_context(headers(PARENT, bad)) == PARENT
 
 
-@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+@every_row("case", TEXT_CASES)
 def test_a_tracestate_with_a_card_number_is_dropped(case: MaskingCase) -> None:
     state = case.original.decode()
     assert extract_context(headers(PARENT, state)) == (PARENT if case.changes or not state else f"{PARENT} {state}")

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import unicodedata
+from itertools import product
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from cardwatch_units.durations import format_duration
 from hypothesis import given
 from hypothesis import strategies as st
 from support.hostile_texts import HOSTILE_TEXTS, HostileText, control_characters
+from support.rows import every_row
 
 
 def test_the_body_holds_every_field_of_the_schema(kit: Any) -> None:
@@ -81,8 +83,7 @@ def test_text_from_a_transaction_cannot_steer_the_terminal(kit: Any) -> None:
     assert line.isprintable()
 
 
-@pytest.mark.parametrize("case", HOSTILE_TEXTS, ids=str)
-@pytest.mark.parametrize("field", ["merchant_id", "rule_title", "rule_id", "currency", "country"])
+@every_row("case, field", product(HOSTILE_TEXTS, ["merchant_id", "rule_title", "rule_id", "currency", "country"]))
 def test_the_body_of_a_message_is_readable_json_of_the_same_value(kit: Any, case: HostileText, field: str) -> None:
     body = webhook_body(kit.record("a", **{field: case.text}))
     assert control_characters(body) == []

@@ -2,6 +2,7 @@
 
 import random
 import socket
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -12,6 +13,9 @@ HOST: Final = "127.0.0.1"
 # Below the ephemeral range of every system: no outgoing connection takes such a port between check and bind.
 _RANGE: Final = range(20_000, 32_000)
 _ATTEMPTS: Final = 200
+
+# Closed with the process. They are not inherited by the programs that it starts.
+_holders: Final[list[socket.socket]] = []
 
 
 def is_free(port: int) -> bool:
@@ -28,7 +32,12 @@ def is_free(port: int) -> bool:
 
 
 def free_port(avoid: Iterable[int] = (), *, candidates: Sequence[int] = _RANGE) -> int:
-    """A free port of ``candidates`` that is not in ``avoid``.
+    """A free port of ``candidates`` that is not in ``avoid``, and that no other call returns while this process lives.
+
+    Whoever gets it may start its server seconds later, in another process. Until this process ends the port is
+    therefore held by a socket that is bound and does not listen: on Linux a server that sets SO_REUSEADDR, as all of
+    ours and Java's do, can listen on it nevertheless, and no other call in any process can hold it. Elsewhere such a
+    socket would be in the server's way, and is closed at once.
 
     Raises:
         PlatformError: none was found.
@@ -36,9 +45,25 @@ def free_port(avoid: Iterable[int] = (), *, candidates: Sequence[int] = _RANGE) 
     taken = set(avoid)
     for _ in range(_ATTEMPTS):
         port = random.choice(candidates)  # noqa: S311 - not a secret
-        if port not in taken and is_free(port):
+        if port not in taken and _hold(port):
             return port
     raise PlatformError(f"no free port from {candidates[0]} to {candidates[-1]} on {HOST}")
+
+
+def _hold(port: int) -> bool:
+    """Keep the port from other callers; False if it is taken or held."""
+    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        holder.bind((HOST, port))  # without SO_REUSEADDR: fails if another socket has the port, listening or not
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except OSError:
+        holder.close()
+        return False
+    if sys.platform == "linux":
+        _holders.append(holder)
+    else:
+        holder.close()
+    return True
 
 
 def choose_ports(count: int, remembered: Iterable[int] = ()) -> list[int]:

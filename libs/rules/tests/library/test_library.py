@@ -10,6 +10,7 @@ from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import load_rules
 from cardwatch_rules.transitions import RAISED, transitions
 from cardwatch_units.timestamps import MICROSECONDS_PER_HOUR
+from support.rows import every_row
 
 from . import card_cases, place_cases
 from .timeline import Case, frame_of
@@ -40,7 +41,7 @@ def test_fires(case: Case) -> None:
     assert hits(RULES[case.rule_id], case) == [(RAISED, case.alert)]
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.alert], ids=lambda case: case.name)
+@every_row("case", [case for case in CASES if not case.alert], ids=lambda case: case.name)
 def test_near_misses_do_not_fire(case: Case) -> None:
     assert hits(RULES[case.rule_id], case) == []
 

@@ -5,6 +5,7 @@ import re
 import struct
 from contextlib import suppress
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from cardwatch_kafka.dead_letters import DeadLetter
 from cardwatch_service.token_settings import TokenSettings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.rows import every_row
 
 PAN = "4111111111111111"
 FRAME = struct.Struct(">bI")
@@ -161,7 +163,7 @@ def test_a_json_dead_letter_can_be_redriven_after_its_error_is_corrected(make: A
     assert outcome.record["card_token"] == tokenise(PAN, TokenSettings().key_bytes()).card_token
 
 
-@pytest.mark.parametrize("case", TEXT_CASES, ids=repr)
+@every_row("case", TEXT_CASES)
 def test_texts_of_a_dead_letter_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     headers = (("note", case.original), (case.original.decode(), None))
     letter = pipeline(make.avro(value=b"garbage", key=case.original, headers=headers)).record
@@ -170,8 +172,7 @@ def test_texts_of_a_dead_letter_pass_the_shared_masking_cases(make: Any, pipelin
     assert letter["headers"][0]["value"] == case.masked
 
 
-@pytest.mark.parametrize("case", FIELD_CASES, ids=repr)
-@pytest.mark.parametrize("field", ["device_id", "transaction_id"])
+@every_row("case, field", product(FIELD_CASES, ["device_id", "transaction_id"]))
 def test_a_field_is_accepted_if_masking_would_not_change_it(
     make: Any, pipeline: Any, case: MaskingCase, field: str
 ) -> None:
@@ -241,7 +242,7 @@ def test_the_card_number_of_a_message_is_refused_in_exempt_fields(make: Any, exe
     assert_gone(outcome)
 
 
-@pytest.mark.parametrize("case", FIELD_CASES, ids=repr)
+@every_row("case", FIELD_CASES)
 def test_fields_of_a_decoded_dead_letter_pass_the_shared_masking_cases(
     make: Any, pipeline: Any, case: MaskingCase
 ) -> None:
@@ -250,7 +251,7 @@ def test_fields_of_a_decoded_dead_letter_pass_the_shared_masking_cases(
     assert letter["value"] == message.value.replace(case.original, case.masked)
 
 
-@pytest.mark.parametrize("case", JSON_CASES, ids=repr)
+@every_row("case", JSON_CASES)
 def test_json_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     outcome = pipeline(make.json(value=case.original))
     if b"card_number" in case.original:  # its field is tokenised, or masked on its own
@@ -260,7 +261,7 @@ def test_json_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: An
         assert (outcome.record["value"], outcome.record["redacted"]) == (case.masked, case.changes)
 
 
-@pytest.mark.parametrize("case", BINARY_CASES, ids=repr)
+@every_row("case", BINARY_CASES)
 def test_undecodable_dead_letters_pass_the_shared_masking_cases(make: Any, pipeline: Any, case: MaskingCase) -> None:
     letter = pipeline(make.avro(value=case.original)).record
     assert (letter["value"], letter["redacted"]) == (case.masked, case.changes)

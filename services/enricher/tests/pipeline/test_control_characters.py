@@ -1,5 +1,6 @@
 """No text field of a transaction may contain control characters or marks of direction, in Avro as in JSON."""
 
+from itertools import product
 from typing import Any, Final
 
 import pytest
@@ -8,6 +9,7 @@ from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_enricher.pipeline.outcomes import Enriched
 from cardwatch_kafka.dead_letters import DeadLetter
 from support.hostile_texts import HARMLESS_TEXTS, HOSTILE_TEXTS, HostileText, control_characters
+from support.rows import every_row
 
 TEXT_FIELDS: Final = [
     field["name"] for field in parsed_schema("transaction")["fields"] if field["type"] in ("string", ["null", "string"])
@@ -18,9 +20,7 @@ def test_the_schema_has_the_text_fields_that_are_tested() -> None:
     assert {"transaction_id", "merchant_id", "device_id", "ip_address", "currency"} <= set(TEXT_FIELDS)
 
 
-@pytest.mark.parametrize("form", ["avro", "json"])
-@pytest.mark.parametrize("field", TEXT_FIELDS)
-@pytest.mark.parametrize("case", HOSTILE_TEXTS, ids=str)
+@every_row("form, field, case", product(["avro", "json"], TEXT_FIELDS, HOSTILE_TEXTS))
 def test_a_text_field_with_a_control_character_is_refused(
     make: Any, pipeline: Any, form: str, field: str, case: HostileText
 ) -> None:

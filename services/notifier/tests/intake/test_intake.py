@@ -30,6 +30,7 @@ from cardwatch_notifier.outbox.protocol import (
 from cardwatch_service.metrics import Metrics
 from cardwatch_service.shutdown import Shutdown
 from fastavro.validation import validate
+from support.rows import every_row
 
 
 class Crash(BaseException):
@@ -411,7 +412,7 @@ def test_a_dead_letter_fits_its_schema_and_holds_no_card_number() -> None:
     assert find_card_numbers(repr(letter)) == []
 
 
-@pytest.mark.parametrize("case", [*TEXT_CASES, *BINARY_CASES], ids=repr)
+@every_row("case", [*TEXT_CASES, *BINARY_CASES])
 def test_dead_letters_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     known = case.structure is Structure.TEXT
     key = case.original if known else None

@@ -31,6 +31,7 @@ from pyspark.sql import SparkSession
 from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages, lane
 from support.records import transaction_record
 from support.registry import InMemoryRegistry
+from support.rows import every_row
 
 CARD = "4111111111111111"  # published test number
 HIDDEN = "*" * 16
@@ -43,7 +44,7 @@ def message(value: bytes | None, *, key: bytes | None = None) -> dict[str, objec
     return {"key": key, "value": value, "headers": None}
 
 
-@pytest.mark.parametrize("case", ALL_CASES, ids=repr)
+@every_row("case", ALL_CASES)
 def test_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     is_text = case.structure is Structure.TEXT
     names = [text.decode() if is_text else "h" for text in (case.original, case.masked)]
@@ -56,7 +57,7 @@ def test_messages_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     }
 
 
-@pytest.mark.parametrize("case", FIELD_CASES, ids=repr)
+@every_row("case", FIELD_CASES)
 def test_fields_of_avro_transactions_pass_the_shared_masking_cases(case: MaskingCase) -> None:
     value = ENCODE(transaction_record(device_id=case.original.decode()))
     masked = mask_row(message(value))
@@ -108,7 +109,7 @@ def test_a_record_of_an_unknown_schema_keeps_no_card_number(number: str) -> None
     assert (masked["value"], masked["redacted"]) == (re.sub(rb"(?<=.{5})[0-9]", b"*", value, flags=re.DOTALL), True)
 
 
-@pytest.mark.parametrize("case", [case for case in ALL_CASES if case.changes], ids=repr)
+@every_row("case", [case for case in ALL_CASES if case.changes])
 def test_spark_selects_every_message_that_needs_masking(case: MaskingCase) -> None:
     assert re.search(SUSPECT, case.original.decode("latin-1"))
 
