@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from cardwatch_detector.lakehouse.maintenance.metrics import MaintenanceMetrics
-from cardwatch_detector.lakehouse.metrics import LakehouseMetrics, ProfileMetrics
+from cardwatch_detector.lakehouse.metrics import AuditMetrics, LakehouseMetrics, ProfileMetrics
 from cardwatch_detector.runtime.metrics import QueryMetrics
 from cardwatch_detector.velocity.metrics import AlertMetrics, LateMetrics, RuleMetrics
 from cardwatch_notifier.metrics import NotifierMetrics, OutboxCollector
@@ -91,7 +91,7 @@ _REGISTER: Final[Mapping[str, tuple[Callable[[Metrics], object], ...]]] = {
     PRODUCER: (_traces,),
     ENRICHER: (_traces,),
     DETECTOR: (_query, _alerts, _late, RuleMetrics, _traces),
-    LAKEHOUSE: (_query, LakehouseMetrics, MaintenanceMetrics, ProfileMetrics),
+    LAKEHOUSE: (_query, LakehouseMetrics, MaintenanceMetrics, ProfileMetrics, AuditMetrics),
     NOTIFIER: (_notifier, _traces),
     LOADER: (LoaderMetrics,),
 }

@@ -12,9 +12,10 @@ from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from pyspark.sql import SparkSession
 
+from cardwatch_detector.lakehouse.audit_check import audit_check
 from cardwatch_detector.lakehouse.io.create import create_tables
 from cardwatch_detector.lakehouse.maintenance.thread import maintenance_thread
-from cardwatch_detector.lakehouse.metrics import LakehouseMetrics, ProfileMetrics
+from cardwatch_detector.lakehouse.metrics import AuditMetrics, LakehouseMetrics, ProfileMetrics
 from cardwatch_detector.lakehouse.pipeline_minutes.query import minutes_query
 from cardwatch_detector.lakehouse.profiles.query import profile_query
 from cardwatch_detector.lakehouse.query import LakehouseQuery
@@ -68,11 +69,14 @@ def run(shutdown: Shutdown, *, run_queries: RunQueries = application.run_queries
     leases = ProcessLeases.of(places, "lakehouse", shutdown)
     queries = [replace(query, check=leases.check) for query in _queries(service, settings, metrics)]
     maintenance = maintenance_thread(settings, metrics, shutdown)
+    audit = audit_check(settings, AuditMetrics(metrics), shutdown)
 
     def prepare(session: SparkSession) -> None:
         create_tables(session, settings.tables_dir)
         if maintenance is not None:
             maintenance.start()
+        if audit is not None:
+            audit.start()
 
     config = spark_config(settings)
     run_queries(SparkApplication("cardwatch-lakehouse", service, metrics, config, shutdown, leases), queries, prepare)

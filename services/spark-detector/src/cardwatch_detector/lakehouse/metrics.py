@@ -11,6 +11,7 @@ ROWS_WRITTEN_TOTAL: Final = "cardwatch_lakehouse_rows_written_total"
 LABELLED_ALERTS: Final = "cardwatch_lakehouse_labelled_alerts"
 PROFILES_PUBLISHED_TOTAL: Final = "cardwatch_lakehouse_profiles_published_total"
 NEWEST_PROFILE_SECONDS: Final = "cardwatch_lakehouse_newest_profile_timestamp_seconds"
+AUDIT_BROKEN_LINKS: Final = "cardwatch_lakehouse_audit_broken_links"
 PROFILE_REFRESH_SECONDS: Final = "cardwatch_lakehouse_profile_refresh_seconds"
 
 
@@ -63,6 +64,21 @@ class LakehouseMetrics:
         self.labelled_alerts.clear()
         for (rule, label), number in by_rule_and_label.items():
             self.labelled_alerts.labels(rule, label).set(number)
+
+
+class AuditMetrics:
+    """The result of the last check of the audit trail's hash chain."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._broken: Final = Gauge(
+            AUDIT_BROKEN_LINKS,
+            "Links of the audit trail that were removed, altered, inserted or repeated, by the last check.",
+            registry=metrics.registry,
+        )
+
+    def verified(self, broken_links: int) -> None:
+        """Note the result of a check that has just ended."""
+        self._broken.set(broken_links)
 
 
 class ProfileMetrics:

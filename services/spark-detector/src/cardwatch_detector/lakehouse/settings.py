@@ -40,6 +40,10 @@ class LakehouseSettings(BaseSettings):
     velocity_late_trigger: Annotated[
         Duration, Field(description="time between looks at all windows, those that late transactions touch among them")
     ] = "10m"
+    audit_check_every: Annotated[
+        DurationOrOff,
+        Field(description="time between checks of the audit trail's hash chain (docs/audit.md), or off"),
+    ] = "1h"
     upkeep_every: Annotated[
         DurationOrOff,
         Field(description="time between maintenance of the tables' files (docs/table-maintenance.md), or off"),
