@@ -8,9 +8,10 @@ import cardwatch.engine.timeline.Track;
 import cardwatch.engine.timeline.TrackSet;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.Iterator;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /** The columns of a key: those of the program's masks and tracks, and one for each rule with hits. */
 final class Columns {
@@ -68,25 +69,30 @@ final class Columns {
    * @return columns that the program does not need, which are still there
    */
   List<Column> bind(TrackSet program, int pages) {
-    List<Column> unneeded = new ArrayList<>(all);
-    unneeded.removeIf(column -> column.kind == Column.Kind.HITS);
+    Map<Identity, Column> known = new HashMap<>();
+    for (Column column : all) {
+      if (column.kind != Column.Kind.HITS) {
+        known.put(new Identity(column.kind, column.fingerprint), column);
+      }
+    }
+    Set<Column> unneeded = new LinkedHashSet<>(known.values());
     masks = new Column[program.masks().size()];
     for (int at = 0; at < masks.length; at++) {
       Mask mask = program.masks().get(at);
-      masks[at] = findOrAdd(Column.Kind.MASK, mask.fingerprint(), pages);
+      masks[at] = findOrAdd(known, Column.Kind.MASK, mask.fingerprint(), pages);
       masks[at].mask = mask;
       unneeded.remove(masks[at]);
     }
     tracks = new Column[program.tracks().size()];
     for (int at = 0; at < tracks.length; at++) {
       Track track = program.tracks().get(at);
-      tracks[at] = findOrAdd(Column.Kind.of(track.kind()), program.fingerprint(at), pages);
+      tracks[at] = findOrAdd(known, Column.Kind.of(track.kind()), program.fingerprint(at), pages);
       tracks[at].masked = masks[track.mask()];
       tracks[at].field = track.field();
       unneeded.remove(tracks[at]);
     }
     all.sort((one, two) -> one.kind.compareTo(two.kind));
-    return unneeded;
+    return List.copyOf(unneeded);
   }
 
   void write(ByteWriter writer, int pages) {
@@ -118,10 +124,9 @@ final class Columns {
     return columns;
   }
 
-  private Column findOrAdd(Column.Kind kind, long fingerprint, int pages) {
-    Iterator<Column> same =
-        all.stream().filter(column -> column.kind == kind && column.fingerprint == fingerprint).iterator();
-    return same.hasNext() ? same.next() : add(kind, fingerprint, nextNumber++, pages);
+  private Column findOrAdd(Map<Identity, Column> known, Column.Kind kind, long fingerprint, int pages) {
+    Column found = known.get(new Identity(kind, fingerprint));
+    return found != null ? found : add(kind, fingerprint, nextNumber++, pages);
   }
 
   private Column add(Column.Kind kind, long fingerprint, int number, int pages) {
@@ -130,4 +135,7 @@ final class Columns {
     byNumber.put(number, column);
     return column;
   }
+
+  /** What a column of a mask or track is known by. */
+  private record Identity(Column.Kind kind, long fingerprint) {}
 }

@@ -53,7 +53,7 @@ final class Evictor {
   void removeHidden() {
     for (; head.hidden > 0; head.hidden--) {
       Leaf leaf = pages.leaf(0, 0);
-      forget(leaf, 0);
+      forget(leaf, 0, 0);
       editor.remove(new Position(0, 0, 0));
     }
   }
@@ -62,16 +62,18 @@ final class Evictor {
     for (int at = 0; at < leaves; at++) {
       Leaf leaf = pages.leaf(0, at);
       for (int index = 0; index < leaf.size(); index++) {
-        forget(leaf, index);
+        forget(leaf, at, index);
       }
     }
   }
 
-  private void forget(Leaf leaf, int index) {
+  /** An event of a leaf of the first page. If its value has a later occurrence, the value's entry leads there. */
+  private void forget(Leaf leaf, int at, int index) {
     Event event = leaf.event(index);
     ids.remove(event.id(), event.eventTime());
     for (Column column : head.columns.all()) {
-      if (column.kind == Column.Kind.LATEST && column.isBuilt && !event.isNull(column.field)) {
+      if (column.kind == Column.Kind.LATEST && column.isBuilt
+          && Bits.get(pages.get(0).values(column)[0][at], leaf.slot(index))) {
         occurrences.evict(column, event, leaf.name(index));
       }
     }

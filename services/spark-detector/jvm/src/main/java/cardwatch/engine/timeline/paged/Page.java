@@ -173,12 +173,17 @@ final class Page {
     loadSummaries();
     ByteWriter writer = Blocks.writer(4096);
     for (Column column : columns.all()) {
-      if (column.isBuilt && column.kind != Column.Kind.LATEST) {
+      if (column.isBuilt && column.kind != Column.Kind.LATEST && !isClear(column)) {
         writer.unsigned(column.number + 1L).octet(column.kind.ordinal());
         Summaries.write(writer, column.kind, values(column), count(), leaves.sizes());
       }
     }
     return writer.unsigned(0);
+  }
+
+  /** Whether no bit is set, as in most pages for the hits of most rules. */
+  private boolean isClear(Column column) {
+    return column.kind.isBits() && Arrays.stream(values(column)[0], 0, count()).allMatch(bits -> bits == 0);
   }
 
   private long[][] loadValues(Column column) {
