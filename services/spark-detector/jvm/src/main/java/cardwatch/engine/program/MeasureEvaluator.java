@@ -2,6 +2,7 @@ package cardwatch.engine.program;
 
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
+import cardwatch.engine.event.Row;
 import cardwatch.engine.timeline.DistinctCounts;
 import cardwatch.engine.timeline.Timeline;
 import java.util.ArrayList;
@@ -18,6 +19,7 @@ public final class MeasureEvaluator implements MeasureValues {
   private final ScopeProgram program;
   private final Timeline timeline;
   private final DistinctCounts[] distinct;
+  private final Row row = new CurrentEvent();
 
   // By slot: the ordinal for which it is computed, and its value.
   private final int[] computedFor;
@@ -27,6 +29,7 @@ public final class MeasureEvaluator implements MeasureValues {
   private final String[] texts;
 
   private int ordinal = Integer.MAX_VALUE;
+  private long time;
   private int windowEnd;
   private Event event;
 
@@ -54,23 +57,27 @@ public final class MeasureEvaluator implements MeasureValues {
       throw new IllegalArgumentException("expected an event not after " + this.ordinal + ", got " + ordinal);
     }
     this.ordinal = ordinal;
-    event = timeline.event(ordinal);
-    windowEnd = timeline.firstAfter(event.eventTime());
+    event = null;
+    time = timeline.time(ordinal);
+    windowEnd = timeline.firstAfter(time);
   }
 
-  /** The event that it is at. */
+  /** The event that it is at; loaded when it is asked for, since many conditions need measures only. */
   public Event event() {
+    if (event == null) {
+      event = timeline.event(ordinal);
+    }
     return event;
   }
 
   /** Whether a rule hits the event. */
   public boolean holds(Rule rule, Profile profile) {
-    return rule.when().holds(event, this, profile);
+    return rule.when().holds(row, this, profile);
   }
 
   /** The first event of the window that ends with the event. */
   public int windowBegin(long windowUs) {
-    return timeline.firstAfter(event.eventTime() - windowUs);
+    return timeline.firstAfter(time - windowUs);
   }
 
   /** One past the last event of the windows that end with the event: after it and all others of its time. */
@@ -161,8 +168,8 @@ public final class MeasureEvaluator implements MeasureValues {
     numbers[slot] = (double) sum / count;
     if (computation.aggregate() == Aggregate.RATIO_TO_MEAN) {
       double mean = numbers[slot];
-      nulls[slot] = mean == 0 || event.isNull(computation.field());
-      numbers[slot] = nulls[slot] ? 0 : event.integer(computation.field()) / mean;
+      nulls[slot] = mean == 0 || event().isNull(computation.field());
+      numbers[slot] = nulls[slot] ? 0 : event().integer(computation.field()) / mean;
     }
   }
 
@@ -194,21 +201,44 @@ public final class MeasureEvaluator implements MeasureValues {
   }
 
   private void sincePrevious(int slot, Aggregate aggregate, int previous) {
-    nulls[slot] = previous < 0 || aggregate != Aggregate.SECONDS_SINCE_PREVIOUS && !isLocated(event);
+    nulls[slot] = previous < 0 || aggregate != Aggregate.SECONDS_SINCE_PREVIOUS && !isLocated(event());
     if (nulls[slot]) {
       return;
     }
-    double seconds = (event.eventTime() - timeline.time(previous)) / MICROSECONDS_PER_SECOND;
+    double seconds = (time - timeline.time(previous)) / MICROSECONDS_PER_SECOND;
     if (aggregate == Aggregate.SECONDS_SINCE_PREVIOUS) {
       numbers[slot] = seconds;
       return;
     }
-    double distance = GreatCircle.km(event, timeline.event(previous));
+    double distance = GreatCircle.km(event(), timeline.event(previous));
     numbers[slot] = aggregate == Aggregate.DISTANCE_KM ? distance : distance * 3600 / Math.max(seconds, 1);
   }
 
   private static boolean isLocated(Event event) {
     return !event.isNull(Field.LATITUDE) && !event.isNull(Field.LONGITUDE)
         && !Double.isNaN(event.number(Field.LATITUDE)) && !Double.isNaN(event.number(Field.LONGITUDE));
+  }
+
+  /** The fields of the event that it is at. */
+  private final class CurrentEvent implements Row {
+    @Override
+    public boolean isNull(Field field) {
+      return event().isNull(field);
+    }
+
+    @Override
+    public long integer(Field field) {
+      return event().integer(field);
+    }
+
+    @Override
+    public double number(Field field) {
+      return event().number(field);
+    }
+
+    @Override
+    public String text(Field field) {
+      return event().text(field);
+    }
   }
 }

@@ -2,9 +2,9 @@ package cardwatch.engine.program;
 
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
-import cardwatch.engine.timeline.ArrayTimeline;
 import cardwatch.engine.timeline.MemoryStore;
 import cardwatch.engine.timeline.Timeline;
+import cardwatch.engine.timeline.Timelines;
 import com.fasterxml.jackson.core.json.JsonReadFeature;
 import com.fasterxml.jackson.core.json.JsonWriteFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -100,7 +100,9 @@ final class ProgramConsole {
     }
   }
 
-  /** The hits of each rule on a key's events, with the values of its measures; the events come sorted. */
+  /**
+   * The hits of each rule on a key's events, with the values of its measures, over a timeline that was saved and read.
+   */
   private static ObjectNode rules(JsonNode request) {
     Program program = Program.parse(request.get("program").toString(), request.get("lists").toString());
     ObjectNode answer = JSON.createObjectNode();
@@ -108,8 +110,11 @@ final class ProgramConsole {
     program.setAside().forEach(one -> setAside.put(one.ruleId(), one.reason()));
     ObjectNode hits = answer.putObject("hits");
     for (ScopeProgram scope : program.scopes().values()) {
-      Timeline timeline = ArrayTimeline.open(new MemoryStore(), scope.tracks());
-      request.get("events").forEach(event -> timeline.insert(event(event)));
+      MemoryStore store = new MemoryStore();
+      Timeline written = Timelines.open(store, scope.tracks());
+      request.get("events").forEach(event -> written.insert(event(event)));
+      written.save();
+      Timeline timeline = Timelines.open(store, scope.tracks());
       MeasureEvaluator evaluator = new MeasureEvaluator(scope, timeline);
       for (int ordinal = timeline.size() - 1; ordinal >= 0; ordinal--) {
         evaluator.moveTo(ordinal);
