@@ -12,6 +12,7 @@ import tempfile
 import time
 import uuid
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +28,23 @@ from support.kafka_admin import KafkaAdmin
 from support.platforms import Platform, choose_platform
 
 
-def fuzz(
-    name: str, platform: Platform, directory: Path, only: list[str], *, seed: int, messages: int, seconds: float
-) -> bool:
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is sent, and how long it may take.
+
+    Attributes:
+        messages: of each kind.
+        minutes: after which no more are sent.
+        seconds: how long a service may take without coming within 5,000 messages.
+    """
+
+    seed: int
+    messages: int
+    minutes: float
+    seconds: float
+
+
+def fuzz(name: str, platform: Platform, directory: Path, only: list[str], extent: Extent) -> bool:
     """Fuzz one service, print the figures, and return whether all checks hold."""
     prefix = f"fuzz-{uuid.uuid4().hex[:8]}."
     apply_all(platform.bootstrap_servers, platform.registry_url, prefix)
@@ -40,15 +55,15 @@ def fuzz(
     service = start_service(name, platform, topics, directory)
     began = time.monotonic()
     try:
-        run = FuzzRun(topics, {name: service}, REPORTED, seconds)
-        run.send(chosen, seed, messages)
+        run = FuzzRun(topics, {name: service}, REPORTED, extent.seconds)
+        sent = run.send(chosen, extent.seed, extent.messages, for_seconds=60 * extent.minutes)
         took = time.monotonic() - began
         problem = _problem(run, name, topics, directory)
     finally:
         service.kill()
     (middle, last) = run.memory[name].thirds()
     figures = {
-        "service": name, "kinds": list(chosen), "messages_of_each": messages, "seed": seed, "seconds": round(took),
+        "service": name, "kinds": list(chosen), "messages_of_each": sent, "seed": extent.seed, "seconds": round(took),
         "memory_mb_middle_third": round(middle), "memory_mb_last_third": round(last), "problem": problem,
     }  # fmt: skip
     print(json.dumps(figures), flush=True)
@@ -71,7 +86,9 @@ def main(
     messages: Annotated[int, typer.Option(help="How many of each kind.")] = 100_000,
     seed: Annotated[int, typer.Option(help="Of the generator.")] = 1,
     seconds: Annotated[float, typer.Option(help="How long a service may take without coming within 5,000.")] = 900.0,
+    minutes: Annotated[float, typer.Option(help="After so long no more are sent to a service.")] = 1e6,
 ) -> None:
+    extent = Extent(seed, messages, minutes, seconds)
     names = services or list(READS)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cardwatch-fuzz-")))
@@ -79,9 +96,7 @@ def main(
         results = []
         for name in names:
             (directory / name).mkdir()
-            results.append(
-                fuzz(name, platform, directory / name, kind or [], seed=seed, messages=messages, seconds=seconds)
-            )
+            results.append(fuzz(name, platform, directory / name, kind or [], extent))
     if not all(results):
         sys.exit(1)
 

@@ -59,8 +59,14 @@ class FuzzRun:
         self._pids: Final = {name: service.process.pid for name, service in services.items()}
         self._sampled_at = 0.0
 
-    def send(self, kinds: Mapping[str, Kind], seed: int, count: int) -> None:
+    def send(self, kinds: Mapping[str, Kind], seed: int, count: int, *, for_seconds: float = float("inf")) -> int:
         """Send ``count`` messages of each kind, in turn, no faster than the services process them.
+
+        Args:
+            for_seconds: after which no more are sent.
+
+        Returns:
+            How many of each were sent. The services have processed them.
 
         Raises:
             AssertionError: a service ended, or does not get on.
@@ -70,7 +76,9 @@ class FuzzRun:
             for number, kind in enumerate(kinds.values())
         ]
         topics = [kind.topic for kind in kinds.values()]
-        for sent in range(1, count + 1):
+        deadline, sent = time.monotonic() + for_seconds, 0
+        while sent < count and time.monotonic() < deadline:
+            sent += 1
             for kind, messages in streams:
                 message = next(messages)
                 self._topics.send(kind.topic, message.value, message.key, message.headers, timestamp=message.timestamp)
@@ -81,6 +89,7 @@ class FuzzRun:
                     self._wait(lambda: self._behind(topics) <= _MAX_BEHIND)
         self._topics.flush()
         self._wait(lambda: self._behind(topics) == 0)
+        return sent
 
     def check_memory(self, growth: float, spare_mb: float) -> None:
         """Check that no service has grown.

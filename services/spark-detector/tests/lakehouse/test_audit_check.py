@@ -62,6 +62,15 @@ def test_a_table_that_cannot_be_read_leaves_the_last_result(error: Exception) ->
     assert checked.value(AUDIT_BROKEN_LINKS) == broken != 0
 
 
+def test_a_file_system_that_only_spark_knows_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARDWATCH_LAKEHOUSE_TABLES_DIR", "hdfs://namenode/tables")
+    metrics = Metrics()
+    check = audit_check(LakehouseSettings(), AuditMetrics(metrics), Shutdown())
+    assert check is not None
+    check.check()
+    assert metrics.registry.get_sample_value(AUDIT_BROKEN_LINKS) == 0
+
+
 def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audit_check(LakehouseSettings(), AuditMetrics(Metrics()), Shutdown()) is not None
     monkeypatch.setenv("CARDWATCH_LAKEHOUSE_AUDIT_CHECK_EVERY", "off")

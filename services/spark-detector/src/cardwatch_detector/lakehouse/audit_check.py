@@ -12,6 +12,7 @@ from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_service.logs import get_logger
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_units.durations import parse_duration
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
 from cardwatch_detector.lakehouse.metrics import AuditMetrics
 from cardwatch_detector.lakehouse.settings import LakehouseSettings
@@ -69,5 +70,6 @@ def audit_check(settings: LakehouseSettings, metrics: AuditMetrics, shutdown: Sh
     """The check that the settings ask for; None if it is off."""
     if settings.audit_check_every == OFF:
         return None
-    catalog = Catalog(settings.tables_dir)
-    return AuditCheck(lambda: read_links(catalog), metrics, parse_duration(settings.audit_check_every) / 1e6, shutdown)
+    every_seconds = parse_duration(settings.audit_check_every) / MICROSECONDS_PER_SECOND
+    # A catalogue knows not all file systems that Spark knows: where it does not, that is logged, and the queries run.
+    return AuditCheck(lambda: read_links(Catalog(settings.tables_dir)), metrics, every_seconds, shutdown)
