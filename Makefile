@@ -40,7 +40,8 @@ demo-handbook: $(INSTALLED) ## Replay the Fraud Detection Handbook's transaction
 # A hundred processes are started: each would compile our modules again where the environment says not to keep the result.
 # A file's tests stay in one process, in their order: many share a service, or a Spark. Each process has a broker of its own.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# A process that dies ends the run, with the name of its test: pytest-xdist 3.8 can wait forever for one that replaces it.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: $(INSTALLED) ## Unit tests, each service and the whole pipeline on a real broker, registry and Spark. ARGS="-n 0 -k …" for some.
 	@$(PYTEST) $(PARALLEL) -m "not faults" $(ARGS)

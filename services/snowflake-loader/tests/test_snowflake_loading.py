@@ -299,6 +299,7 @@ def test_two_loaders_do_not_undo_each_other(make_replication: Make) -> None:
     assert replication.account.recorded(THINGS)["ROWS_UPSERTED"] == 1
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("table", [table for table in ALL_TABLES if table.name.startswith("gold.")])
 def test_every_gold_table_is_replicated_unchanged(make_replication: Make, table: Table) -> None:
     replication = make_replication(table)
