@@ -206,7 +206,8 @@ final class Changes {
     }
     profiles = new TreeMap<>();
     for (ProfileArrival arrival : winners.values()) {
-      if (!arrival.profile().equals(touch.profiles().of(arrival.validOn()))) {
+      boolean over = arrival.validOn() + Profiles.DAY - 1 <= touch.evictUntil();
+      if (!over && !arrival.profile().equals(touch.profiles().of(arrival.validOn()))) {
         profiles.put(arrival.validOn(), arrival.profile());
         cause = Math.min(cause, arrival.arrivedAt());
       }

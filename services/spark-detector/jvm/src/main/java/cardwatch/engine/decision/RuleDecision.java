@@ -25,6 +25,7 @@ final class RuleDecision {
   private final long profileFrom;
   private final long from;
   private final long until;
+  private final long knownFrom;
   private final long reach;
 
   private Map<Integer, List<Object>> measures = Map.of();
@@ -43,9 +44,11 @@ final class RuleDecision {
     this.changes = changes;
     reach = Suppression.REACH * rule.suppressUs();
     boolean profiled = rule.usesProfile() && !changes.profiles().isEmpty();
-    // Of earlier transactions of a profile's day not all is there any more that decides about them.
+    // Of earlier transactions of a profile's day not all that decides about them is there any more.
     profileFrom = touch.evictUntil() + rule.longestWindowUs() + reach;
     from = profiled ? Math.min(changes.first(), Math.max(profileFrom, changes.profiles().firstKey())) : changes.first();
+    // Of earlier transactions the windows are not whole any more.
+    knownFrom = Math.max(from - reach, touch.evictUntil() + rule.longestWindowUs());
     long last = changes.last() + rule.longestWindowUs() - 1;
     until = profiled ? Math.max(last, changes.profiles().lastKey() + Profiles.DAY - 1) : last;
     look();
@@ -87,7 +90,7 @@ final class RuleDecision {
 
   /** The first event whose hit has to be known; the events from there on to {@link #unknownTo} are not. */
   int unknownFrom() {
-    return timeline.firstAfter(from - reach - 1);
+    return timeline.firstAfter(knownFrom - 1);
   }
 
   /** See {@link #unknownFrom}. */
@@ -98,7 +101,7 @@ final class RuleDecision {
 
   /** Note that hits are known from there on where they have to be. */
   void learned() {
-    long needed = timeline.size() == 0 ? Long.MIN_VALUE : from - reach;
+    long needed = timeline.size() == 0 ? Long.MIN_VALUE : knownFrom;
     if (!failed && needed < hits.knownFrom()) {
       hits.knownFrom(needed);
     }

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.BiFunction;
 
 /** The alerts of a set of transactions and profiles as docs/rules.md defines them, computed from nothing. */
 final class NaiveAlerts {
@@ -27,9 +28,10 @@ final class NaiveAlerts {
   }
 
   final List<Event> events;
-  final Map<Long, Profile> profiles;
+  private final BiFunction<Rule, Event, Profile> profiles;
 
-  NaiveAlerts(List<Event> arrivals, Map<Long, Profile> profiles) {
+  /** The alerts of what came, with the profile that a rule has for an event. */
+  NaiveAlerts(List<Event> arrivals, BiFunction<Rule, Event, Profile> profiles) {
     Map<String, Event> smallest = new HashMap<>();
     for (Event event : arrivals) {
       Event known = smallest.get(event.id());
@@ -38,7 +40,7 @@ final class NaiveAlerts {
       }
     }
     events = List.copyOf(new TreeSet<>(smallest.values()));
-    this.profiles = Map.copyOf(profiles);
+    this.profiles = profiles;
   }
 
   Map<Key, Alert> alerts(List<ExampleRules.Example> rules) {
@@ -46,8 +48,7 @@ final class NaiveAlerts {
     for (ExampleRules.Example example : rules) {
       List<Event> hits = new ArrayList<>();
       for (Event event : events) {
-        Profile profile = profiles.getOrDefault(Math.floorDiv(event.eventTime(), Profiles.DAY), Profile.NONE);
-        if (example.when().holds(event, measures(example, event), profile)) {
+        if (example.when().holds(event, measures(example, event), profiles.apply(example.rule(), event))) {
           hits.add(event);
         }
       }

@@ -20,6 +20,7 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
@@ -64,9 +65,9 @@ final class RandomHistory {
   private final String name;
 
   private final List<Event> events = new ArrayList<>();
-  private final Map<Long, Profile> profiles = new HashMap<>();
+  private final ProfileHistory profiles = new ProfileHistory();
   private final Map<Key, Alert> standing = new HashMap<>();
-  private NaiveAlerts latest = new NaiveAlerts(events, profiles);
+  private NaiveAlerts latest = new NaiveAlerts(events, profiles::of);
   private Map<Key, Alert> alertsBefore;
   private boolean rulesChanged;
   private final List<Integer> pool = new ArrayList<>();
@@ -86,10 +87,12 @@ final class RandomHistory {
   }
 
   void run() {
-    List<Arrival> coming = arrivals();
     // Duplicates lie up to an hour apart; the first one must not be gone when the second one comes.
     long horizon = Math.max(2 * HOUR, ExampleRules.horizon(pool.stream().map(ExampleRules.all(0)::get).toList()));
     boolean changing = chance.nextInt(3) == 0;
+    // Nothing is kept that transactions to come cannot need: profiles come too late for some.
+    boolean tight = !changing && chance.nextInt(3) == 0;
+    List<Arrival> coming = arrivals(tight);
     while (!coming.isEmpty()) {
       if (chance.nextInt(3) == 0) {
         reopen();
@@ -98,14 +101,25 @@ final class RandomHistory {
         changeRules();
       }
       int size = Math.min(coming.size(), chance.nextInt(4) == 0 ? 1 + chance.nextInt(12) : 1);
-      long oldest = coming.stream().mapToLong(Arrival::concerns).min().orElseThrow();
-      touch(coming.subList(0, size),
-          chance.nextInt(3) == 0 ? oldest - horizon - chance.nextInt(3) * HOUR : Long.MIN_VALUE);
+      touch(coming.subList(0, size), tight ? oldest(coming, false) - horizon : evictUntil(coming, horizon));
       coming = coming.subList(size, coming.size());
     }
     if (!rulesChanged) {
-      assertEquals(statuses(new NaiveAlerts(events, profiles).alerts(rules)), statuses(standing), name);
+      assertEquals(statuses(new NaiveAlerts(events, profiles::of).alerts(rules)), statuses(standing), name);
     }
+  }
+
+  private long evictUntil(List<Arrival> coming, long horizon) {
+    long kept = horizon + chance.nextInt(3) * HOUR;
+    return chance.nextInt(3) == 0 ? oldest(coming, true) - kept : Long.MIN_VALUE;
+  }
+
+  private static long oldest(List<Arrival> coming, boolean withProfiles) {
+    return coming.stream()
+        .filter(one -> withProfiles || one.event() != null)
+        .mapToLong(Arrival::concerns)
+        .min()
+        .orElse(MIDNIGHT);
   }
 
   private void reopen() {
@@ -131,39 +145,29 @@ final class RandomHistory {
   private void touch(List<Arrival> arrivals, long evictUntil) {
     NaiveAlerts before = latest;
     seen.evicted += timeline.size() > 0 && timeline.time(0) <= evictUntil ? 1 : 0;
-    arrivals.stream().filter(one -> one.event() != null).map(Arrival::event).forEach(events::add);
-    List<ProfileArrival> profileArrivals =
-        arrivals.stream().filter(one -> one.profile() != null).map(Arrival::profile).toList();
-    Map<Long, Long> newest = new HashMap<>();
-    for (ProfileArrival one : profileArrivals) {
-      long day = one.validOn() / Profiles.DAY;
-      if (one.transactions() >= newest.getOrDefault(day, 0L)) {
-        newest.put(day, one.transactions());
-        profiles.put(day, one.profile());
-      }
-    }
-    NaiveAlerts after = new NaiveAlerts(events, profiles);
+    alertsBefore = alertsBefore == null ? before.alerts(rules) : alertsBefore;
+    List<Event> came = arrivals.stream().map(Arrival::event).filter(Objects::nonNull).toList();
+    List<ProfileArrival> profileArrivals = arrivals.stream().map(Arrival::profile).filter(Objects::nonNull).toList();
+    events.addAll(came);
+    boolean profiled = profiles.take(came, profileArrivals, evictUntil);
+    NaiveAlerts after = new NaiveAlerts(events, profiles::of);
     latest = after;
-    Touch touch = new Touch(timeline, known, arrivals.stream().map(Arrival::event).filter(one -> one != null).toList(),
-        profileArrivals, evictUntil);
+    Touch touch = new Touch(timeline, known, came, profileArrivals, evictUntil);
     Map<Key, Transition> published = new HashMap<>();
     decisions.decide(touch, transition -> {
       Key key = new Key(transition.rule().id(), transition.event().id());
       assertEquals(null, published.put(key, transition), name + ": one transition per alert");
     });
-    compare(before, after, published, profileArrivals);
+    compare(before, after, published, profiled ? profileArrivals.get(0).arrivedAt() : Long.MAX_VALUE);
   }
 
-  private void compare(
-      NaiveAlerts before, NaiveAlerts after, Map<Key, Transition> published, List<ProfileArrival> profileArrivals) {
-    Map<Key, Alert> old = alertsBefore == null ? before.alerts(rules) : alertsBefore;
+  private void compare(NaiveAlerts before, NaiveAlerts after, Map<Key, Transition> published, long profilesAt) {
+    Map<Key, Alert> old = alertsBefore;
     Map<Key, Alert> now = after.alerts(rules);
     alertsBefore = now;
     Map<String, Event> changed = changed(before, after);
-    long cause = changed.values().stream().mapToLong(Event::rawBrokerTime).min().orElse(Long.MAX_VALUE);
-    if (!before.profiles.equals(after.profiles)) {
-      cause = Math.min(cause, profileArrivals.get(0).arrivedAt());
-    }
+    long cause =
+        Math.min(profilesAt, changed.values().stream().mapToLong(Event::rawBrokerTime).min().orElse(profilesAt));
     Map<Key, String> expected = new HashMap<>();
     for (Map.Entry<Key, Alert> one : now.entrySet()) {
       if (!one.getValue().hasStatusOf(old.get(one.getKey()))) {
@@ -232,11 +236,11 @@ final class RandomHistory {
         + event.integer(Field.AMOUNT_MINOR);
   }
 
-  private List<Arrival> arrivals() {
+  private List<Arrival> arrivals(boolean tight) {
     List<Arrival> coming = new ArrayList<>();
     int number = 5 + chance.nextInt(40);
-    long span = (2 + chance.nextInt(chance.nextInt(4) == 0 ? 70 : 14)) * HOUR;
-    long disorder = chance.nextInt(3) * HOUR + 1;
+    long span = (2 + chance.nextInt(tight || chance.nextInt(4) == 0 ? 70 : 14)) * HOUR;
+    long disorder = tight ? 1 + chance.nextLong(HOUR) : chance.nextInt(3) * HOUR + 1;
     for (int at = 0; at < number; at++) {
       Event event = event("t" + at, MIDNIGHT + time(span));
       coming.add(arrival(event, disorder));
@@ -261,7 +265,7 @@ final class RandomHistory {
   }
 
   private Arrival arrival(Event event, long disorder) {
-    long late = chance.nextInt(8) == 0 ? chance.nextLong(12 * HOUR) : chance.nextLong(disorder);
+    long late = disorder > HOUR && chance.nextInt(6) == 0 ? chance.nextLong(12 * HOUR) : chance.nextLong(disorder);
     return new Arrival(event.eventTime() + late, event, null);
   }
 
