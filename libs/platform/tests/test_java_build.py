@@ -1,5 +1,6 @@
 """Compiling Java without a JDK, by the real compiler."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_jar_has_the_classes_and_is_compiled_once(build: JavaBuild, monkeypatch:
     jar = build.jar()
     assert zipfile.ZipFile(jar).namelist() == ["META-INF/MANIFEST.MF", "demo/Hello.class"]
     made_of = jar.read_bytes()
+    os.utime(jar, (0, 0))
+    assert build.jar().stat().st_mtime == 0, "a class archive would not fit any more"
     jar.write_bytes(b"as it was")
     assert build.jar().read_bytes() == b"as it was", "it has been compiled again"
     jar.unlink()

@@ -45,7 +45,7 @@ _WARNINGS: Final = ("-warn:all", f"-warn:-{_NOT_WARNED_OF}", "-failOnWarning")
 _TEST_WARNINGS: Final = (*_WARNINGS[:1], f"-warn:-{_NOT_WARNED_OF},allJavadoc,all-static-method", "-failOnWarning")
 # A program that runs for seconds gains nothing from the optimising compiler.
 _JVM: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
-_UNUSED_SECONDS: Final = 30 * 24 * 3600.0
+_KEPT_SECONDS: Final = 30 * 24 * 3600.0
 # zipfile cannot represent an earlier time; a fixed one makes the bytes depend on the classes only.
 _ENTRY_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _MANIFEST: Final = "META-INF/MANIFEST.MF"
@@ -107,8 +107,7 @@ class JavaBuild:
                 self._compile([self.project.main], classes, self._spark_jars(), ("-nowarn",))
                 write_jar(classes, made)
                 made.rename(target)
-            self._remove_unused()
-        os.utime(target)
+            self._remove_old()
         return target
 
     def check(self) -> None:
@@ -120,7 +119,6 @@ class JavaBuild:
         options = (*_WARNINGS, *_TEST_WARNINGS)
         mark = self._cache / f"checked-{self._digest(self.project.main, self.project.tests, options=options)}"
         if mark.exists():
-            os.utime(mark)
             return
         self._cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
@@ -209,9 +207,13 @@ class JavaBuild:
     def _spark_jars(self) -> list[Path]:
         return sorted(pyspark_jars().glob("*.jar"))
 
-    def _remove_unused(self) -> None:
+    def _remove_old(self) -> None:
+        """Remove files that were made long ago; one that is still asked for is made again.
+
+        A file's time is not changed when it is used: Java's class archives hold for jars of one time only.
+        """
         for path in self._cache.iterdir():
-            if path.is_file() and time.time() - path.stat().st_mtime > _UNUSED_SECONDS:
+            if path.is_file() and time.time() - path.stat().st_mtime > _KEPT_SECONDS:
                 path.unlink(missing_ok=True)
 
 
