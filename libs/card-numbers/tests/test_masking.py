@@ -21,7 +21,7 @@ from cardwatch_card_numbers.testing import (
     MaskingCase,
     Structure,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.random_examples import random_examples
 from support.rows import every_row
@@ -100,6 +100,8 @@ def scalars(document: Any) -> list[str]:
 
 @random_examples(200)
 @given(DOCUMENTS, st.booleans())
+# Masking the first number leaves the digits of its exponent, which are part of another with the second.
+@example([6.205091034557058e-255, 1.18193555738757e53], False)
 def test_json_stays_json_and_scans_clean(document: Any, ascii_only: bool) -> None:
     value = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "replace")
     masked = mask_bytes(value)

@@ -15,8 +15,8 @@ from cardwatch_card_numbers.check_digits import MIN_DIGITS
 from cardwatch_card_numbers.exemptions import NO_FIELDS, is_exempt
 from cardwatch_card_numbers.sensitive_names import HIDDEN_VALUE, is_card_number_name, is_sensitive_name
 
-Replacement = tuple[int, int, str]
-"""Start and end of a part of the text, and what replaces it."""
+Part = tuple[int, int]
+"""Start and end of a part of the text."""
 
 _MAX_DEPTH: Final = 1000
 
@@ -48,7 +48,8 @@ class _Container:
         hidden_from: where the value began that is dropped as a whole; None if none is.
         card_number: whether every digit in it is masked.
         names: an object's masked names, which must differ.
-        elements: a list's texts and numbers, those of lists in it included: a card number may be spread over them.
+        elements: a list's texts and numbers as far as they are not masked by themselves, those of lists in it
+            included: a card number may be spread over them.
         is_inner: whether it is a list in a list, and shares its elements.
     """
 
@@ -84,7 +85,7 @@ class JsonMasker:
         self._exempt_fields: Final = exempt_fields
         self._stack: Final[list[_Container]] = [_Container(is_object=False)]
         self._expected = _Expected.VALUE
-        self._replacements: list[Replacement] = []
+        self._replacements: Final[dict[Part, str]] = {}
         self._hidden_depth: int | None = None
 
     def __call__(self) -> str | None:
@@ -168,16 +169,16 @@ class JsonMasker:
             masked = self._mask(content)
         if masked != content:
             self._replace(start, end, _quoted(masked))
-        elif not container.is_object and _DIGIT.search(content):
-            container.elements.append((start, end, content))
+        if not container.is_object and _DIGIT.search(masked):
+            container.elements.append((start, end, masked))
 
     def _close(self, end: int) -> None:
         container = self._stack.pop()
         self._expected = _Expected.COMMA_OR_END
         if container.hidden_from is not None:
             start, self._hidden_depth = container.hidden_from, None
-            while self._replacements and self._replacements[-1][0] >= start:
-                self._replacements.pop()
+            while self._replacements and next(reversed(self._replacements))[0] >= start:
+                self._replacements.popitem()
             self._replace(start, end, _quoted(HIDDEN_VALUE))
             return
         if container.is_inner:
@@ -188,11 +189,11 @@ class JsonMasker:
                 self._replace(start, element_end, _quoted("".join("*" if c.isnumeric() else c for c in content)))
 
     def _replace(self, start: int, end: int, new: str) -> None:
-        self._replacements.append((start, end, new))
+        self._replacements[start, end] = new
 
     def _replaced(self) -> str:
         parts, position = [], 0
-        for start, end, new in sorted(self._replacements):
+        for (start, end), new in sorted(self._replacements.items()):
             parts += [self._text[position:start], new]
             position = end
         return "".join(parts) + self._text[position:]
