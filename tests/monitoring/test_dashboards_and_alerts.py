@@ -298,7 +298,8 @@ def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     alerts, registry_url = ALERTS.subject(line.options.topic_prefix), line.platform.registry_url
     delete = urllib.request.Request(f"{registry_url}/subjects/{alerts}", method="DELETE")
     urllib.request.urlopen(delete, timeout=30).close()
-    line.restart(NOTIFIER)  # it knew the schema
+    line.kill(NOTIFIER)  # it knew the schema
+    line.restart(NOTIFIER)
     fire(("CardwatchRegistryOutage", f"notifier {alerts}"))
     ConfluentRegistry(registry_url).register(alerts, "alert")
     watched.wait_until_over("CardwatchRegistryOutage")

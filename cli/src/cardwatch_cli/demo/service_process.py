@@ -58,7 +58,13 @@ class ServiceProcess:
         return self._process
 
     def start(self) -> None:
-        """Start the process. Its output is appended to the log file."""
+        """Start the process. Its output is appended to the log file.
+
+        Raises:
+            RuntimeError: it is running already; a second one would go unnoticed.
+        """
+        if self.running:
+            raise RuntimeError(f"the {self.name} is running already (pid {self.process.pid}); stop it first")
         argv: Sequence[str] = self.definition.argv
         if self.definition.background:
             argv = ("sh", "-c", _LOWEST_PRIORITY, "sh", *argv)

@@ -64,6 +64,19 @@ def test_the_time_limit_is_for_all_queries_together() -> None:
     assert all(query.interrupted and not query.running for query in queries)
 
 
+def test_micro_batches_over_the_limit_are_interrupted_at_once() -> None:
+    class Slow(Query):
+        def stop_now(self) -> None:
+            time.sleep(0.5)
+            super().stop_now()
+
+    queries = [Slow(60.0) for _ in range(9)]
+    began = time.monotonic()
+    stop_all(queries, 0.0)
+    assert time.monotonic() - began < 2.0
+    assert not any(query.running for query in queries)
+
+
 def test_a_query_that_has_ended_is_left_alone() -> None:
     ended = Query(60.0)
     ended.running = False

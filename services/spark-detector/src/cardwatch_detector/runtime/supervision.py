@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -123,18 +124,21 @@ def stop_all(queries: Sequence[Stoppable], seconds: float = _STOP_SECONDS) -> No
     repeated from the checkpoint later; waiting longer would only interrupt a later one.
 
     The limit of ``seconds`` is for all of them together: a process with a dozen queries must stop within a minute. A
-    micro-batch that takes longer is interrupted too. A query that still counts as running after that is not waited for:
-    its thread may have ended without Spark noticing.
+    micro-batch that takes longer is interrupted too, those of all queries at once, since on a busy machine each takes
+    seconds to end. A query that still counts as running after that is not waited for: its thread may have ended without
+    Spark noticing.
     """
     deadline = time.monotonic() + seconds
     asked = [(query, query.last_batch) for query in queries if query.running]
     while running := [(query, before) for query, before in asked if query.running]:
-        overdue = time.monotonic() >= deadline
-        for query, before in running:
-            if overdue or query.idle or query.last_batch != before:
-                query.stop_now()
-        if overdue:
+        if time.monotonic() >= deadline:
+            with ThreadPoolExecutor(len(running), "stop") as threads:
+                for stopped in [threads.submit(query.stop_now) for query, _ in running]:
+                    stopped.result()
             return
+        for query, before in running:
+            if query.idle or query.last_batch != before:
+                query.stop_now()
         time.sleep(0.02)
 
 
