@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from cardwatch_platform.class_archive import ClassArchives, jars_of, merged, name_of
+from cardwatch_platform.class_archive import OWN_JARS, ClassArchives, jars_of, merged, name_of
 from cardwatch_platform.java import java
 
 _SPARK = "org.apache.spark.deploy.SparkSubmit"
@@ -71,6 +71,17 @@ def test_the_third_start_uses_the_archive_of_the_first_starts_classes(tmp_path: 
     archive.unlink()
     archive.write_bytes(b"something else")
     assert _SHARED not in _run(directory, jar)
+
+
+def test_our_own_jar_may_change_without_another_archive(tmp_path: Path) -> None:
+    jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
+    (tmp_path / OWN_JARS).mkdir()
+    own, changed = (_jar(tmp_path / OWN_JARS / f"{name}.jar") for name in ("own", "changed"))
+    _run(directory, f"{own}{os.pathsep}{jar}")
+    _run(directory, f"{own}{os.pathsep}{jar}")
+    _wait_for_archive(directory)
+    assert _SHARED in _run(directory, f"{own}{os.pathsep}{jar}")
+    assert _SHARED in _run(directory, f"{changed}{os.pathsep}{jar}")
 
 
 def test_directory_that_cannot_be_made_shares_nothing(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ _CLASS_PATH_BYTES: Final = 120_000
 _MIN_CLASSES: Final = 12_000
 NICENESS: Final = "CARDWATCH_CLASS_ARCHIVE_NICENESS"
 _LOWEST_PRIORITY: Final = 19
+# Beside the directory of archives: where cardwatch_platform.java_build keeps its jars.
+OWN_JARS: Final = "java"
 _UNFINISHED: Final = ".unfinished"
 _LISTS_KEPT: Final = 4
 _DUMP_TIMEOUT_SECONDS: Final = 600.0
@@ -67,9 +69,12 @@ class ClassArchives:
         jars = jars_of(class_path) if (class_path := _class_path_of_spark(arguments)) else None
         if jars is None:
             return [self._java, *arguments]
-        arguments[arguments.index("-cp") + 1] = os.pathsep.join(map(str, jars))
+        # Our own jar changes with its sources and has few classes; an archive may be used with more jars after its own.
+        shared = [jar for jar in jars if jar.parent != self._directory.parent / OWN_JARS]
+        ordered = dict.fromkeys([*shared, *jars])
+        arguments[arguments.index("-cp") + 1] = os.pathsep.join(map(str, ordered))
         try:
-            return [self._java, *self._options(jars), *arguments]
+            return [self._java, *self._options(shared), *arguments]
         except OSError:
             return [self._java, *arguments]
 

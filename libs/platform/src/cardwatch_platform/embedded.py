@@ -18,6 +18,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 from cardwatch_platform import java
 from cardwatch_platform.artifacts import Lock, load_lock
 from cardwatch_platform.download import ensure_artifacts
+from cardwatch_platform.java_build import ENGINE, JavaBuild
 from cardwatch_platform.ports import choose_ports
 from cardwatch_platform.processes import GuardedProcess, log_tail
 from cardwatch_platform.reporting import Reporter, SilentReporter
@@ -263,9 +264,16 @@ def spark_java_home(settings: PlatformSettings) -> Path:
 
 
 def spark_classpath(settings: PlatformSettings, lock: Lock, *more: str) -> str:
-    """The jars of the ``spark`` set and of ``more`` sets, joined as a class path; downloaded if they are absent."""
+    """The jars of the ``spark`` set, of ``more`` sets and of our own Java sources, joined as a class path.
+
+    What is absent is downloaded, or compiled. Outside of a checkout there are no sources: an image has the jar
+    elsewhere.
+    """
     directories = ensure_artifacts(lock, settings, SilentReporter(), names=("spark", *more))
-    return os.pathsep.join(str(path) for name in ("spark", *more) for path in sorted(directories[name].glob("*.jar")))
+    jars = [path for name in ("spark", *more) for path in sorted(directories[name].glob("*.jar"))]
+    if ENGINE.main.is_dir():
+        jars.append(JavaBuild(ENGINE, settings, lock, SilentReporter()).jar())
+    return os.pathsep.join(map(str, jars))
 
 
 def environment(state: PlatformState, settings: PlatformSettings, lock: Lock) -> dict[str, str]:

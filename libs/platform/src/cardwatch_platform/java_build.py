@@ -23,6 +23,7 @@ from typing import Final
 from cardwatch_contracts.errors import PlatformError
 
 from cardwatch_platform.artifacts import Lock
+from cardwatch_platform.class_archive import OWN_JARS
 from cardwatch_platform.download import ensure_artifacts
 from cardwatch_platform.ivy import pyspark_jars
 from cardwatch_platform.java import java, java_environment
@@ -77,6 +78,10 @@ class JavaProject:
         """Full names of the classes that JUnit runs: those in files named ``…Test.java``."""
         paths = (path.relative_to(self.tests) for path in self.tests.rglob("*Test.java"))
         return sorted(".".join(path.with_suffix("").parts) for path in paths)
+
+
+# The detector's rule engine, in a checkout of the repository.
+ENGINE: Final = JavaProject("cardwatch-engine", Path(__file__).resolve().parents[4] / "services/spark-detector/jvm")
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,7 @@ class JavaBuild:
 
     @property
     def _cache(self) -> Path:
-        return self.settings.cache_dir.absolute() / "java"
+        return self.settings.cache_dir.absolute() / OWN_JARS
 
     def _artifacts(self, name: str) -> list[Path]:
         directory = ensure_artifacts(self.lock, self.settings, self.reporter, names=(name,))[name]

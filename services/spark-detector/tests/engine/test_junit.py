@@ -1,23 +1,20 @@
 """The tests of the rule engine (jvm/src/test/java), run by JUnit: one test here per class of tests there."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from cardwatch_platform.artifacts import load_lock
-from cardwatch_platform.java_build import JavaBuild, JavaProject
+from cardwatch_platform.java_build import ENGINE, JavaBuild
 from cardwatch_platform.reporting import SilentReporter
 from cardwatch_platform.settings import PlatformSettings
-
-PROJECT = JavaProject("cardwatch-engine", Path(__file__).parents[2] / "jvm")
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[ElementTree.Element]]:
     """By the name of a class, JUnit's results of its test cases; nested classes belong to the outer one."""
     scratch = tmp_path_factory.mktemp("junit")
-    run = JavaBuild(PROJECT, PlatformSettings(), load_lock(), SilentReporter()).run_tests(scratch)
+    run = JavaBuild(ENGINE, PlatformSettings(), load_lock(), SilentReporter()).run_tests(scratch)
     report = scratch / "TEST-junit-jupiter.xml"
     assert report.is_file(), f"JUnit wrote no report:\n{run.stdout}"
     found: dict[str, list[ElementTree.Element]] = {}
@@ -26,7 +23,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Eleme
     return found
 
 
-@pytest.mark.parametrize("name", PROJECT.test_classes())
+@pytest.mark.parametrize("name", ENGINE.test_classes())
 def test_class_passes(name: str, results: Mapping[str, list[ElementTree.Element]]) -> None:
     cases = results.get(name, [])
     failures = [
