@@ -31,6 +31,11 @@ public final class Ledger {
     return seconds;
   }
 
+  /** Whether a rule has failed. */
+  public boolean hasFailures() {
+    return failed > 0;
+  }
+
   /** Rule id → the error because of which the rule is not evaluated any more. */
   public Map<String, String> failures() {
     Map<String, String> found = new LinkedHashMap<>();

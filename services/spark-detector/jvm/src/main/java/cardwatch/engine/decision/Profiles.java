@@ -3,11 +3,9 @@ package cardwatch.engine.decision;
 import cardwatch.engine.event.ByteReader;
 import cardwatch.engine.event.ByteWriter;
 import cardwatch.engine.program.Profile;
-import cardwatch.engine.program.ProfileField;
+import cardwatch.engine.program.ProfileCodec;
 import cardwatch.engine.timeline.BlockStore;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -50,9 +48,28 @@ public final class Profiles {
     changed = true;
   }
 
+  /** Whether there is none. */
+  public boolean isEmpty() {
+    return profiles().isEmpty();
+  }
+
+  /**
+   * The end of the last day for which there is one, microseconds.
+   *
+   * @throws java.util.NoSuchElementException there is none
+   */
+  public long end() {
+    return endOfDay(profiles().lastKey());
+  }
+
+  /** The last microsecond of a day that begins so. */
+  public static long endOfDay(long validOn) {
+    return validOn + DAY - 1;
+  }
+
   /** Remove the profiles of days of which no transaction is later than a time. */
-  void evictUntil(long time) {
-    while (byDay != null && !byDay.isEmpty() && byDay.firstKey() + DAY - 1 <= time) {
+  public void evictUntil(long time) {
+    while (byDay != null && !byDay.isEmpty() && endOfDay(byDay.firstKey()) <= time) {
       byDay.pollFirstEntry();
       changed = true;
     }
@@ -83,31 +100,9 @@ public final class Profiles {
     ByteWriter writer = new ByteWriter(128).octet(LAYOUT).unsigned(byDay.size());
     for (Map.Entry<Long, Profile> one : byDay.entrySet()) {
       writer.signed(one.getKey());
-      for (ProfileField field : ProfileField.values()) {
-        write(writer, one.getValue(), field);
-      }
+      ProfileCodec.write(writer, one.getValue());
     }
     return writer.toBytes();
-  }
-
-  private static void write(ByteWriter writer, Profile profile, ProfileField field) {
-    writer.octet(profile.isNull(field) ? 0 : 1);
-    if (profile.isNull(field)) {
-      return;
-    }
-    switch (field.type()) {
-      case INTEGER -> writer.signed(profile.integer(field));
-      case DOUBLE -> writer.number(profile.number(field));
-      case TEXTS -> {
-        writer.unsigned(profile.texts(field).size());
-        profile.texts(field).forEach(writer::text);
-      }
-      case INTEGERS -> {
-        writer.unsigned(profile.integers(field).size());
-        profile.integers(field).forEach(writer::signed);
-      }
-      default -> throw new IllegalStateException(field + " is of no type that profiles have");
-    }
   }
 
   private void read(ByteReader reader) {
@@ -118,35 +113,7 @@ public final class Profiles {
     }
     for (int left = reader.count(); left > 0; left--) {
       long validOn = reader.signed();
-      Profile.Builder builder = new Profile.Builder();
-      for (ProfileField field : ProfileField.values()) {
-        if (reader.octet() != 0) {
-          read(reader, builder, field);
-        }
-      }
-      byDay.put(validOn, builder.build());
-    }
-  }
-
-  private static void read(ByteReader reader, Profile.Builder builder, ProfileField field) {
-    switch (field.type()) {
-      case INTEGER -> builder.integer(field, reader.signed());
-      case DOUBLE -> builder.number(field, reader.number());
-      case TEXTS -> {
-        List<String> texts = new ArrayList<>();
-        for (int left = reader.count(); left > 0; left--) {
-          texts.add(reader.text());
-        }
-        builder.texts(field, texts);
-      }
-      case INTEGERS -> {
-        List<Long> integers = new ArrayList<>();
-        for (int left = reader.count(); left > 0; left--) {
-          integers.add(reader.signed());
-        }
-        builder.integers(field, integers);
-      }
-      default -> throw new IllegalStateException(field + " is of no type that profiles have");
+      byDay.put(validOn, ProfileCodec.read(reader));
     }
   }
 }

@@ -1,0 +1,253 @@
+package cardwatch.engine.spark;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import cardwatch.engine.event.Event;
+import cardwatch.engine.event.Field;
+import cardwatch.engine.program.Profile;
+import cardwatch.engine.program.ProfileField;
+import cardwatch.engine.program.Program;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.streaming.ExpiredTimerInfo;
+import org.apache.spark.sql.streaming.OutputMode;
+import org.apache.spark.sql.streaming.TimeMode;
+import org.apache.spark.sql.streaming.TimerValues;
+import org.junit.jupiter.api.Test;
+import scala.Tuple2;
+import scala.Tuple3;
+import scala.jdk.javaapi.CollectionConverters;
+
+class VelocityProcessorTest {
+  private static final long SECOND = 1_000_000;
+  private static final long DAY = 86_400 * SECOND;
+  private static final long START = 20_000 * DAY;
+  private static final long HORIZON = 3600 * SECOND;
+  private static final int LATE_OFFSET = ResultRows.TYPE.fieldIndex("late_offset");
+  private static final int WATERMARK = ResultRows.TYPE.fieldIndex("watermark");
+  private static final int STATUS = ResultRows.TYPE.fieldIndex("status");
+  private static final int REPORT = ResultRows.TYPE.fieldIndex("report");
+  private static final String SCHEMA = """
+      {"type": "record", "name": "Alert", "fields": [%s,
+        {"name": "measures", "type": {"type": "array", "items": {"type": "record", "name": "Measure", "fields": [
+          {"name": "name", "type": "string"}, {"name": "expression", "type": "string"},
+          {"name": "window_us", "type": "long"}, {"name": "value", "type": ["null", "long", "double"]},
+          {"name": "text", "type": ["null", "string"]}]}}},
+        {"name": "evidence_transaction_ids", "type": {"type": "array", "items": "string"}},
+        {"name": "suppressed_by", "type": ["null", "string"]}]}""";
+  private static final String RULES = """
+      {"version": 1, "rules": [{"id": "two", "version": 1, "title": "Two", "severity": "high", "mode": "live",
+        "scope": "card", "suppress_us": 0, "lists": [], "uses_profile": false,
+        "measures": [{"name": "n", "expression": "count(*)", "window_us": 60000000, "aggregate": "count",
+          "field": null, "where": null, "type": "integer"}],
+        "when": {"op": "ge", "of": "integer", "args": [{"op": "measure", "index": 0, "type": "integer"},
+          {"op": "literal", "type": "integer", "value": 2}]}}]}""";
+  private static final Program PROGRAM = Program.parse(RULES, "{}");
+
+  private final MemoryHandle handle = new MemoryHandle();
+  private long watermark;
+
+  @Test
+  void theRulesAreThoseOfThisTest() {
+    assertEquals(List.of(), PROGRAM.setAside());
+  }
+
+  @Test
+  void anAlertIsRaisedOverTasks() {
+    assertEquals(List.of(), statuses(task("a", at(0))));
+    assertEquals(List.of("raised"), statuses(task("a", at(1))));
+  }
+
+  @Test
+  void whatIsOlderThanTheWatermarkIsReturnedAndNotStored() {
+    watermark = START + 10 * SECOND;
+    List<Row> rows = task("a", at(9), at(10));
+    assertEquals(1, rows.size());
+    assertEquals(9, rows.get(0).getLong(LATE_OFFSET));
+    assertEquals(watermark, rows.get(0).getLong(WATERMARK));
+    assertEquals(List.of("raised"), statuses(task("a", at(11))), "of two, not of three");
+    assertEquals(List.of(), task("b", at(1)).stream().filter(row -> row.isNullAt(LATE_OFFSET)).toList());
+    assertEquals(Set.of("(card,a)"), handle.keys(), "a late transaction alone begins no state");
+  }
+
+  @Test
+  void aKeyThatNeverComesBackIsEvictedByItsOneTimer() {
+    task("a", at(0));
+    task("a", at(500));
+    assertEquals(1, handle.timers.get(key("a")).size());
+    assertEquals(0, advance(START + HORIZON), "it is needed by an arrival at the watermark");
+    assertEquals(1, advance(START + HORIZON + SECOND));
+    assertEquals(Set.of("(card,a)"), handle.keys(), "its second transaction is needed still");
+    assertEquals(1, handle.timers.get(key("a")).size());
+    assertEquals(1, advance(START + 500 * SECOND + HORIZON + SECOND));
+    assertEquals(Set.of(), handle.keys());
+  }
+
+  @Test
+  void aKeyThatATouchEmptiesLosesItsTimer() {
+    task("a", at(0));
+    watermark = START + 2 * HORIZON;
+    task("a", at(1));
+    assertEquals(Set.of(), handle.keys(), "the old one was evicted, the new one was late");
+    task("a", at(2 * 3600 + 1));
+    assertEquals(1, handle.timers.get(key("a")).size());
+  }
+
+  @Test
+  void aProfileKeepsAKeyUntilItsDayIsOver() {
+    Profile profile = new Profile.Builder().integer(ProfileField.TRANSACTIONS_90D, 3).build();
+    run("a", List.of(new Arrival(START, 0, 0, null, profile)));
+    assertEquals(Set.of("(card,a)"), handle.keys());
+    assertEquals(0, advance(START + DAY));
+    advance(START + DAY + HORIZON + SECOND);
+    assertEquals(Set.of(), handle.keys());
+    run("a", List.of(new Arrival(START - DAY, 0, 0, null, profile)));
+    assertEquals(Set.of(), handle.keys(), "one for a day that is over begins no state");
+  }
+
+  @Test
+  void manyTransactionsAreEvictedToo() {
+    Arrival[] many = new Arrival[1000];
+    for (int number = 0; number < many.length; number++) {
+      many[number] = at(number);
+    }
+    task("a", many);
+    assertTrue(handle.blocks.get(key("a")).size() > 10, "it is paged");
+    while (!handle.keys().isEmpty()) {
+      assertTrue(watermark < START + 2 * HORIZON);
+      advance(watermark == 0 ? START + HORIZON + SECOND : watermark + 300 * SECOND);
+    }
+  }
+
+  @Test
+  void whatRulesTookIsReportedByTheNextTask() {
+    Arrival[] many = new Arrival[20_000];
+    for (int number = 0; number < many.length; number++) {
+      many[number] = at(number / 100.0 + number * 1e-6);
+    }
+    assertEquals(List.of(), task("a", many).stream().filter(row -> !row.isNullAt(REPORT)).toList());
+    List<Row> reports = task("b", at(0)).stream().filter(row -> !row.isNullAt(REPORT)).toList();
+    assertEquals(1, reports.size());
+    assertTrue(
+        reports.get(0).getString(REPORT).matches(".*\"two\":\\d.*\"rows\":20000.*"), reports.get(0).getString(REPORT));
+    assertEquals(List.of(), task("b", at(1)).stream().filter(row -> !row.isNullAt(REPORT)).toList());
+  }
+
+  /** A transaction so many seconds after the start; the offset of its message is that number. */
+  private static Arrival at(double seconds) {
+    long time = START + Math.round(seconds * SECOND);
+    Event event = new Event.Builder()
+                      .times(time, time)
+                      .text(Field.TRANSACTION_ID, "t" + seconds)
+                      .text(Field.CARD_TOKEN, "a")
+                      .text(Field.CARD_BIN, "400000")
+                      .text(Field.CARD_LAST_FOUR, "0000")
+                      .text(Field.MERCHANT_ID, "m")
+                      .text(Field.COUNTRY, "DE")
+                      .text(Field.CURRENCY, "EUR")
+                      .integer(Field.AMOUNT_MINOR, 1)
+                      .integer(Field.BASE_AMOUNT_MINOR, 1)
+                      .build();
+    return new Arrival(time, 0, (long) seconds, event, null);
+  }
+
+  private List<Row> task(String card, Arrival... arrivals) {
+    return run(card, List.of(arrivals));
+  }
+
+  /** One task with arrivals of one key. */
+  private List<Row> run(String card, List<Arrival> arrivals) {
+    VelocityProcessor processor = begin();
+    handle.key = key(card);
+    List<Tuple3<String, String, byte[]>> rows = new ArrayList<>();
+    arrivals.forEach(arrival -> rows.add(new Tuple3<>("card", card, arrival.toBytes())));
+    List<Row> results = new ArrayList<>();
+    CollectionConverters
+        .asJava(processor.handleInputRows(key(card), CollectionConverters.asScala(rows.iterator()), times()))
+        .forEachRemaining(results::add);
+    processor.close();
+    return results;
+  }
+
+  /** Move the watermark and let timers expire as Spark does; returns how many did. */
+  private int advance(long to) {
+    watermark = to;
+    VelocityProcessor processor = begin();
+    int expired = 0;
+    for (var own : new HashMap<>(handle.timers).entrySet()) {
+      for (long timer : new TreeSet<>(own.getValue())) {
+        if (timer <= to / 1000) {
+          handle.key = own.getKey();
+          ExpiredTimerInfo info = new ExpiredTimerInfo() {
+            private static final long serialVersionUID = 1L;
+
+            @Override
+            public long getExpiryTimeInMs() {
+              return timer;
+            }
+          };
+          @SuppressWarnings("unchecked") // keys are made by `key`
+          var key = (Tuple2<String, String>) own.getKey();
+          processor.handleExpiredTimer(key, times(), info);
+          handle.deleteTimer(timer);
+          expired++;
+        }
+      }
+    }
+    processor.close();
+    return expired;
+  }
+
+  private VelocityProcessor begin() {
+    Options options =
+        new Options(List.of(new Options.Scope("card", Field.CARD_TOKEN, HORIZON)), "card", schema(), 1, 5);
+    VelocityProcessor processor = new VelocityProcessor(options, () -> PROGRAM);
+    processor.setHandle(handle);
+    processor.init(OutputMode.Update(), TimeMode.EventTime());
+    return processor;
+  }
+
+  private TimerValues times() {
+    long now = watermark / 1000;
+    return new TimerValues() {
+      private static final long serialVersionUID = 1L;
+
+      @Override
+      public long getCurrentProcessingTimeInMs() {
+        return now;
+      }
+
+      @Override
+      public long getCurrentWatermarkInMs() {
+        return now;
+      }
+    };
+  }
+
+  private static Tuple2<String, String> key(String card) {
+    return new Tuple2<>("card", card);
+  }
+
+  private static List<String> statuses(List<Row> rows) {
+    return rows.stream().filter(row -> !row.isNullAt(STATUS)).map(row -> row.getString(STATUS)).toList();
+  }
+
+  private static String schema() {
+    List<String> fields = new ArrayList<>();
+    for (String name : List.of("transaction_id", "card_token", "card_bin", "card_last_four", "merchant_id", "country",
+             "currency", "alert_id", "status", "rule_id", "rule_title", "severity", "mode", "scope", "key")) {
+      fields.add("{\"name\": \"" + name + "\", \"type\": \"string\"}");
+    }
+    for (String name : List.of("amount_minor", "base_amount_minor", "event_time", "window_start", "evidence_count",
+             "raw_broker_time", "detected_at")) {
+      fields.add("{\"name\": \"" + name + "\", \"type\": \"long\"}");
+    }
+    fields.add("{\"name\": \"rule_version\", \"type\": \"int\"}");
+    return SCHEMA.formatted(String.join(", ", fields));
+  }
+}
