@@ -147,8 +147,11 @@ def test_the_wheel_is_what_the_bundle_installs_and_starts(bundle: Any, jobs: Map
     (source,) = bundle["artifacts"]["cardwatch"]["files"]
     for job in jobs.values():
         (task,) = job["tasks"]
-        (library,) = task["libraries"]
-        assert library["whl"] == source["source"] == "../../dist/databricks/*.whl"
+        package, engine = task["libraries"]
+        assert package["whl"] == source["source"] == "../../dist/databricks/*.whl"
+        (jar,) = wheel.parent.glob("*.jar")
+        assert engine["jar"] == f"../../dist/databricks/{jar.name}"
+        assert "cardwatch/engine/spark/VelocityOperator.class" in zipfile.ZipFile(jar).namelist()
         assert task["python_wheel_task"]["package_name"] == wheel.name.partition("-")[0]
         with zipfile.ZipFile(wheel) as archive:
             (entries,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))

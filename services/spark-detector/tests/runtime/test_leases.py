@@ -43,16 +43,13 @@ def test_a_micro_batch_is_neither_begun_nor_committed_without_the_lease(checks: 
     ("checks", "happened"),
     [(0, []), (1, ["evaluated"]), (2, ["evaluated", "alerts", "late"]), (3, ["evaluated", "alerts", "late"])],
 )
-def test_the_detector_publishes_nothing_without_the_lease(
-    checks: int, happened: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_detector_publishes_nothing_without_the_lease(checks: int, happened: list[str]) -> None:
     found: list[str] = []
 
     def evaluate(batch: object) -> object:
         found.append("evaluated")
-        return SimpleNamespace(num_rows=1)
+        return SimpleNamespace(alerts=SimpleNamespace(num_rows=1), late=SimpleNamespace(num_rows=1))
 
-    monkeypatch.setattr("cardwatch_detector.velocity.query.dropped_rows", lambda running, batch: "rows")
     alerts = SimpleNamespace(clock_us=lambda: 0, publish=lambda *arguments: found.append("alerts"))
     late = SimpleNamespace(publish=lambda *arguments: found.append("late"))
     parts: Any = (SimpleNamespace(scopes=("card",), view=None, check_schemas=lambda: None), alerts, late)

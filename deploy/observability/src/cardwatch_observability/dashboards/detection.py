@@ -3,14 +3,14 @@
 from typing import Any, Final
 
 from cardwatch_detector.lakehouse.metrics import LABELLED_ALERTS
-from cardwatch_detector.velocity.metrics import ALERTS_TOTAL, RULES, RULES_SET_ASIDE_TOTAL
+from cardwatch_detector.velocity.metrics import ALERTS_TOTAL, REDECIDED_TOTAL, RULES, RULES_SET_ASIDE_TOTAL
 
 from cardwatch_observability.catalogue import DETECTOR, LAKEHOUSE
 from cardwatch_observability.dashboards.frame import Row, make
 from cardwatch_observability.dashboards.latency import latency_queries
 from cardwatch_observability.dashboards.notifier import decisions_graph
 from cardwatch_observability.dashboards.spark_panels import late_graph
-from cardwatch_observability.panels import NUMBER, SECONDS, SHARE, Limits, Query, bars, figure, graph, rows
+from cardwatch_observability.panels import NUMBER, PER_SECOND, SECONDS, SHARE, Limits, Query, bars, figure, graph, rows
 from cardwatch_observability.promql import increase, or_zero_while_up, rate, select
 
 _LIVE: Final = 'mode="live"'
@@ -127,7 +127,13 @@ def _rules_row() -> Row:
                 Query(or_zero_while_up(increase(select(RULES_SET_ASIDE_TOTAL, job=DETECTOR)), DETECTOR)),
                 limits=Limits(1, 1),
             ),
-            late_graph("Transactions by scope that came after their group expired; kept in transactions.late.v1."),
+            late_graph("Transactions by scope that the watermark had passed; kept in transactions.late.v1."),
+            graph(
+                "Transactions decided again",
+                "Because others came late or twice, or with a profile: the cost of disorder.",
+                PER_SECOND,
+                Query(or_zero_while_up(rate(select(REDECIDED_TOTAL, job=DETECTOR)), DETECTOR), "per second"),
+            ),
         ],
     )
 

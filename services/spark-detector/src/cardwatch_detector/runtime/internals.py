@@ -6,9 +6,9 @@ this module was not checked against, and says how to check it.
 
 import json
 from collections.abc import Callable
-from itertools import chain, count
 from typing import Any, ClassVar, Final
 
+from cardwatch_contracts.errors import ConfigurationError
 from py4j.java_gateway import JavaClass, JavaMember, JavaPackage, JVMView
 from py4j.protocol import Py4JError
 from pyspark import SparkContext
@@ -23,8 +23,6 @@ CHECKED_VERSIONS: Final = {"pyspark": "4.1.1", "py4j": "0.10.9.9"}
 
 # The local property with the id of the query that a micro-batch belongs to.
 _QUERY_ID_PROPERTY: Final = "sql.streaming.queryId"
-# A metric of the operator that keeps the state. Progress reports have it too, but only after the micro-batch's commit.
-_DROPPED_ROWS_METRIC: Final = "numRowsDroppedByWatermark"
 
 
 def query_id(session: SparkSession) -> str:
@@ -89,13 +87,29 @@ def delete_path(session: SparkSession, path: str) -> None:
     hadoop_path.getFileSystem(configuration).delete(hadoop_path, True)
 
 
+def velocity_operator(records: DataFrame, options: str) -> DataFrame:
+    """The rule engine's operator over a stream of records (``cardwatch.engine.spark.VelocityOperator.alerts``).
+
+    Raises:
+        ConfigurationError: its jar is not on Spark's class path.
+    """
+    jvm: Any = SparkContext._jvm
+    operator = jvm.cardwatch.engine.spark.VelocityOperator
+    if not isinstance(operator, JavaClass):
+        raise ConfigurationError(
+            "the rule engine's jar (cardwatch-engine) is not on Spark's class path: images have it, `cardwatch "
+            "platform jars` prints a class path with it for CARDWATCH_SPARK_CLASSPATH, and `make wheels` puts it "
+            "beside the wheels"
+        )
+    return DataFrame(operator.alerts(records._jdf, options), records.sparkSession)
+
+
 class RunningBatch:
     """The running micro-batch of one query, as Spark executes it. Each start of the query needs its own."""
 
     def __init__(self, session: SparkSession) -> None:
         self._session: Final = session
         self._execution: Any = None
-        self._operator_number = 0  # of the operator that keeps the state, counted from the top of the plan
 
     def offset_range(self, batch: DataFrame) -> OffsetRange:
         """The Kafka offsets of a micro-batch that is not committed yet."""
@@ -103,19 +117,6 @@ class RunningBatch:
         return OffsetRange(
             _stream_progress_offsets(context.startOffsets()), _stream_progress_offsets(context.endOffsets())
         )
-
-    def dropped_rows(self, batch: DataFrame) -> tuple[int, int] | None:
-        """How many rows the state operator dropped as late, and by which watermark (microseconds); None if none.
-
-        Args:
-            batch: a micro-batch that has run and is not committed yet.
-
-        Raises:
-            RuntimeError: the plan keeps no state.
-        """
-        operator, metric = self._state_operator(self._context(batch).executionPlan().executedPlan())
-        rows = int(metric.value())
-        return (rows, int(operator.eventTimeWatermarkForLateEvents().get()) * 1000) if rows else None
 
     def _context(self, batch: DataFrame) -> Any:
         """Spark's execution context. The plan of ``batch`` itself does not help: it begins after the state operator."""
@@ -126,21 +127,6 @@ class RunningBatch:
                 raise RuntimeError("a micro-batch runs outside its streaming query")
             self._execution = query._jsq.streamingQuery()
         return self._execution.getLatestExecutionContext()
-
-    def _state_operator(self, plan: Any) -> tuple[Any, Any]:
-        """The operator that keeps the state, of which a plan has one, and its metric of dropped rows.
-
-        Each micro-batch has a plan of its own, but of the same shape; and each step in it is a call into the JVM.
-        """
-        for number in chain([self._operator_number], count()):
-            operator = plan.apply(number)
-            if operator is None:
-                break
-            metric = operator.metrics().get(_DROPPED_ROWS_METRIC)
-            if metric.isDefined():
-                self._operator_number = number
-                return operator, metric.get()
-        raise RuntimeError("the query's plan has no operator that keeps the state")
 
 
 class JsonProgressListener(StreamingQueryListener):

@@ -63,7 +63,7 @@ def run_velocity(shutdown: Shutdown) -> None:
             VelocityQuery(
                 VelocityPlanner(tuple(settings.scope_list()), rules, service, settings, view, metrics.registry_outage),
                 alerts,
-                late_publisher(service, settings, late_metrics, view),
+                late_publisher(service, settings, late_metrics),
                 rotation.key_id,
             )
             for view in views_of(rotation)

@@ -11,6 +11,7 @@ from prometheus_client import Counter, Gauge
 ALERTS_TOTAL: Final = "cardwatch_alerts_total"
 LATE_TOTAL: Final = "cardwatch_late_transactions_total"
 RULES: Final = "cardwatch_rules"
+REDECIDED_TOTAL: Final = "cardwatch_transactions_redecided_total"
 RULES_SET_ASIDE_TOTAL: Final = "cardwatch_rules_set_aside_total"
 
 
@@ -28,7 +29,7 @@ class AlertMetrics:
         )
 
     def count(self, alerts: Any, now_us: int) -> None:
-        """Count the alerts of a micro-batch (an Arrow table with RESULT_TYPE's columns)."""
+        """Count the alerts of a micro-batch (an Arrow table with the columns ``operator.ALERT``)."""
         self._common.published.labels(self._topic).inc(alerts.num_rows)
         for start in ("event_time", "raw_broker_time"):
             latency = self._common.latency.labels(start, "alert_published")
@@ -70,5 +71,10 @@ class RuleMetrics:
             RULES_SET_ASIDE_TOTAL,
             "Times a rule was set aside, because it is broken, failed or cost too much.",
             ["reason"],
+            registry=metrics.registry,
+        )
+        self.redecided: Final = Counter(
+            REDECIDED_TOTAL,
+            "Times transactions were decided again, because others came late or twice, or with a profile.",
             registry=metrics.registry,
         )

@@ -1,15 +1,15 @@
-"""The streaming plan from messages to alerts, and the rules that it has room for."""
+"""The streaming plan from messages to alerts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from cardwatch_contracts.subject_schemas import OnOutage
 from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.values import EARLIEST_EVENT_TIME, LATEST_EVENT_TIME
-from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE, SCOPE_KEYS
+from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE
 from cardwatch_service.settings import ServiceSettings
 from cardwatch_units.durations import parse_duration
 from pyspark.sql import Column, DataFrame
@@ -17,15 +17,37 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.runtime.confluent_avro import QuerySchemas, has_valid_text, projection
 from cardwatch_detector.velocity.kafka_clients import newest_schema_ids
+from cardwatch_detector.velocity.operator import (
+    ALERT,
+    EVENT_TIME,
+    LATE,
+    LATE_SCOPE,
+    OFFSET,
+    PARTITION,
+    PROFILE,
+    REPORT,
+    TRANSACTION,
+    Operator,
+    fields_to_read,
+    profile_fields_to_read,
+)
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules
-from cardwatch_detector.velocity.rules.rule_set import TaskRuleSet, attach_rules
+from cardwatch_detector.velocity.rules.rule_set import attach_rules
 from cardwatch_detector.velocity.settings import VelocitySettings
-from cardwatch_detector.velocity.state.evaluation import Evaluation
-from cardwatch_detector.velocity.state.plan_shape import PlanShape, shape_for
-from cardwatch_detector.velocity.state.result import RESULT_TYPE
-from cardwatch_detector.velocity.state.state import EVENT_TIME, PROFILE, TRANSACTION, keep_events, relevant
-from cardwatch_detector.velocity.state.stored_event import fields_to_read, profile_fields_to_read
 from cardwatch_detector.velocity.token_views import TOKEN_FIELDS, TokenView
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a micro-batch has found, as Arrow tables.
+
+    Attributes:
+        alerts: with the columns ``operator.ALERT``.
+        late: with the columns ``operator.LATE``: a row per transaction and scope that did not evaluate it.
+    """
+
+    alerts: pa.Table
+    late: pa.Table
 
 
 @dataclass(frozen=True)
@@ -33,30 +55,26 @@ class VelocityPlan:
     """A streaming plan, fixed while its query runs.
 
     Attributes:
-        alerts: the streaming frame of alerts and rule reports, with RESULT_TYPE's columns.
-        shape: what the plan passes on to the evaluation; rules that need more have to wait for another plan.
+        results: the streaming frame of alerts, late transactions and rule reports.
         rules: the rules of this process, as they are now.
         view: during a rotation of token keys, which of two plans it is.
     """
 
-    alerts: DataFrame
-    shape: PlanShape
+    results: DataFrame
     rules: ActiveRules
     view: TokenView | None = None
 
-    def evaluate(self, batch: DataFrame) -> Any:
-        """Run a micro-batch of ``alerts`` with the current rules; returns its alerts as an Arrow table."""
-        attach_rules(batch.sparkSession.sparkContext, self.shape.part_of(self.rules.rule_set()))
-        results = batch.toArrow()
-        is_report = pc.is_valid(results["report"])
-        self.rules.apply_reports(str(report) for report in results["report"].filter(is_report).to_pylist())
-        alerts = results.filter(pc.invert(is_report))
-        return alerts if self.view is None else self.view.published(alerts)
-
-    def has_room(self) -> bool:
-        """Whether all current rules fit into the plan."""
-        rule_set = self.rules.rule_set()
-        return self.shape.part_of(rule_set) is rule_set
+    def evaluate(self, batch: DataFrame) -> Results:
+        """Run a micro-batch of ``results`` with the current rules."""
+        attach_rules(batch.sparkSession.sparkContext, self.rules.rule_set())
+        table = batch.toArrow()
+        is_report, is_late = pc.is_valid(table[REPORT]), pc.is_valid(table[LATE_SCOPE])
+        self.rules.apply_reports(str(report) for report in table[REPORT].filter(is_report).to_pylist())
+        alerts = table.filter(pc.invert(pc.or_(is_report, is_late))).select(ALERT)
+        late = table.filter(is_late).select(LATE)
+        if self.view is None:
+            return Results(alerts, late)
+        return Results(self.view.published(alerts), self.view.published(late))
 
 
 @dataclass
@@ -82,28 +100,20 @@ class VelocityPlanner:
         return [topic.name(self.service.topic_prefix) for topic in topics]
 
     def plan(self, messages: DataFrame) -> VelocityPlan:
-        """The plan over messages (columns ``topic`` and ``value``, the framed Avro) for the current rules.
-
-        All of it is one streaming plan: when the part after the state was planned for each micro-batch by itself,
-            Spark's analyser took longer than the tasks.
+        """The plan over messages, with Spark's Kafka columns; the values are framed Avro.
 
         Raises:
-            CardwatchError: the registry does not answer, or a schema is not registered.
+            CardwatchError: the registry does not answer, a schema is not registered, or the rule engine is not there.
         """
-        horizons_us = {scope: self.settings.horizon_us(scope) for scope in self.scopes}
-        shape = shape_for(self.rules.rule_set(), horizons_us, roomy=self.settings.tuned_for == "latency")
-        alert_schema_id = self.service.registry().id_of(ALERTS.subject(self.service.topic_prefix), "alert")
-        evaluation = Evaluation(TaskRuleSet(), alert_schema_id, self.settings.evidence_limit)
-        groups = keep_events(
-            self._records(messages),
-            keys={scope: SCOPE_KEYS[scope] for scope in self.scopes},
-            horizons_us=horizons_us,
+        operator = Operator(
+            horizons_us={scope: self.settings.horizon_us(scope) for scope in self.scopes},
             lateness_us=parse_duration(self.settings.lateness),
             ahead_us=parse_duration(self.settings.clock_tolerance),
             profiled=self.has_profiles,
+            alert_schema_id=self.service.registry().id_of(ALERTS.subject(self.service.topic_prefix), "alert"),
+            evidence_limit=self.settings.evidence_limit,
         )
-        needed = relevant(groups, shape.reach_us, shape.fields, profiled=self.has_profiles)
-        return VelocityPlan(needed.mapInArrow(evaluation.function(), RESULT_TYPE), shape, self.rules, self.view)
+        return VelocityPlan(operator.results(self._records(messages)), self.rules, self.view)
 
     def learn_unknown_ids(self, failure: str) -> None:
         """Note the unknown schema ids that a query failed on, for the next plan."""
@@ -125,27 +135,32 @@ class VelocityPlanner:
         return any(schemas.needs_restart() for schemas in self._schemas)
 
     def _records(self, messages: DataFrame) -> DataFrame:
-        """EVENT_TIME (null for a time that is no transaction's), TRANSACTION and, where they are wanted, PROFILE."""
+        """What the operator takes: EVENT_TIME is null for a time that is no transaction's."""
         records = self._all_records(messages)
         if self.view is None:
             return records
         return records.withColumn(TRANSACTION, self.view.transaction_in_view(F.col(TRANSACTION)))
 
     def _all_records(self, messages: DataFrame) -> DataFrame:
-        fields = [*fields_to_read(self.scopes), *(TOKEN_FIELDS if self.view else ())]
+        place = (PARTITION, OFFSET)
+        fields = [*fields_to_read(), *(TOKEN_FIELDS if self.view else ())]
         reader = projection("enriched_transaction", fields)
         transaction = self._silver.decode(F.col("value"), reader)
         if self._profiles is None:
-            records = messages.select(transaction.alias(TRANSACTION)).select(_valid(TRANSACTION, reader))
-            return records.select(_plausible(F.col(f"{TRANSACTION}.{EVENT_TIME}")).alias(EVENT_TIME), TRANSACTION)
+            records = messages.select(*place, transaction.alias(TRANSACTION))
+            valid = records.select(*place, _valid(TRANSACTION, reader))
+            event_time = F.col(f"{TRANSACTION}.{EVENT_TIME}")
+            return valid.select(_plausible(event_time).alias(EVENT_TIME), *place, TRANSACTION)
         profile_reader = projection("card_profile", profile_fields_to_read())
         profile = self._profiles.decode(F.col("value"), profile_reader)
         is_profile = F.col("topic") == CARD_PROFILES.name(self.service.topic_prefix)
         records = messages.select(
-            F.when(~is_profile, transaction).alias(TRANSACTION), F.when(is_profile, profile).alias(PROFILE)
-        ).select(_valid(TRANSACTION, reader), _valid(PROFILE, profile_reader))
+            *place,
+            F.when(~is_profile, transaction).alias(TRANSACTION),
+            F.when(is_profile, profile).alias(PROFILE),
+        ).select(*place, _valid(TRANSACTION, reader), _valid(PROFILE, profile_reader))
         event_time = F.coalesce(F.col(f"{TRANSACTION}.{EVENT_TIME}"), F.col(f"{PROFILE}.{PROFILE_DAY}"))
-        return records.select(_plausible(event_time).alias(EVENT_TIME), TRANSACTION, PROFILE)
+        return records.select(_plausible(event_time).alias(EVENT_TIME), *place, TRANSACTION, PROFILE)
 
     @property
     def _schemas(self) -> list[QuerySchemas]:

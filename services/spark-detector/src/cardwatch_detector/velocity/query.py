@@ -1,6 +1,6 @@
 """The streaming query of the velocity detector: silver in, alerts and late transactions out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -10,13 +10,14 @@ from cardwatch_detector.runtime.failures import with_brief_errors
 from cardwatch_detector.runtime.internals import RunningBatch, path_exists
 from cardwatch_detector.runtime.kafka_source import read_topic
 from cardwatch_detector.runtime.leases import Check, no_check, only_while_held
-from cardwatch_detector.velocity.late.dropped_rows import dropped_rows
 from cardwatch_detector.velocity.late.late_publisher import LatePublisher
 from cardwatch_detector.velocity.plan import VelocityPlan, VelocityPlanner
 from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
 from cardwatch_detector.velocity.token_views import checkpoint_name
 
 _MILLISECONDS_PER_SECOND: Final = 1000
+# Beside it is what versions before the rule engine have left, whose state it cannot read.
+_STATE: Final = "engine"
 
 
 @dataclass
@@ -33,7 +34,6 @@ class VelocityQuery:
     late: LatePublisher
     key_id: str
     check: Check = no_check
-    _plan: VelocityPlan | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
@@ -63,20 +63,19 @@ class VelocityQuery:
         plan = self.planner.plan(messages)
         running = RunningBatch(session)
         write = only_while_held(self.check, lambda batch, _: self._write(plan, batch, running))
-        query = (
-            plan.alerts.writeStream.queryName(self.name)
+        return (
+            plan.results.writeStream.queryName(self.name)
             .outputMode("update")
             .option("checkpointLocation", self._checkpoint(session))
             .trigger(processingTime=f"{round(settings.trigger_seconds * _MILLISECONDS_PER_SECOND)} milliseconds")
             .foreachBatch(with_brief_errors(self.name, write))
             .start()
         )
-        self._plan = plan
-        return query
 
     def _checkpoint(self, session: SparkSession) -> str:
         """Where the query's state is: where it began as the view of a next token key, or where it always was."""
-        directory, view = self.planner.settings.checkpoint_dir.rstrip("/"), self.planner.view
+        directory = f"{self.planner.settings.checkpoint_dir.rstrip('/')}/{_STATE}"
+        view = self.planner.view
         key_id = self.key_id if view is None else view.checkpoint_key_id
         own = f"{directory}/{checkpoint_name(self._scopes_name, key_id)}"
         is_next = view is not None and view.is_next
@@ -87,17 +86,16 @@ class VelocityQuery:
         self.planner.learn_unknown_ids(reason)
 
     def needs_restart(self) -> bool:
-        """Whether there are rules that the running plan has no room for, or it skips messages without need."""
-        return (self._plan is not None and not self._plan.has_room()) or self.planner.needs_restart()
+        """Whether the running plan skips messages without need."""
+        return self.planner.needs_restart()
 
     def _write(self, plan: VelocityPlan, batch: DataFrame, running: RunningBatch) -> None:
         """Publish before Spark commits the micro-batch: a crash in between publishes the same ids again."""
         self.planner.check_schemas()
         began_us = self.alerts.clock_us()
-        alerts = plan.evaluate(batch)
+        results = plan.evaluate(batch)
         self.check()
-        if alerts.num_rows:
-            self.alerts.publish(alerts, lambda: running.offset_range(batch), began_us)
-        dropped = dropped_rows(running, batch)
-        if dropped is not None:
-            self.late.publish(self.name, dropped)
+        if results.alerts.num_rows:
+            self.alerts.publish(results.alerts, lambda: running.offset_range(batch), began_us)
+        if results.late.num_rows:
+            self.late.publish(self.name, results.late)

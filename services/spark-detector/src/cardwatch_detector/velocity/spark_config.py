@@ -29,10 +29,8 @@ def spark_config(settings: VelocitySettings) -> Mapping[str, str]:
         "spark.sql.streaming.stateStore.rocksdb.blockCacheSizeMB": str(settings.state_cache_mb),
         "spark.sql.streaming.stateStore.rocksdb.compression": "none",
         "spark.shuffle.compress": "false",
-        # Above this many keys in a partition the aggregation would sort instead of hash.
-        "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000000",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "100000",
-        # Any other limit makes Spark add up the size of a batch again for each row, all its nested vectors.
+        # Any other limit makes Spark add up the size of a batch again for each row.
         "spark.sql.execution.arrow.maxBytesPerBatch": str(2**31 - 1),
     }
     config |= _INTERPRET if settings.tuned_for == "latency" else _COMPILE

@@ -1,7 +1,7 @@
 """Runs a query's plan on synthetic transactions before the service reports itself as ready.
 
-A JVM that has just started takes some ten seconds over its first micro-batches: it loads classes, starts Python workers
-and opens state stores. The warm-up does this before the first real transaction, so that no alert waits for it.
+A JVM that has just started takes some ten seconds over its first micro-batches: it loads classes and opens state
+stores. The warm-up does this before the first real transaction, so that no alert waits for it.
 """
 
 import tempfile
@@ -94,7 +94,7 @@ def _run(session: SparkSession, query: VelocityQuery) -> Iterator[WarmUp]:
     local = temporary_settings(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
     with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch, local:
         run.query = (
-            plan.alerts.writeStream.queryName(f"{query.name}-warm-up")
+            plan.results.writeStream.queryName(f"{query.name}-warm-up")
             .outputMode("update")
             .option("checkpointLocation", scratch)
             .foreachBatch(with_brief_errors(query.name, count))
@@ -122,7 +122,12 @@ def _synthetic_messages(session: SparkSession, query: VelocityQuery) -> DataFram
     )
     which = (F.col("value") % _TRANSACTIONS + 1).cast("int")
     value = F.element_at(F.array(*(F.lit(value) for value in values)), which)
-    return rows.select(F.lit(TRANSACTIONS_SILVER.name(prefix)).alias("topic"), value.alias("value"))
+    return rows.select(
+        F.lit(TRANSACTIONS_SILVER.name(prefix)).alias("topic"),
+        F.lit(0).alias("partition"),
+        F.col("value").alias("offset"),
+        value.alias("value"),
+    )
 
 
 def synthetic_transaction(at: int, event_time: int) -> dict[str, object]:

@@ -1,7 +1,9 @@
 """Publishes late transactions to their own topic, and counts them, before the micro-batch is committed."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
 from cardwatch_contracts.late_headers import (
     DETECTOR,
     QUERY,
@@ -10,15 +12,14 @@ from cardwatch_contracts.late_headers import (
     SILVER_PARTITION,
     WATERMARK_US,
 )
-from cardwatch_kafka.messages import OutgoingMessage
+from cardwatch_contracts.wire import Record
+from cardwatch_kafka.messages import OutgoingMessage, ReceivedMessage
 from cardwatch_service.logs import get_logger
 from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
 
-from cardwatch_detector.runtime.spark_offsets import partition_offsets
 from cardwatch_detector.velocity.kafka_clients import MessagePublisher, MessageReader
-from cardwatch_detector.velocity.late.dropped_rows import DroppedRows
-from cardwatch_detector.velocity.late.late_search import LateSearch, LateTransaction, LateTransactions
 from cardwatch_detector.velocity.metrics import LateMetrics
+from cardwatch_detector.velocity.operator import EVENT_TIME, LATE_OFFSET, LATE_PARTITION, LATE_SCOPE, WATERMARK
 
 _log = get_logger(__name__)
 
@@ -31,71 +32,103 @@ class LateTopics:
     late: str
 
 
+@dataclass(frozen=True, slots=True)
+class LateTransaction:
+    """A transaction that came when the watermark had passed it.
+
+    Attributes:
+        partition: of its silver message; so is the offset.
+        event_us: its event time, microseconds.
+        watermark_us: the watermark, microseconds.
+        scopes: those that would have evaluated it.
+    """
+
+    partition: int
+    offset: int
+    event_us: int
+    watermark_us: int
+    scopes: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class LatePublisher:
-    """Finds and publishes the transactions that a micro-batch dropped.
+    """Publishes the transactions that the operator returned as late.
 
     Attributes:
         detector: this detector's name.
+        decode: the record of a silver message's value.
     """
 
     detector: str
     topics: LateTopics
     reader: MessageReader
-    search: LateSearch
+    decode: Callable[[bytes | None], Record]
     publisher: MessagePublisher
     metrics: LateMetrics
 
-    def publish(self, query: str, dropped: DroppedRows) -> None:
-        """Read the micro-batch's messages again and publish those that were dropped; repeating it publishes the same.
+    def publish(self, query: str, rows: pa.Table) -> None:
+        """Read the late transactions' messages again and publish them; repeating it publishes the same.
 
         Args:
             query: the query's name, which tells apart the queries of detectors with the same name.
+            rows: with the columns ``operator.LATE``.
 
         Raises:
             CardwatchError: broker or registry do not answer; the micro-batch has to be done again.
         """
-        start, end = (partition_offsets(offsets, self.topics.silver) for offsets in dropped.offsets)
-        found = self.search.find(self.reader.read(self.topics.silver, start, end), dropped.watermark_us)
-        self.publisher.publish(self._outgoing(query, late, dropped.watermark_us) for late in found.transactions)
-        self.metrics.count(len(found.transactions), _by_scope(found.transactions))
-        self._log_result(query, found, dropped)
+        late = late_transactions(rows)
+        messages = self._messages(late)
+        found = [one for one in late if (one.partition, one.offset) in messages]
+        self.publisher.publish(self._outgoing(query, one, messages[one.partition, one.offset]) for one in found)
+        self.metrics.count(len(found), _by_scope(found))
+        if found:
+            _log.info(
+                "transactions arrived too late and were not evaluated; they are on the late topic",
+                query=query,
+                transactions=len(found),
+                scopes=_by_scope(found),
+                latest_by_seconds=max(one.watermark_us - one.event_us for one in found) / MICROSECONDS_PER_SECOND,
+            )
+        if len(found) < len(late):
+            _log.warning(
+                "late transactions are gone from the silver topic and could not be published",
+                query=query,
+                transactions=len(late) - len(found),
+            )
 
-    def _outgoing(self, query: str, late: LateTransaction, watermark_us: int) -> OutgoingMessage:
-        message = late.message
+    def _messages(self, late: Iterable[LateTransaction]) -> Mapping[tuple[int, int], ReceivedMessage]:
+        """The silver messages of late transactions, by partition and offset."""
+        wanted = {(one.partition, one.offset) for one in late}
+        start: dict[int, int] = {}
+        end: dict[int, int] = {}
+        for partition, offset in wanted:
+            start[partition] = min(offset, start.get(partition, offset))
+            end[partition] = max(offset + 1, end.get(partition, 0))
+        messages = self.reader.read(self.topics.silver, start, end)
+        return {place: message for message in messages if (place := (message.partition, message.offset)) in wanted}
+
+    def _outgoing(self, query: str, late: LateTransaction, message: ReceivedMessage) -> OutgoingMessage:
         headers = {
             DETECTOR: self.detector,
             QUERY: query,
             SCOPES: ",".join(late.scopes),
-            WATERMARK_US: str(watermark_us),
+            WATERMARK_US: str(late.watermark_us),
             SILVER_PARTITION: str(message.partition),
             SILVER_OFFSET: str(message.offset),
         }
         encoded = tuple((name, text.encode()) for name, text in headers.items())
-        return OutgoingMessage(self.topics.late, late.card_token.encode(), message.value or b"", encoded)
+        key = str(self.decode(message.value)["card_token"]).encode()
+        return OutgoingMessage(self.topics.late, key, message.value or b"", encoded)
 
-    def _log_result(self, query: str, found: LateTransactions, dropped: DroppedRows) -> None:
-        if found.transactions:
-            earliest_us = min(late.event_us for late in found.transactions)
-            _log.info(
-                "transactions arrived too late and were not evaluated; they are on the late topic",
-                query=query,
-                transactions=len(found.transactions),
-                scopes=_by_scope(found.transactions),
-                latest_by_seconds=(dropped.watermark_us - earliest_us) / MICROSECONDS_PER_SECOND,
-            )
-        # The dropped rows may include rows of the other topic in the state, the cards' profiles.
-        start, end = dropped.offsets
-        others = {**end, self.topics.silver: {}} != {**start, self.topics.silver: {}}
-        if found.groups > dropped.rows or (found.groups < dropped.rows and not others):
-            _log.warning(
-                "the number of rows that Spark dropped differs from the number of groups of the late transactions",
-                query=query,
-                dropped=dropped.rows,
-                found=found.groups,
-                start=start,
-                end=end,
-            )
+
+def late_transactions(rows: pa.Table) -> list[LateTransaction]:
+    """The late transactions of the operator's rows, which has one per scope; in the order of their messages."""
+    found: dict[tuple[int, int], LateTransaction] = {}
+    for row in rows.sort_by([(name, "ascending") for name in (LATE_PARTITION, LATE_OFFSET, LATE_SCOPE)]).to_pylist():
+        place = (row[LATE_PARTITION], row[LATE_OFFSET])
+        scopes = (*(found[place].scopes if place in found else ()), row[LATE_SCOPE])
+        found[place] = LateTransaction(*place, row[EVENT_TIME], row[WATERMARK], scopes)
+    return list(found.values())
 
 
 def _by_scope(late: list[LateTransaction]) -> dict[str, int]:

@@ -33,7 +33,7 @@ class AlertPublisher:
         """Publish the alerts of a micro-batch and wait until the broker has acknowledged all.
 
         Args:
-            alerts: an Arrow table with RESULT_TYPE's columns.
+            alerts: an Arrow table with the columns ``operator.ALERT``.
             offsets: the micro-batch's; called only where tracing is on.
             began_us: when work on the micro-batch began, microseconds since 1970-01-01 UTC.
 

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from cardwatch_rulebook.snapshot import Snapshot
-from cardwatch_rules.evaluate import Ledger
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_service.logs import get_logger
 
@@ -26,8 +25,6 @@ _log = get_logger(__name__)
 _MAX_STRIKES: Final = 3
 # Added to a rule's budget for each transaction that was evaluated.
 _SECONDS_PER_ROW: Final = 10e-6
-# Rules that took less are left out of a worker's report.
-_MIN_REPORTED_SECONDS: Final = 0.05
 
 
 class Reporter(Protocol):
@@ -49,14 +46,6 @@ def fixed_snapshot(rules: Sequence[Rule]) -> Callable[[], Snapshot]:
     versions = MappingProxyType({rule.rule_id: rule.version for rule in rules})
     snapshot = Snapshot(rules=tuple(rules), revisions=versions, versions=versions, generation=1)
     return lambda: snapshot
-
-
-def worker_report(ledger: Ledger, rows: int) -> str | None:
-    """A worker's report to the driver as JSON: rules that failed, and seconds per rule; None where there is nothing."""
-    seconds = {rule_id: round(spent, 3) for rule_id, spent in ledger.seconds.items() if spent > _MIN_REPORTED_SECONDS}
-    if not ledger.failed and not seconds:
-        return None
-    return json.dumps({"failed": ledger.failed, "seconds": seconds, "rows": rows})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +85,11 @@ class ActiveRules:
             return self._refresh()
 
     def apply_reports(self, reports: Iterable[str]) -> None:
-        """Set aside rules that failed or were over budget, by the reports of a micro-batch (``worker_report``)."""
+        """Set aside rules that failed or were over budget, by the reports of a micro-batch's tasks.
+
+        A report is JSON (``TaskReports`` in the engine): ``failed``, rule id → reason; ``seconds``, rule id → what its
+        evaluation took; ``rows``, the number of transactions that came; ``redecided``, how many were decided again.
+        """
         with self._lock:
             self._apply([json.loads(text) for text in reports])
 
@@ -116,6 +109,7 @@ class ActiveRules:
     def _apply(self, reports: Sequence[Any]) -> None:
         over_budget: set[str] = set()
         for report in reports:
+            self._metrics.redecided.inc(report["redecided"])
             for rule_id, why in report["failed"].items():
                 self._set_rule_aside(rule_id, "failed", f"its evaluation failed: {why}")
             budget = self._budget_seconds + _SECONDS_PER_ROW * report["rows"]

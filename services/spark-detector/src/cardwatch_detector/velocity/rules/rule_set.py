@@ -1,22 +1,23 @@
-"""The rules of a micro-batch, and how they reach the workers that evaluate it.
+"""The rules of a micro-batch, and how they reach the rule engine.
 
-The plan of a streaming query is fixed when it starts, and so is the evaluating function in it. What changes from
-micro-batch to micro-batch travels as a Spark local property, which the driver sets before the job and every task of the
-job can read.
+The plan of a streaming query is fixed when it starts. What changes from micro-batch to micro-batch travels as Spark
+local properties, which the driver sets before the job and every task of the job can read (``AttachedRules`` in the
+engine).
 """
 
 import base64
-import pickle
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Final, Protocol
+from functools import cached_property
+from typing import Final
 
 from cardwatch_rules.model import Rule
-from pyspark import SparkContext, TaskContext
+from cardwatch_rules.program.document import lists_json, program_json
+from pyspark import SparkContext
 
-_PROPERTY: Final = "cardwatch.rule_set"
+PROGRAM: Final = "cardwatch.program"
+LISTS: Final = "cardwatch.lists"
 
 
 @dataclass(frozen=True)
@@ -36,39 +37,17 @@ class RuleSet:
         return [rule for rule in self.rules if rule.scope == scope]
 
     @cached_property
-    def text(self) -> str:
-        """The rule set as text, which is all that a local property holds."""
-        return base64.b85encode(zlib.compress(pickle.dumps((self.rules, dict(self.lists))), 1)).decode()
-
-
-class RuleSetSource(Protocol):
-    """Gives a worker the rule set of its task; it is pickled to the workers."""
-
-    def current(self) -> RuleSet:
-        """The rule set."""
-
-
-@dataclass(frozen=True)
-class TaskRuleSet:
-    """The rule set that the driver attached to the job (``attach_rules``)."""
-
-    task_context: Callable[[], TaskContext | None] = TaskContext.get
-
-    def current(self) -> RuleSet:
-        context = self.task_context()
-        text = context.getLocalProperty(_PROPERTY) if context is not None else None
-        if not text:
-            raise RuntimeError("the micro-batch came without its rules")
-        return _decode(text)
+    def properties(self) -> Mapping[str, str]:
+        """The local properties with which the engine gets it: compiled rules and lists, each as compressed JSON."""
+        return {PROGRAM: packed(program_json(self.rules)), LISTS: packed(lists_json(self.lists))}
 
 
 def attach_rules(context: SparkContext, rule_set: RuleSet) -> None:
-    """Attach a rule set to all jobs that this thread starts from now on."""
-    context.setLocalProperty(_PROPERTY, rule_set.text)
+    """Attach a rule set to all jobs that this thread starts from now on; to be called inside ``foreachBatch``."""
+    for name, text in rule_set.properties.items():
+        context.setLocalProperty(name, text)
 
 
-# A worker lives for many micro-batches; rules change rarely.
-@lru_cache(maxsize=2)
-def _decode(text: str) -> RuleSet:
-    rules, lists = pickle.loads(zlib.decompress(base64.b85decode(text)))  # noqa: S301 - from our own driver
-    return RuleSet(rules, lists)
+def packed(text: str) -> str:
+    """A text as the engine unpacks it."""
+    return base64.b64encode(zlib.compress(text.encode(), 1)).decode()

@@ -1,1 +1,0 @@
-"""The state of the windows and the evaluation of rules over it."""

@@ -1,0 +1,231 @@
+"""The rule engine as an operator of a real Spark: what only Spark can show. Which alerts are right, JUnit tests."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cardwatch_contracts.identity import alert_id
+from cardwatch_contracts.wire import Decoder
+from cardwatch_detector.runtime.session_settings import temporary_settings
+from cardwatch_detector.velocity.operator import (
+    EVENT_TIME,
+    LATE_OFFSET,
+    LATE_SCOPE,
+    REPORT,
+    WATERMARK,
+    Operator,
+    fields_to_read,
+)
+from cardwatch_detector.velocity.rules.rule_set import PROGRAM, RuleSet, attach_rules, packed
+from cardwatch_rules.fields import RULE_FIELDS
+from cardwatch_rules.parse import parse_rules
+from cardwatch_rules.program.document import program_json
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+from support.records import enriched_record
+from support.registry import InMemoryRegistry
+
+
+def type_of(field: str) -> str:
+    """The type of a field in Spark; of those that rules cannot name, text."""
+    name = str(RULE_FIELDS.get(field, "string"))
+    return {"int64": "bigint", "int32": "int"}.get(name, name)
+
+
+SECOND = 1_000_000
+HOUR = 3600 * SECOND
+NOON = 1_795_478_400_000_000 + 12 * HOUR
+SCHEMA_ID = 11
+RULES = RuleSet(
+    parse_rules("""
+- {id: three, title: Three in a minute, scope: card, when: n >= 3, measures: {n: {window: 1m, is: count(*)}}}
+- {id: trusted, title: Not a trusted shop, scope: merchant, when: not merchant_id in list('trusted')}
+"""),
+    {"trusted": frozenset({"m"})},
+)
+OPERATOR = Operator(
+    horizons_us={"card": HOUR, "merchant": HOUR},
+    lateness_us=60 * SECOND,
+    ahead_us=60 * SECOND,
+    profiled=False,
+    alert_schema_id=SCHEMA_ID,
+    evidence_limit=2,
+)
+FIELDS = ",".join(
+    f"{name}:{'timestamp' if name == 'raw_broker_time' else type_of(name)}"
+    for name in fields_to_read()
+    if name != EVENT_TIME
+)
+RECORD = f"event_time timestamp, partition int, offset bigint, transaction struct<{FIELDS}>"
+STATE_STORE = {
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+    ),
+}
+decode = Decoder("alert", InMemoryRegistry({"alert": SCHEMA_ID}))
+
+
+class Stream:
+    """A stream of micro-batches, each a file, and all rows that the operator has returned."""
+
+    def __init__(self, session: SparkSession, directory: Path) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.rules = RULES
+        self.properties: Mapping[str, str] | None = None
+        self.query: StreamingQuery | None = None
+        self._session, self._directory, self._files, self._offset = session, directory, 0, 0
+        (directory / "in").mkdir()
+
+    def start(self) -> None:
+        records = self._session.readStream.schema(RECORD)
+        frame = OPERATOR.results(records.option("maxFilesPerTrigger", 1).json(str(self._directory / "in")))
+        self.query = (
+            frame.writeStream.outputMode("update")
+            .option("checkpointLocation", str(self._directory / "checkpoint"))
+            .foreachBatch(self._take)
+            .start()
+        )
+
+    def stop(self) -> None:
+        if self.query is not None:
+            self.query.stop()
+
+    def send(self, *transactions: dict[str, Any]) -> list[dict[str, Any]]:
+        """Process transactions as one micro-batch; returns its rows."""
+        assert self.query is not None
+        before = len(self.rows)
+        lines = [self._record(enriched_record(**changes)) for changes in transactions]
+        self._files += 1
+        made = self._directory / "in" / f".{self._files}"
+        made.write_text("\n".join(lines))
+        made.rename(self._directory / "in" / f"{self._files}.json")
+        self.query.processAllAvailable()
+        return self.rows[before:]
+
+    def state_keys(self) -> set[str]:
+        """The keys that have state."""
+        state = self._session.read.format("statestore").option("stateVarName", "head")
+        rows = state.load(str(self._directory / "checkpoint")).select("key").collect()
+        return {row.key._2 for row in rows}
+
+    def _record(self, transaction: dict[str, Any]) -> str:
+        self._offset += 1
+        fields = {name: transaction[name] for name in fields_to_read() if name != EVENT_TIME}
+        return json.dumps(
+            {
+                "event_time": as_text(transaction[EVENT_TIME]),
+                "partition": 0,
+                "offset": self._offset,
+                "transaction": {**fields, "raw_broker_time": as_text(fields["raw_broker_time"])},
+            }
+        )
+
+    def _take(self, batch: DataFrame, _: int) -> None:
+        context = batch.sparkSession.sparkContext
+        attach_rules(context, self.rules)
+        for name, text in (self.properties or {}).items():
+            context.setLocalProperty(name, text)
+        self.rows += batch.toArrow().to_pylist()
+
+
+def as_text(us: int) -> str:
+    return datetime.fromtimestamp(us / SECOND, UTC).isoformat()
+
+
+@pytest.fixture
+def stream(spark: SparkSession, tmp_path: Path) -> Iterator[Stream]:
+    with temporary_settings(spark, STATE_STORE):
+        made = Stream(spark, tmp_path)
+        made.start()
+        yield made
+        made.stop()
+
+
+def payment(number: int, seconds: float, **changes: Any) -> dict[str, Any]:
+    at = NOON + round(seconds * SECOND)
+    return {
+        "transaction_id": f"t{number}",
+        "event_time": at,
+        "raw_broker_time": at + 1,
+        "card_token": "a",
+        "merchant_id": "m",
+        **changes,
+    }
+
+
+def alerts(rows: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(row["rule_id"], decode(row["value"])["transaction_id"], row["status"]) for row in rows if row["value"]]
+
+
+def test_alerts_are_framed_records_with_ids_that_python_computes_too(stream: Stream) -> None:
+    rows = stream.send(*(payment(number, number) for number in range(4)))
+    assert alerts(rows) == [("three", "t2", "raised"), ("three", "t3", "raised")]
+    row = rows[-1]
+    record = decode(row["value"])
+    assert record["alert_id"] == alert_id("three", 1, "t3")
+    assert (record["key"], record["scope"], record["card_last_four"]) == (
+        "a",
+        "card",
+        enriched_record()["card_last_four"],
+    )
+    assert record["measures"] == [
+        {"name": "n", "expression": "count(*)", "window_us": 60 * SECOND, "value": 4, "text": None}
+    ]
+    assert record["evidence_transaction_ids"] == ["t2", "t3"], "the newest ones"
+    assert (record["evidence_count"], record["window_start"]) == (4, NOON - 57 * SECOND)
+    assert (record["raw_broker_time"], record["suppressed_by"]) == (NOON + 3 * SECOND + 1, None)
+    assert (row["key"], row["mode"], row["event_time"]) == ("a", "live", NOON + 3 * SECOND)
+    assert row["detected_at"] == record["detected_at"]
+
+
+def test_state_and_rules_outlive_a_restart(stream: Stream) -> None:
+    assert alerts(stream.send(payment(0, 0), payment(1, 1))) == []
+    stream.stop()
+    stream.start()
+    assert alerts(stream.send(payment(2, 2, merchant_id="elsewhere"))) == [
+        ("three", "t2", "raised"), ("trusted", "t2", "raised"),
+    ]  # fmt: skip
+    stream.rules = RuleSet(RULES.rules[:1])
+    assert alerts(stream.send(payment(1, -1))) == [], "an arrival of a known id, which is evaluated by another rule set"
+
+
+def test_what_is_older_than_the_watermark_is_returned_and_not_stored(stream: Stream) -> None:
+    stream.send(payment(0, 300), payment(1, 301))
+    late, in_time = payment(2, 240.9), payment(3, 241)
+    rows = [row for row in stream.send(late, in_time) if row[LATE_SCOPE]]
+    assert sorted((row[LATE_SCOPE], row[LATE_OFFSET], row[WATERMARK]) for row in rows) == [
+        ("card", 3, NOON + 241 * SECOND), ("merchant", 3, NOON + 241 * SECOND),
+    ]  # fmt: skip
+    assert alerts(stream.send(payment(4, 299.9))) == [("three", "t0", "raised"), ("three", "t1", "raised")], (
+        "t3, t4 and t0 are three, with t2 t4 would have been one too"
+    )
+
+
+def test_a_key_that_never_comes_back_leaves_no_state(stream: Stream) -> None:
+    stream.send(payment(0, 0))
+    stream.send(payment(1, 10), payment(2, 30, card_token="b", merchant_id="n"))
+    # A micro-batch moves the watermark for the one after it.
+    for hours in (1, 2, 2.5):
+        stream.send(payment(int(10 * hours), hours * 3600, card_token="z", merchant_id="z"))
+    stream.stop()
+    assert stream.state_keys() == {"z"}, "a, b, m and n have been evicted by their timers"
+
+
+def test_a_rule_that_the_engine_does_not_know_is_reported_and_the_others_go_on(stream: Stream) -> None:
+    unknown = program_json(RULES.rules).replace('"aggregate":"count"', '"aggregate":"later"')
+    stream.properties = {**RULES.properties, PROGRAM: packed(unknown)}
+    rows = stream.send(*(payment(number, number, merchant_id="x") for number in range(3)))
+    assert {rule for rule, _, _ in alerts(rows)} == {"trusted"}
+    (report,) = {row[REPORT] for row in rows if row[REPORT]}
+    assert list(json.loads(report)["failed"]) == ["three"]
+
+
+def test_what_rules_took_is_reported_with_the_next_micro_batch(stream: Stream) -> None:
+    many = [payment(number, number / 100) for number in range(3000)]
+    assert not [row for row in stream.send(*many) if row[REPORT]]
+    reports = [json.loads(row[REPORT]) for row in stream.send(payment(5000, 31)) if row[REPORT]]
+    assert {rule for report in reports for rule in report["seconds"]} == {"three", "trusted"}
+    assert sum(report["rows"] for report in reports) == 6000, "in two scopes"
