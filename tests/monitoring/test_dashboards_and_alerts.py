@@ -29,7 +29,7 @@ from cardwatch_contracts.schemas import schema_text
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_observability.catalogue import LOADER, OURS, PRODUCER, all_metrics
 from confluent_kafka import Producer
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from monitoring.panels import Question, questions
 from monitoring.prometheus import ALERTMANAGER, DEPLOY, PROMETHEUS, Watch
 from monitoring.snowflake_loader import Loader, loader
@@ -53,6 +53,7 @@ SETTINGS: Final = {
     "CARDWATCH_LAKEHOUSE_VELOCITY_TRIGGER": "10s",
     "CARDWATCH_LAKEHOUSE_PROFILES_TRIGGER": "10s",
     "CARDWATCH_LAKEHOUSE_UPKEEP_EVERY": "20s",
+    "CARDWATCH_LAKEHOUSE_AUDIT_CHECK_EVERY": "20s",
     "CARDWATCH_LAKEHOUSE_MINUTES": "false",
 }
 SIMULATION: Final = (
@@ -248,10 +249,12 @@ def test_nothing_fires_without_a_cause(watched: Watched) -> None:
 def test_alerts_fire_when_their_cause_is_real(watched: Watched) -> None:
     line, watch, fire = watched.line, watched.watch, watched.fire
     watched.wait_until_over("CardwatchAlertFlood")
-    # Files of a table are gone, so that maintenance cannot join any of that day; and there is six times as much fraud.
+    # Files of a table are gone, so that maintenance cannot join any of that day; somebody has added to the audit trail;
+    # and there is six times as much fraud.
     lose_files(line.tables_dir / "bronze/transactions")
+    repeat_row(line.tables_dir / "bronze/rule_changes")
     watched.simulate("--seed", "4", "--rate", "300")
-    fire(("CardwatchAlertFlood", "card-velocity"))
+    fire(("CardwatchAlertFlood", "card-velocity"), ("CardwatchAuditTrailBroken", "lakehouse"))
 
     # The webhook does not answer, transactions of two hours ago come, a third of the messages is spoilt, a rule is
     # broken, a replica dies, and there is a message with a schema that nobody knows.
@@ -345,6 +348,11 @@ def lose_files(table: Path) -> None:
     """Delete the files of a table's newest version."""
     for path in DeltaTable(str(table)).file_uris():
         Path(path).unlink()
+
+
+def repeat_row(table: Path) -> None:
+    """Append a row of a table to it once more."""
+    write_deltalake(table, DeltaTable(table).to_pyarrow_table().slice(0, 1), mode="append")
 
 
 def apply_rule(line: Pipeline, text: str) -> None:
