@@ -168,10 +168,7 @@ class _WatchedQuery:
         elif self._query.isActive:
             metrics.set_position(self._name, committed_offsets(self._query))
             if self._supervised.needs_restart():
-                _log.info(
-                    "restarting the query: the new rules need more fields or history than its plan has",
-                    query=self._name,
-                )
+                _log.info("restarting the query: it skips messages that may be decodable now", query=self._name)
                 stop_all([self])
                 self._start(metrics)
         else:

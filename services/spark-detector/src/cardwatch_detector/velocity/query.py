@@ -87,6 +87,8 @@ class VelocityQuery:
 
     def needs_restart(self) -> bool:
         """Whether the running plan skips messages without need."""
+        # Asked several times a second, also without traffic: analysts hear of a rule before a micro-batch has it.
+        self.planner.rules.rule_set()
         return self.planner.needs_restart()
 
     def _write(self, plan: VelocityPlan, batch: DataFrame, running: RunningBatch) -> None:
