@@ -6,6 +6,7 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -475,13 +476,20 @@ def test_undecodable_messages_are_kept_with_their_reason(lakehouse: Lakehouse) -
     of_later = [row["reason"] for row in rows if row["topic"] in later]
     assert sorted(of_later) == [Reason.NOT_CONFLUENT_FRAMED, Reason.NOT_CONFLUENT_FRAMED, Reason.UNKNOWN_LABEL]
     rows = [row for row in rows if row["topic"] not in later]
-    kept = {row["value"]: Reason(row["reason"]) for row in rows}
-    expected = {
-        value.replace(CARD_NUMBER.encode(), b"*" * 16) if value else value: reason
-        for value, reason in undecodable(lakehouse).items()
-    }
-    assert kept == {**expected, b"no alert": Reason.NOT_CONFLUENT_FRAMED, b"not late": Reason.NOT_CONFLUENT_FRAMED}
-    assert len(rows) == len(kept)
+    kept = Counter((row["value"], Reason(row["reason"])) for row in rows)
+    expected = Counter((masked(value), reason) for value, reason in undecodable(lakehouse).items())
+    others = [(b"no alert", Reason.NOT_CONFLUENT_FRAMED), (b"not late", Reason.NOT_CONFLUENT_FRAMED)]
+    assert kept == expected + Counter(others)
+
+
+def masked(value: bytes | None) -> bytes | None:
+    """What bronze keeps of one of the messages above: the digits of the extreme event times hold card numbers too."""
+    if value is None:
+        return None
+    value = value.replace(CARD_NUMBER.encode(), b"*" * 16)
+    for extreme in (b"\xfe" + b"\xff" * 8 + b"\x01", b"\xff" * 9 + b"\x01"):  # 2⁶³ − 1 and −2⁶³ in Avro
+        value = value.replace(extreme, b"\x80" * 9 + b"\x00")  # 0, in as many bytes
+    return value
 
 
 def test_a_dead_letter_is_kept_once_with_where_its_message_was(lakehouse: Lakehouse) -> None:
