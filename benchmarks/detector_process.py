@@ -55,17 +55,12 @@ class DetectorProcess:
 
     def processor_seconds(self) -> dict[str, float]:
         """Processor time of its processes so far, by program: the JVM, Python."""
-        seconds: dict[str, float] = {}
-        for process in self._processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                seconds[process.name()] = round(seconds.get(process.name(), 0.0) + times.user + times.system, 1)
-        return seconds
+        return processor_seconds(self.process.pid)
 
     def resident_bytes(self) -> int:
         """Memory of its processes."""
         total = 0
-        for process in self._processes():
+        for process in _process_tree(self.process.pid):
             with contextlib.suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss
         return total
@@ -78,11 +73,22 @@ class DetectorProcess:
                 sizes += path.stat().st_size if path.is_file() else 0
         return sizes
 
-    def _processes(self) -> list[psutil.Process]:
+
+def processor_seconds(pid: int) -> dict[str, float]:
+    """Processor time of a process and its children so far, by program: the JVM, Python."""
+    seconds: dict[str, float] = {}
+    for process in _process_tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
-            detector = psutil.Process(self.process.pid)
-            return [detector, *detector.children(recursive=True)]
-        return []
+            times = process.cpu_times()
+            seconds[process.name()] = round(seconds.get(process.name(), 0.0) + times.user + times.system, 1)
+    return seconds
+
+
+def _process_tree(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 @contextlib.contextmanager

@@ -193,11 +193,11 @@ class Load:
 def _template(message: bytes, event_us: int) -> Callable[[bytes, int], bytes]:
     """A function (identity, event time) → message, which replaces both in an encoded message."""
     before, after = message.split(b"0" * _ID_LENGTH, 1)
-    rest = after[len(_varint(event_us)) :]
-    return lambda identity, at: b"".join((before, identity, _varint(at), rest))
+    rest = after[len(avro_long(event_us)) :]
+    return lambda identity, at: b"".join((before, identity, avro_long(at), rest))
 
 
-def _varint(number: int) -> bytes:
+def avro_long(number: int) -> bytes:
     """A number that is not negative, as Avro writes a long."""
     number <<= 1
     out = bytearray()

@@ -13,9 +13,7 @@ Three parts, each on the embedded platform and in scratch directories that are g
 """
 
 import argparse
-import contextlib
 import json
-import math
 import os
 import statistics
 import sys
@@ -29,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import psutil
 from cardwatch_cli.demo.pipeline import Pipeline, PipelineOptions
 from cardwatch_cli.demo.probes import Probe
+from cardwatch_cli.demo.results import percentile
 from cardwatch_cli.demo.services import LAKEHOUSE, NOTIFIER, base_environment, command
 from cardwatch_cli.demo.topics import open_reader
 from cardwatch_contracts.registry import ConfluentRegistry
@@ -51,6 +49,7 @@ from cardwatch_platform import EmbeddedPlatform
 from cardwatch_platform.ports import free_port
 from cardwatch_platform.processes import GuardedProcess, log_tail
 from confluent_kafka import Consumer, TopicPartition
+from detector_process import processor_seconds
 from lakehouse_load import SECOND_US, Load, Sent, paced
 from rich.console import Console
 from rich.table import Table as Shown
@@ -137,13 +136,7 @@ class Lakehouse:
 
     def processor_seconds(self) -> float:
         """The processor time of the service with its JVM and Python workers so far."""
-        used = 0.0
-        service = psutil.Process(self.process.pid)
-        for process in [service, *service.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                used += times.user + times.system
-        return round(used, 1)
+        return round(sum(processor_seconds(self.process.pid).values()), 1)
 
     def stop(self) -> None:
         """Stop the service, and wait until it has ended."""
@@ -408,10 +401,7 @@ def alert_latencies(platform: EmbeddedPlatform, prefix: str, begin_us: int, end_
 
 def quantiles(found: list[float]) -> dict[str, float]:
     """Nearest-rank quantiles."""
-    return {
-        name: round(found[math.ceil(share * len(found)) - 1], 3)
-        for name, share in (("p50", 0.5), ("p90", 0.9), ("p99", 0.99))
-    }
+    return {f"p{percent}": round(percentile(found, percent), 3) for percent in (50, 90, 99)}
 
 
 def settings(args: argparse.Namespace) -> dict[str, str]:

@@ -16,6 +16,7 @@ from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Decoder, Encoder
 from confluent_kafka import Producer
+from lakehouse_load import avro_long
 from support.records import enriched_record
 
 SECOND_US: Final = 1_000_000
@@ -70,10 +71,9 @@ class SilverLoad:
         transaction_id = f"{self._run:016x}{next(self._numbers):016x}".encode()
         token, card = self._cards[self._draw.randrange(len(self._cards))]
         rest = self._rests[self._draw.randrange(len(self._rests))]
-        return token, b"".join(
-            (self._frame, _long(len(transaction_id)), transaction_id, _long(event_us), card, rest, _long(broker_us),
-             _long(broker_us))
-        )  # fmt: skip
+        broker_time = avro_long(broker_us)  # raw_broker_time, and enriched_at
+        before = (self._frame, avro_long(len(transaction_id)), transaction_id, avro_long(event_us))
+        return token, b"".join((*before, card, rest, broker_time, broker_time))
 
     def send(self, event_us: int, broker_us: int) -> None:
         """Send the next transaction; waits while the queue is full."""
@@ -147,15 +147,4 @@ def _zipf(draw: np.random.Generator, number: int, count: int) -> Any:
 
 def _text(text: str) -> bytes:
     encoded = text.encode()
-    return _long(len(encoded)) + encoded
-
-
-def _long(number: int) -> bytes:
-    """Avro's zigzag variable-length encoding."""
-    rest = number << 1 if number >= 0 else ~(number << 1)
-    out = bytearray()
-    while rest > 127:
-        out.append(rest & 127 | 128)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
+    return avro_long(len(encoded)) + encoded

@@ -8,7 +8,6 @@ measures then: from the time at which the broker had the raw transaction to the 
 
 import argparse
 import json
-import math
 import multiprocessing
 import os
 import random
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import tests_on_path  # noqa: F401 - makes support importable
+from cardwatch_cli.demo.results import percentile
 from cardwatch_contracts.registry import ConfluentRegistry
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Decoder
@@ -81,7 +81,7 @@ def measure(run: DetectorProcess, bootstrap: str, prefix: str, decode: Decoder, 
     used = sum(run.processor_seconds().values()) - used
     return {
         "alerts": len(latencies),
-        **{f"p{q}_ms": _quantile(latencies, q) for q in (50, 95, 99)},
+        **{f"p{percent}_ms": _rounded(percentile(sorted(latencies), percent)) for percent in (50, 95, 99)},
         "behind": behind,
         "cores": round(used / (time.time() - begin), 2),
         "resident_mb": run.resident_bytes() // 2**20,
@@ -94,9 +94,8 @@ def _behind(run: DetectorProcess, bootstrap: str, topic: str) -> int:
     return sum(end_offsets(bootstrap, topic).values()) - run.committed(topic)
 
 
-def _quantile(values: Sequence[float], percent: int) -> int | None:
-    ordered = sorted(values)
-    return round(ordered[math.ceil(len(ordered) * percent / 100) - 1]) if ordered else None
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def one_run(args: argparse.Namespace, platform: EmbeddedPlatform, program: Path, rate: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Timestamps of messages that their producers make up, and topics that keep them.
 
-Services on Spark refuse a topic that takes any timestamp, because Spark ends on one that is no time of its calendar. On
-such topics the broker limits them to a century, as the refusal advises; the other services get any number of 64 bits.
+Services on Spark refuse a topic that takes any timestamp, because a timestamp that its calendar does not have makes
+Spark fail. On their topics the broker limits them to a century, as the refusal advises; the other services get any
+number of 64 bits.
 """
 
 import time

@@ -106,11 +106,7 @@ public final class Profiles {
   }
 
   private void read(ByteReader reader) {
-    int layout = reader.octet();
-    if (layout != LAYOUT) {
-      throw new IllegalStateException("the profiles of a key have layout " + layout + "; this version reads layout "
-          + LAYOUT + ": start the version that wrote them, or a later one");
-    }
+    reader.requireLayout(LAYOUT, "the list of a key's profiles");
     for (int left = reader.count(); left > 0; left--) {
       long validOn = reader.signed();
       byDay.put(validOn, ProfileCodec.read(reader));

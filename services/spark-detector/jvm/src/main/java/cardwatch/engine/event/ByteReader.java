@@ -28,6 +28,20 @@ public final class ByteReader {
     return bytes[at++] & 255;
   }
 
+  /**
+   * Read the byte that says how the rest is laid out.
+   *
+   * @param what the value that is read, for the error: "the state of a key"
+   * @throws IllegalStateException it is another layout than this version reads
+   */
+  public void requireLayout(int expected, String what) {
+    int layout = octet();
+    if (layout != expected) {
+      throw new IllegalStateException(what + " has layout " + layout + "; this version reads layout " + expected
+          + ": start the version that wrote it, or a later one");
+    }
+  }
+
   /** An unsigned number. */
   public long unsigned() {
     long value = 0;

@@ -33,7 +33,7 @@ public final class EventCodec {
    */
   public static List<Event> decode(byte[] bytes) {
     ByteReader reader = new ByteReader(bytes);
-    requireLayout(reader.octet());
+    reader.requireLayout(LAYOUT, "a list of events in the state");
     int size = reader.count();
     EventNumbers numbers = EventNumbers.read(reader, size);
     EventTexts texts = EventTexts.read(reader, size);
@@ -42,12 +42,5 @@ public final class EventCodec {
       events.add(Event.of(numbers, at, texts.get(at)));
     }
     return events;
-  }
-
-  private static void requireLayout(int layout) {
-    if (layout != LAYOUT) {
-      throw new IllegalStateException("events in the state have layout " + layout + "; this version reads layout "
-          + LAYOUT + ": start the version that wrote them, or a later one");
-    }
   }
 }

@@ -34,7 +34,7 @@ public final class ArrayTimeline implements Timeline {
     byte[] head = store.head();
     ByteReader reader = head == null ? null : new ByteReader(head);
     if (reader != null) {
-      requireLayout(reader.octet());
+      reader.requireLayout(LAYOUT, "the state of a key");
     }
     events = reader == null ? new PackedEvents() : new PackedEvents(reader, head);
     ranges = new ArrayRanges(events, tracks, included);
@@ -266,12 +266,12 @@ public final class ArrayTimeline implements Timeline {
         writer.fixed(rule.knownFrom());
       }
       if (any) {
-        writeBits(writer, rule.bits);
+        rule.bits.write(writer);
       }
     }
     writer.fixed(masksFingerprint());
     for (OrdinalBits bits : included) {
-      writeBits(writer, bits);
+      bits.write(writer);
     }
     return writer.toBytes();
   }
@@ -281,14 +281,15 @@ public final class ArrayTimeline implements Timeline {
       long rule = reader.fixed();
       int flags = reader.octet();
       long knownFrom = (flags & KNOWN_ALWAYS) != 0 ? Long.MIN_VALUE : reader.fixed();
-      hits.add(rule(rule, knownFrom, (flags & ANY_HITS) != 0 ? readRow(reader) : new OrdinalBits(events.size())));
+      hits.add(rule(rule, knownFrom,
+          (flags & ANY_HITS) != 0 ? OrdinalBits.read(reader, events.size()) : new OrdinalBits(events.size())));
     }
     if (reader.fixed() != masksFingerprint()) {
       buildMasks();
       return;
     }
     for (int mask = 0; mask < included.length; mask++) {
-      included[mask] = readRow(reader);
+      included[mask] = OrdinalBits.read(reader, events.size());
     }
   }
 
@@ -300,26 +301,5 @@ public final class ArrayTimeline implements Timeline {
       mixed ^= mixed >>> 29;
     }
     return mixed;
-  }
-
-  private static void requireLayout(int layout) {
-    if (layout != LAYOUT) {
-      throw new IllegalStateException("the state of a key has layout " + layout + "; this version reads layout "
-          + LAYOUT + ": start the version that wrote it, or a later one");
-    }
-  }
-
-  private void writeBits(ByteWriter writer, OrdinalBits bits) {
-    for (int at = 0; at < events.size(); at += Byte.SIZE) {
-      writer.octet((int) (bits.words()[at / Long.SIZE] >>> at));
-    }
-  }
-
-  private OrdinalBits readRow(ByteReader reader) {
-    long[] words = new long[OrdinalBits.wordsOf(events.size())];
-    for (int at = 0; at < events.size(); at += Byte.SIZE) {
-      words[at / Long.SIZE] |= (long) reader.octet() << at;
-    }
-    return new OrdinalBits(events.size(), words);
   }
 }

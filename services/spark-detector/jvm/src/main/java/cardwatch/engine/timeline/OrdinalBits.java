@@ -1,11 +1,14 @@
 package cardwatch.engine.timeline;
 
+import cardwatch.engine.event.ByteReader;
+import cardwatch.engine.event.ByteWriter;
 import java.util.Arrays;
 
 /** One bit per event of a key, by its ordinal. */
 final class OrdinalBits {
   private static final int WORD = Long.SIZE;
 
+  /** The first bit is the lowest of the first word; bits behind the last one are 0. */
   private long[] words;
   private int size;
 
@@ -15,20 +18,25 @@ final class OrdinalBits {
     words = new long[wordsOf(size)];
   }
 
-  /** Bits as {@link #words} returned them, which are not copied. */
-  OrdinalBits(int size, long[] words) {
-    this.size = size;
-    this.words = words;
-  }
-
   /** How many words hold so many bits. */
-  static int wordsOf(int size) {
+  private static int wordsOf(int size) {
     return (size + WORD - 1) / WORD;
   }
 
-  /** The bits, the first one the lowest of the first word; bits behind the last one are 0. */
-  long[] words() {
-    return words;
+  /** Bits as {@link #write} has written them. */
+  static OrdinalBits read(ByteReader reader, int size) {
+    OrdinalBits bits = new OrdinalBits(size);
+    for (int at = 0; at < size; at += Byte.SIZE) {
+      bits.words[at / WORD] |= (long) reader.octet() << at;
+    }
+    return bits;
+  }
+
+  /** Write the bits, eight to a byte; their number is not written. */
+  void write(ByteWriter writer) {
+    for (int at = 0; at < size; at += Byte.SIZE) {
+      writer.octet((int) (words[at / WORD] >>> at));
+    }
   }
 
   boolean get(int ordinal) {

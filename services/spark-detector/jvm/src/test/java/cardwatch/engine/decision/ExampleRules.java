@@ -1,13 +1,13 @@
 package cardwatch.engine.decision;
 
+import static cardwatch.engine.timeline.RandomEvents.mask;
+
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
-import cardwatch.engine.event.Row;
 import cardwatch.engine.program.Profile;
 import cardwatch.engine.program.ProfileField;
 import cardwatch.engine.program.Rule;
 import cardwatch.engine.timeline.DistinctCounts;
-import cardwatch.engine.timeline.Mask;
 import cardwatch.engine.timeline.Timeline;
 import cardwatch.engine.timeline.Track;
 import cardwatch.engine.timeline.TrackSet;
@@ -16,7 +16,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
-import java.util.function.Predicate;
 
 /**
  * Rules with a few kinds of measures, which are computed from a timeline here and from a list of events by
@@ -97,20 +96,6 @@ final class ExampleRules implements RuleEvaluator {
         .mapToLong(rule -> rule.longestWindowUs() + 7 * rule.suppressUs())
         .max()
         .orElse(0);
-  }
-
-  private static Mask mask(long fingerprint, Predicate<Row> condition) {
-    return new Mask() {
-      @Override
-      public boolean includes(Row event) {
-        return condition.test(event);
-      }
-
-      @Override
-      public long fingerprint() {
-        return fingerprint;
-      }
-    };
   }
 
   @Override

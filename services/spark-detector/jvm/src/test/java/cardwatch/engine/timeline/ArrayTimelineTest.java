@@ -1,5 +1,6 @@
 package cardwatch.engine.timeline;
 
+import static cardwatch.engine.timeline.RandomEvents.mask;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -7,7 +8,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
-import cardwatch.engine.event.Row;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -29,20 +29,6 @@ class ArrayTimelineTest {
       List.of(new Track(Track.Kind.SUM, 2, Field.AMOUNT_MINOR), new Track(Track.Kind.SQUARES, 2, Field.AMOUNT_MINOR),
           new Track(Track.Kind.EXTREMES, 2, Field.AMOUNT_MINOR), new Track(Track.Kind.EXTREMES, 3, Field.LATITUDE),
           new Track(Track.Kind.DISTINCT, 4, Field.COUNTRY)));
-
-  private static Mask mask(long fingerprint, java.util.function.Predicate<Row> condition) {
-    return new Mask() {
-      @Override
-      public boolean includes(Row event) {
-        return condition.test(event);
-      }
-
-      @Override
-      public long fingerprint() {
-        return fingerprint;
-      }
-    };
-  }
 
   @Test
   void randomHistoriesEqualASortedList() {

@@ -70,11 +70,7 @@ final class Blocks {
       return null;
     }
     ByteReader reader = new ByteReader(bytes);
-    int layout = reader.octet();
-    if (layout != LAYOUT) {
-      throw new IllegalStateException("a block of the state has layout " + layout + "; this version reads layout "
-          + LAYOUT + ": start the version that wrote it, or a later one");
-    }
+    reader.requireLayout(LAYOUT, "a block of the state");
     return reader;
   }
 

@@ -49,11 +49,7 @@ final class Head {
    */
   static Head read(Blocks blocks, byte[] bytes) {
     ByteReader reader = new ByteReader(bytes);
-    int layout = reader.octet();
-    if (layout != PagedTimeline.LAYOUT) {
-      throw new IllegalStateException("the state of a key has layout " + layout + "; this version reads layout "
-          + PagedTimeline.LAYOUT + ": start the version that wrote it, or a later one");
-    }
+    reader.requireLayout(PagedTimeline.LAYOUT, "the state of a key");
     final long nextArrival = reader.unsigned();
     final int hidden = reader.count();
     Evictions evictions = Evictions.read(reader);
