@@ -14,11 +14,6 @@ public final class ArrayTimeline implements Timeline {
   /** The first byte of its head. */
   public static final int LAYOUT = 1;
 
-  /** Flags of a rule's hits. */
-  private static final int KNOWN_ALWAYS = 1;
-
-  private static final int ANY_HITS = 2;
-
   private final BlockStore store;
   private final TrackSet tracks;
   private final PackedEvents events;
@@ -173,7 +168,7 @@ public final class ArrayTimeline implements Timeline {
       }
     }
     changed = true;
-    RuleHits fresh = rule(ruleFingerprint, Long.MAX_VALUE, new OrdinalBits(events.size()));
+    RuleHits fresh = new RuleHits(ruleFingerprint, Long.MAX_VALUE, new OrdinalBits(events.size()), this::change);
     hits.add(fresh);
     return fresh;
   }
@@ -241,8 +236,8 @@ public final class ArrayTimeline implements Timeline {
     changed = true;
   }
 
-  private RuleHits rule(long fingerprint, long knownFrom, OrdinalBits bits) {
-    return new RuleHits(fingerprint, knownFrom, bits, () -> changed = true);
+  private void change() {
+    changed = true;
   }
 
   private void buildMasks() {
@@ -259,15 +254,7 @@ public final class ArrayTimeline implements Timeline {
     events.write(writer);
     writer.unsigned(hits.size());
     for (RuleHits rule : hits) {
-      boolean always = rule.knownFrom() == Long.MIN_VALUE;
-      boolean any = rule.first(0, events.size()) >= 0;
-      writer.fixed(rule.rule).octet((always ? KNOWN_ALWAYS : 0) | (any ? ANY_HITS : 0));
-      if (!always) {
-        writer.fixed(rule.knownFrom());
-      }
-      if (any) {
-        rule.bits.write(writer);
-      }
+      rule.write(writer, events.size());
     }
     writer.fixed(masksFingerprint());
     for (OrdinalBits bits : included) {
@@ -278,11 +265,7 @@ public final class ArrayTimeline implements Timeline {
 
   private void readBits(ByteReader reader) {
     for (int left = reader.count(); left > 0; left--) {
-      long rule = reader.fixed();
-      int flags = reader.octet();
-      long knownFrom = (flags & KNOWN_ALWAYS) != 0 ? Long.MIN_VALUE : reader.fixed();
-      hits.add(rule(rule, knownFrom,
-          (flags & ANY_HITS) != 0 ? OrdinalBits.read(reader, events.size()) : new OrdinalBits(events.size())));
+      hits.add(RuleHits.read(reader, events.size(), this::change));
     }
     if (reader.fixed() != masksFingerprint()) {
       buildMasks();
