@@ -17,13 +17,16 @@ from cardwatch_rulebook.snapshot import SnapshotBuilder
 from cardwatch_rulebook.status import RuleStatus
 from cardwatch_rulebook.stores import ApprovalStore, ListStore, RuleStore, StatusStore
 from support.fuzzing.kinds import fuzzed_messages, kinds
+from support.random_examples import some_of
 from support.registry import InMemoryRegistry
 
 from .conftest import Deployment, FakeLog
 
-MESSAGES: Final = 1000
+MESSAGES: Final = some_of(1000)
 SEED: Final = 20
 IDS: Final = {"rule": 1, "list_entry": 2, "rule_status": 3, "rule_approval": 4}
+
+pytestmark = pytest.mark.thorough
 
 
 def encode(topic: Topic, record: Record) -> bytes:

@@ -67,14 +67,10 @@ class EngineConsole:
 
 
 @contextmanager
-def engine_console(scratch: Path) -> Iterator[EngineConsole]:
-    """A running process.
-
-    Args:
-        scratch: an existing directory, for the classes of the tests.
-    """
+def engine_console() -> Iterator[EngineConsole]:
+    """A running process."""
     build = JavaBuild(ENGINE, PlatformSettings(), load_lock(), SilentReporter())
-    command = [java(), "-Xmx512m", "-XX:+UseSerialGC", "-cp", build.test_class_path(scratch), _MAIN]
+    command = [java(), "-Xmx512m", "-XX:+UseSerialGC", "-cp", build.test_class_path(), _MAIN]
     with subprocess.Popen(
         command, env=java_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     ) as process:

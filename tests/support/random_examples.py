@@ -9,10 +9,19 @@ from hypothesis import settings
 THOROUGH: Final = "thorough"
 """Hypothesis's profile in which all are tried (`--hypothesis-profile`), and the marker of tests with such a number."""
 
-SHARE: Final = 6
-"""Without that profile, one in this many examples is tried."""
+_SHARE: Final = 6
 
 Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def share() -> int:
+    """One in this many examples is tried."""
+    return 1 if settings.get_current_profile_name() == THOROUGH else _SHARE
+
+
+def some_of(all_of_them: int) -> int:
+    """How many of a test's random examples are tried: in `make test` fewer; the test has the marker `thorough`."""
+    return max(all_of_them // share(), 1)
 
 
 def random_examples(all_of_them: int, **options: Any) -> Callable[[Test], Test]:
@@ -20,8 +29,7 @@ def random_examples(all_of_them: int, **options: Any) -> Callable[[Test], Test]:
 
     It has to stand above `hypothesis.given`, which would not pass the marker on.
     """
-    thorough = settings.get_current_profile_name() == THOROUGH
-    chosen = settings(max_examples=all_of_them if thorough else max(all_of_them // SHARE, 1), **options)
+    chosen = settings(max_examples=some_of(all_of_them), **options)
 
     def decorate(test: Test) -> Test:
         marked: Test = getattr(pytest.mark, THOROUGH)(chosen(test))

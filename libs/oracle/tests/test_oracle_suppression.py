@@ -12,6 +12,7 @@ from uuid import UUID, uuid5
 import pyarrow as pa
 import pytest
 from cardwatch_oracle import OracleError, expected_alerts
+from support.random_examples import some_of
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -194,10 +195,11 @@ def random_payments(chance: random.Random, s: int, start: int) -> list[dict[str,
     return payments
 
 
+@pytest.mark.thorough
 def test_oracle_equals_the_definition_over_long_attacks(rule_file: RuleFile) -> None:
     chance = random.Random(20261125)
     repeats = 0
-    for _ in range(40):
+    for _ in range(some_of(40)):
         seconds = chance.randrange(1, 8)
         s = seconds * SECOND
         payments = random_payments(chance, s, chance.choice([NOON, NOON + s, NOON + chance.randrange(s), -20 * s]))
@@ -219,4 +221,4 @@ def test_oracle_equals_the_definition_over_long_attacks(rule_file: RuleFile) -> 
                 assert recent.by[transaction_id] == of_card.by[transaction_id]
         chance.shuffle(payments)
         assert told(payments, rule_file(f"{seconds}s")) == expected
-    assert repeats > 100
+    assert repeats > some_of(100)

@@ -73,6 +73,7 @@ def test_the_third_start_uses_the_archive_of_the_first_starts_classes(tmp_path: 
     assert _SHARED not in _run(directory, jar)
 
 
+@pytest.mark.faults
 def test_our_own_jar_may_change_without_another_archive(tmp_path: Path) -> None:
     jar, directory = _jar(tmp_path / "a.jar"), tmp_path / "archives"
     (tmp_path / OWN_JARS).mkdir()

@@ -229,7 +229,7 @@ def test_missing_network_is_one_sentence(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/maven"
     settings = PlatformSettings(cache_dir=tmp_path / "cache", maven_repository=url)
     with pytest.raises(PlatformError) as raised:
-        ensure_artifacts(_LOCK, settings, SilentReporter())
+        ensure_artifacts(_LOCK, settings, SilentReporter(), limits=DownloadLimits(attempts=2))
     sentence = str(raised.value)
     assert "could not be downloaded" in sentence
     assert url in sentence

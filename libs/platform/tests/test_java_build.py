@@ -67,6 +67,7 @@ def test_error_is_shown_with_its_line_and_leaves_no_jar(build: JavaBuild) -> Non
     assert not list((build.settings.cache_dir / "java").iterdir())
 
 
+@pytest.mark.faults
 def test_check_fails_on_a_warning_each_time_and_on_a_test_that_does_not_compile(build: JavaBuild) -> None:
     build.check()
     source_of(build).write_text(SOURCE.replace("    return", "    int unused = 1;\n    return"))

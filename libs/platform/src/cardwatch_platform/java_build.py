@@ -4,6 +4,7 @@ Results are cached by what they are made of (sources, compiler, class path, opti
 exists takes milliseconds:
 
     <cache>/java/<name>-<digest>.jar           the classes of src/main/java; the same sources make the same bytes
+    <cache>/java/<name>-tests-<digest>.jar     those of src/test/java
     <cache>/java/checked-<digest>              sources that have been compiled without a warning
 
 docs/decisions/0033-java-without-a-jdk.md says why.
@@ -15,9 +16,10 @@ import subprocess
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from cardwatch_contracts.errors import PlatformError
@@ -105,15 +107,7 @@ class JavaBuild:
             PlatformError: the compiler could not be downloaded, or the sources have an error.
         """
         target = self._cache / f"{self.project.name}-{self._digest(self.project.main, options=())}.jar"
-        if not target.exists():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
-                classes, made = Path(scratch) / "classes", Path(scratch) / "jar"
-                self._compile([self.project.main], classes, self._spark_jars(), ("-nowarn",))
-                write_jar(classes, made)
-                made.rename(target)
-            self._remove_old()
-        return target
+        return self._made(target, self.project.main, self._spark_jars)
 
     def check(self) -> None:
         """Compile everything with all warnings, unless the same sources were checked before.
@@ -134,39 +128,56 @@ class JavaBuild:
                 self._compile([self.project.tests], Path(scratch) / "test-classes", class_path, _TEST_WARNINGS)
         mark.touch()
 
-    def run_tests(self, scratch: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    def run_tests(
+        self, reports: Path, *options: str, properties: Mapping[str, str] = MappingProxyType({})
+    ) -> "subprocess.CompletedProcess[str]":
         """Compile and run the tests with JUnit's console launcher; its result has JUnit's output.
 
         Args:
-            scratch: an existing directory; classes and JUnit's reports (``TEST-junit-jupiter.xml``) are left in it.
+            reports: an existing directory; JUnit's reports (``TEST-junit-jupiter.xml``) are left in it.
             options: which tests, as the launcher takes them, such as ``--select-class``; without any, all of them.
+            properties: Java's system properties.
 
         Raises:
             PlatformError: sources could not be compiled.
         """
-        class_path = self.test_class_path(scratch)
         command = [
-            *(java(), *_JVM[:2], "-cp", class_path),
+            *(java(), *_JVM, *(f"-D{name}={value}" for name, value in properties.items())),
+            *("-cp", self.test_class_path()),
             *("org.junit.platform.console.ConsoleLauncher", "execute", "--disable-banner", "--disable-ansi-colors"),
-            *("--details", "tree", "--fail-if-no-tests", "--reports-dir", str(scratch)),
-            *(options or ("--scan-class-path", str(scratch / "test-classes"))),
+            *("--details", "tree", "--fail-if-no-tests", "--reports-dir", str(reports)),
+            *(options or ("--scan-class-path", str(self._test_jar()))),
         ]
         return _run(command)
 
-    def test_class_path(self, scratch: Path) -> str:
-        """Compile the tests; the class path with which Java runs them, or a program among them.
-
-        Args:
-            scratch: an existing directory; the tests' classes are left in it.
+    def test_class_path(self) -> str:
+        """The class path with which Java runs the tests, or a program among them; compiled if sources have changed.
 
         Raises:
             PlatformError: sources could not be compiled.
         """
-        classes = scratch / "test-classes"
-        class_path = [self.jar(), *self._test_jars(), *self._spark_jars()]
-        self._compile([self.project.tests], classes, class_path, ("-nowarn",))
         resources = self.project.directory / "src/test/resources"
-        return os.pathsep.join(map(str, [classes, resources, *class_path]))
+        return os.pathsep.join(map(str, [self._test_jar(), resources, *self._class_path_of_tests()]))
+
+    def _test_jar(self) -> Path:
+        digest = self._digest(self.project.main, self.project.tests, options=("tests",))
+        target = self._cache / f"{self.project.name}-tests-{digest}.jar"
+        return self._made(target, self.project.tests, self._class_path_of_tests)
+
+    def _class_path_of_tests(self) -> list[Path]:
+        return [self.jar(), *self._test_jars(), *self._spark_jars()]
+
+    def _made(self, target: Path, sources: Path, class_path: Callable[[], list[Path]]) -> Path:
+        """A jar of the sources' classes, which is compiled if it is not there."""
+        if not target.exists():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
+                classes, made = Path(scratch) / "classes", Path(scratch) / "jar"
+                self._compile([sources], classes, class_path(), ("-nowarn",))
+                write_jar(classes, made)
+                made.rename(target)
+            self._remove_old()
+        return target
 
     def _compile(
         self, sources: Sequence[Path], target: Path, class_path: Iterable[Path], options: Sequence[str]

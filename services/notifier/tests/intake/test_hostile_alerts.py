@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, seed
 from hypothesis import strategies as st
 from support.fuzzing.kinds import fuzzed_messages, kinds
 from support.hostile_messages import HostileMessage, hostile_alert_messages, lane
-from support.random_examples import random_examples
+from support.random_examples import random_examples, some_of
 from support.records import CARD_NUMBER, alert_record
 from support.registry import InMemoryRegistry
 
@@ -29,7 +29,7 @@ ENCODE, ENCODE_LETTER = Encoder("alert", ALERT_ID), Encoder("dead_letter", DEAD_
 DECODE_LETTER = Decoder("dead_letter", InMemoryRegistry({"dead_letter": DEAD_LETTER_ID}))
 MAX_MESSAGE_BYTES = 1_000_000
 FUZZ_SEED = 20
-FUZZED_MESSAGES = 2_000
+FUZZED_MESSAGES = some_of(2_000)
 MESSAGES = hostile_alert_messages(ENCODE)
 
 
@@ -129,6 +129,7 @@ def test_any_message_has_one_outcome(decoder: AlertDecoder, value: bytes, key: b
         assert outcome.body.encode()
 
 
+@pytest.mark.thorough
 def test_a_fuzzed_message_has_one_outcome(decoder: AlertDecoder) -> None:
     (kind,) = [kind for kind in kinds(lambda topic, record: ENCODE(record)).values() if kind.topic == ALERTS]
     found: Counter[str] = Counter()

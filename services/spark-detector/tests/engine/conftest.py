@@ -7,7 +7,7 @@ from support.engine_console import EngineConsole, engine_console
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineConsole]:
+def engine() -> Iterator[EngineConsole]:
     """The engine as a process."""
-    with engine_console(tmp_path_factory.mktemp("engine")) as console:
+    with engine_console() as console:
         yield console

@@ -8,13 +8,15 @@ from cardwatch_platform.artifacts import load_lock
 from cardwatch_platform.java_build import ENGINE, JavaBuild
 from cardwatch_platform.reporting import SilentReporter
 from cardwatch_platform.settings import PlatformSettings
+from support.random_examples import share
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[ElementTree.Element]]:
     """By the name of a class, JUnit's results of its test cases; nested classes belong to the outer one."""
     scratch = tmp_path_factory.mktemp("junit")
-    run = JavaBuild(ENGINE, PlatformSettings(), load_lock(), SilentReporter()).run_tests(scratch)
+    build = JavaBuild(ENGINE, PlatformSettings(), load_lock(), SilentReporter())
+    run = build.run_tests(scratch, properties={"cardwatch.examples.share": str(share())})
     report = scratch / "TEST-junit-jupiter.xml"
     assert report.is_file(), f"JUnit wrote no report:\n{run.stdout}"
     found: dict[str, list[ElementTree.Element]] = {}
@@ -23,6 +25,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Eleme
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ENGINE.test_classes())
 def test_class_passes(name: str, results: Mapping[str, list[ElementTree.Element]]) -> None:
     cases = results.get(name, [])

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from random import Random
 
 import pyarrow as pa
@@ -27,8 +28,11 @@ from cardwatch_detector.lakehouse.io.card_numbers import (
     mask_row,
     mask_rows,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 from support.hostile_messages import HostileMessage, hostile_avro_messages, hostile_json_messages, lane
+from support.random_examples import random_examples
 from support.records import transaction_record
 from support.registry import InMemoryRegistry
 from support.rows import every_row
@@ -112,6 +116,39 @@ def test_a_record_of_an_unknown_schema_keeps_no_card_number(number: str) -> None
 @every_row("case", [case for case in ALL_CASES if case.changes])
 def test_spark_selects_every_message_that_needs_masking(case: MaskingCase) -> None:
     assert re.search(SUSPECT, case.original.decode("latin-1"))
+
+
+@random_examples(600)
+@given(
+    st.sampled_from([CARD, "378282246310005", "4222222222222"]),
+    st.sampled_from("0\u0660\uff10\U0001d7ce"),
+    st.lists(
+        st.text(st.sampled_from(" -./\\,:\x00\n\xa0\u2009\u3164\U000e01f0"), max_size=8), min_size=15, max_size=15
+    ),
+    st.binary(max_size=3),
+)
+def test_spark_selects_a_card_number_however_it_is_written(
+    number: str, zero: str, separators: list[str], around: bytes
+) -> None:
+    digits = [chr(ord(zero) + int(digit)) for digit in number]
+    written = "".join(digit + by for digit, by in zip(digits, separators, strict=False))
+    value = around + written.encode() + around
+    assert not mask_row(message(value))["redacted"] or re.search(SUSPECT, value.decode("latin-1"))
+
+
+# Each nearly is what Spark looks for, so that a search which tries all ways to read it takes seconds or hours.
+NEARLY = (
+    "\U0001f389" * 12 + "A", "\U0001d7ce" * 12 + "A", "\u00a0\u00e9" * 5 + "A", "1" * 12 + "A", ("1" + " " * 35) * 12 + " A",
+    ("1" + "\u00a0" * 8) * 6 + "*", "\\t" * 30, '"', '"' + "a" * 39 + "\u00e9", "x[", "{", "&" + "a" * 13, '"cvx"' + " " * 9,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("piece", NEARLY, ids=lambda piece: ascii(piece[:3]))
+def test_spark_selects_in_linear_time(piece: str) -> None:
+    value = (piece * (100_000 // len(piece))).encode().decode("latin-1")
+    began = time.process_time()
+    re.search(SUSPECT, value)
+    assert time.process_time() - began < 1, "0.05 s are usual"
 
 
 @pytest.mark.parametrize(
@@ -244,6 +281,7 @@ def test_spark_masks_what_the_functions_mask(spark: SparkSession) -> None:
     rows.append((len(rows), None, b"{}", []))
     rows.append((len(rows), None, json.dumps({"merchant_id": CARD, "device_id": CARD}).encode(), []))
     rows.append((len(rows), None, ENCODE(transaction_record(amount_minor=int(CARD))), []))
+    rows += [(len(rows) + at, None, piece.encode() * 1000, []) for at, piece in enumerate(NEARLY)]
     exempt = frozenset({"merchant_id"})
     messages = spark.createDataFrame(rows, f"number INT, key BINARY, value BINARY, headers {HEADERS_TYPE}")
     masked, total = mask_card_numbers(messages, exempt)

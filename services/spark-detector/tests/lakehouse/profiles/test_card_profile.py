@@ -11,9 +11,10 @@ from cardwatch_detector.lakehouse.profiles.card_days import card_days
 from cardwatch_detector.lakehouse.profiles.card_profile import profiles
 from cardwatch_lakehouse.tables import GOLD_CARD_DAYS, GOLD_CARD_PROFILE
 from cardwatch_rules.profile_history import profiles_of
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
+from support.random_examples import random_examples
 
 VALID_ON = date(2026, 6, 10)
 DAYS = (VALID_ON, VALID_ON - timedelta(days=1), VALID_ON - timedelta(days=7))
@@ -78,7 +79,7 @@ def expected(transactions: list[dict[str, Any]], valid_on: date) -> dict[str, An
     }
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@random_examples(24, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(cards)
 def test_profiles_are_as_defined(spark: SparkSession, histories: list[list[dict[str, Any]]]) -> None:
     rows = [{"card_token": f"card-{at}", **t} for at, history in enumerate(histories) for t in history]

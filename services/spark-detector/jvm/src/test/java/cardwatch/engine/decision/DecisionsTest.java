@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import cardwatch.engine.RandomExamples;
 import cardwatch.engine.decision.ExampleRules.Example;
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
@@ -23,7 +24,7 @@ import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 
 class DecisionsTest {
-  private static final int HISTORIES = Integer.getInteger("cardwatch.histories", 200);
+  private static final int HISTORIES = RandomExamples.of(200);
 
   @Test
   void everyTouchPublishesTheDifferenceOfBeforeAndAfter() {

@@ -2,6 +2,7 @@ package cardwatch.engine.decision;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import cardwatch.engine.RandomExamples;
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
 import cardwatch.engine.timeline.ArrayTimeline;
@@ -20,7 +21,7 @@ class SuppressionTest {
 
   @Test
   void eachHitIsCountedOnTheAlertThatTheDefinitionSays() {
-    for (int seed = 0; seed < 3000; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(3000); seed++) {
       Random chance = new Random(seed);
       long length = 1 + chance.nextInt(12);
       Timeline timeline = timeline(chance, length);
@@ -35,7 +36,7 @@ class SuppressionTest {
 
   @Test
   void nothingBeforeSevenLengthsMatters() {
-    for (int seed = 0; seed < 3000; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(3000); seed++) {
       Random chance = new Random(seed);
       long length = 1 + chance.nextInt(6);
       Timeline timeline = timeline(chance, length);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import cardwatch.engine.RandomExamples;
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
 import java.math.BigInteger;
@@ -32,14 +33,14 @@ class ArrayTimelineTest {
 
   @Test
   void randomHistoriesEqualASortedList() {
-    for (int seed = 0; seed < 300; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(300); seed++) {
       new History(new Random(seed)).run(60);
     }
   }
 
   @Test
   void manyDifferentTextsEqualASortedList() {
-    for (int seed = 0; seed < 10; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(10); seed++) {
       History history = new History(new Random(seed));
       history.growing = true;
       history.run(700);

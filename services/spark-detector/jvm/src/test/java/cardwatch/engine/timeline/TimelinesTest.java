@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import cardwatch.engine.RandomExamples;
 import cardwatch.engine.event.Event;
 import cardwatch.engine.timeline.paged.PagedTimeline;
 import java.util.Random;
@@ -15,7 +16,7 @@ class TimelinesTest {
 
   @Test
   void timelinesThatGrowAndShrinkEqualAList() {
-    for (int seed = 0; seed < 10; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(10); seed++) {
       Random random = new Random(seed);
       RandomEvents events = new RandomEvents(random);
       MemoryStore store = new MemoryStore();

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import cardwatch.engine.RandomExamples;
 import cardwatch.engine.event.Event;
 import cardwatch.engine.timeline.CountingStore;
 import cardwatch.engine.timeline.ListTimeline;
@@ -23,7 +24,7 @@ class PagedTimelineTest {
 
   @Test
   void smallLeavesAndPagesEqualAList() {
-    for (int seed = 0; seed < 40; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(40); seed++) {
       new History(seed, 4, 4).run(300, 20, 3);
     }
   }
@@ -49,7 +50,7 @@ class PagedTimelineTest {
 
   @Test
   void anEmptyTimelineLeavesNothing() {
-    for (int seed = 0; seed < 15; seed++) {
+    for (int seed = 0; seed < RandomExamples.of(15); seed++) {
       History history = new History(seed, 4, 4);
       history.run(200, 50, 3);
       history.actual.save();
