@@ -18,7 +18,6 @@ from cardwatch_lakehouse.catalog import Catalog
 from cardwatch_lakehouse.tables import GOLD_ALERTS
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Action, Change
-from cardwatch_rules.backtest.period import OPEN_END
 from cardwatch_rules.model import Mode
 from deltalake import DeltaTable, write_deltalake
 from typer.testing import CliRunner
@@ -170,6 +169,7 @@ def test_eras_follow_the_history_of_a_rule() -> None:
         change(7, Action.DELETED, Mode.LIVE, 70, version=2, when="n >= 4"),
         change(8, Action.APPLIED, Mode.LIVE, 80, version=3, when="no such measure"),
         change(9, Action.APPLIED, Mode.LIVE, 90, version=4),
+        change(10, Action.APPLIED, Mode.LIVE, 100, version=-1),
     ):
         assert book.accept(one)
     eras, notices = eras_of(book)
@@ -178,10 +178,11 @@ def test_eras_follow_the_history_of_a_rule() -> None:
         (1, "live", 20, 30),
         (2, "live", 30, 40),
         (2, "live", 50, 70),
-        (4, "live", 90, OPEN_END),
+        (4, "live", 90, 100),
     ]
-    (notice,) = notices
-    assert "revision 8 of rule r" in notice
+    (unreadable, without_version) = notices
+    assert "revision 8 of rule r" in unreadable
+    assert "revision 10 of rule r has the version -1, expected 1 to 2147483647" in without_version
 
 
 def test_a_comparison_reports_missing_extra_and_different_rows(tmp_path: Path) -> None:

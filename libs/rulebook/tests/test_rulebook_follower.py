@@ -100,6 +100,18 @@ def test_a_broken_rule_affects_no_other(builder: Builder) -> None:
     assert "defines another rule, d" in snapshot.broken["c"]
 
 
+@pytest.mark.parametrize("version", [-1, 0, -(2**31), 2**31])
+def test_a_rule_with_a_version_that_no_alert_can_have_is_broken(builder: Builder, version: int) -> None:
+    builder(*(planning.apply(builder.kit.definition(name), ANNA) for name in ("a", "b")))
+    first = builder.store.read().latest("a")
+    builder.snapshots.take_change(Change.from_record({**first.record(), "revision": 2, "rule_version": version}))
+    snapshot = builder.snapshots.build()
+    assert [rule.rule_id for rule in snapshot.rules] == ["b"]
+    assert f"revision 2 of rule a has the version {version}, expected 1 to 2147483647" in snapshot.broken["a"]
+    builder.snapshots.take_change(Change.from_record({**first.record(), "revision": 3, "rule_version": 3}))
+    assert {rule.rule_id: rule.version for rule in builder.snapshots.build().rules} == {"a": 3, "b": 1}
+
+
 def test_lists_in_a_snapshot(builder: Builder) -> None:
     def take(name: str, value: str, present: bool = True) -> None:
         builder.snapshots.take_entry(ListEntry(name, Kind.MERCHANT, value, present, "", "anna", 1))

@@ -55,6 +55,24 @@ def test_a_version_in_the_file_counts_where_it_is_higher(kit: Any, book: Ruleboo
         do(book, planning.apply(kit.definition(version=8, threshold=9), ANNA))
 
 
+def test_a_version_is_a_positive_number_that_alerts_can_have(kit: Any, book: Rulebook) -> None:
+    first = do(book, planning.apply(kit.definition(), ANNA))
+    assert first is not None
+    assert book.accept(replace(first, revision=2, version=-5, change_id="by another program"))
+    assert state(do(book, planning.apply(kit.definition(), ANNA)))[:2] == (3, 1)
+    highest = 2**31 - 1
+    assert state(do(book, planning.apply(kit.definition(version=highest), ANNA)))[:2] == (4, highest)
+    with pytest.raises(
+        CardwatchError, match="has the highest version that there is, 2147483647; apply it under another"
+    ):
+        do(book, planning.apply(kit.definition(threshold=9), ANNA))
+
+
+def test_a_version_is_read_as_the_number_that_it_is(kit: Any, book: Rulebook) -> None:
+    do(book, planning.apply(kit.definition(), ANNA))
+    assert state(do(book, planning.apply(kit.definition(version="'3'"), ANNA)))[:2] == (2, 3)
+
+
 def test_a_change_of_mode_keeps_the_version(kit: Any, book: Rulebook) -> None:
     do(book, planning.apply(kit.definition(mode="shadow"), ANNA))
     assert do(book, planning.apply(kit.definition(), ANNA)) is None, "without a mode it keeps the one it has"

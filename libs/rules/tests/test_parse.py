@@ -79,7 +79,10 @@ def test_the_rules_of_the_repository_are_valid() -> None:
         ("countries: {", "case: {", 7, "`case` is an SQL keyword, expected another name"),
         ("title: Two countries", "titel: Two countries", 4, "unknown entry; expected one of id"),
         ("title: Two countries", "version: 1", 3, "`title` is missing"),
-        ("when: ", "version: 0\n    when: ", 9, "version"),
+        ("when: ", "version: 0\n    when: ", 9, "version: Input should be greater than or equal to 1"),
+        ("when: ", "version: -1\n    when: ", 9, "version: Input should be greater than or equal to 1"),
+        ("when: ", f"version: {2**31}\n    when: ", 9, "version: Input should be less than or equal to 2147483647"),
+        ("when: ", f"version: {10**18}\n    when: ", 9, "version: Input should be less than or equal to 2147483647"),
         ("when: ", "suppress: often\n    when: ", 9, "expected a duration such as 90s, 10m, 24h or 7d, got 'often'"),
     ],
 )

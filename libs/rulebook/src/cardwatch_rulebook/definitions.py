@@ -4,13 +4,13 @@ A definition is kept in one form (YAML, without version and mode), so that a rul
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
 import yaml
 from cardwatch_contracts.errors import ConfigurationError
-from cardwatch_rules.model import Mode, Rule
+from cardwatch_rules.model import MAX_RULE_VERSION, Mode, Rule
 from cardwatch_rules.parse import parse_rules
 from cardwatch_rules.yaml_document import load_yaml
 
@@ -57,8 +57,8 @@ def read_definitions(text: str, source: str, horizons_us: Mapping[str, int] | No
         Definition(
             rule=rule,
             text=_dump({key: value for key, value in item.items() if key not in {"version", "mode"}}),
-            version=item.get("version"),
-            mode=Mode(item["mode"]) if "mode" in item else None,
+            version=rule.version if "version" in item else None,
+            mode=rule.mode if "mode" in item else None,
         )
         for rule, item in zip(rules, items, strict=True)
     )
@@ -78,6 +78,20 @@ def parse_definition(definition: str, source: str, horizons_us: Mapping[str, int
     if len(rules) != 1:
         raise ConfigurationError(f"{source}: expected the definition of one rule, got {len(rules)}")
     return rules[0]
+
+
+def rule_of(change: Change, rule: Rule) -> Rule:
+    """The rule of a change's definition, in the version and the mode that the change gives it.
+
+    Raises:
+        ConfigurationError: no alert can have this version.
+    """
+    if not 1 <= change.version <= MAX_RULE_VERSION:
+        raise ConfigurationError(
+            f"revision {change.revision} of rule {change.rule_id} has the version {change.version}, expected 1 to "
+            f"{MAX_RULE_VERSION}; apply the rule again, which gives it another one"
+        )
+    return replace(rule, version=change.version, mode=change.mode)
 
 
 def is_same_definition(one: str, other: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cardwatch_contracts.errors import CardwatchError
-from cardwatch_rules.model import Mode
+from cardwatch_rules.model import MAX_RULE_VERSION, Mode
 from cardwatch_units.timestamps import now_microseconds
 
 from cardwatch_rulebook.book import Rulebook
@@ -53,7 +53,8 @@ def apply(wanted: Definition, author: Author) -> Plan:
     new rule is live.
 
     The plan raises:
-        CardwatchError: the rule has changed, but the version that the file gives is not higher than the current one.
+        CardwatchError: the rule has changed, but the version that the file gives is not higher than the current one, or
+            there is no higher one.
     """
 
     def make(book: Rulebook) -> Change | None:
@@ -62,18 +63,7 @@ def apply(wanted: Definition, author: Author) -> Plan:
         if current is None:
             return _first(wanted, author)
         is_unchanged = is_same_definition(current.definition, wanted.text)
-        if wanted.version is not None and wanted.version > current.version:
-            version = wanted.version
-        elif is_unchanged:
-            version = current.version + current.deletes
-        elif wanted.version is None:
-            version = current.version + 1
-        else:
-            raise CardwatchError(
-                f"rule {rule_id} has changed, but its version in the file, {wanted.version}, is not higher than the "
-                f"current one, {current.version}; leave `version` out, or set it to "
-                f"{current.version + 1}"
-            )
+        version = _version(wanted, current, is_unchanged=is_unchanged)
         mode = wanted.mode or (Mode.LIVE if current.deletes else current.mode)
         if version == current.version and mode is current.mode:
             return None
@@ -82,6 +72,26 @@ def apply(wanted: Definition, author: Author) -> Plan:
         return replace(changed, version=version, mode=mode, scope=wanted.rule.scope, definition=definition)
 
     return Plan(wanted.rule.rule_id, make)
+
+
+def _version(wanted: Definition, current: Change, *, is_unchanged: bool) -> int:
+    """The version of a rule that is applied where there is one."""
+    if wanted.version is not None and wanted.version > current.version:
+        return wanted.version
+    following = max(current.version, 0) + 1  # a change that another program wrote may have any number
+    if is_unchanged and not current.deletes and current.version > 0:
+        return current.version
+    if wanted.version is not None and not is_unchanged:
+        raise CardwatchError(
+            f"rule {current.rule_id} has changed, but its version in the file, {wanted.version}, is not higher than "
+            f"the current one, {current.version}; leave `version` out, or set it to {following}"
+        )
+    if following > MAX_RULE_VERSION:
+        raise CardwatchError(
+            f"rule {current.rule_id} has the highest version that there is, {current.version}; "
+            "apply it under another id"
+        )
+    return following
 
 
 def pause(rule_id: str, author: Author) -> Plan:

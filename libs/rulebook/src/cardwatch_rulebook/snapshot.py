@@ -11,7 +11,7 @@ from cardwatch_rules.model import Rule
 from cardwatch_rulebook.approvals import Approval, Approvals, in_force
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
-from cardwatch_rulebook.definitions import parse_definition
+from cardwatch_rulebook.definitions import parse_definition, rule_of
 from cardwatch_rulebook.lists import ListBook, ListEntry
 
 
@@ -128,10 +128,11 @@ class SnapshotBuilder:
         definition, parsed = self._parsed.get(change.rule_id, ("", ""))
         if definition != change.definition:
             parsed = self._parse_definition_of(change)
-        elif isinstance(parsed, Rule) and (parsed.version, parsed.mode) != (change.version, change.mode):
-            parsed = replace(parsed, version=change.version, mode=change.mode)
         self._parsed[change.rule_id] = (change.definition, parsed)
-        return parsed
+        try:
+            return parsed if isinstance(parsed, str) else rule_of(change, parsed)
+        except ConfigurationError as error:
+            return str(error)
 
     def _parse_definition_of(self, change: Change) -> Rule | str:
         try:
@@ -142,4 +143,4 @@ class SnapshotBuilder:
             return f"revision {change.revision} of rule {change.rule_id} breaks the parser: {error!r}"
         if rule.rule_id != change.rule_id:
             return f"revision {change.revision} of rule {change.rule_id} defines another rule, {rule.rule_id}"
-        return replace(rule, version=change.version, mode=change.mode)
+        return rule

@@ -54,6 +54,9 @@ OF_TRANSACTIONS: Final = frozenset(
     }
 )
 
+MAX_RULE_VERSION: Final = 2**31 - 1
+"""What ``rule_version`` of alert.avsc and rule.avsc holds, a 32-bit integer. The first version is 1."""
+
 # How many lengths of ``suppress`` of the past decide whether a hit raises an alert (docs/rules.md, decision 0004).
 SUPPRESSION_REACH: Final = 7
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cardwatch_rules.model import Mode, Severity
+from cardwatch_rules.model import MAX_RULE_VERSION, Mode, Severity
 
 # Reported first: a misspelt name explains why another one is missing.
 _UNKNOWN_ENTRY: Final = "unknown entry"
@@ -41,7 +41,7 @@ class RuleText(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     id: str
-    version: Annotated[int, Field(ge=1)] = 1
+    version: Annotated[int, Field(ge=1, le=MAX_RULE_VERSION)] = 1
     title: str
     explanation: str = ""
     scope: str

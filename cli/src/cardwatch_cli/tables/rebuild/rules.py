@@ -1,7 +1,7 @@
 """The rules that were in force at each time: those of a file always, those of rules.v1 by its history."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from cardwatch_contracts.errors import ConfigurationError
@@ -9,7 +9,7 @@ from cardwatch_rulebook.approvals import Approvals, timeline
 from cardwatch_rulebook.book import Rulebook
 from cardwatch_rulebook.changes import Change
 from cardwatch_rulebook.connect import open_stores
-from cardwatch_rulebook.definitions import parse_definition
+from cardwatch_rulebook.definitions import parse_definition, rule_of
 from cardwatch_rules.backtest.period import OPEN_END, OPEN_START
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import load_rules
@@ -82,11 +82,12 @@ def eras_of(book: Rulebook, approvals: Approvals | None = None) -> tuple[list[Er
             if change.deletes or change.mode is Mode.PAUSED:
                 continue
             try:
-                rule = parse_definition(change.definition, f"revision {change.revision} of rule {rule_id}")
+                source = f"revision {change.revision} of rule {rule_id}"
+                rule = rule_of(change, parse_definition(change.definition, source))
             except ConfigurationError as error:
                 notices.append(f"{error}; its alerts are not rebuilt")
                 continue
-            era = Era(replace(rule, version=change.version, mode=change.mode), start_us, end_us)
+            era = Era(rule, start_us, end_us)
             if eras and eras[-1].rule == era.rule and eras[-1].end_us == era.start_us:
                 era = Era(era.rule, eras.pop().start_us, era.end_us)
             eras.append(era)

@@ -138,8 +138,9 @@ def test_spark_selects_a_card_number_however_it_is_written(
 
 # Each nearly is what Spark looks for, so that a search which tries all ways to read it takes seconds or hours.
 NEARLY = (
-    "\U0001f389" * 12 + "A", "\U0001d7ce" * 12 + "A", "\u00a0\u00e9" * 5 + "A", "1" * 12 + "A", ("1" + " " * 35) * 12 + " A",
-    ("1" + "\u00a0" * 8) * 6 + "*", "\\t" * 30, '"', '"' + "a" * 39 + "\u00e9", "x[", "{", "&" + "a" * 13, '"cvx"' + " " * 9,
+    "\U0001f389" * 12 + "A", "\U0001d7ce" * 12 + "A", "\u00a0\u00e9" * 5 + "A", "1" * 12 + "A",
+    ("1" + " " * 35) * 12 + " A", ("1" + "\u00a0" * 8) * 6 + "*", "\\t" * 30, '"', '"' + "a" * 39 + "\u00e9", "x[", "{",
+    "&" + "a" * 13, '"cvx"' + " " * 9,
 )  # fmt: skip
 
 
