@@ -83,6 +83,7 @@ def test_check_fails_on_a_warning_each_time_and_on_a_test_that_does_not_compile(
         build.check()
 
 
+@pytest.mark.faults
 def test_failing_test_is_shown_in_junits_words(build: JavaBuild, tmp_path: Path) -> None:
     test = build.project.tests / "demo/HelloTest.java"
     test.parent.mkdir(parents=True)
