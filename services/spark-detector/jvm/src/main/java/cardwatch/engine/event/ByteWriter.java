@@ -85,9 +85,11 @@ public final class ByteWriter {
     if (Hexadecimal.isHexadecimal(value)) {
       return text(HEXADECIMAL, Hexadecimal.pack(value));
     }
+    if (isAscii(value)) {
+      return ascii(value);
+    }
     byte[] utf = value.getBytes(StandardCharsets.UTF_8);
-    boolean lossless = value.chars().noneMatch(one -> Character.isSurrogate((char) one))
-        || new String(utf, StandardCharsets.UTF_8).equals(value);
+    boolean lossless = new String(utf, StandardCharsets.UTF_8).equals(value);
     return lossless ? text(UTF_8, utf) : characters(value);
   }
 
@@ -116,6 +118,26 @@ public final class ByteWriter {
 
   private ByteWriter text(int form, byte[] packed) {
     return unsigned((long) packed.length << 2 | form).raw(packed);
+  }
+
+  private ByteWriter ascii(String value) {
+    int length = value.length();
+    unsigned((long) length << 2 | UTF_8);
+    reserve(length);
+    for (int at = 0; at < length; at++) {
+      bytes[size + at] = (byte) value.charAt(at);
+    }
+    size += length;
+    return this;
+  }
+
+  private static boolean isAscii(String value) {
+    for (int at = 0; at < value.length(); at++) {
+      if (value.charAt(at) >= 128) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** A text that UTF-8 cannot hold, because half of a pair of surrogates is missing. */

@@ -1,46 +1,55 @@
 package cardwatch.engine.event;
 
-import java.util.ArrayList;
-import java.util.List;
-
 /**
- * Events as bytes: the numbers in columns, then the texts with a dictionary. An event of a card takes about 60 to 100
- * bytes.
+ * One event as bytes, as it is on its way to its key: the times, a bit for each field that is null, and the fields. The
+ * bytes live as long as a micro-batch. How a key's events are kept is decided by the timelines.
  */
 public final class EventCodec {
-  private static final int LAYOUT = 1;
+  private static final int FIRST_INTEGER = Field.AMOUNT_MINOR.ordinal();
+  private static final int FIRST_DOUBLE = Field.LATITUDE.ordinal();
 
   private EventCodec() {}
 
-  /** The bytes of events, which are best in the order of their times. */
-  public static byte[] encode(List<Event> events) {
-    EventNumbers numbers = new EventNumbers(events.size());
-    EventTexts texts = new EventTexts(events.size());
-    for (int at = 0; at < events.size(); at++) {
-      numbers.insert(at, events.get(at));
-      texts.insert(at, events.get(at).texts());
+  /** Write an event. */
+  public static void write(ByteWriter writer, Event event) {
+    int nulls = event.nullBits();
+    writer.fixed(event.eventTime()).signed(event.rawBrokerTime() - event.eventTime()).unsigned(nulls);
+    String[] texts = event.texts();
+    for (int field = 0; field < FIRST_INTEGER; field++) {
+      if ((nulls >> field & 1) == 0) {
+        writer.text(texts[field]);
+      }
     }
-    ByteWriter writer = new ByteWriter(64 + 128 * events.size()).octet(LAYOUT).unsigned(events.size());
-    numbers.write(writer);
-    texts.write(writer);
-    return writer.toBytes();
+    for (int field = FIRST_INTEGER; field < Field.count(); field++) {
+      if ((nulls >> field & 1) == 0) {
+        if (field < FIRST_DOUBLE) {
+          writer.signed(event.integer(Field.at(field)));
+        } else {
+          writer.number(event.number(Field.at(field)));
+        }
+      }
+    }
   }
 
   /**
-   * The events of bytes, in the order in which they were given.
+   * Read an event.
    *
-   * @throws IllegalStateException the bytes are damaged or were written by a later version
+   * @throws IllegalStateException the bytes are damaged
    */
-  public static List<Event> decode(byte[] bytes) {
-    ByteReader reader = new ByteReader(bytes);
-    reader.requireLayout(LAYOUT, "a list of events in the state");
-    int size = reader.count();
-    EventNumbers numbers = EventNumbers.read(reader, size);
-    EventTexts texts = EventTexts.read(reader, size);
-    List<Event> events = new ArrayList<>(size);
-    for (int at = 0; at < size; at++) {
-      events.add(Event.of(numbers, at, texts.get(at)));
+  public static Event read(ByteReader reader) {
+    long time = reader.fixed();
+    Event.Builder builder = new Event.Builder().times(time, time + reader.signed());
+    int nulls = reader.count();
+    for (int field = 0; field < Field.count(); field++) {
+      if ((nulls >> field & 1) == 0) {
+        Field one = Field.at(field);
+        switch (one.kind()) {
+          case TEXT -> builder.text(one, reader.text());
+          case INTEGER -> builder.integer(one, reader.signed());
+          case DOUBLE -> builder.number(one, reader.number());
+        }
+      }
     }
-    return events;
+    return builder.build();
   }
 }

@@ -6,7 +6,6 @@ import cardwatch.engine.event.Event;
 import cardwatch.engine.event.EventCodec;
 import cardwatch.engine.program.Profile;
 import cardwatch.engine.program.ProfileCodec;
-import java.util.List;
 
 /**
  * A transaction or a profile on its way to its key, as the bytes that Spark shuffles. They live as long as a
@@ -24,10 +23,11 @@ record Arrival(long time, int partition, long offset, Event event, Profile profi
 
   /** Its bytes. */
   byte[] toBytes() {
-    ByteWriter writer = new ByteWriter(192);
+    ByteWriter writer = new ByteWriter(256);
     writer.octet(event != null ? TRANSACTION : PROFILE).signed(time).signed(partition).signed(offset);
     if (event != null) {
-      return writer.raw(EventCodec.encode(List.of(event))).toBytes();
+      EventCodec.write(writer, event);
+      return writer.toBytes();
     }
     ProfileCodec.write(writer, profile);
     return writer.toBytes();
@@ -41,7 +41,7 @@ record Arrival(long time, int partition, long offset, Event event, Profile profi
     int partition = (int) reader.signed();
     long offset = reader.signed();
     if (kind == TRANSACTION) {
-      return new Arrival(time, partition, offset, EventCodec.decode(reader.raw(reader.remaining())).get(0), null);
+      return new Arrival(time, partition, offset, EventCodec.read(reader), null);
     }
     return new Arrival(time, partition, offset, null, ProfileCodec.read(reader));
   }
