@@ -16,7 +16,13 @@ import java.util.function.Consumer;
  * thread.
  */
 public final class Decisions {
+  /** A rule never waits for fewer events to go through: they take a hundredth of a second. */
+  private static final int FEW = 4096;
+
+  private static final double NANOSECONDS = 1e9;
+
   private final RuleEvaluator evaluator;
+  private final long learningBudget;
   private final int evidenceLimit;
   private final Ledger ledger;
   private final boolean profiled;
@@ -27,8 +33,11 @@ public final class Decisions {
    * Decisions by the rules of a scope.
    *
    * @param evidenceLimit how many transaction ids an alert lists at most; the newest ones
+   * @param learningSeconds for how long new rules go through what was there before them; when it is spent, they wait
+   *     with further keys of more than a few thousand events
    */
-  public Decisions(RuleEvaluator evaluator, int evidenceLimit) {
+  public Decisions(RuleEvaluator evaluator, int evidenceLimit, double learningSeconds) {
+    learningBudget = (long) (learningSeconds * NANOSECONDS);
     this.evaluator = evaluator;
     this.evidenceLimit = evidenceLimit;
     ledger = new Ledger(evaluator.rules());
@@ -55,11 +64,15 @@ public final class Decisions {
     }
     // Hits of other rules would not be known any more when the rules come back.
     touch.timeline().retainHits(fingerprints);
+    Walk walk = new Walk(evaluator, ledger, touch, profiled);
     List<RuleDecision> rules = new ArrayList<>(positions.size());
     for (int position : positions) {
-      rules.add(new RuleDecision(position, evaluator.rules().get(position), touch, changes));
+      RuleDecision rule = new RuleDecision(position, evaluator.rules().get(position), touch, changes);
+      if (!rule.isTouched() || !hasToWait(rule, touch.timeline(), walk)) {
+        rules.add(rule);
+      }
     }
-    Redecision redecision = new Redecision(touch, changes, rules, new Walk(evaluator, ledger, touch, profiled));
+    Redecision redecision = new Redecision(touch, changes, rules, walk);
     ledger.redecided(redecision.run());
     Publication publication = new Publication(touch.timeline(), changes, evidenceLimit);
     for (RuleDecision rule : rules) {
@@ -69,6 +82,22 @@ public final class Decisions {
       choose();
       touch.timeline().retainHits(fingerprints);
     }
+  }
+
+  /**
+   * Build what a rule needs; whether it has to wait instead, because this is a new rule on a key with many events and
+   * too much time was spent so already. A rule that waits is not there yet for this key, and its turn comes with a
+   * later touch: keys with many events are touched often.
+   */
+  private boolean hasToWait(RuleDecision rule, Timeline timeline, Walk walk) {
+    int unbuilt = evaluator.unbuilt(rule.position(), timeline);
+    if (rule.isNew() && ledger.learning() > learningBudget && unbuilt + rule.unknown() > FEW) {
+      return true;
+    }
+    if (unbuilt > 0) {
+      walk.build(rule);
+    }
+    return false;
   }
 
   /** Choose the rules to evaluate: those that have not failed. */

@@ -13,6 +13,7 @@ public final class Ledger {
   private final List<Rule> rules;
   private final long[] nanoseconds;
   private final String[] failures;
+  private long learning;
   private long redecided;
   private int failed;
 
@@ -55,6 +56,14 @@ public final class Ledger {
     return redecided;
   }
 
+  /**
+   * The time that new rules took to go through what was there before them, nanoseconds. It is not in {@link #seconds}:
+   * a rule is not to be set aside for it.
+   */
+  long learning() {
+    return learning;
+  }
+
   /** The positions of the rules that have not failed. */
   List<Integer> evaluated() {
     List<Integer> positions = new ArrayList<>();
@@ -73,6 +82,10 @@ public final class Ledger {
 
   void took(int rule, long duration) {
     nanoseconds[rule] += duration;
+  }
+
+  void learned(long duration) {
+    learning += duration;
   }
 
   void failed(int rule, Throwable error) {

@@ -1,5 +1,6 @@
 package cardwatch.engine.decision;
 
+import cardwatch.engine.program.Measure;
 import cardwatch.engine.program.MeasureEvaluator;
 import cardwatch.engine.program.Profile;
 import cardwatch.engine.program.Rule;
@@ -21,6 +22,24 @@ public final class ProgramEvaluator implements RuleEvaluator {
   @Override
   public List<Rule> rules() {
     return program.rules();
+  }
+
+  @Override
+  public int unbuilt(int rule, Timeline timeline) {
+    int events = 0;
+    for (Measure measure : program.rules().get(rule).measures()) {
+      Measure.Computation computation = program.computations().get(measure.slot());
+      events += timeline.unbuilt(computation.mask(), computation.track());
+    }
+    return events;
+  }
+
+  @Override
+  public void build(int rule, Timeline timeline) {
+    for (Measure measure : program.rules().get(rule).measures()) {
+      Measure.Computation computation = program.computations().get(measure.slot());
+      timeline.build(computation.mask(), computation.track());
+    }
   }
 
   @Override

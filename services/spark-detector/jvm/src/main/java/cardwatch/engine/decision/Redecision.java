@@ -57,6 +57,7 @@ final class Redecision {
     }
     if (first < end) {
       walk.begin();
+      walk.learning(true);
     }
     for (int at = end - 1; at >= first; at--) {
       walk.moveTo(at);
@@ -66,6 +67,7 @@ final class Redecision {
         }
       }
     }
+    walk.learning(false);
     for (RuleDecision rule : rules) {
       if (rule.isTouched()) {
         rule.learned();

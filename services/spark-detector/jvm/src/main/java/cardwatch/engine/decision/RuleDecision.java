@@ -99,6 +99,16 @@ final class RuleDecision {
     return known == Long.MIN_VALUE ? 0 : timeline.firstAfter(known - 1);
   }
 
+  /** How many events are not known and have to be. */
+  int unknown() {
+    return Math.max(0, unknownTo() - unknownFrom());
+  }
+
+  /** Whether it was never evaluated on this key. */
+  boolean isNew() {
+    return hits.knownFrom() == Long.MAX_VALUE;
+  }
+
   /** Note that hits are known from there on where they have to be. */
   void learned() {
     long needed = timeline.size() == 0 ? Long.MIN_VALUE : knownFrom;

@@ -10,6 +10,12 @@ public interface RuleEvaluator {
   /** The rules; other methods name a rule by its position here. */
   List<Rule> rules();
 
+  /** How many events have to be gone through before a rule can be evaluated on a timeline for the first time. */
+  int unbuilt(int rule, Timeline timeline);
+
+  /** Go through them; without it, the first evaluation does. */
+  void build(int rule, Timeline timeline);
+
   /** Go through a timeline, from its end; call it again after an insertion. */
   void begin(Timeline timeline);
 

@@ -19,6 +19,7 @@ final class Walk {
   private final boolean profiled;
   private int ordinal;
   private boolean moved;
+  private boolean learning;
   private long measuredAt;
 
   /**
@@ -38,10 +39,30 @@ final class Walk {
     evaluator.begin(touch.timeline());
   }
 
+  /** Whether what follows is for what was there before a rule. */
+  void learning(boolean whether) {
+    learning = whether;
+  }
+
   /** Go to an event; it costs nothing before a rule is asked for. */
   void moveTo(int ordinal) {
     this.ordinal = ordinal;
     moved = false;
+  }
+
+  /** Go through the events for what a rule needs of them. */
+  void build(RuleDecision rule) {
+    long began = System.nanoTime();
+    try {
+      evaluator.build(rule.position(), touch.timeline());
+    } catch (RuntimeException | StackOverflowError error) {
+      if (!isMistake(error)) {
+        throw error;
+      }
+      setAside(rule, error);
+    } finally {
+      ledger.learned(System.nanoTime() - began);
+    }
   }
 
   /** Whether a rule hits the event. */
@@ -96,7 +117,11 @@ final class Walk {
   /** Count the time since the last one for a rule. */
   private void measure(RuleDecision rule) {
     long now = System.nanoTime();
-    ledger.took(rule.position(), now - measuredAt);
+    if (learning) {
+      ledger.learned(now - measuredAt);
+    } else {
+      ledger.took(rule.position(), now - measuredAt);
+    }
     measuredAt = now;
   }
 

@@ -19,6 +19,10 @@ import java.util.function.Consumer;
 
 /** The rules of one scope in one task, applied to one key after the other. Times are microseconds. */
 final class ScopeEngine {
+  // Of a task, in which new rules go through the history of busy keys; a micro-batch takes at most so much longer, and
+  // what one key takes: 5 to 10 seconds for a million transactions.
+  private static final double LEARNING_SECONDS = 0.5;
+
   private final Options.Scope scope;
   private final ScopeProgram program;
   private final Decisions decisions;
@@ -29,7 +33,7 @@ final class ScopeEngine {
     this.program = program != null
         ? program
         : new ScopeProgram(scope.name(), List.of(), new TrackSet(List.of(), List.of()), List.of());
-    decisions = new Decisions(new ProgramEvaluator(this.program), evidenceLimit);
+    decisions = new Decisions(new ProgramEvaluator(this.program), evidenceLimit, LEARNING_SECONDS);
   }
 
   /** How far back from an arrival its windows and suppression reach. */

@@ -141,6 +141,16 @@ final class AdaptiveTimeline implements Timeline {
   }
 
   @Override
+  public int unbuilt(int mask, int track) {
+    return current.unbuilt(mask, track);
+  }
+
+  @Override
+  public void build(int mask, int track) {
+    current.build(mask, track);
+  }
+
+  @Override
   public HitBits hits(long ruleFingerprint) {
     return current.hits(ruleFingerprint);
   }

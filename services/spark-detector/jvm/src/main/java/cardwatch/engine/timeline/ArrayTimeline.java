@@ -161,6 +161,16 @@ public final class ArrayTimeline implements Timeline {
   }
 
   @Override
+  public int unbuilt(int mask, int track) {
+    return 0;
+  }
+
+  @Override
+  public void build(int mask, int track) {
+    // masks are built when the array is opened, and there is nothing else
+  }
+
+  @Override
   public HitBits hits(long ruleFingerprint) {
     for (RuleHits one : hits) {
       if (one.rule == ruleFingerprint) {

@@ -67,6 +67,16 @@ public interface Timeline {
   /** Numbers of different values of a DISTINCT track. */
   DistinctCounts distinct(int track);
 
+  /**
+   * How many events are gone through, as far as they have not been, before a mask and a track can be asked for.
+   *
+   * @param track −1 for the mask alone
+   */
+  int unbuilt(int mask, int track);
+
+  /** Go through them; without it, the first query does. */
+  void build(int mask, int track);
+
   /** The hits of a rule, by its fingerprint, as they were last set; kept with the events. */
   HitBits hits(long ruleFingerprint);
 

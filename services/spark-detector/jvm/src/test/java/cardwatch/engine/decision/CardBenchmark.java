@@ -44,7 +44,7 @@ final class CardBenchmark {
     for (int at = 0; at < 5000; at++) {
       merchants.add("merchant-" + at);
     }
-    Decisions decisions = new Decisions(new ExampleRules(rules(size)), 500);
+    Decisions decisions = new Decisions(new ExampleRules(rules(size)), 500, 1);
     List<MemoryStore> stores = new ArrayList<>();
     for (int key = 0; key < KEYS; key++) {
       stores.add(new MemoryStore());

@@ -145,7 +145,7 @@ class DecisionsTest {
     Key(List<Example> rules) {
       this.rules = rules;
       evaluator = new ExampleRules(rules);
-      decisions = new Decisions(evaluator, 10);
+      decisions = new Decisions(evaluator, 10, 1);
     }
 
     List<String> take(Event event) {

@@ -104,6 +104,16 @@ final class ExampleRules implements RuleEvaluator {
   }
 
   @Override
+  public int unbuilt(int rule, Timeline timeline) {
+    return 0;
+  }
+
+  @Override
+  public void build(int rule, Timeline timeline) {
+    // the first evaluation does
+  }
+
+  @Override
   public void begin(Timeline timeline) {
     this.timeline = timeline;
     countries = timeline.distinct(1);

@@ -69,7 +69,7 @@ public final class NewRuleBenchmark {
     }
     Touch touch =
         new Touch(Timelines.open(store, program.tracks()), Profiles.open(store), events, List.of(), now - kept);
-    new Decisions(new ProgramEvaluator(program), 500).decide(touch, transition -> {});
+    new Decisions(new ProgramEvaluator(program), 500, 1).decide(touch, transition -> {});
     touch.timeline().save();
   }
 }

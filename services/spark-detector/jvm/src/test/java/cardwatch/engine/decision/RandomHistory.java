@@ -138,7 +138,7 @@ final class RandomHistory {
 
   private void useRules(int variant, List<Integer> chosen) {
     rules = chosen.stream().map(ExampleRules.all(variant)::get).toList();
-    decisions = new Decisions(new ExampleRules(rules), EVIDENCE);
+    decisions = new Decisions(new ExampleRules(rules), EVIDENCE, 1);
     alertsBefore = null;
   }
 

@@ -136,6 +136,16 @@ public final class ListTimeline implements Timeline {
   }
 
   @Override
+  public int unbuilt(int mask, int track) {
+    return 0;
+  }
+
+  @Override
+  public void build(int mask, int track) {
+    // there is nothing to build
+  }
+
+  @Override
   public HitBits hits(long rule) {
     Set<String> ids = hits.computeIfAbsent(rule, fresh -> new HashSet<>());
     return new HitBits() {

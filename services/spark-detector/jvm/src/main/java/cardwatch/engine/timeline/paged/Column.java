@@ -60,6 +60,18 @@ final class Column {
   /** Whether it is filled; a column of a new rule is filled when it is first needed, if there are events. */
   boolean isBuilt;
 
+  /**
+   * Of LATEST: whether no rule needs it any more. It takes no events then, and goes with those that it has: taking them
+   * out at once would read all events.
+   */
+  boolean isRetired;
+
+  /** Of a retired one: the time of its last event, microseconds. */
+  long retiredAt;
+
+  /** Whether it was filled since the key was opened: the store has no values of it, and need not be asked. */
+  boolean isNew;
+
   /** Of HITS: the time from which on they are known, microseconds. */
   long knownFrom = Long.MAX_VALUE;
 

@@ -3,7 +3,7 @@ package cardwatch.engine.timeline.paged;
 import cardwatch.engine.event.Event;
 import java.util.function.BiConsumer;
 
-/** Fills columns of new rules from the events, and takes out those of old ones: each reads all events once. */
+/** Fills columns of new rules from the events; each reads all events once. */
 final class ColumnBuilder {
   private final Pages pages;
   private final Editor editor;
@@ -26,31 +26,8 @@ final class ColumnBuilder {
     column.isBuilt = true;
     switch (column.kind) {
       case MASK -> buildMask(column);
-      case LATEST ->
-        forEach(hidden, (event, at) -> {
-          if (isIncluded(column, at)) {
-            occurrences.add(column, event, at);
-          }
-        });
+      case LATEST -> buildLatest(column, hidden);
       default -> buildSummary(column);
-    }
-  }
-
-  /**
-   * Remove the values and blocks of a column that no rule needs any more; its parts of other blocks go when these
-   * change.
-   */
-  void drop(Column column) {
-    if (column.kind != Column.Kind.LATEST || !column.isBuilt) {
-      return;
-    }
-    forEach(0, (event, at) -> {
-      if (!event.isNull(column.field)) {
-        occurrences.forget(column, event);
-      }
-    });
-    for (int page = 0; page < pages.count(); page++) {
-      pages.get(page).removeLatest(column);
     }
   }
 
@@ -62,6 +39,15 @@ final class ColumnBuilder {
     for (int page = 0; page < pages.count(); page++) {
       editor.total(column, page);
     }
+  }
+
+  private void buildLatest(Column column, int hidden) {
+    column.isNew = true;
+    forEach(hidden, (event, at) -> {
+      if (isIncluded(column, at)) {
+        occurrences.add(column, event, at);
+      }
+    });
   }
 
   private void buildSummary(Column column) {

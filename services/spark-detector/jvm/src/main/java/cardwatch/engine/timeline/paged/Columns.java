@@ -15,6 +15,10 @@ import java.util.Set;
 
 /** The columns of a key: those of the program's masks and tracks, and one for each rule with hits. */
 final class Columns {
+  // Flags of columns that are written.
+  private static final int BUILT = 1;
+  private static final int RETIRED = 2;
+
   private final List<Column> all = new ArrayList<>();
   private final Map<Integer, Column> byNumber = new HashMap<>();
   private final Map<Long, Column> hits = new HashMap<>();
@@ -55,6 +59,16 @@ final class Columns {
     return hits;
   }
 
+  /** Have a column that no rule needs go: at once, or with its events, of which the last one is at a time. */
+  void retire(Column column, long lastTime) {
+    if (column.kind == Column.Kind.LATEST && column.isBuilt) {
+      column.isRetired = true;
+      column.retiredAt = lastTime;
+    } else {
+      remove(column);
+    }
+  }
+
   void remove(Column column) {
     all.remove(column);
     byNumber.remove(column.number);
@@ -66,12 +80,12 @@ final class Columns {
   /**
    * Give the columns of the head to the masks and tracks of the program, and make those that are missing.
    *
-   * @return columns that the program does not need, which are still there
+   * @return columns that the program does not need, which are still there; not those that are retired already
    */
   List<Column> bind(TrackSet program, int pages) {
     Map<Identity, Column> known = new HashMap<>();
     for (Column column : all) {
-      if (column.kind != Column.Kind.HITS) {
+      if (column.kind != Column.Kind.HITS && !column.isRetired) {
         known.put(new Identity(column.kind, column.fingerprint), column);
       }
     }
@@ -100,7 +114,8 @@ final class Columns {
     for (Column column : all) {
       writer.octet(column.kind.ordinal()).unsigned(column.number).fixed(column.fingerprint);
       writer.octet(column.field == null ? 0 : column.field.ordinal() + 1);
-      writer.octet(column.isBuilt ? 1 : 0).signed(column.knownFrom);
+      writer.octet((column.isBuilt ? BUILT : 0) | (column.isRetired ? RETIRED : 0));
+      writer.signed(column.isRetired ? column.retiredAt : column.knownFrom);
       Summaries.write(writer, column.kind, column.totals, pages, null);
     }
   }
@@ -114,8 +129,11 @@ final class Columns {
       Column column = columns.add(kind, reader.fixed(), number, pages);
       int field = reader.octet();
       column.field = field == 0 ? null : Field.at(field - 1);
-      column.isBuilt = reader.octet() == 1;
+      int flags = reader.octet();
+      column.isBuilt = (flags & BUILT) != 0;
+      column.isRetired = (flags & RETIRED) != 0;
       column.knownFrom = reader.signed();
+      column.retiredAt = column.knownFrom;
       Summaries.read(reader, kind, column.totals, pages, null);
       if (kind == Column.Kind.HITS) {
         columns.hits.put(column.fingerprint, column);

@@ -1,6 +1,7 @@
 package cardwatch.engine.timeline.paged;
 
 import cardwatch.engine.event.Event;
+import java.util.List;
 
 /**
  * Evicts the oldest events. Whole leaves are removed; evicted events of the leaf that remains first are only hidden, so
@@ -46,7 +47,20 @@ final class Evictor {
       }
     }
     head.hidden = evicted;
+    removeRetired();
     return true;
+  }
+
+  /** Remove retired columns of which no event is there any more. */
+  void removeRetired() {
+    for (Column column : List.copyOf(head.columns.all())) {
+      if (column.isRetired && (pages.count() == 0 || pages.get(0).firstTime > column.retiredAt)) {
+        for (int page = 0; page < pages.count(); page++) {
+          pages.get(page).removeLatest(column);
+        }
+        head.columns.remove(column);
+      }
+    }
   }
 
   /** Remove hidden events. */

@@ -26,7 +26,7 @@ final class Occurrences {
     Leaf leaf = pages.leaf(at);
     Name name = leaf.name(at.index());
     ByteBuffer key = ValueIndex.key(column, event);
-    Name latest = living(values.get(key));
+    Name latest = living(values.get(column, key));
     if (latest == null || isAfter(event, latest)) {
       leaf.setLink(column.number, name.slot(), latest);
       if (latest != null) {
@@ -51,7 +51,7 @@ final class Occurrences {
     Name name = pages.leaf(at).name(at.index());
     ByteBuffer key = ValueIndex.key(column, event);
     Name previous = previous(column, name);
-    Name next = living(values.get(key));
+    Name next = living(values.get(column, key));
     if (name.equals(next)) {
       values.put(key, previous);
       if (previous != null) {
@@ -71,14 +71,19 @@ final class Occurrences {
   /** Forget an event that has been evicted; links to it are known to lead nowhere. */
   void evict(Column column, Event event, Name name) {
     ByteBuffer key = ValueIndex.key(column, event);
-    if (name.equals(values.get(key))) {
+    if (name.equals(values.get(column, key))) {
       values.put(key, null);
     }
   }
 
-  /** Forget an event's value; for a column that is going to be removed. */
-  void forget(Column column, Event event) {
-    values.put(ValueIndex.key(column, event), null);
+  /** Forget, in retired columns, the value of an event that is going to be removed, if it is the value's latest one. */
+  void forgetRetired(Event event, Position at) {
+    int slot = pages.leaf(at).slot(at.index());
+    for (Column column : pages.columns().all()) {
+      if (column.isRetired && Bits.get(pages.get(at.page()).values(column)[0][at.leaf()], slot)) {
+        values.put(ValueIndex.key(column, event), null);
+      }
+    }
   }
 
   /** The previous occurrence of an event's value; null if there is none any more. */

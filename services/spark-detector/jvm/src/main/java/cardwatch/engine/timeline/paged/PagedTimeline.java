@@ -8,7 +8,6 @@ import cardwatch.engine.timeline.Insertion;
 import cardwatch.engine.timeline.Timeline;
 import cardwatch.engine.timeline.TrackSet;
 import java.util.Arrays;
-import java.util.List;
 
 /**
  * A timeline of leaves and pages, for keys with many events: an insertion or a query reads and changes a few blocks,
@@ -20,7 +19,7 @@ import java.util.List;
  */
 public final class PagedTimeline implements Timeline {
   /** The first byte of its head. */
-  public static final int LAYOUT = 2;
+  public static final int LAYOUT = 3;
 
   /** The most leaves of a page. */
   private static final int PAGE_CAPACITY = 64;
@@ -52,11 +51,11 @@ public final class PagedTimeline implements Timeline {
     occurrences = new Occurrences(pages, values, head.evictions);
     builder = new ColumnBuilder(pages, editor, occurrences);
     evictor = new Evictor(head, editor, occurrences, ids);
-    List<Column> unneeded = head.columns.bind(tracks, pages.count());
-    for (Column column : unneeded) {
-      builder.drop(column);
-      head.columns.remove(column);
+    long last = pages.size() == 0 ? Long.MIN_VALUE : pages.lastTime();
+    for (Column column : head.columns.bind(tracks, pages.count())) {
+      head.columns.retire(column, last);
     }
+    evictor.removeRetired();
   }
 
   /**
@@ -180,6 +179,21 @@ public final class PagedTimeline implements Timeline {
   }
 
   @Override
+  public int unbuilt(int mask, int track) {
+    int columns = head.columns.mask(mask).isBuilt ? 0 : 1;
+    columns += track < 0 || head.columns.track(track).isBuilt ? 0 : 1;
+    return columns * pages.size();
+  }
+
+  @Override
+  public void build(int mask, int track) {
+    mask(mask);
+    if (track >= 0) {
+      track(track);
+    }
+  }
+
+  @Override
   public HitBits hits(long ruleFingerprint) {
     return new PagedHits(pages, ranges, head.columns.hits(ruleFingerprint, pages.count()), head.hidden);
   }
@@ -280,12 +294,13 @@ public final class PagedTimeline implements Timeline {
         occurrences.remove(column, event, at);
       }
     }
+    occurrences.forgetRetired(event, at);
     ids.remove(event.id(), event.eventTime());
     editor.remove(at);
   }
 
   private boolean isOccurrence(Column column, Position at) {
-    return column.kind == Column.Kind.LATEST && column.isBuilt
+    return column.kind == Column.Kind.LATEST && column.isBuilt && !column.isRetired
         && Bits.get(pages.get(at.page()).values(column.masked)[0][at.leaf()], at.index());
   }
 }

@@ -81,6 +81,13 @@ final class Pages {
     return starts[page];
   }
 
+  /** The time of the last event; there has to be one. */
+  long lastTime() {
+    Page page = pages.get(pages.size() - 1);
+    Leaf leaf = leaf(pages.size() - 1, page.count() - 1);
+    return leaf.time(leaf.size() - 1);
+  }
+
   int ordinal(Position at) {
     return start(at.page()) + pages.get(at.page()).leaves().start(at.leaf()) + at.index();
   }

@@ -35,9 +35,10 @@ final class ValueIndex {
   }
 
   /** Its latest occurrence; null if there is none. */
-  Name get(ByteBuffer key) {
-    if (known.containsKey(key)) {
-      return known.get(key);
+  Name get(Column column, ByteBuffer key) {
+    Name present = known.get(key);
+    if (present != null || column.isNew || known.containsKey(key)) {
+      return present;
     }
     byte[] bytes = blocks.entry(key.array());
     Name name = null;

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
+import cardwatch.engine.timeline.CountingStore;
 import cardwatch.engine.timeline.MemoryStore;
 import java.nio.ByteBuffer;
 import org.junit.jupiter.api.Test;
@@ -49,6 +50,19 @@ class ValueIndexTest {
   }
 
   @Test
+  void theStoreIsNotAskedForValuesOfANewColumn() {
+    CountingStore store = new CountingStore();
+    ValueIndex values = new ValueIndex(new Blocks(store));
+    Column column = column(Field.COUNTRY, 1);
+    column.isNew = true;
+    assertNull(values.get(column, text("x")));
+    assertEquals(0, store.reads());
+    Name name = new Name(-3, 1L << 40, 63);
+    values.put(text("x"), name);
+    assertEquals(name, values.get(column, text("x")));
+  }
+
+  @Test
   void occurrencesAreWrittenWhenTheyAreSaved() {
     MemoryStore store = new MemoryStore();
     ValueIndex values = new ValueIndex(new Blocks(store));
@@ -58,8 +72,9 @@ class ValueIndexTest {
     values.save();
     assertEquals(1, store.blocks());
     ValueIndex read = new ValueIndex(new Blocks(store));
-    assertEquals(name, read.get(text("x")));
-    assertNull(read.get(text("y")));
+    Column column = column(Field.COUNTRY, 1);
+    assertEquals(name, read.get(column, text("x")));
+    assertNull(read.get(column, text("y")));
     read.put(text("x"), null);
     read.save();
     assertEquals(0, store.blocks());
