@@ -52,7 +52,9 @@ class LateProfileTest {
     for (int hour : TIMES) {
       events.add(new Event.Builder().times(hour * HOUR, hour * HOUR).text(Field.TRANSACTION_ID, "t" + hour).build());
     }
-    decisions.decide(new Touch(timeline, profiles, events, List.of(), Long.MIN_VALUE), change -> {});
+    List<Transition> raised = new ArrayList<>();
+    decisions.decide(new Touch(timeline, profiles, events, List.of(), Long.MIN_VALUE), raised::add);
+    assertEquals(TIMES.length, raised.size());
     List<String> gone = new ArrayList<>();
     List<ProfileArrival> late = List.of(new ProfileArrival(0, WATERMARK, ExampleRules.profile(3, 7)));
     decisions.decide(new Touch(timeline, profiles, List.of(), late, WATERMARK - HORIZON), change -> {

@@ -15,7 +15,8 @@ import java.util.Random;
 
 /**
  * What the first touches of a busy key cost after a rule has come: its tracks are built from all events of the key, and
- * where it suppresses, its hits before the touch are evaluated. Prints a line per touch: seconds, and bytes written.
+ * where it suppresses, its hits before the touch are evaluated. Prints a line per touch: seconds, bytes written, and
+ * changes published so far.
  *
  * <p>Arguments: a file with the program of the rules before, one with the rules after, the scope, how many events the
  * key has, and how far apart they are, microseconds.
@@ -28,6 +29,7 @@ public final class NewRuleBenchmark {
   private final CountingStore store = new CountingStore();
   private final long step;
   private final long kept;
+  private long published;
   private long now = 1_790_000_000_000_000L;
 
   private NewRuleBenchmark(int events, long step) {
@@ -58,7 +60,8 @@ public final class NewRuleBenchmark {
     store.reset();
     long began = System.nanoTime();
     touch(program, 1);
-    System.out.printf("%s %.4f %d%n", rules, (System.nanoTime() - began) / 1e9, store.written());
+    double seconds = (System.nanoTime() - began) / 1e9;
+    System.out.printf("%s %.4f %d %d%n", rules, seconds, store.written(), published);
   }
 
   private void touch(ScopeProgram program, int arrivals) {
@@ -69,7 +72,7 @@ public final class NewRuleBenchmark {
     }
     Touch touch =
         new Touch(Timelines.open(store, program.tracks()), Profiles.open(store), events, List.of(), now - kept);
-    new Decisions(new ProgramEvaluator(program), 500, 1).decide(touch, transition -> {});
+    new Decisions(new ProgramEvaluator(program), 500, 1).decide(touch, transition -> published++);
     touch.timeline().save();
   }
 }
