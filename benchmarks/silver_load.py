@@ -21,6 +21,7 @@ from support.records import enriched_record
 
 SECOND_US: Final = 1_000_000
 
+HOT_MERCHANT: Final = "merchant-0"
 _MARK: Final = "card-part-ends"
 _ID: Final = "00000000000000000000000000000000"
 

@@ -28,7 +28,7 @@ from cardwatch_platform import EmbeddedPlatform
 from cardwatch_service.tables import print_table
 from confluent_kafka import Consumer, TopicPartition
 from detector_process import DETECTOR, DetectorProcess, detector, end_offsets, wait_for
-from silver_load import SECOND_US, Population, SilverLoad
+from silver_load import HOT_MERCHANT, SECOND_US, Population, SilverLoad
 
 RULES: Final = Path(__file__).with_name("steady_rules.yaml")
 RESULTS: Final = Path(__file__).with_name("results")
@@ -68,6 +68,7 @@ def measure(run: DetectorProcess, bootstrap: str, prefix: str, decode: Decoder, 
     begin, used = time.time(), sum(run.processor_seconds().values())
     behind = [_behind(run, bootstrap, silver)]
     latencies: list[float] = []
+    elsewhere: list[float] = []
     end = begin + seconds
     while time.time() < end + _LAST_ALERTS_SECONDS:
         message = consumer.poll(0.5)
@@ -75,6 +76,8 @@ def measure(run: DetectorProcess, bootstrap: str, prefix: str, decode: Decoder, 
             record = decode(message.value())
             if begin * SECOND_US <= record["raw_broker_time"] < end * SECOND_US:
                 latencies.append(message.timestamp()[1] - record["raw_broker_time"] / 1000)
+                if record["merchant_id"] != HOT_MERCHANT:
+                    elsewhere.append(latencies[-1])
         if time.time() - begin > seconds * len(behind) / 4 and len(behind) <= 4:
             behind.append(_behind(run, bootstrap, silver))
     consumer.close()
@@ -82,6 +85,7 @@ def measure(run: DetectorProcess, bootstrap: str, prefix: str, decode: Decoder, 
     return {
         "alerts": len(latencies),
         **{f"p{percent}_ms": _rounded(percentile(sorted(latencies), percent)) for percent in (50, 95, 99)},
+        **{f"elsewhere_p{percent}_ms": _rounded(percentile(sorted(elsewhere), percent)) for percent in (50, 99)},
         "behind": behind,
         "cores": round(used / (time.time() - begin), 2),
         "resident_mb": run.resident_bytes() // 2**20,

@@ -109,7 +109,7 @@ class Stream:
         """The keys that have state."""
         state = self._session.read.format("statestore").option("stateVarName", "head")
         rows = state.load(str(self._directory / "checkpoint")).select("key").collect()
-        return {row.key._2 for row in rows}
+        return {row.key._1 for row in rows}
 
     def _record(self, transaction: dict[str, Any]) -> str:
         self._offset += 1

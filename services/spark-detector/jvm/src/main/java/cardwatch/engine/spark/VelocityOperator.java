@@ -40,7 +40,7 @@ public final class VelocityOperator {
     return records.select(ArrivalPacker.columns(parsed))
         .flatMap(new ArrivalPacker(parsed), arrivals)
         .toDF(SCOPE, KEY, ARRIVAL)
-        .groupBy(functions.col(SCOPE), functions.col(KEY))
+        .groupBy(functions.col(KEY), functions.col(SCOPE)) // Spark sorts by the first bytes of the first of them
         .as(keys, arrivals)
         .transformWithState(new VelocityProcessor(parsed, AttachedRules::ofTask), TimeMode.EventTime(),
             OutputMode.Update(), Encoders.row(ResultRows.TYPE));

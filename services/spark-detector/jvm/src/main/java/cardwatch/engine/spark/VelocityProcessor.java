@@ -66,7 +66,7 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
     begin();
     long watermark = times.getCurrentWatermarkInMs() * MICROSECONDS_PER_MILLISECOND;
     long now = times.getCurrentProcessingTimeInMs() * MICROSECONDS_PER_MILLISECOND;
-    ScopeEngine engine = engine(key._1());
+    ScopeEngine engine = engine(key._2());
     List<Row> results = new ArrayList<>(reports.ofEarlierTasks());
     List<Event> events = new ArrayList<>();
     List<Arrival> profiles = new ArrayList<>();
@@ -75,7 +75,7 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
       if (arrival.event() == null) {
         profiles.add(arrival);
       } else if (arrival.time() < watermark) {
-        results.add(ResultRows.late(key._1(), arrival, watermark));
+        results.add(ResultRows.late(key._2(), arrival, watermark));
       } else {
         events.add(arrival.event());
       }
@@ -85,7 +85,7 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
     boolean began = state.isEmpty();
     long detectedAt = System.currentTimeMillis() * MICROSECONDS_PER_MILLISECOND;
     engine.touch(state, events, profiles, watermark, now,
-        transition -> results.add(rows.alert(transition, key._2(), detectedAt)));
+        transition -> results.add(rows.alert(transition, key._1(), detectedAt)));
     if (began) {
       setTimer(engine, state);
     } else if (state.isEmpty()) {
@@ -99,7 +99,7 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
   @Override
   public Iterator<Row> handleExpiredTimer(Tuple2<String, String> key, TimerValues times, ExpiredTimerInfo timer) {
     begin();
-    ScopeEngine engine = engine(key._1());
+    ScopeEngine engine = engine(key._2());
     store.nextKey();
     ScopeEngine.Key state = engine.open(store);
     engine.evict(state, times.getCurrentWatermarkInMs() * MICROSECONDS_PER_MILLISECOND);
