@@ -1,5 +1,6 @@
 """What counts as a card number: disguises, harmless identifiers, and the time that the search takes."""
 
+import base64
 import random
 import re
 import time
@@ -160,6 +161,10 @@ def test_a_card_number_is_no_identifier(draw: random.Random, name: str) -> None:
     assert not is_exempt(name, number.zfill(19))
 
 
+def test_words_on_several_lines_are_not_encoded_text() -> None:
+    assert scan("The quick brown fox jumps over the lazy dog,\nand the lazy\r\ndog\ndoes not mind at all") == []
+
+
 LONG_TEXTS = {
     "digits": "7919" * 16,
     "digits that no issuer has": "7",
@@ -177,6 +182,17 @@ LONG_TEXTS = {
     "no-break spaces": "7\u00a0",
     "base64": "Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3",
     "base64 words": "Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3 ",
+    "base64 in lines": "Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3\r\n",
+    "a letter per line": "N\n",
+    "line breaks": "\n",
+    "line breaks as JSON has them": "\\n",
+    "blanks and line breaks": "x" + " " * 50 + "\n",
+    "base64 of base64": base64.b64encode(base64.b64encode(b"7" * 24)).decode(),
+    "base64 of printable text": "eHh4",
+    "base32": "GQYTCMJRGEYTCMJRGEYTCMJR",
+    "base32 words": "GQYTCMJRGEYTCMJRGEYTCMJRGE====== ",
+    "digits and commas": "7,",
+    "digits and other marks": "7,;",
     "security codes": "cvv ",
     "track 1": "%B4111111111111111^",
     "track 2": ";4111111111111111=",

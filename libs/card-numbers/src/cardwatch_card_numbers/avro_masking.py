@@ -1,14 +1,17 @@
 """Masks Avro binary by its writer's schema, in place: all fields of the writer, those that no reader knows included.
 
-Lengths do not change: digits of texts become ``*``, and a number that holds a card number becomes 0, in as many bytes.
+Lengths do not change: digits of texts become ``*``, and a number that holds a card number becomes 0, in as many
+bytes. A number that is spread over the values of a list or map is found as well.
 Source of the encoding: Apache Avro 1.11 specification, "Binary encoding".
 """
 
+import re
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from cardwatch_card_numbers.exemptions import NO_FIELDS, is_exempt
+from cardwatch_card_numbers.exemptions import NO_FIELDS
+from cardwatch_card_numbers.exemptions import is_exempt as _is_exempt
 from cardwatch_card_numbers.masking import mask_bytes, mask_characters, mask_text_in_place
 from cardwatch_card_numbers.scanner import holds_card_number
 from cardwatch_card_numbers.sensitive_names import is_card_number_name, is_sensitive_name
@@ -17,6 +20,9 @@ _MAX_DEPTH: Final = 64
 _MAX_VARINT_BYTES: Final = 10
 # Values without any bytes, such as null, could be as many as a count says.
 _FREE_VALUES: Final = 1000
+# Numbers of more digits than 38 are in no known system; the time to write one grows with the square of its digits.
+_MAX_DECIMAL_BYTES: Final = 64
+_DIGIT: Final = re.compile("[0-9]")
 _DOUBLE: Final = struct.Struct("<d")
 _FLOAT: Final = struct.Struct("<f")
 _PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
@@ -95,6 +101,7 @@ class _Record:
         self._named: Final = named
         self._exempt_fields: Final = exempt_fields
         self._free_values = _FREE_VALUES
+        self._elements: list[_Element] | None = None
         self._walkers: Final[dict[str, Callable[[Any, str, int], None]]] = {
             "record": self._record, "error": self._record, "array": self._array, "map": self._map,
             "string": self._text, "bytes": self._text, "fixed": self._fixed, "long": self._number, "int": self._number,
@@ -118,12 +125,15 @@ class _Record:
             self.walk(self._named[kind], name, depth + 1)
 
     def _record(self, schema: Any, name: str, depth: int) -> None:
+        # The fields of a record are no elements of the list that it is in.
+        outer, self._elements = self._elements, None
         for field in schema["fields"]:
             # In a field that is dropped, everything is.
             self.walk(field["type"], name if is_sensitive_name(name) else field["name"], depth + 1)
+        self._elements = outer
 
     def _array(self, schema: Any, name: str, depth: int) -> None:
-        self._blocks(lambda: self.walk(schema["items"], name, depth + 1))
+        self._collection(lambda: self.walk(schema["items"], name, depth + 1))
 
     def _map(self, schema: Any, name: str, depth: int) -> None:
         def entry() -> None:
@@ -132,7 +142,32 @@ class _Record:
             self.bytes[start:end] = mask_text_in_place(key).encode()
             self.walk(schema["values"], name if is_sensitive_name(name) else key, depth + 1)
 
-        self._blocks(entry)
+        self._collection(entry)
+
+    def _collection(self, walk_one: Callable[[], None]) -> None:
+        """Mask a number that is spread over the values of a list or map, those of lists and maps in it included."""
+        if self._elements is not None:
+            self._blocks(walk_one)
+            return
+        self._elements = elements = []
+        self._blocks(walk_one)
+        self._elements = None
+        if len(elements) > 1 and holds_card_number(" ".join(element.written for element in elements)):
+            for element in elements:
+                self._hide(element)
+
+    def _hide(self, element: "_Element") -> None:
+        size = element.end - element.start
+        if element.hidden is None:
+            text = self.bytes[element.start : element.end].decode("utf-8", "surrogateescape")
+            masked = mask_characters(text, digits_only=True)
+            self.bytes[element.start : element.end] = masked.encode("utf-8", "surrogateescape")
+        else:
+            self.bytes[element.start : element.end] = element.hidden(size)
+
+    def _collect(self, start: int, end: int, written: str, hidden: Callable[[int], bytes] | None) -> None:
+        if self._elements is not None and _DIGIT.search(written):
+            self._elements.append(_Element(start, end, written, hidden))
 
     def _blocks(self, walk_one: Callable[[], None]) -> None:
         while (count := self._varint()) != 0:
@@ -148,10 +183,29 @@ class _Record:
                 raise NotThisSchemaError("a block has another size than it says")
 
     def _text(self, schema: Any, name: str, depth: int) -> None:
-        self._mask(*self._take(self._varint()), name, is_text=schema == "string" or "string" in str(schema))
+        span = self._take(self._varint())
+        if _is_decimal(schema):
+            self._decimal(*span, name)
+        else:
+            self._mask(*span, name, is_text=schema == "string" or "string" in str(schema))
 
     def _fixed(self, schema: Any, name: str, depth: int) -> None:
-        self._mask(*self._take(schema["size"]), name, is_text=False)
+        span = self._take(schema["size"])
+        if _is_decimal(schema):
+            self._decimal(*span, name)
+        else:
+            self._mask(*span, name, is_text=False)
+
+    def _decimal(self, start: int, end: int, name: str) -> None:
+        """Mask a decimal number, whose digits are those of an integer; its bytes may be text nevertheless."""
+        written = str(int.from_bytes(self.bytes[start : start + _MAX_DECIMAL_BYTES][: end - start], "big", signed=True))
+        if end - start <= _MAX_DECIMAL_BYTES and (written == "0" or self._hides(name, written)):
+            self.bytes[start:end] = bytes(end - start)
+            return
+        elements, self._elements = self._elements, None
+        self._mask(start, end, name, is_text=False)
+        self._elements = elements
+        self._collect(start, end, written, bytes)
 
     def _mask(self, start: int, end: int, name: str, *, is_text: bool) -> None:
         text = self.bytes[start:end].decode("utf-8", "strict" if is_text else "surrogateescape")
@@ -160,18 +214,16 @@ class _Record:
         elif is_card_number_name(name):
             masked = mask_characters(text, digits_only=True)
         else:
-            masked = text if is_exempt(name, text, self._exempt_fields) else mask_text_in_place(text)
+            masked = text if _is_exempt(name, text, self._exempt_fields) else mask_text_in_place(text)
         if masked != text:
             self.bytes[start:end] = masked.encode("utf-8", "surrogateescape")
+        self._collect(start, end, masked, None)
 
     def _number(self, schema: Any, name: str, depth: int) -> None:
         start = self.position
         written = str(self._varint())
         is_time = isinstance(schema, Mapping) and str(schema.get("logicalType", "")).endswith(("millis", "micros"))
-        is_time = is_time or is_exempt(name, written, self._exempt_fields)
-        if self._is_hidden(name, written) or (not is_time and holds_card_number(written)):
-            size = self.position - start
-            self.bytes[start : self.position] = b"\x80" * (size - 1) + b"\x00"
+        self._numeric(start, written, name, _zero_varint, is_exempt=is_time)
 
     def _double(self, schema: Any, name: str, depth: int) -> None:
         self._floating(_DOUBLE, name)
@@ -181,11 +233,21 @@ class _Record:
 
     def _floating(self, layout: struct.Struct, name: str) -> None:
         start, end = self._take(layout.size)
-        written = repr(layout.unpack(self.bytes[start:end])[0])
-        if is_exempt(name, written, self._exempt_fields):
-            return
-        if self._is_hidden(name, written) or holds_card_number(written):
-            self.bytes[start:end] = bytes(layout.size)
+        self._numeric(start, repr(layout.unpack(self.bytes[start:end])[0]), name, bytes)
+
+    def _numeric(
+        self, start: int, written: str, name: str, hidden: Callable[[int], bytes], *, is_exempt: bool = False
+    ) -> None:
+        """Mask the number from ``start`` to here, unless it is exempt; ``hidden`` makes a 0 of so many bytes."""
+        if self._hides(name, written, is_exempt=is_exempt):
+            self.bytes[start : self.position] = hidden(self.position - start)
+        elif not is_exempt:
+            self._collect(start, self.position, written.removesuffix(".0"), hidden)
+
+    def _hides(self, name: str, written: str, *, is_exempt: bool = False) -> bool:
+        if self._is_hidden(name, written):
+            return True
+        return not (is_exempt or _is_exempt(name, written, self._exempt_fields)) and holds_card_number(written)
 
     @staticmethod
     def _is_hidden(name: str, written: str) -> bool:
@@ -211,3 +273,27 @@ class _Record:
                 return (value >> 1) ^ -(value & 1)
             shift += 7
         raise NotThisSchemaError("a number does not end")
+
+
+class _Element(NamedTuple):
+    """A value of a list or map, which may be a part of a card number.
+
+    Attributes:
+        start: where its bytes begin.
+        end: where they end.
+        written: as text.
+        hidden: 0 in so many bytes; None for a text, of which the digits are masked.
+    """
+
+    start: int
+    end: int
+    written: str
+    hidden: Callable[[int], bytes] | None
+
+
+def _zero_varint(size: int) -> bytes:
+    return b"\x80" * (size - 1) + b"\x00"
+
+
+def _is_decimal(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and schema.get("logicalType") == "decimal"

@@ -7,6 +7,7 @@ import html.entities
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,19 +81,30 @@ def fold(text: str) -> FoldedText:
 
 def unescape(original: FoldedText) -> FoldedText | None:
     """The text with one level of escapes replaced by what they stand for; None if it has no escape."""
+    return _replace(_ESCAPE, _escaped, original)
+
+
+def remove(pattern: re.Pattern[str], text: str) -> FoldedText | None:
+    """The text without what a pattern matches; None if it matches nothing."""
+    return _replace(pattern, lambda match: "", FoldedText(text))
+
+
+def _replace(
+    pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str], original: FoldedText
+) -> FoldedText | None:
     text = original.text
     parts: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
     position = 0
-    for escape in _ESCAPE.finditer(text):
-        _copy(original, position, escape.start(), parts, starts, ends)
-        (start, end) = original.original_span(*escape.span())
-        for char in _escaped(escape):
+    for match in pattern.finditer(text):
+        _copy(original, position, match.start(), parts, starts, ends)
+        (start, end) = original.original_span(*match.span())
+        for char in replacement(match):
             parts.append(char)
             starts.append(start)
             ends.append(end)
-        position = escape.end()
+        position = match.end()
     if not position:
         return None
     _copy(original, position, len(text), parts, starts, ends)

@@ -27,6 +27,7 @@ _TOKEN: Final = re.compile(
 )
 _BLANK: Final = re.compile(r"[ \t\n\r]*")
 _DIGIT: Final = re.compile(r"[0-9]")
+_NO_FRACTION: Final = re.compile(r"\.0+$")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -183,7 +184,7 @@ class JsonMasker:
             return
         if container.is_inner:
             return
-        joined = " ".join(content for _, _, content in container.elements)
+        joined = " ".join(_NO_FRACTION.sub("", content) for _, _, content in container.elements)
         if len(container.elements) > 1 and self._mask(joined) != joined:
             for start, element_end, content in container.elements:
                 self._replace(start, element_end, _quoted("".join("*" if c.isnumeric() else c for c in content)))

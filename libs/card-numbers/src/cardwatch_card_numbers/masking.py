@@ -16,6 +16,7 @@ from cardwatch_card_numbers.json_masking import JsonMasker
 from cardwatch_card_numbers.scanner import MAX_SEPARATORS, SEPARATORS, Finding, may_hold_card_number, scan
 from cardwatch_card_numbers.sensitive_names import HIDDEN_VALUE, is_card_number_name, is_sensitive_name
 from cardwatch_card_numbers.tokens import only_digits
+from cardwatch_card_numbers.wide_text import decode_wide
 
 CARD_NUMBER_FIELD: Final = "card_number"
 """The JSON field in which producers without tokens send a card number."""
@@ -47,14 +48,24 @@ def mask_characters(text: str, *, digits_only: bool = False) -> str:
 def mask_bytes(value: bytes, card_number: str | None = None, exempt_fields: frozenset[str] = NO_FIELDS) -> bytes:
     """A value, key or header with what the scanner finds masked; the same bytes where there is nothing.
 
-    JSON stays JSON; its length may change. Everything else keeps its length, bytes that are not text included.
+    JSON stays JSON; its length may change. Everything else keeps its length, bytes that are not text included. What
+    looks like UTF-16 or UTF-32 is masked as the text that it is, and then as any bytes.
 
     Args:
         card_number: digits that are masked too, because the message calls them a card number: some are in no issuer's
             range. Where none is given, the one of a JSON object's own field ``card_number``.
         exempt_fields: as for ``is_exempt``: fields of JSON.
     """
+    if (wide := decode_wide(value)) is not None:
+        value = wide.with_text(_mask_content(wide.text, card_number, exempt_fields, wide.mask_character))
     text = value.decode("utf-8", "surrogateescape")
+    masked = _mask_content(text, card_number, exempt_fields, _mask_at_same_size)
+    return value if masked == text else masked.encode("utf-8", "surrogateescape")
+
+
+def _mask_content(
+    text: str, card_number: str | None, exempt_fields: frozenset[str], mask_character: _MaskCharacter
+) -> str:
     card_number = _own_card_number(text) if card_number is None else card_number
     known = None if card_number is None else digits_pattern(card_number)
 
@@ -67,9 +78,7 @@ def mask_bytes(value: bytes, card_number: str | None = None, exempt_fields: froz
         return mask_known(mask_text(part))
 
     masked = JsonMasker(text, mask, mask_known, exempt_fields)() if _JSON_START.match(text) else None
-    if masked is None:
-        masked = _mask_unstructured(text)
-    return value if masked == text else masked.encode("utf-8", "surrogateescape")
+    return _mask_unstructured(text, mask_character) if masked is None else masked
 
 
 def _own_card_number(text: str) -> str | None:
@@ -98,20 +107,20 @@ def mask_header(name: str, value: bytes | None) -> tuple[str, bytes | None]:
     return mask_text_in_place(name), None if value is None else mask_bytes(value)
 
 
-def _mask_unstructured(text: str) -> str:
-    """Masks text of any form; its length in UTF-8 stays."""
-    masked = _MEMBER.sub(_mask_member, text) if '"' in text else text
-    return _mask_found(masked, _mask_at_same_size)
+def _mask_unstructured(text: str, mask_character: _MaskCharacter) -> str:
+    """Masks text of any form."""
 
+    def mask_member(member: re.Match[str]) -> str:
+        (name, value) = member.groups()
+        before = member.group()[: member.start(2) - member.start()]
+        if is_sensitive_name(name):
+            return before + _MASKABLE.sub(lambda char: mask_character(char.group()), value)
+        if is_card_number_name(name):
+            return before + "".join(mask_character(char) if char.isnumeric() else char for char in value)
+        return member.group()
 
-def _mask_member(member: re.Match[str]) -> str:
-    (name, value) = member.groups()
-    before = member.group()[: member.start(2) - member.start()]
-    if is_sensitive_name(name):
-        return before + _MASKABLE.sub(lambda char: _mask_at_same_size(char.group()), value)
-    if is_card_number_name(name):
-        return before + mask_characters(value, digits_only=True)
-    return member.group()
+    masked = _MEMBER.sub(mask_member, text) if '"' in text else text
+    return _mask_found(masked, mask_character)
 
 
 def _mask_found(text: str, mask_character: _MaskCharacter) -> str:

@@ -2,7 +2,7 @@
 
     text ─▶ fold (NFKC, digits of any script) ─▶ runs of digits ─▶ windows ─▶ issuer, length, check digit
               └─▶ unescape (%34, \\u0034, &#52;), up to three levels ─▶ the same
-              └─▶ base64 that holds digits, one level ─▶ the same
+              └─▶ base64 and base32 that hold text, up to three levels ─▶ the same
 
 A *run* is digits with at most MAX_SEPARATORS separators between neighbours. A run in which any 13 to 19 neighbouring
 digits are a card number (issuer's range, its length, Luhn's check digit) is found as a whole, because what stands
@@ -13,12 +13,12 @@ Identifiers that hold digits by chance are left out: card tokens and hashes (32,
 least one letter) and UUIDs. The time is proportional to the length of the text.
 """
 
-import base64
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from cardwatch_card_numbers.check_digits import MAX_DIGITS, MIN_DIGITS, LuhnSums, luhn_valid
+from cardwatch_card_numbers.encodings import encoded_parts, may_hold_encoded_text
 from cardwatch_card_numbers.folding import FoldedText, fold, unescape
 from cardwatch_card_numbers.issuers import LENGTHS_BY_PREFIX, PREFIX_DIGITS, WHOLE_NUMBER_LENGTHS
 
@@ -26,7 +26,7 @@ SEPARATORS: Final = r"\x00\t\n\x0b\x0c\r \-./\\_+"
 MAX_SEPARATORS: Final = 8
 """Between two digits of one number: UTF-32 with a space between groups has seven."""
 MAX_LEVELS: Final = 3
-"""Levels of escapes and of base64 together that are looked into."""
+"""Levels of escapes, base64 and base32 together that are looked into."""
 
 HEX_IDENTIFIER: Final = (
     r"(?<![0-9A-Za-z])(?=[0-9]{0,63}[A-Fa-f])(?:[0-9a-f]{64}|[0-9a-f]{40}|[0-9a-f]{32}|[0-9A-F]{64}|[0-9A-F]{40}|[0-9A-F]{32})"
@@ -40,33 +40,30 @@ _UUID: Final = (
 _RUN: Final = re.compile(rf"[0-9](?:[{SEPARATORS}]{{0,{MAX_SEPARATORS}}}[0-9]){{{MIN_DIGITS - 1},}}")
 _EXEMPT: Final = re.compile(f"{HEX_IDENTIFIER}|{_UUID}")
 _NOT_DIGIT: Final = re.compile(r"[^0-9]+")
-# Groups as cards carry them, with other characters between them than those of a run: 4111,1111,1111,1111.
+# Groups as cards carry them, with other characters between them than those of a run: 4111,1111,1111:1111. And single
+# digits with one and the same between them: 4,1,1,1 and so on.
+_MARKS_BETWEEN: Final = r"[^0-9A-Za-z*\x00-\x1f]{1,3}"
 _GROUPS: Final = re.compile(
-    r"(?<![0-9])[0-9]{4}(?P<by>[^0-9A-Za-z*\x00-\x1f]{1,3})"
-    r"(?:[0-9]{4}(?P=by)[0-9]{4}(?P=by)[0-9]{1,4}(?:(?P=by)[0-9]{1,3})?|[0-9]{6}(?P=by)[0-9]{4,5})(?![0-9])"
+    rf"(?<![0-9])(?:[0-9]{{4}}{_MARKS_BETWEEN}(?:[0-9]{{4}}{_MARKS_BETWEEN}[0-9]{{4}}{_MARKS_BETWEEN}[0-9]{{1,4}}"
+    rf"(?:{_MARKS_BETWEEN}[0-9]{{1,3}})?|[0-9]{{6}}{_MARKS_BETWEEN}[0-9]{{4,5}})"
+    rf"|[0-9](?P<each>{_MARKS_BETWEEN})(?:[0-9](?P=each)){{{MIN_DIGITS - 2},{MAX_DIGITS - 2}}}[0-9])(?![0-9])"
 )
 _TRACK_1: Final = re.compile(r"%?[A-Za-z][0-9][0-9 ]{11,22}\^[^^?*\x00-\x1f]{0,40}\^[^?*\x00-\x1f\"]{4,60}\??")
 _TRACK_2: Final = re.compile(r";?[0-9]{13,19}[=D][0-9]{2}(?:0[1-9]|1[0-2])[0-9]{3,40}\??")
 _HEX_DIGITS: Final = re.compile(r"(?:3[0-9]){13,}")
-# Digits and separators in base64: three bytes between 0x20 and 0x3f, four times in a row.
-BASE64_DIGITS: Final = r"(?:[I-P][CDSTijyz][AEIMQUYcgkosw048][g-z0-9+/_-]){3}"
-_BASE64_DIGITS: Final = re.compile(BASE64_DIGITS)
-_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{18,}={0,2}")
-_URL_SAFE: Final = str.maketrans("-_", "+/")
 _SECURITY_CODE: Final = re.compile(
     r"(?<![0-9A-Za-z])(?:(?:cvv|cvc|csc|cvn|cav|cvd|ccv)2?|cv2|(?:security|verification|validation)[ _]?(?:code|value))"
     r"(?:[^0-9A-Za-z*]|is|no|code|number){1,8}([0-9]{3,4})(?![0-9])",
     re.IGNORECASE,
 )
 # The outline of a text shows at once that most texts meet no necessary condition of any pattern: digits are 0, marks
-# are left out, and capitals are small letters, except those that base64 of digits needs.
+# are left out, and capitals are small letters.
 _MARKS: Final = bytes(code for code in range(32, 127) if not chr(code).isalnum() and chr(code) != "*")
 _OUTLINE: Final = bytes.maketrans(
-    b"123456789JKLMNOP" + b"ABCDEFGHQRSTUVWXYZ", b"0" * 9 + b"I" * 7 + b"abcdefghqrstuvwxyz"
+    b"123456789" + b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"0" * 9 + b"abcdefghijklmnopqrstuvwxyz"
 )
 _LEFT_OUT: Final = _MARKS + b"\x00\t\n\x0b\x0c\r"
 _ENOUGH_DIGITS: Final = b"0" * MIN_DIGITS
-_MIN_BASE64_LETTERS: Final = 3
 
 
 class Finding(NamedTuple):
@@ -111,7 +108,7 @@ def may_hold_card_number(text: str) -> bool:
     outline = characters.translate(_OUTLINE, _LEFT_OUT)
     return (
         _ENOUGH_DIGITS in outline
-        or outline.count(b"I") >= _MIN_BASE64_LETTERS
+        or may_hold_encoded_text(characters)
         or _may_name_code(outline)
         or _may_have_escapes(characters)
     )
@@ -136,7 +133,7 @@ def _findings(text: str, level: int) -> Iterator[Finding]:
     folded: FoldedText | None = fold(text)
     while folded is not None:
         characters = folded.text.encode("ascii", "replace")
-        for finding in _in_folded(folded.text, characters.translate(_OUTLINE, _LEFT_OUT), level):
+        for finding in _in_folded(folded.text, characters, level):
             (start, end) = folded.original_span(finding.start, finding.end)
             # What is written with escapes is masked with all their characters.
             yield Finding(start, end, finding.whole or end - start > finding.end - finding.start)
@@ -145,7 +142,8 @@ def _findings(text: str, level: int) -> Iterator[Finding]:
         level += 1
 
 
-def _in_folded(text: str, outline: bytes, level: int) -> Iterator[Finding]:
+def _in_folded(text: str, characters: bytes, level: int) -> Iterator[Finding]:
+    outline = characters.translate(_OUTLINE, _LEFT_OUT)
     if _ENOUGH_DIGITS in outline:
         unmarked = _EXEMPT.sub(lambda identifier: "x" * len(identifier.group()), text)
         yield from _numbers(unmarked)
@@ -153,8 +151,10 @@ def _in_folded(text: str, outline: bytes, level: int) -> Iterator[Finding]:
     if _may_name_code(outline):
         for match in _SECURITY_CODE.finditer(text):
             yield Finding(*match.span(1), True)
-    if level < MAX_LEVELS and outline.count(b"I") >= _MIN_BASE64_LETTERS and _BASE64_DIGITS.search(text):
-        yield from _in_base64(text, level + 1)
+    if level < MAX_LEVELS and may_hold_encoded_text(characters):
+        for start, end, content in encoded_parts(text):
+            if next(_findings(content, level + 1), None) is not None:
+                yield Finding(start, end, True)
 
 
 def _numbers(text: str) -> Iterator[Finding]:
@@ -218,17 +218,3 @@ def _grouped_numbers(text: str) -> Iterator[Finding]:
         digits = _NOT_DIGIT.sub("", match.group())
         if _holds_number(digits):
             yield Finding(*match.span(), False)
-
-
-def _in_base64(text: str, level: int) -> Iterator[Finding]:
-    for token in _BASE64.finditer(text):
-        digits = _BASE64_DIGITS.search(text, *token.span())
-        if digits is None:
-            continue
-        # Groups of four characters are counted from the digits: the text may be glued to something.
-        start = token.start() + (digits.start() - token.start()) % 4
-        characters = text[start : token.end()].rstrip("=").translate(_URL_SAFE)
-        characters = characters[: len(characters) - (len(characters) % 4 == 1)]
-        content = base64.b64decode(characters + "=" * (-len(characters) % 4))
-        if next(_findings(content.decode("utf-8", "surrogateescape"), level), None) is not None:
-            yield Finding(*token.span(), True)

@@ -165,7 +165,22 @@ JSON_CASES: Final = (
             (f'"{CARD_NUMBER}"', f'"{MASKED}"'),
             (f'{{"pan": "{CARD_NUMBER}"}}'.encode("utf-16-le"), f'{{"pan": "{MASKED}"}}'.encode("utf-16-le")),
             (f'{{"pan": "{CARD_NUMBER}"}}'.encode("utf-32-le"), f'{{"pan": "{MASKED}"}}'.encode("utf-32-le")),
+            ('{"a": [4111.0, 1111.0, 1111.00, 1111]}', '{"a": ["****.*", "****.*", "****.**", "****"]}'),
         ],
+    ),
+    *_masked(
+        Structure.JSON,
+        (
+            (mark + text.encode(encoding), mark + masked.encode(encoding))
+            for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+            for mark in (b"", "\ufeff".encode(encoding))
+            for text, masked in (
+                ('{"cvv": "123", "x": 1}', '{"cvv": "****", "x": 1}'),
+                ('{"x": {"cvv": "123"', '{"x": {"cvv": "***"'),
+                ('{"card_number": 4111111111111112', f'{{"card_number": {MASKED}'),
+                ('{"pan": "\uff14111111111111111 \u00e9', f'{{"pan": "{MASKED} \u00e9'),
+            )
+        ),
     ),
     # Values that are dropped, whatever they are.
     *_masked(

@@ -1,6 +1,7 @@
 """Ways to write a card number so that a careless scanner would miss it, and texts that look like one and are none."""
 
 import base64
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
@@ -14,10 +15,28 @@ _SEPARATORS: Final = (" ", "-", ".", "/", "_", "+", "\\", "  ", " - ", "\t", "\n
                       "\u2011", "\u2013", "\u2014", "\u200b", "\u00ad", "\U000e01f0",
                       "\u3164", "\uffa0", "\u2800", "\u2065", "\u00b7", ",", ", ", ":", "|", ";")  # fmt: skip
 
+
+def _wrapped(text: str, by: str) -> str:
+    return by.join(text[start : start + 10] for start in range(0, len(text), 10))
+
+
+def _encoded(*encoders: Callable[[bytes], bytes]) -> str:
+    """The card number in one encoding after another; the last one named is the innermost."""
+    content = CARD_NUMBER.encode()
+    for encode in reversed(encoders):
+        content = encode(content)
+    return content.decode()
+
+
 DISGUISES: Final = {
     **{f"scheme {scheme}": number for scheme, number in ISSUED_NUMBERS.items()},
     **{f"separator {by!a}": by.join(("4111", "1111", "1111", "1111")) for by in _SEPARATORS},
     "mixed separators": "4111 1111-1111 1111",
+    "three different separators": "4111-1111 1111.1111",
+    "mixed separators that no run has": "4111,1111;1111|1111",
+    "separators that a run has and one that none has": "4111-1111, 1111 1111",
+    "American Express with two separators": "3782,822463 10005",
+    **{f"{by!a} after each digit": by.join(CARD_NUMBER) for by in (",", ", ", ":", "|", ";", "\u20ac")},
     "a separator after each digit": " ".join(CARD_NUMBER),
     **{
         f"invisible {by!a} after each digit": by.join(CARD_NUMBER)
@@ -71,6 +90,25 @@ ENCODED_DISGUISES: Final = {
     },
     "base64 of groups": base64.b64encode(b"4111 1111 1111 1111").decode(),
     "base64 for URLs": base64.urlsafe_b64encode(b"??>" + CARD_NUMBER.encode()).decode(),
+    **{
+        f"{name} in lines that end with {by!a}": _wrapped(
+            encode(b'{"pan": "' + CARD_NUMBER.encode() + b'"}').decode(), by
+        )
+        for name, encode in (("base64", base64.b64encode), ("base32", base64.b32encode))
+        for by in ("\n", "\r\n", "\n  ", "\\n", "\\r\\n")
+    },
+    "base64 of base64": _encoded(base64.b64encode, base64.b64encode),
+    "base64 of base64 of text": base64.b64encode(base64.b64encode(b"the pan is " + CARD_NUMBER.encode())).decode(),
+    "base64 of base64 in a line": base64.b64encode(base64.b64encode(CARD_NUMBER.encode()) + b"\n").decode(),
+    "base64 three times": _encoded(base64.b64encode, base64.b64encode, base64.b64encode),
+    "base64 of base32": _encoded(base64.b64encode, base64.b32encode),
+    "base32 of base64": _encoded(base64.b32encode, base64.b64encode),
+    "base64 of hexadecimal": base64.b64encode(CARD_NUMBER.encode().hex().encode()).decode(),
+    "base32": _encoded(base64.b32encode),
+    "base32 of groups": base64.b32encode(b"4111 1111 1111 1111").decode(),
+    "base32 of text": base64.b32encode(b"x" + CARD_NUMBER.encode()).decode(),
+    "base32 in small letters without padding": _encoded(base64.b32encode).lower().rstrip("="),
+    "base32 of 13 digits": base64.b32encode(b"4222222222222").decode(),
     "base64 without padding": base64.b64encode(CARD_NUMBER.encode()).decode().rstrip("="),
 }
 """A card number encoded in some way: all its characters are masked."""
@@ -93,6 +131,11 @@ HARMLESS: Final = (
     "Mozilla/5.0 (X11; Linux x86_64) Chrome/119.0.0.0 Safari/537.36",
     "https://example.com/a%20b?x=%E2%82%AC",
     "the cvv is required",
+    "01ARZ3NDEKTSV4RRFFQ69G5FAV",  # a ULID
+    "The quick brown fox jumps over the lazy dog",
+    base64.b64encode(base64.b64encode(b"The quick brown fox jumps over the lazy dog")).decode(),
+    base64.b32encode(b"The quick brown fox jumps over the lazy dog").decode(),
+    "1,2,3,4,5,6,7,8,9,0,1,2,3,4,5,6,7",
     base64.b64encode(bytes(range(256))).decode(),
 )
 """Texts in which nothing is found."""

@@ -11,9 +11,11 @@ import pyarrow as pa
 from cardwatch_card_numbers.avro_longs import MAY_BE_CARD_NUMBER
 from cardwatch_card_numbers.avro_masking import AvroMasker
 from cardwatch_card_numbers.check_digits import MIN_DIGITS
+from cardwatch_card_numbers.encodings import LINE_BREAK, encoded_text_pattern
 from cardwatch_card_numbers.exemptions import NO_FIELDS
 from cardwatch_card_numbers.masking import mask_bytes, mask_header
-from cardwatch_card_numbers.scanner import BASE64_DIGITS, MAX_SEPARATORS
+from cardwatch_card_numbers.scanner import MAX_SEPARATORS
+from cardwatch_card_numbers.wide_text import WIDE_TEXT
 from cardwatch_contracts.schemas import parsed_schema
 from cardwatch_contracts.wire import HEADER, MAGIC_BYTE
 from cardwatch_service.logs import get_logger
@@ -42,11 +44,12 @@ _NUMBER_IN_AVRO: Final = (
     r"|[\x80-\xff]{8}[\x00-\x7f]\x40[0-9a-f]{8}|\x02[\x00-\xff]{7}[\x42\x43\xc2\xc3](?![\x01\x03-\xff])"
 )
 _FIELD_NAMES: Final = r"(?:c_?v|csc|cav|pvv|cid|pin|track|stripe|verif|valid|secur|card_?(?:number|code)|primary)"
+_ENCODED: Final = encoded_text_pattern(between=f"(?:{LINE_BREAK})?+")
 SUSPECT: Final = (
     rf"{_DIGIT}(?:{_SEPARATOR}{{0,{_MAX_SEPARATOR_BYTES}}}+{_DIGIT}){{{MIN_DIGITS - 1}}}"
-    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f{{]|&#|&[A-Za-z]{{2,12}};|{BASE64_DIGITS}|{_NUMBER_IN_AVRO}"
+    rf"|%[0-9A-Fa-f]{{2}}|\\[ux][0-9A-Fa-f{{]|&#|&[A-Za-z]{{2,12}};|{_ENCODED}|{_NUMBER_IN_AVRO}"
     # JSON with a list: no transaction has one, and a card number may be spread over it.
-    rf"|{MAY_BE_CARD_NUMBER}|^[ \t\n\r]*(?:\[|\{{[\x00-\xff]*\[)"
+    rf"|{MAY_BE_CARD_NUMBER}|^(?:{WIDE_TEXT}|[ \t\n\r]*(?:\[|\{{[\x00-\xff]*\[))"
     # A code that is called so in text, and the name of a field in JSON.
     r"|(?i:(?:cv[vcnd]|csc|cav|ccv|cv2)2?[^0-9A-Za-z]|(?:secur|verif|valid)[a-z]{2,6}[ _]?(?:code|value)"
     rf'|{_FIELD_NAMES}[^"\\]{{0,40}}"\s{{0,8}}:|"[^"\\]{{0,40}}[\x80-\xff][^"\\]{{0,40}}"\s{{0,8}}:)'
