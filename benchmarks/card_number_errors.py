@@ -38,12 +38,16 @@ Draw = Callable[[random.Random], str]
 
 
 def _grouped(number: str, by: str) -> str:
+    return by.join(_groups(number))
+
+
+def _groups(number: str) -> list[str]:
     sizes = (4, 6, 5) if len(number) in (14, 15) else (4, 4, 4, 4, 3)
     groups, position = [], 0
     for size in sizes:
         groups.append(number[position : position + size])
         position += size
-    return by.join(group for group in groups if group)
+    return [group for group in groups if group]
 
 
 NOTATIONS: Final[dict[str, Callable[[random.Random, str], str]]] = {
@@ -59,6 +63,13 @@ NOTATIONS: Final[dict[str, Callable[[random.Random, str], str]]] = {
     "full-width": lambda draw, number: number.translate(_FULL_WIDTH),
     "percent-encoded": lambda draw, number: quote(_grouped(number, " ")),
     "base64": lambda draw, number: base64.b64encode(f"{'x' * draw.randrange(3)}{number}".encode()).decode(),
+    "base64 in lines": lambda draw, number: base64.encodebytes(f"{'x' * draw.randrange(76)}{number}".encode()).decode(),
+    "base64 of base64": lambda draw, number: base64.b64encode(base64.b64encode(number.encode())).decode(),
+    "base32": lambda draw, number: base64.b32encode(f"{'x' * draw.randrange(5)}{number}".encode()).decode(),
+    "different marks between groups": lambda draw, number: "".join(
+        mark + group
+        for mark, group in zip(["", *draw.choices((",", ";", ":", "|", " ", "-"), k=4)], _groups(number), strict=False)
+    ),
     "track 1": lambda draw, number: f"%B{number}^DOE/JANE^2512101{draw.randrange(10**8):08d}?",
     "track 2": lambda draw, number: f";{number}=2512101{draw.randrange(10**8):08d}?",
     "mixed with text": lambda draw, number: f"order {draw.randrange(10**6)}, paid with {_grouped(number, '-')} today",
@@ -108,6 +119,15 @@ IDENTIFIERS: Final[dict[str, Draw]] = {
     "IMEI": _imei,
     "UUID": lambda draw: str(uuid.UUID(int=draw.getrandbits(128), version=4)),
     "card token (32 hexadecimal digits)": lambda draw: f"{draw.getrandbits(128):032x}",
+    "ULID": lambda draw: "".join(draw.choices("0123456789ABCDEFGHJKMNPQRSTVWXYZ", k=26)),
+    "base64 of 24 random bytes": lambda draw: base64.b64encode(draw.randbytes(24)).decode(),
+    "base32 of 20 random bytes": lambda draw: base64.b32encode(draw.randbytes(20)).decode(),
+    "four numbers of four digits (4711, 2026, …)": lambda draw: ", ".join(
+        f"{draw.randrange(10**4):04d}" for _ in range(4)
+    ),
+    "numbers of four digits, different marks": lambda draw: "".join(
+        f"{draw.randrange(10**4):04d}{draw.choice((',', ';', ':', ', '))}" for _ in range(4)
+    ),
     "order id (ORD-20261124-000123)": lambda draw: f"ORD-{_time(draw):%Y%m%d}-{draw.randrange(10**6):06d}",
     "microseconds since 1970, as text": lambda draw: str(round(_time(draw).timestamp() * 1e6)),
     "milliseconds since 1970, as text": lambda draw: str(round(_time(draw).timestamp() * 1e3)),
