@@ -149,7 +149,8 @@ class _Record:
         if self._elements is not None:
             self._blocks(walk_one)
             return
-        self._elements = elements = []
+        elements: list[_Element] = []
+        self._elements = elements
         self._blocks(walk_one)
         self._elements = None
         if len(elements) > 1 and holds_card_number(" ".join(element.written for element in elements)):
