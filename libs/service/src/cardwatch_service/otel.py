@@ -7,8 +7,8 @@ import logging
 import random
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final, Literal
 
@@ -47,16 +47,23 @@ class OpenTelemetry(Tracer):
     ) -> None:
         """``exporter`` replaces the collector in tests."""
         spans = span_counter(metrics)
+        self._ids: Final = CardSafeIdGenerator()
         self._provider: Final = TracerProvider(
             sampler=sampler(settings),
             resource=_resource(service),
-            id_generator=CardSafeIdGenerator(),
+            id_generator=self._ids,
             # `close` has its own time limit; nothing else may delay the end of the process.
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(_CountingQueue(exporter or _collector(settings), spans))
         self._tracer: Final = self._provider.get_tracer("cardwatch")
         self._follows_parents: Final = settings.traces_sampler.startswith(_PARENT_BASED)
+        shares = {"always_off": 0.0, "traceidratio": settings.traces_sampler_arg}
+        self._sampled_share: Final = shares.get(settings.traces_sampler, 1.0)
+
+    @property
+    def sampled_share(self) -> float:
+        return self._sampled_share
 
     def close(self, flush_seconds: float = FLUSH_SECONDS) -> None:
         """Send the last spans and stop, within ``flush_seconds`` even if the collector does not answer."""
@@ -71,11 +78,13 @@ class OpenTelemetry(Tracer):
         context: str | None,
         attributes: Attributes,
         start_ns: int | None = None,
+        span_id: int | None = None,
     ) -> Span:
         if context is not None and self._follows_parents and not is_sampled(context):
             return Span(context)  # the case of most messages: nothing of the SDK is called
         parent = _NO_PARENT if context is None else _W3C.extract(to_text_headers(context), _NO_PARENT)
-        span = self._tracer.start_span(name, parent, SpanKind[kind], attributes, start_time=start_ns)
+        with self._ids.next_span_id(span_id):
+            span = self._tracer.start_span(name, parent, SpanKind[kind], attributes, start_time=start_ns)
         headers: dict[str, str] = {}
         _W3C.inject(headers, set_span_in_context(span, _NO_PARENT))
         return Span(" ".join(headers.values()), span)
@@ -91,11 +100,23 @@ class CardSafeIdGenerator(IdGenerator):
     _DIGITS: Final = re.compile("[0-9]{13}")
     _random: Final = random.Random()  # noqa: S311 - ids have to differ, nobody has to be unable to guess them
 
+    def __init__(self) -> None:
+        self._given: Final = threading.local()
+
     def generate_trace_id(self) -> int:
         return self._generate(128)
 
     def generate_span_id(self) -> int:
-        return self._generate(64)
+        return getattr(self._given, "span_id", None) or self._generate(64)
+
+    @contextmanager
+    def next_span_id(self, span_id: int | None) -> Iterator[None]:
+        """Give this id to the span that this thread starts within the ``with``; None for a new one."""
+        self._given.span_id = span_id
+        try:
+            yield
+        finally:
+            self._given.span_id = None
 
     def _generate(self, bits: int) -> int:
         while True:

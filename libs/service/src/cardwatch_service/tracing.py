@@ -70,8 +70,13 @@ class Span:
         if self._span is not None:
             self._span.add_event(name, timestamp=at_ns)
 
-    def end(self, error: str = "") -> None:
-        """End the span now; ``error`` is the kind of failure if the step failed."""
+    def end(self, error: str = "", at_ns: int | None = None) -> None:
+        """End the span.
+
+        Args:
+            error: the kind of failure, if the step failed.
+            at_ns: when it ended, nanoseconds since 1970-01-01 UTC; now, if None.
+        """
         if self._span is None:
             return
         if error:
@@ -79,11 +84,16 @@ class Span:
 
             self._span.set_attribute("error.type", error)
             self._span.set_status(StatusCode.ERROR)
-        self._span.end()
+        self._span.end(at_ns)
 
 
 class Tracer(ABC):
     """Starts the spans of a service. None of its methods waits for anything or fails."""
+
+    @property
+    @abstractmethod
+    def sampled_share(self) -> float:
+        """The share of the traces recorded by the service before that are recorded here too, 0 to 1."""
 
     def start_send(self, topic: str) -> Span:
         """A message is sent: where a trace begins, unless the sampler says otherwise."""
@@ -98,6 +108,7 @@ class Tracer(ABC):
         context: str | None,
         group: str = "",
         start_ns: int | None = None,
+        span_id: int | None = None,
     ) -> Span:
         """A message is processed.
 
@@ -106,11 +117,12 @@ class Tracer(ABC):
             context: the trace context that it carried; None begins a trace of its own.
             group: the consumer group, if there is one.
             start_ns: when processing began, nanoseconds since 1970-01-01 UTC; now, if None.
+            span_id: the span's id, where what was sent names it already; a new one, if None.
         """
         attributes = {**_operation("process", topic), **_position(partition, offset)}
         if group:
             attributes["messaging.consumer.group.name"] = group
-        return self._start(f"process {topic}", "CONSUMER", context, attributes, start_ns)
+        return self._start(f"process {topic}", "CONSUMER", context, attributes, start_ns, span_id)
 
     def start_delivery(self, receiver: str, *, context: str) -> Span:
         """An attempt to deliver a message to a receiver."""
@@ -124,6 +136,7 @@ class Tracer(ABC):
         context: str | None,
         attributes: Attributes,
         start_ns: int | None = None,
+        span_id: int | None = None,
     ) -> Span:
         """Start a span in the trace that ``context`` names, or in a new one."""
 

@@ -4,12 +4,11 @@ import base64
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 from cardwatch_detector.velocity.metrics import REDECIDED_TOTAL, RuleMetrics
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules, fixed_snapshot
-from cardwatch_detector.velocity.rules.rule_set import RuleSet, attach_rules
+from cardwatch_detector.velocity.rules.rule_set import RuleSet
 from cardwatch_rulebook.snapshot import Snapshot
 from cardwatch_rules.parse import parse_rules
 from cardwatch_rules.program.document import program_json
@@ -91,16 +90,11 @@ def test_a_rule_that_costs_too_much_is_set_aside_after_three_micro_batches_in_a_
 
 
 def test_the_engine_gets_the_rules_of_a_micro_batch_compiled() -> None:
-    properties: dict[str, str] = {}
-    context: Any = SimpleNamespace(setLocalProperty=properties.__setitem__)
     rule_set = RuleSet(RULES[:2], {"trusted": frozenset({"m1"})})
-    attach_rules(context, rule_set)
-    sent = {name: json.loads(zlib.decompress(base64.b64decode(text))) for name, text in properties.items()}
-    assert sent == {
-        "cardwatch.program": json.loads(program_json(RULES[:2])),
-        "cardwatch.lists": {"trusted": ["m1"]},
-    }
-    assert rule_set.properties is rule_set.properties, "compiled once"
+    packed = rule_set.packed_program, rule_set.packed_lists
+    sent = [json.loads(zlib.decompress(base64.b64decode(text))) for text in packed]
+    assert sent == [json.loads(program_json(RULES[:2])), {"trusted": ["m1"]}]
+    assert rule_set.packed_program is packed[0], "compiled once"
 
 
 def test_transactions_that_were_decided_again_are_counted() -> None:

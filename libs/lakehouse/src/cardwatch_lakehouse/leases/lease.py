@@ -91,6 +91,12 @@ class Lease:
         return self._record.epoch if self._record is not None else 0
 
     @property
+    def seconds_left(self) -> float:
+        """For how long this process may act without ``check``; not positive where it may not."""
+        held = not self._lost and self._record is not None
+        return self._valid_until - self._clock.now() if held else 0.0
+
+    @property
     def renew_seconds(self) -> float:
         """Time between renewals."""
         return self._times.renew_seconds

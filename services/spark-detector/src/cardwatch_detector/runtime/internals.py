@@ -12,11 +12,12 @@ from cardwatch_contracts.errors import ConfigurationError
 from py4j.java_gateway import JavaClass, JavaMember, JavaPackage, JVMView
 from py4j.protocol import Py4JError
 from pyspark import SparkContext
+from pyspark.java_gateway import ensure_callback_server_started
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.listener import StreamingQueryListener
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.spark_offsets import OffsetRange, Offsets, parse_offsets
+from cardwatch_detector.runtime.spark_offsets import Offsets, parse_offsets
 
 CHECKED_VERSIONS: Final = {"pyspark": "4.1.1", "py4j": "0.10.9.9"}
 """The versions that this module was checked against."""
@@ -104,29 +105,36 @@ def velocity_operator(records: DataFrame, options: str) -> DataFrame:
     return DataFrame(operator.alerts(records._jdf, options), records.sparkSession)
 
 
-class RunningBatch:
-    """The running micro-batch of one query, as Spark executes it. Each start of the query needs its own."""
+def open_sink_control(ask: Callable[[bool], str]) -> Any:
+    """A ``cardwatch.engine.spark.SinkControl``, which asks the function (``BatchGate.ask``) from the query's thread."""
+    context: Any = SparkContext._active_spark_context
+    ensure_callback_server_started(context._gateway)  # type: ignore[no-untyped-call]
+    return context._jvm.cardwatch.engine.spark.SinkControl.open(_BatchGate(ask))
 
-    def __init__(self, session: SparkSession) -> None:
-        self._session: Final = session
-        self._execution: Any = None
 
-    def offset_range(self, batch: DataFrame) -> OffsetRange:
-        """The Kafka offsets of a micro-batch that is not committed yet."""
-        context = self._context(batch)
-        return OffsetRange(
-            _stream_progress_offsets(context.startOffsets()), _stream_progress_offsets(context.endOffsets())
-        )
+def sink_reports(control: Any) -> list[dict[str, Any]]:
+    """The reports that a sink control has kept since the last call; none where Java has ended."""
+    try:
+        reports: list[dict[str, Any]] = json.loads(control.takeReports())
+    except (Py4JError, OSError):
+        return []
+    return reports
 
-    def _context(self, batch: DataFrame) -> Any:
-        """Spark's execution context. The plan of ``batch`` itself does not help: it begins after the state operator."""
-        if self._execution is None:
-            # By its id, as the first micro-batch may come before ``start()`` has returned the query.
-            query = self._session.streams.get(query_id(batch.sparkSession))
-            if query is None:
-                raise RuntimeError("a micro-batch runs outside its streaming query")
-            self._execution = query._jsq.streamingQuery()
-        return self._execution.getLatestExecutionContext()
+
+class _BatchGate:
+    """The object that the JVM asks."""
+
+    def __init__(self, ask: Callable[[bool], str]) -> None:
+        self._ask = ask
+
+    def ask(self, begins: bool) -> str:
+        """As ``cardwatch.engine.spark.BatchGate``."""
+        return self._ask(begins)
+
+    class Java:
+        """For Py4J: the interface that this object has in the JVM."""
+
+        implements: ClassVar = ["cardwatch.engine.spark.BatchGate"]
 
 
 class JsonProgressListener(StreamingQueryListener):

@@ -25,8 +25,19 @@ Check = Callable[[], None]
 """Returns if this process may write; raises a CardwatchError if it may not."""
 
 
+Held = Callable[[], float]
+"""For how many seconds this process may go on without asking again; raises a CardwatchError if it may not."""
+
+_UNLIMITED_SECONDS: Final = 3600.0
+
+
 def no_check() -> None:
     """For what no second process can write."""
+
+
+def always_held() -> float:
+    """The same for a ``Held``."""
+    return _UNLIMITED_SECONDS
 
 
 def end_process(error: CardwatchError) -> None:
@@ -87,6 +98,15 @@ class ProcessLeases:
         """
         for lease in self._leases:
             lease.check()
+
+    def held_seconds(self) -> float:
+        """For how long all leases are held without being renewed.
+
+        Raises:
+            CardwatchError: as ``check``.
+        """
+        self.check()
+        return min((lease.seconds_left for lease in self._leases), default=_UNLIMITED_SECONDS)
 
     def _waiting(self, record: LeaseRecord, seconds: float) -> None:
         self.waits_for = f"waiting {seconds:.0f} s for the lease of {record.holder}, which shows no sign of life"

@@ -1,18 +1,10 @@
 """Offsets of Kafka topics as Spark reports them."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 Offsets = dict[str, dict[str, int]]
 """Topic -> partition number as text -> offset of the next message."""
-
-
-class OffsetRange(NamedTuple):
-    """The messages of a micro-batch: from ``start`` to ``end``, the latter not included."""
-
-    start: Offsets
-    end: Offsets
 
 
 def parse_offsets(value: Any) -> Offsets:
@@ -24,8 +16,3 @@ def parse_offsets(value: Any) -> Offsets:
     if not isinstance(parsed, dict) or not all(isinstance(partitions, dict) for partitions in parsed.values()):
         return {}
     return parsed
-
-
-def partition_offsets(offsets: Mapping[str, Mapping[str, int]], topic: str) -> dict[int, int]:
-    """A topic's offsets by partition number."""
-    return {int(partition): offset for partition, offset in offsets.get(topic, {}).items()}

@@ -5,7 +5,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from cardwatch_contracts.topics import ALERTS, TRANSACTIONS_SILVER
-from cardwatch_contracts.wire import Decoder
 from cardwatch_rulebook.connect import follower, status_reporter
 from cardwatch_rules.parse import load_rules
 from cardwatch_service.logs import configure_logging, get_logger
@@ -13,19 +12,16 @@ from cardwatch_service.metrics import Metrics
 from cardwatch_service.settings import ServiceSettings, load_settings
 from cardwatch_service.shutdown import Shutdown
 from cardwatch_service.token_settings import RotationSettings
-from cardwatch_service.tracing import Tracer, tracing
-from cardwatch_units.timestamps import now_microseconds
+from cardwatch_service.tracing import tracing
 from pyspark.sql import SparkSession
 
 from cardwatch_detector.runtime.application import SparkApplication, run_queries
 from cardwatch_detector.runtime.leases import ProcessLeases
 from cardwatch_detector.runtime.local_directories import close_directories
-from cardwatch_detector.velocity.kafka_clients import MicroBatchPublisher, silver_reader
-from cardwatch_detector.velocity.late.assembly import late_publisher
 from cardwatch_detector.velocity.metrics import AlertMetrics, LateMetrics, RuleMetrics
 from cardwatch_detector.velocity.plan import VelocityPlanner
-from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
 from cardwatch_detector.velocity.publishing.alert_traces import AlertTraces
+from cardwatch_detector.velocity.publishing.batch_reports import BatchReports
 from cardwatch_detector.velocity.query import VelocityQuery
 from cardwatch_detector.velocity.rules.active_rules import ActiveRules, NoReporter, fixed_snapshot
 from cardwatch_detector.velocity.settings import VelocitySettings
@@ -35,8 +31,6 @@ from cardwatch_detector.velocity.token_views import views_of
 from cardwatch_detector.velocity.warm_up import warm_up
 
 _RULES_WAIT_SECONDS: Final = 60.0
-# Short, because the alerts of a micro-batch wait while its traces are read.
-_TRACES_WAIT_SECONDS: Final = 2.0
 
 
 def run_velocity(shutdown: Shutdown) -> None:
@@ -50,20 +44,21 @@ def run_velocity(shutdown: Shutdown) -> None:
     configure_logging("spark-detector", service.log_level, service.log_format)
     check_topics(service, settings, shutdown)
     close_directories(settings.checkpoint_dir)
-    metrics = Metrics()
-    alerts_topic = ALERTS.name(service.topic_prefix)
-    publisher = MicroBatchPublisher(service.kafka_config())
-    alert_metrics = AlertMetrics(metrics, alerts_topic)
-    late_metrics = LateMetrics(metrics, service.topic_prefix, settings.scope_list())
-    rotation = load_settings(RotationSettings).rotation()
+    metrics, rotation = Metrics(), load_settings(RotationSettings).rotation()
     with tracing("cardwatch-detector", metrics) as tracer, _active_rules(service, settings, metrics) as rules:
-        traces = None if tracer is None else _alert_traces(tracer, service)
-        alerts = AlertPublisher(alerts_topic, publisher, alert_metrics, now_microseconds, traces)
+        silver = TRANSACTIONS_SILVER.name(service.topic_prefix)
+        reports = BatchReports(
+            AlertMetrics(metrics, ALERTS.name(service.topic_prefix)),
+            LateMetrics(metrics, service.topic_prefix, settings.scope_list()),
+            rules,
+            None if tracer is None else AlertTraces(tracer, silver),
+        )
+        share = None if tracer is None else tracer.sampled_share
+        scopes = tuple(settings.scope_list())
         queries = [
             VelocityQuery(
-                VelocityPlanner(tuple(settings.scope_list()), rules, service, settings, view, metrics.registry_outage),
-                alerts,
-                late_publisher(service, settings, late_metrics),
+                VelocityPlanner(scopes, service, settings, view, share, metrics.registry_outage),
+                reports,
                 rotation.key_id,
             )
             for view in views_of(rotation)
@@ -71,28 +66,21 @@ def run_velocity(shutdown: Shutdown) -> None:
         title = settings.name if "detector" in settings.name else f"detector {settings.name}"
         leases = ProcessLeases.of({query.name: settings.checkpoint_dir for query in queries}, title, shutdown)
         for query in queries:
-            query.check = leases.check
+            query.held = leases.held_seconds
 
         def prepare(session: SparkSession) -> None:
             for query in queries if settings.warm_up else []:
                 warm_up(session, query, shutdown)
 
-        run_queries(
-            SparkApplication("cardwatch-velocity", service, metrics, spark_config(settings), shutdown, leases),
-            queries,
-            prepare,
-        )
-
-
-def _alert_traces(tracer: Tracer, service: ServiceSettings) -> AlertTraces:
-    registry, prefix = service.registry(), service.topic_prefix
-    return AlertTraces(
-        tracer,
-        TRANSACTIONS_SILVER.name(prefix),
-        silver_reader(service.kafka_config(), silence_seconds=_TRACES_WAIT_SECONDS),
-        decode_silver=Decoder("enriched_transaction", registry, TRANSACTIONS_SILVER.subject(prefix)),
-        decode_alert=Decoder("alert", registry, ALERTS.subject(prefix)),
-    )
+        try:
+            run_queries(
+                SparkApplication("cardwatch-velocity", service, metrics, spark_config(settings), shutdown, leases),
+                queries,
+                prepare,
+            )
+        finally:
+            for query in queries:
+                query.take_reports()
 
 
 @contextmanager

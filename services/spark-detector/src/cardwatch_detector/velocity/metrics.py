@@ -1,7 +1,7 @@
 """Metrics of the detector besides those of every service and every query: alerts, late transactions, rules."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from cardwatch_contracts.topics import TRANSACTIONS_LATE
 from cardwatch_service.metrics import Metrics
@@ -28,15 +28,23 @@ class AlertMetrics:
             registry=metrics.registry,
         )
 
-    def count(self, alerts: Any, now_us: int) -> None:
-        """Count the alerts of a micro-batch (an Arrow table with the columns ``operator.ALERT``)."""
-        self._common.published.labels(self._topic).inc(alerts.num_rows)
-        for start in ("event_time", "raw_broker_time"):
-            latency = self._common.latency.labels(start, "alert_published")
-            for at in alerts[start].to_pylist():
-                latency.observe(max(0.0, (now_us - at) / MICROSECONDS_PER_SECOND))
-        for found in alerts.group_by(["rule_id", "status", "mode"]).aggregate([([], "count_all")]).to_pylist():
-            self.alerts.labels(found["rule_id"], found["status"], found["mode"]).inc(found["count_all"])
+    def count(self, alerts: Iterable[tuple[str, str, str, int]], latencies: Iterable[tuple[int, int]]) -> None:
+        """Count the alerts of a micro-batch after the broker has acknowledged them.
+
+        Args:
+            alerts: rule, status, mode and number.
+            latencies: of each alert, from its event time and from its cause's ``raw_broker_time`` to the
+                acknowledgement, microseconds.
+        """
+        for rule, status, mode, number in alerts:
+            self._common.published.labels(self._topic).inc(number)
+            self.alerts.labels(rule, status, mode).inc(number)
+        from_event, from_broker = (
+            self._common.latency.labels(start, "alert_published") for start in ("event_time", "raw_broker_time")
+        )
+        for since_event, since_broker in latencies:
+            from_event.observe(since_event / MICROSECONDS_PER_SECOND)
+            from_broker.observe(since_broker / MICROSECONDS_PER_SECOND)
 
 
 class LateMetrics:

@@ -17,19 +17,17 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 from cardwatch_detector.runtime.internals import velocity_operator
 
-# Columns of records, which go in: `event_time`, null for what is in no window; the message's partition and offset; and
-# the transaction, or where they are wanted the profile, as a struct of which the other one is null.
+# Columns of records, which go in: `event_time`, null for what is in no window; the message's partition, offset and
+# value, where traces are on its headers, and the key to publish it under if it is too late; and the transaction, or
+# where they are wanted the profile, as a struct of which the other one is null.
 EVENT_TIME: Final = "event_time"
 PARTITION: Final = "partition"
 OFFSET: Final = "offset"
+VALUE: Final = "value"
+HEADERS: Final = "headers"
+MESSAGE_KEY: Final = "message_key"
 TRANSACTION: Final = "transaction"
 PROFILE: Final = "profile"
-
-# Columns that come out (ResultRows.TYPE). A row has values in ALERT's, or in REPORT only, or in LATE's.
-ALERT: Final = ("key", "value", "rule_id", "status", "mode", EVENT_TIME, "raw_broker_time", "detected_at")
-REPORT: Final = "report"
-LATE_SCOPE, LATE_PARTITION, LATE_OFFSET, WATERMARK = "late_scope", "late_partition", "late_offset", "watermark"
-LATE: Final = (EVENT_TIME, LATE_SCOPE, LATE_PARTITION, LATE_OFFSET, WATERMARK)
 
 _CLOCK: Final = "clock"
 _TIME_DIGITS: Final = 18
@@ -46,6 +44,25 @@ def profile_fields_to_read() -> list[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Output:
+    """How what the operator finds is published.
+
+    Attributes:
+        alerts, late: full names of the topics of alerts and of late transactions.
+        alert_schema_id: under which the schema of alerts is registered.
+        evidence_limit: transaction ids in an alert at most.
+        detector, query: names that late transactions carry.
+    """
+
+    alerts: str
+    late: str
+    alert_schema_id: int
+    evidence_limit: int
+    detector: str
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Operator:
     """What the operator is started with; it does not change while a query runs.
 
@@ -54,19 +71,18 @@ class Operator:
         lateness_us: how far behind the newest event time a transaction may come, microseconds.
         ahead_us: how far past the driver's clock an event time may move the watermark, microseconds.
         profiled: whether records have profiles.
-        alert_schema_id: under which the schema of alerts is registered.
-        evidence_limit: transaction ids in an alert at most.
+        trace_share: the share of the sampled traces that are recorded, 0 to 1; None where traces are off.
     """
 
     horizons_us: Mapping[str, int]
     lateness_us: int
     ahead_us: int
     profiled: bool
-    alert_schema_id: int
-    evidence_limit: int
+    output: Output
+    trace_share: float | None = None
 
     def results(self, records: DataFrame) -> DataFrame:
-        """The streaming frame of alerts, late transactions and reports about rules.
+        """The streaming frame of alerts, late transactions and reports about rules (ResultRows in the engine).
 
         Raises:
             ConfigurationError: the engine's jar is not on Spark's class path.
@@ -80,6 +96,7 @@ class Operator:
         return velocity_operator(marked.drop(_CLOCK), self._options())
 
     def _options(self) -> str:
+        output = self.output
         scopes = [
             {"name": scope, "key_field": SCOPE_KEYS[scope], "horizon_us": horizon}
             for scope, horizon in self.horizons_us.items()
@@ -87,9 +104,14 @@ class Operator:
         options = {
             "scopes": scopes,
             "profile_scope": PROFILE_SCOPE if self.profiled else None,
-            "alert_schema": schema_text("alert"),
-            "alert_schema_id": self.alert_schema_id,
-            "evidence_limit": self.evidence_limit,
+            "alerts": {
+                "topic": output.alerts,
+                "schema": schema_text("alert"),
+                "schema_id": output.alert_schema_id,
+                "evidence_limit": output.evidence_limit,
+            },
+            "late": {"topic": output.late, "detector": output.detector, "query": output.query},
+            "trace_share": self.trace_share,
         }
         return json.dumps(options)
 

@@ -1,13 +1,11 @@
-"""The streaming plan from messages to alerts."""
+"""The streaming plan from messages to messages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from cardwatch_contracts.subject_schemas import OnOutage
-from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_SILVER, Topic
+from cardwatch_contracts.topics import ALERTS, CARD_PROFILES, TRANSACTIONS_LATE, TRANSACTIONS_SILVER, Topic
 from cardwatch_contracts.values import EARLIEST_EVENT_TIME, LATEST_EVENT_TIME
 from cardwatch_rules.fields import PROFILE_DAY, PROFILE_SCOPE
 from cardwatch_service.settings import ServiceSettings
@@ -18,74 +16,37 @@ from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from cardwatch_detector.runtime.confluent_avro import QuerySchemas, has_valid_text, projection
 from cardwatch_detector.velocity.kafka_clients import newest_schema_ids
 from cardwatch_detector.velocity.operator import (
-    ALERT,
     EVENT_TIME,
-    LATE,
-    LATE_SCOPE,
+    HEADERS,
+    MESSAGE_KEY,
     OFFSET,
     PARTITION,
     PROFILE,
-    REPORT,
     TRANSACTION,
+    VALUE,
     Operator,
+    Output,
     fields_to_read,
     profile_fields_to_read,
 )
-from cardwatch_detector.velocity.rules.active_rules import ActiveRules
-from cardwatch_detector.velocity.rules.rule_set import attach_rules
 from cardwatch_detector.velocity.settings import VelocitySettings
 from cardwatch_detector.velocity.token_views import TOKEN_FIELDS, TokenView
 
 
-@dataclass(frozen=True)
-class Results:
-    """What a micro-batch has found, as Arrow tables.
-
-    Attributes:
-        alerts: with the columns ``operator.ALERT``.
-        late: with the columns ``operator.LATE``: a row per transaction and scope that did not evaluate it.
-    """
-
-    alerts: pa.Table
-    late: pa.Table
-
-
-@dataclass(frozen=True)
-class VelocityPlan:
-    """A streaming plan, fixed while its query runs.
-
-    Attributes:
-        results: the streaming frame of alerts, late transactions and rule reports.
-        rules: the rules of this process, as they are now.
-        view: during a rotation of token keys, which of two plans it is.
-    """
-
-    results: DataFrame
-    rules: ActiveRules
-    view: TokenView | None = None
-
-    def evaluate(self, batch: DataFrame) -> Results:
-        """Run a micro-batch of ``results`` with the current rules."""
-        attach_rules(batch.sparkSession.sparkContext, self.rules.rule_set())
-        table = batch.toArrow()
-        is_report, is_late = pc.is_valid(table[REPORT]), pc.is_valid(table[LATE_SCOPE])
-        self.rules.apply_reports(str(report) for report in table[REPORT].filter(is_report).to_pylist())
-        alerts = table.filter(pc.invert(pc.or_(is_report, is_late))).select(ALERT)
-        late = table.filter(is_late).select(LATE)
-        if self.view is None:
-            return Results(alerts, late)
-        return Results(self.view.published(alerts), self.view.published(late))
-
-
 @dataclass
 class VelocityPlanner:
-    """Creates plans for the scopes of this process; ``view`` is that of their cards' tokens during a rotation."""
+    """Creates plans for the scopes of this process.
+
+    Attributes:
+        view: that of the cards' tokens during a rotation of token keys.
+        trace_share: see ``Operator``.
+    """
 
     scopes: tuple[str, ...]
-    rules: ActiveRules
     service: ServiceSettings
     settings: VelocitySettings
     view: TokenView | None = None
+    trace_share: float | None = None
     on_registry_outage: Callable[[str], OnOutage] = lambda subject: lambda waiting: None
 
     @property
@@ -99,21 +60,34 @@ class VelocityPlanner:
         topics = (TRANSACTIONS_SILVER, CARD_PROFILES) if self.has_profiles else (TRANSACTIONS_SILVER,)
         return [topic.name(self.service.topic_prefix) for topic in topics]
 
-    def plan(self, messages: DataFrame) -> VelocityPlan:
-        """The plan over messages, with Spark's Kafka columns; the values are framed Avro.
+    def plan(self, messages: DataFrame, query: str) -> DataFrame:
+        """What the operator finds in messages, with Spark's Kafka columns; the values are framed Avro.
+
+        Args:
+            query: the query's name.
 
         Raises:
             CardwatchError: the registry does not answer, a schema is not registered, or the rule engine is not there.
         """
+        prefix = self.service.topic_prefix
+        output = Output(
+            alerts=ALERTS.name(prefix),
+            late=TRANSACTIONS_LATE.name(prefix),
+            alert_schema_id=self.service.registry().id_of(ALERTS.subject(prefix), "alert"),
+            evidence_limit=self.settings.evidence_limit,
+            detector=self.settings.name,
+            query=query,
+        )
         operator = Operator(
             horizons_us={scope: self.settings.horizon_us(scope) for scope in self.scopes},
             lateness_us=parse_duration(self.settings.lateness),
             ahead_us=parse_duration(self.settings.clock_tolerance),
             profiled=self.has_profiles,
-            alert_schema_id=self.service.registry().id_of(ALERTS.subject(self.service.topic_prefix), "alert"),
-            evidence_limit=self.settings.evidence_limit,
+            output=output,
+            trace_share=self.trace_share,
         )
-        return VelocityPlan(operator.results(self._records(messages)), self.rules, self.view)
+        results = operator.results(self._records(messages))
+        return results if self.view is None else self.view.published(results)
 
     def learn_unknown_ids(self, failure: str) -> None:
         """Note the unknown schema ids that a query failed on, for the next plan."""
@@ -136,13 +110,15 @@ class VelocityPlanner:
 
     def _records(self, messages: DataFrame) -> DataFrame:
         """What the operator takes: EVENT_TIME is null for a time that is no transaction's."""
-        records = self._all_records(messages)
+        transaction = F.col(TRANSACTION)
+        # Whatever the view, a message is published again under the token that it has.
+        records = self._all_records(messages).withColumn(MESSAGE_KEY, transaction["card_token"])
         if self.view is None:
             return records
-        return records.withColumn(TRANSACTION, self.view.transaction_in_view(F.col(TRANSACTION)))
+        return records.withColumn(TRANSACTION, self.view.transaction_in_view(transaction))
 
     def _all_records(self, messages: DataFrame) -> DataFrame:
-        place = (PARTITION, OFFSET)
+        place = (PARTITION, OFFSET, VALUE, *(() if self.trace_share is None else (HEADERS,)))
         fields = [*fields_to_read(), *(TOKEN_FIELDS if self.view else ())]
         reader = projection("enriched_transaction", fields)
         transaction = self._silver.decode(F.col("value"), reader)

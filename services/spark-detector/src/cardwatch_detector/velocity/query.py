@@ -1,18 +1,18 @@
 """The streaming query of the velocity detector: silver in, alerts and late transactions out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import with_brief_errors
-from cardwatch_detector.runtime.internals import RunningBatch, path_exists
+from cardwatch_detector.runtime.internals import path_exists
 from cardwatch_detector.runtime.kafka_source import read_topic
-from cardwatch_detector.runtime.leases import Check, no_check, only_while_held
-from cardwatch_detector.velocity.late.late_publisher import LatePublisher
-from cardwatch_detector.velocity.plan import VelocityPlan, VelocityPlanner
-from cardwatch_detector.velocity.publishing.alert_publisher import AlertPublisher
+from cardwatch_detector.runtime.leases import Held, always_held
+from cardwatch_detector.velocity.plan import VelocityPlanner
+from cardwatch_detector.velocity.publishing.batch_reports import BatchReports
+from cardwatch_detector.velocity.rules.rule_set import RuleSet
+from cardwatch_detector.velocity.sink import ResultSink
 from cardwatch_detector.velocity.token_views import checkpoint_name
 
 _MILLISECONDS_PER_SECOND: Final = 1000
@@ -26,14 +26,14 @@ class VelocityQuery:
 
     Attributes:
         key_id: the name of the token key without a rotation: a rotation before may have begun this key's state.
-        check: returns if this process may publish and let Spark commit.
+        held: for how long this process may publish and let Spark commit.
     """
 
     planner: VelocityPlanner
-    alerts: AlertPublisher
-    late: LatePublisher
+    reports: BatchReports
     key_id: str
-    check: Check = no_check
+    held: Held = always_held
+    _sink: ResultSink | None = field(default=None, init=False)
 
     @property
     def name(self) -> str:
@@ -56,19 +56,20 @@ class VelocityQuery:
             CardwatchError: the registry does not answer, or the silver schema is not registered.
         """
         settings = self.planner.settings
-        messages = read_topic(session, self.planner.service, self.topics, settings.max_batch_transactions)
+        service = self.planner.service
+        has_headers = self.planner.trace_share is not None
+        messages = read_topic(session, service, self.topics, settings.max_batch_transactions, headers=has_headers)
         if settings.tuned_for == "latency":
             # A task costs more than the few messages in it, and where one partition is left nothing is shuffled.
             messages = messages.coalesce(settings.partitions)
-        plan = self.planner.plan(messages)
-        running = RunningBatch(session)
-        write = only_while_held(self.check, lambda batch, _: self._write(plan, batch, running))
+        results = self.planner.plan(messages, self.name)
+        self._end_sink()
+        self._sink = ResultSink(self.name, self._begin, self.held)
         return (
-            plan.results.writeStream.queryName(self.name)
-            .outputMode("update")
+            self._sink.writer(results, service)
+            .queryName(self.name)
             .option("checkpointLocation", self._checkpoint(session))
             .trigger(processingTime=f"{round(settings.trigger_seconds * _MILLISECONDS_PER_SECOND)} milliseconds")
-            .foreachBatch(with_brief_errors(self.name, write))
             .start()
         )
 
@@ -88,16 +89,20 @@ class VelocityQuery:
     def needs_restart(self) -> bool:
         """Whether the running plan skips messages without need."""
         # Asked several times a second, also without traffic: analysts hear of a rule before a micro-batch has it.
-        self.planner.rules.rule_set()
+        self.take_reports()
+        self.reports.rules.rule_set()
         return self.planner.needs_restart()
 
-    def _write(self, plan: VelocityPlan, batch: DataFrame, running: RunningBatch) -> None:
-        """Publish before Spark commits the micro-batch: a crash in between publishes the same ids again."""
+    def take_reports(self) -> None:
+        """Take what was published since the last call, for metrics, traces and the rules."""
+        for report in self._sink.take_reports() if self._sink is not None else ():
+            self.reports.take(self.name, report)
+
+    def _begin(self) -> RuleSet:
         self.planner.check_schemas()
-        began_us = self.alerts.clock_us()
-        results = plan.evaluate(batch)
-        self.check()
-        if results.alerts.num_rows:
-            self.alerts.publish(results.alerts, lambda: running.offset_range(batch), began_us)
-        if results.late.num_rows:
-            self.late.publish(self.name, results.late)
+        return self.reports.rules.rule_set()
+
+    def _end_sink(self) -> None:
+        if self._sink is not None:
+            self.take_reports()
+            self._sink.close()

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from cardwatch_card_numbers.rotation import OTHER_TOKEN, TOKEN, TokenRotation
 from cardwatch_contracts.wire import Record
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 
 TOKEN_FIELDS: Final = (*TOKEN, *OTHER_TOKEN)
@@ -72,10 +70,11 @@ class TokenView:
         """Whether the alerts of a transaction with this event time (microseconds) are published by this view."""
         return (event_us >= self.rotation.switch_us) is self.is_next
 
-    def published(self, alerts: pa.Table) -> pa.Table:
-        """The alerts, of a table with the column ``event_time`` (microseconds), that this view publishes."""
-        after = pc.greater_equal(alerts[_EVENT_TIME], pa.scalar(self.rotation.switch_us))
-        return alerts.filter(after if self.is_next else pc.invert(after))
+    def published(self, results: DataFrame) -> DataFrame:
+        """What this view publishes of rows with the column ``event_time`` (microseconds); all where that is null."""
+        event_time = F.col(_EVENT_TIME)
+        own = (event_time >= self.rotation.switch_us) == F.lit(self.is_next)
+        return results.where(event_time.isNull() | own)
 
     def _takes_other(self, key_id: str, other_key_id: str) -> bool:
         return (other_key_id if self.is_next else key_id) == self.rotation.next_key_id

@@ -15,15 +15,17 @@ from cardwatch_contracts.topics import TRANSACTIONS_SILVER
 from cardwatch_contracts.wire import Encoder
 from cardwatch_service.logs import get_logger
 from cardwatch_service.shutdown import Shutdown
-from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND
+from cardwatch_units.timestamps import MICROSECONDS_PER_SECOND, now_microseconds
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - Spark's own convention
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.failures import with_brief_errors
+from cardwatch_detector.runtime.leases import always_held
 from cardwatch_detector.runtime.object_stores import CHECKPOINT_FILES, LOCAL_CHECKPOINT_FILES
 from cardwatch_detector.runtime.session_settings import temporary_settings
 from cardwatch_detector.velocity.query import VelocityQuery
+from cardwatch_detector.velocity.rules.rule_set import RuleSet
+from cardwatch_detector.velocity.sink import ResultSink
 
 _log = get_logger(__name__)
 
@@ -84,26 +86,27 @@ def wait_until_warm(run: WarmUp, shutdown: Shutdown, max_seconds: float = _MAX_W
 @contextmanager
 def _run(session: SparkSession, query: VelocityQuery) -> Iterator[WarmUp]:
     run = WarmUp()
-    plan = query.planner.plan(_synthetic_messages(session, query))
+    begun = 0
+    name = f"{query.name}-warm-up"
 
-    def count(batch: DataFrame, _: int) -> None:
-        plan.evaluate(batch)
-        run.batches += 1
+    def begin() -> RuleSet:
+        nonlocal begun
+        run.batches = begun  # those before this one
+        begun += 1
+        return query.reports.rules.rule_set()
+
+    results = query.planner.plan(_synthetic_messages(session, query), name)
+    sink = ResultSink(name, begin, always_held)
 
     # The scratch checkpoint is on this machine, wherever the real one is.
     local = temporary_settings(session, {CHECKPOINT_FILES: LOCAL_CHECKPOINT_FILES})
     with tempfile.TemporaryDirectory(prefix="cardwatch-warm-up-", ignore_cleanup_errors=True) as scratch, local:
-        run.query = (
-            plan.results.writeStream.queryName(f"{query.name}-warm-up")
-            .outputMode("update")
-            .option("checkpointLocation", scratch)
-            .foreachBatch(with_brief_errors(query.name, count))
-            .start()
-        )
+        run.query = sink.writer(results, None).queryName(name).option("checkpointLocation", scratch).start()
         try:
             yield run
         finally:
             run.query.stop()
+            sink.close()
 
 
 def _synthetic_messages(session: SparkSession, query: VelocityQuery) -> DataFrame:
@@ -111,7 +114,7 @@ def _synthetic_messages(session: SparkSession, query: VelocityQuery) -> DataFram
     prefix = service.topic_prefix
     schema_id = service.registry().id_of(TRANSACTIONS_SILVER.subject(prefix), "enriched_transaction")
     encode = Encoder("enriched_transaction", schema_id)
-    now = query.alerts.clock_us()
+    now = now_microseconds()
     values = [encode(synthetic_transaction(at, now + at * MICROSECONDS_PER_SECOND)) for at in range(_TRANSACTIONS)]
     rows = (
         session.readStream.format("rate-micro-batch")
@@ -127,6 +130,7 @@ def _synthetic_messages(session: SparkSession, query: VelocityQuery) -> DataFram
         F.lit(0).alias("partition"),
         F.col("value").alias("offset"),
         value.alias("value"),
+        F.array().cast("array<struct<key: string, value: binary>>").alias("headers"),
     )
 
 

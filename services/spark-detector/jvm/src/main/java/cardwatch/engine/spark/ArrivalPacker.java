@@ -7,6 +7,7 @@ import cardwatch.engine.program.ProfileField;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.stream.Collectors;
 import org.apache.spark.api.java.function.FlatMapFunction;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.Row;
@@ -23,7 +24,10 @@ final class ArrivalPacker implements FlatMapFunction<Row, Tuple3<String, String,
   private static final int PARTITION = 1;
   private static final int OFFSET = 2;
   private static final int RAW_BROKER_TIME = 3;
-  private static final int FIELDS = 4;
+  private static final int MESSAGE_KEY = 4;
+  private static final int MESSAGE = 5;
+  private static final int HEADERS = 6;
+  private static final int FIELDS = 7;
   private static final int PROFILE_KEY = FIELDS + Field.values().length;
   private static final int PROFILE_FIELDS = PROFILE_KEY + 1;
 
@@ -40,6 +44,9 @@ final class ArrivalPacker implements FlatMapFunction<Row, Tuple3<String, String,
     columns.add(functions.col("partition"));
     columns.add(functions.col("offset"));
     columns.add(functions.unix_micros(functions.col(TRANSACTION + ".raw_broker_time")));
+    columns.add(functions.col("message_key"));
+    columns.add(functions.col("value"));
+    columns.add(options.traceShare() == null ? functions.lit(null) : functions.col("headers"));
     for (Field field : Field.values()) {
       Column value = functions.col(TRANSACTION + "." + field.avroName());
       columns.add(value.cast(switch (field.kind()) {
@@ -75,22 +82,43 @@ final class ArrivalPacker implements FlatMapFunction<Row, Tuple3<String, String,
       return packed.iterator(); // it is in no window: the lakehouse quarantines it
     }
     if (!row.isNullAt(FIELDS + Field.TRANSACTION_ID.ordinal())) {
-      byte[] bytes = arrival(row, event(row), null).toBytes();
-      for (Options.Scope scope : options.scopes()) {
-        int key = FIELDS + scope.keyField().ordinal();
-        if (!row.isNullAt(key)) {
-          packed.add(new Tuple3<>(scope.name(), row.getString(key), bytes));
-        }
+      List<Options.Scope> scopes = new ArrayList<>(options.scopes());
+      scopes.removeIf(scope -> row.isNullAt(FIELDS + scope.keyField().ordinal()));
+      Event event = event(row);
+      TraceContext trace = trace(row);
+      Original original = new Original(row.getString(MESSAGE_KEY), row.getAs(MESSAGE),
+          scopes.stream().map(Options.Scope::name).collect(Collectors.joining(",")));
+      for (Options.Scope scope : scopes) {
+        byte[] bytes = new Arrival(row.getLong(EVENT_TIME), place(row), event, null, original, trace).toBytes();
+        packed.add(new Tuple3<>(scope.name(), row.getString(FIELDS + scope.keyField().ordinal()), bytes));
+        original = null; // whether it is too late does not depend on the scope: one of them publishes it
       }
     } else if (options.profileScope() != null && !row.isNullAt(PROFILE_KEY)) {
-      byte[] bytes = arrival(row, null, profile(row)).toBytes();
+      byte[] bytes = Arrival.of(row.getLong(EVENT_TIME), place(row), profile(row)).toBytes();
       packed.add(new Tuple3<>(options.profileScope(), row.getString(PROFILE_KEY), bytes));
     }
     return packed.iterator();
   }
 
-  private static Arrival arrival(Row row, Event event, Profile profile) {
-    return new Arrival(row.getLong(EVENT_TIME), row.getInt(PARTITION), row.getLong(OFFSET), event, profile);
+  private static Arrival.Place place(Row row) {
+    return new Arrival.Place(row.getInt(PARTITION), row.getLong(OFFSET));
+  }
+
+  /** The trace of a message; null if it has none that is sampled. Of several headers of a name the last one counts. */
+  private static TraceContext trace(Row row) {
+    if (row.isNullAt(HEADERS)) {
+      return null;
+    }
+    byte[] parent = null;
+    byte[] state = null;
+    for (Row header : row.<Row>getList(HEADERS)) {
+      if (TraceContext.PARENT.equals(header.getString(0))) {
+        parent = header.getAs(1);
+      } else if (TraceContext.STATE.equals(header.getString(0))) {
+        state = header.getAs(1);
+      }
+    }
+    return TraceContext.of(parent, state);
   }
 
   private static Event event(Row row) {

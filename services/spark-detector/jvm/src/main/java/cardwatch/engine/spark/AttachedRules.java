@@ -7,6 +7,7 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.zip.InflaterInputStream;
+import org.apache.spark.SparkContext;
 import org.apache.spark.TaskContext;
 
 /**
@@ -48,6 +49,12 @@ final class AttachedRules {
       last = found;
     }
     return found.program;
+  }
+
+  /** Attach rules to all jobs that the thread that calls starts from now on. */
+  static void attach(SparkContext context, String program, String lists) {
+    context.setLocalProperty(PROGRAM, program);
+    context.setLocalProperty(LISTS, lists);
   }
 
   private static String inflated(String text) {

@@ -13,11 +13,11 @@ import java.util.List;
  *
  * @param scopes over which windows are
  * @param profileScope the scope whose keys have profiles; null where records have none
- * @param alertSchema the Avro schema of alerts
- * @param alertSchemaId the id under which it is registered
- * @param evidenceLimit how many transaction ids an alert lists at most
+ * @param alerts how alerts are published
+ * @param late how transactions that came too late are published
+ * @param traceShare the share of the sampled traces that are recorded, 0 to 1; null where traces are off
  */
-record Options(List<Scope> scopes, String profileScope, String alertSchema, int alertSchemaId, int evidenceLimit)
+record Options(List<Scope> scopes, String profileScope, Alerts alerts, Late late, Double traceShare)
     implements Serializable {
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -29,6 +29,25 @@ record Options(List<Scope> scopes, String profileScope, String alertSchema, int 
    * @param horizonUs how far back from an arrival windows and suppression reach, microseconds
    */
   record Scope(String name, Field keyField, long horizonUs) implements Serializable {}
+
+  /**
+   * How alerts are published.
+   *
+   * @param topic full name of their topic
+   * @param schema their Avro schema
+   * @param schemaId the id under which it is registered
+   * @param evidenceLimit how many transaction ids an alert lists at most
+   */
+  record Alerts(String topic, String schema, int schemaId, int evidenceLimit) implements Serializable {}
+
+  /**
+   * How late transactions are published.
+   *
+   * @param topic full name of their topic
+   * @param detector the detector's name, which analysts know
+   * @param query the query's name, which tells apart detectors of one name
+   */
+  record Late(String topic, String detector, String query) implements Serializable {}
 
   /**
    * Read options.
@@ -44,9 +63,15 @@ record Options(List<Scope> scopes, String profileScope, String alertSchema, int 
             scope.required("horizon_us").asLong()));
       }
       JsonNode profileScope = tree.required("profile_scope");
+      JsonNode alerts = tree.required("alerts");
+      JsonNode late = tree.required("late");
+      JsonNode share = tree.required("trace_share");
       return new Options(List.copyOf(scopes), profileScope.isNull() ? null : profileScope.asText(),
-          tree.required("alert_schema").asText(), tree.required("alert_schema_id").asInt(),
-          tree.required("evidence_limit").asInt());
+          new Alerts(alerts.required("topic").asText(), alerts.required("schema").asText(),
+              alerts.required("schema_id").asInt(), alerts.required("evidence_limit").asInt()),
+          new Late(
+              late.required("topic").asText(), late.required("detector").asText(), late.required("query").asText()),
+          share.isNull() ? null : share.asDouble());
     } catch (JsonProcessingException error) {
       throw new IllegalArgumentException(
           "expected the operator's options as JSON: " + error.getOriginalMessage(), error);

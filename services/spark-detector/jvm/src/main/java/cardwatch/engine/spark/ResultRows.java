@@ -1,144 +1,151 @@
 package cardwatch.engine.spark;
 
 import cardwatch.engine.decision.Transition;
-import cardwatch.engine.event.Event;
-import cardwatch.engine.event.Field;
-import cardwatch.engine.program.Measure;
 import cardwatch.engine.program.Rule;
-import java.io.ByteArrayOutputStream;
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.ByteBuffer;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
-import org.apache.avro.Schema;
-import org.apache.avro.generic.GenericData;
-import org.apache.avro.generic.GenericDatumWriter;
-import org.apache.avro.generic.GenericRecord;
-import org.apache.avro.io.BinaryEncoder;
-import org.apache.avro.io.EncoderFactory;
+import java.util.TreeMap;
 import org.apache.spark.sql.Row;
 import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 
-/** The rows that the operator returns: alerts, late transactions, and reports about rules. For one thread. */
+/**
+ * The rows that the operator returns: messages for Kafka (alerts and late transactions) and reports about rules, which
+ * stay in the detector. For one thread.
+ */
 final class ResultRows {
+  static final String TOPIC = "topic";
+  static final String EVENT_TIME = "event_time";
+  static final String RULE_ID = "rule_id";
+  static final String STATUS = "status";
+  static final String MODE = "mode";
+  static final String RAW_BROKER_TIME = "raw_broker_time";
+  static final String SPAN = "span";
+  static final String LATE_SCOPES = "late_scopes";
+  static final String LATE_BY = "late_by";
+  static final String REPORT = "report";
+
   /**
-   * Of each row only some columns have a value; those before `report` are an alert's, those after it a late
-   * transaction's.
+   * The first columns are what Spark's Kafka sink takes; a report has none of them. The others say what is counted: of
+   * an alert, of its span where its trace is recorded, and of a late transaction. Times are microseconds.
    */
-  static final StructType TYPE = new StructType()
-                                     .add("key", DataTypes.StringType)
-                                     .add("value", DataTypes.BinaryType)
-                                     .add("rule_id", DataTypes.StringType)
-                                     .add("status", DataTypes.StringType)
-                                     .add("mode", DataTypes.StringType)
-                                     .add("event_time", DataTypes.LongType)
-                                     .add("raw_broker_time", DataTypes.LongType)
-                                     .add("detected_at", DataTypes.LongType)
-                                     .add("report", DataTypes.StringType)
-                                     .add("late_scope", DataTypes.StringType)
-                                     .add("late_partition", DataTypes.IntegerType)
-                                     .add("late_offset", DataTypes.LongType)
-                                     .add("watermark", DataTypes.LongType);
+  static final StructType TYPE =
+      new StructType()
+          .add(TOPIC, DataTypes.StringType)
+          .add("key", DataTypes.StringType)
+          .add("value", DataTypes.BinaryType)
+          .add("headers",
+              DataTypes.createArrayType(
+                  new StructType().add("key", DataTypes.StringType).add("value", DataTypes.BinaryType)))
+          .add(EVENT_TIME, DataTypes.LongType)
+          .add(RULE_ID, DataTypes.StringType)
+          .add(STATUS, DataTypes.StringType)
+          .add(MODE, DataTypes.StringType)
+          .add(RAW_BROKER_TIME, DataTypes.LongType)
+          .add(SPAN, DataTypes.StringType)
+          .add(LATE_SCOPES, DataTypes.StringType)
+          .add(LATE_BY, DataTypes.LongType)
+          .add(REPORT, DataTypes.StringType);
 
-  // A task lives for milliseconds, and parsing the schema takes one.
-  private static final Map<String, Schema> SCHEMAS = new ConcurrentHashMap<>();
-  private static final byte MAGIC = 0;
-  private static final int HEADER_BYTES = 5;
-  private static final Field[] SHOWN = {Field.TRANSACTION_ID, Field.CARD_TOKEN, Field.CARD_BIN, Field.CARD_LAST_FOUR,
-      Field.MERCHANT_ID, Field.COUNTRY, Field.AMOUNT_MINOR, Field.CURRENCY, Field.BASE_AMOUNT_MINOR};
+  private static final ObjectMapper JSON = new ObjectMapper();
 
-  private final Schema schema;
-  private final Schema measureSchema;
-  private final GenericDatumWriter<GenericRecord> writer;
-  private final byte[] header;
-  private final ByteArrayOutputStream bytes = new ByteArrayOutputStream(1024);
-  private BinaryEncoder encoder;
+  private final Options options;
+  private final AlertCodec codec;
 
   ResultRows(Options options) {
-    schema = SCHEMAS.computeIfAbsent(options.alertSchema(), text -> new Schema.Parser().parse(text));
-    measureSchema = schema.getField("measures").schema().getElementType();
-    writer = new GenericDatumWriter<>(schema);
-    header = ByteBuffer.allocate(HEADER_BYTES).put(MAGIC).putInt(options.alertSchemaId()).array();
+    this.options = options;
+    codec = new AlertCodec(options.alerts());
   }
 
-  /** The row of a change of an alert, detected at a time in microseconds. */
-  Row alert(Transition found, String key, long detectedAt) {
-    String status = found.status().name().toLowerCase(Locale.ROOT);
+  /**
+   * The row of a change of an alert of a key.
+   *
+   * @param detectedAt microseconds
+   * @param traced the arrivals of the touch whose traces are sampled
+   */
+  Row alert(Transition found, String key, long detectedAt, List<Arrival> traced) {
     Rule rule = found.rule();
-    return RowFactory.create(key, encode(record(found, key, status, detectedAt)), rule.id(), status, rule.mode(),
-        found.event().eventTime(), found.causeBrokerTime(), detectedAt, null, null, null, null, null);
+    String status = found.status().name().toLowerCase(Locale.ROOT);
+    byte[] value = codec.encode(found, key, status, detectedAt);
+    List<Row> headers = null;
+    String span = null;
+    Arrival cause = cause(found, traced);
+    if (cause != null) {
+      TraceContext next = cause.trace().next();
+      boolean recorded = next.isRecorded(options.traceShare());
+      headers = headers(next, recorded);
+      span = recorded ? span(found, status, detectedAt, cause, next) : null;
+    }
+    return RowFactory.create(options.alerts().topic(), key, value, headers == null ? null : headers.toArray(),
+        found.event().eventTime(), rule.id(), status, rule.mode(), found.causeBrokerTime(), span, null, null, null);
+  }
+
+  /** The row of a transaction that came after a watermark (microseconds) had passed it. */
+  Row late(Arrival arrival, long watermark) {
+    Original original = arrival.original();
+    Map<String, String> headers =
+        new TreeMap<>(Map.of("detector", options.late().detector(), "query", options.late().query(), "scopes",
+            original.scopes(), "watermark_us", Long.toString(watermark), "silver_partition",
+            Integer.toString(arrival.place().partition()), "silver_offset", Long.toString(arrival.place().offset())));
+    List<Row> rows = new ArrayList<>(headers.size());
+    headers.forEach((name, text) -> rows.add(header(name, text)));
+    return RowFactory.create(options.late().topic(), original.key(), original.value(), rows.toArray(), arrival.time(),
+        null, null, null, null, null, original.scopes(), watermark - arrival.time(), null);
   }
 
   /** The row of a report, JSON. */
   static Row report(String json) {
-    return RowFactory.create(null, null, null, null, null, null, null, null, json, null, null, null, null);
+    return RowFactory.create(null, null, null, null, null, null, null, null, null, null, null, null, json);
   }
 
-  /** The row of a transaction that came after a watermark (microseconds) had passed it. */
-  static Row late(String scope, Arrival arrival, long watermark) {
-    return RowFactory.create(null, null, null, null, null, arrival.time(), null, null, null, scope, arrival.partition(),
-        arrival.offset(), watermark);
-  }
-
-  private GenericRecord record(Transition found, String key, String status, long detectedAt) {
-    Rule rule = found.rule();
-    Event event = found.event();
-    GenericRecord alert = new GenericData.Record(schema);
-    for (Field field : SHOWN) {
-      alert.put(field.avroName(), field.kind() == Field.Kind.TEXT ? event.text(field) : (Object) event.integer(field));
+  /**
+   * The arrival that raised, suppressed or retracted an alert: that of its own transaction, or, where that came
+   * earlier, the one that changed the result. Of several the first in the topic, so that a repeated micro-batch finds
+   * the same.
+   */
+  private static Arrival cause(Transition found, List<Arrival> traced) {
+    Arrival cause = null;
+    boolean isOwn = false;
+    for (Arrival arrival : traced) {
+      if (arrival.event().rawBrokerTime() != found.causeBrokerTime()) {
+        continue;
+      }
+      boolean own = arrival.event().id().equals(found.event().id());
+      if (cause == null || own && !isOwn || own == isOwn && arrival.place().compareTo(cause.place()) < 0) {
+        cause = arrival;
+        isOwn = own;
+      }
     }
-    alert.put("alert_id", AlertId.of(rule, event.id()));
-    alert.put("status", status);
-    alert.put("rule_id", rule.id());
-    alert.put("rule_version", rule.version());
-    alert.put("rule_title", rule.title());
-    alert.put("severity", rule.severity());
-    alert.put("mode", rule.mode());
-    alert.put("scope", rule.scope());
-    alert.put("key", key);
-    alert.put("event_time", event.eventTime());
-    alert.put("measures", measures(rule, found.measures()));
-    alert.put("window_start", found.windowStart());
-    alert.put("evidence_transaction_ids", found.evidence());
-    alert.put("evidence_count", (long) found.evidenceCount());
-    alert.put("raw_broker_time", found.causeBrokerTime());
-    alert.put("detected_at", detectedAt);
-    alert.put("suppressed_by", found.countedOn() == null ? null : AlertId.of(rule, found.countedOn()));
-    return alert;
+    return cause;
   }
 
-  private List<GenericRecord> measures(Rule rule, List<Object> values) {
-    List<GenericRecord> records = new ArrayList<>(values.size());
-    for (int at = 0; at < values.size(); at++) {
-      Measure measure = rule.measures().get(at);
-      Object value = values.get(at);
-      GenericRecord one = new GenericData.Record(measureSchema);
-      one.put("name", measure.name());
-      one.put("expression", measure.expression());
-      one.put("window_us", measure.windowUs());
-      one.put("value", value instanceof String ? null : value);
-      one.put("text", value instanceof String ? value : null);
-      records.add(one);
-    }
-    return records;
+  private static List<Row> headers(TraceContext context, boolean recorded) {
+    Row parent = header(TraceContext.PARENT, context.parent(recorded));
+    return context.state().isEmpty() ? List.of(parent) : List.of(parent, header(TraceContext.STATE, context.state()));
   }
 
-  private byte[] encode(GenericRecord alert) {
-    bytes.reset();
-    bytes.writeBytes(header);
-    encoder = EncoderFactory.get().binaryEncoder(bytes, encoder);
-    try {
-      writer.write(alert, encoder);
-      encoder.flush();
-    } catch (IOException error) {
-      throw new UncheckedIOException("an alert could not be encoded", error);
-    }
-    return bytes.toByteArray();
+  private static Row header(String name, String text) {
+    return RowFactory.create(name, text.getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** What cardwatch_detector.velocity.publishing.alert_traces makes a span of. */
+  private static String span(Transition found, String status, long detectedAt, Arrival cause, TraceContext next) {
+    ObjectNode span = JSON.createObjectNode();
+    span.put("parent", cause.trace().parent(true));
+    span.put("state", cause.trace().state());
+    span.put("span_id", next.spanId());
+    span.put("partition", cause.place().partition());
+    span.put("offset", cause.place().offset());
+    span.put("alert_id", AlertId.of(found.rule(), found.event().id()));
+    span.put("rule_id", found.rule().id());
+    span.put("status", status);
+    span.put("detected_at", detectedAt);
+    return span.toString();
   }
 }

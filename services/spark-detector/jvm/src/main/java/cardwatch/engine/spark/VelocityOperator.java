@@ -21,13 +21,15 @@ public final class VelocityOperator {
   /**
    * The alerts of a stream of records, its late transactions, and reports about rules.
    *
-   * <p>The rules come with each micro-batch as local properties of its job ({@link AttachedRules}); they are set inside
-   * foreachBatch, since others do not reach the tasks.
+   * <p>The rules come with each micro-batch as local properties of its job ({@link AttachedRules}); {@link ResultSink}
+   * sets them.
    *
    * @param records {@code event_time}, a timestamp, null for what is in no window; {@code partition} and {@code offset}
-   *     of the message; {@code transaction}, a struct with all fields of {@link cardwatch.engine.event.Field} and
-   *     {@code raw_broker_time}, a timestamp; where profiles are wanted {@code profile}, a struct. A watermark is set
-   *     upstream, on a column that is none of these: Spark would drop late rows itself.
+   *     of the message, its {@code value}, and where traces are on its {@code headers}; {@code message_key}, under
+   * which it is published again if it is too late; {@code transaction}, a struct with all fields of {@link
+   *     cardwatch.engine.event.Field} and {@code raw_broker_time}, a timestamp; where profiles are wanted {@code
+   * profile}, a struct. A watermark is set upstream, on a column that is none of these: Spark would drop late rows
+   * itself.
    * @param options JSON ({@link Options})
    * @return rows of {@link ResultRows#TYPE}
    * @throws IllegalArgumentException the options are not complete

@@ -21,7 +21,8 @@ import scala.jdk.javaapi.CollectionConverters;
 /**
  * The operator's part of one task: the keys of a partition, one after the other.
  *
- * <p>A transaction that is older than the watermark is late: it is returned and not stored. Each key that has state has
+ * <p>A transaction that is older than the watermark is late: it is returned, by the first of its keys, and not stored.
+ * Each key that has state has
  * one timer, which evicts it when nothing more comes: set when the key's state begins, and moved only when it fires.
  *
  * <p>Spark makes one per task, calls init, then handleInputRows per key with arrivals, then handleExpiredTimer per
@@ -70,14 +71,18 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
     List<Row> results = new ArrayList<>(reports.ofEarlierTasks());
     List<Event> events = new ArrayList<>();
     List<Arrival> profiles = new ArrayList<>();
+    List<Arrival> traced = new ArrayList<>();
     while (arrivals.hasNext()) {
-      Arrival arrival = Arrival.of(arrivals.next()._3());
+      Arrival arrival = Arrival.of(arrivals.next()._3(), watermark);
       if (arrival.event() == null) {
         profiles.add(arrival);
-      } else if (arrival.time() < watermark) {
-        results.add(ResultRows.late(key._2(), arrival, watermark));
-      } else {
+      } else if (arrival.time() >= watermark) {
         events.add(arrival.event());
+        if (arrival.trace() != null) {
+          traced.add(arrival);
+        }
+      } else if (arrival.original() != null) {
+        results.add(rows.late(arrival, watermark));
       }
     }
     store.nextKey();
@@ -85,7 +90,7 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
     boolean began = state.isEmpty();
     long detectedAt = System.currentTimeMillis() * MICROSECONDS_PER_MILLISECOND;
     engine.touch(state, events, profiles, watermark, now,
-        transition -> results.add(rows.alert(transition, key._1(), detectedAt)));
+        transition -> results.add(rows.alert(transition, key._1(), detectedAt, traced)));
     if (began) {
       setTimer(engine, state);
     } else if (state.isEmpty()) {
@@ -124,8 +129,8 @@ final class VelocityProcessor extends StatefulProcessor<Tuple2<String, String>, 
   }
 
   private ScopeEngine engine(String scope) {
-    return engines.computeIfAbsent(
-        scope, name -> new ScopeEngine(options.scope(name), program.scopes().get(name), options.evidenceLimit()));
+    return engines.computeIfAbsent(scope,
+        name -> new ScopeEngine(options.scope(name), program.scopes().get(name), options.alerts().evidenceLimit()));
   }
 
   /** Have a key evicted when the watermark is so late that nothing of what it holds is needed any more. */

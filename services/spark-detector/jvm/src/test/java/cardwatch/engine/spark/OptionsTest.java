@@ -10,14 +10,18 @@ import org.junit.jupiter.api.Test;
 class OptionsTest {
   private static final String JSON = """
       {"scopes": [{"name": "card", "key_field": "card_token", "horizon_us": 7}], "profile_scope": null,
-       "alert_schema": "{}", "alert_schema_id": 4, "evidence_limit": 9}""";
+       "alerts": {"topic": "alerts", "schema": "{}", "schema_id": 4, "evidence_limit": 9},
+       "late": {"topic": "late", "detector": "d", "query": "q"}, "trace_share": null}""";
 
   @Test
   void optionsAreRead() {
     Options options = Options.parse(JSON);
     assertEquals(new Options.Scope("card", Field.CARD_TOKEN, 7), options.scope("card"));
     assertNull(options.profileScope());
-    assertEquals(9, options.evidenceLimit());
+    assertEquals(new Options.Alerts("alerts", "{}", 4, 9), options.alerts());
+    assertEquals(new Options.Late("late", "d", "q"), options.late());
+    assertNull(options.traceShare());
+    assertEquals(0.5, Options.parse(JSON.replace("_share\": null", "_share\": 0.5")).traceShare());
   }
 
   @Test

@@ -1,5 +1,6 @@
 package cardwatch.engine.spark;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -8,9 +9,11 @@ import cardwatch.engine.event.Field;
 import cardwatch.engine.program.Profile;
 import cardwatch.engine.program.ProfileField;
 import cardwatch.engine.program.Program;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import org.apache.spark.sql.Row;
@@ -28,10 +31,14 @@ class VelocityProcessorTest {
   private static final long DAY = 86_400 * SECOND;
   private static final long START = 20_000 * DAY;
   private static final long HORIZON = 3600 * SECOND;
-  private static final int LATE_OFFSET = ResultRows.TYPE.fieldIndex("late_offset");
-  private static final int WATERMARK = ResultRows.TYPE.fieldIndex("watermark");
-  private static final int STATUS = ResultRows.TYPE.fieldIndex("status");
-  private static final int REPORT = ResultRows.TYPE.fieldIndex("report");
+  private static final int TOPIC = ResultRows.TYPE.fieldIndex(ResultRows.TOPIC);
+  private static final int KEY = ResultRows.TYPE.fieldIndex("key");
+  private static final int VALUE = ResultRows.TYPE.fieldIndex("value");
+  private static final int HEADERS = ResultRows.TYPE.fieldIndex("headers");
+  private static final int STATUS = ResultRows.TYPE.fieldIndex(ResultRows.STATUS);
+  private static final int SPAN = ResultRows.TYPE.fieldIndex(ResultRows.SPAN);
+  private static final int LATE_BY = ResultRows.TYPE.fieldIndex(ResultRows.LATE_BY);
+  private static final int REPORT = ResultRows.TYPE.fieldIndex(ResultRows.REPORT);
   private static final String SCHEMA = """
       {"type": "record", "name": "Alert", "fields": [%s,
         {"name": "measures", "type": {"type": "array", "items": {"type": "record", "name": "Measure", "fields": [
@@ -49,8 +56,12 @@ class VelocityProcessorTest {
           {"op": "literal", "type": "integer", "value": 2}]}}]}""";
   private static final Program PROGRAM = Program.parse(RULES, "{}");
 
+  private static final byte[] MESSAGE = {0, 0, 0, 0, 7, 1};
+  private static final String TRACE = "4bf92f3577b34da6a3ce929d0e0e473";
+
   private final MemoryHandle handle = new MemoryHandle();
   private long watermark;
+  private double traceShare = 1.0;
 
   @Test
   void theRulesAreThoseOfThisTest() {
@@ -68,11 +79,47 @@ class VelocityProcessorTest {
     watermark = START + 10 * SECOND;
     List<Row> rows = task("a", at(9), at(10));
     assertEquals(1, rows.size());
-    assertEquals(9, rows.get(0).getLong(LATE_OFFSET));
-    assertEquals(watermark, rows.get(0).getLong(WATERMARK));
+    Row late = rows.get(0);
+    assertEquals(List.of("late", "message-key"), List.of(late.getString(TOPIC), late.getString(KEY)));
+    assertArrayEquals(MESSAGE, (byte[]) late.get(VALUE));
+    assertEquals(SECOND, late.getLong(LATE_BY));
+    assertEquals(Map.of("detector", "here", "query", "velocity", "scopes", "card,merchant", "watermark_us",
+                     Long.toString(watermark), "silver_partition", "0", "silver_offset", "9"),
+        headers(late));
+    assertEquals(List.of(), task("z", withoutOriginal(at(9))), "another of its keys has returned it");
     assertEquals(List.of("raised"), statuses(task("a", at(11))), "of two, not of three");
-    assertEquals(List.of(), task("b", at(1)).stream().filter(row -> row.isNullAt(LATE_OFFSET)).toList());
+    assertEquals(List.of(), task("b", at(1)).stream().filter(row -> row.isNullAt(LATE_BY)).toList());
     assertEquals(Set.of("(a,card)"), handle.keys(), "a late transaction alone begins no state");
+  }
+
+  @Test
+  void anAlertContinuesTheTraceOfWhatRaisedIt() {
+    task("a", at(0));
+    Row own = task("a", traced(at(1), TRACE + 1), traced(at(2), TRACE + 2)).get(0);
+    String parent = headers(own).get("traceparent");
+    assertTrue(parent.matches("00-" + TRACE + "1-[abef][0-9a-f]{15}-01"), parent);
+    assertEquals("vendor=1", headers(own).get("tracestate"));
+    String span = own.getString(SPAN);
+    assertTrue(span.contains("\"parent\":\"00-" + TRACE + "1-00000000000000b7-01\""), span);
+    assertTrue(span.contains("\"span_id\":\"" + parent.split("-")[2] + "\",\"partition\":0,\"offset\":1"), span);
+    Row untraced = task("a", at(3)).get(0);
+    assertTrue(untraced.isNullAt(HEADERS) && untraced.isNullAt(SPAN));
+  }
+
+  @Test
+  void aLateTransactionIsTheCauseOfTheAlertOfAnother() {
+    task("a", at(100));
+    List<Row> rows = task("a", traced(at(50), TRACE + 1));
+    assertEquals(List.of("raised"), statuses(rows), "of the one that came before");
+    assertTrue(headers(rows.get(0)).get("traceparent").startsWith("00-" + TRACE + "1-"));
+  }
+
+  @Test
+  void whatTheTracerDoesNotRecordHasNoSpan() {
+    traceShare = 0.0;
+    Row row = task("a", at(0), traced(at(1), TRACE + 1)).get(0);
+    assertTrue(headers(row).get("traceparent").endsWith("-00"));
+    assertTrue(row.isNullAt(SPAN));
   }
 
   @Test
@@ -101,12 +148,12 @@ class VelocityProcessorTest {
   @Test
   void aProfileKeepsAKeyUntilItsDayIsOver() {
     Profile profile = new Profile.Builder().integer(ProfileField.TRANSACTIONS_90D, 3).build();
-    run("a", List.of(new Arrival(START, 0, 0, null, profile)));
+    run("a", List.of(Arrival.of(START, new Arrival.Place(0, 0), profile)));
     assertEquals(Set.of("(a,card)"), handle.keys());
     assertEquals(0, advance(START + DAY));
     advance(START + DAY + HORIZON + SECOND);
     assertEquals(Set.of(), handle.keys());
-    run("a", List.of(new Arrival(START - DAY, 0, 0, null, profile)));
+    run("a", List.of(Arrival.of(START - DAY, new Arrival.Place(0, 0), profile)));
     assertEquals(Set.of(), handle.keys(), "one for a day that is over begins no state");
   }
 
@@ -153,7 +200,26 @@ class VelocityProcessorTest {
                       .integer(Field.AMOUNT_MINOR, 1)
                       .integer(Field.BASE_AMOUNT_MINOR, 1)
                       .build();
-    return new Arrival(time, 0, (long) seconds, event, null);
+    return new Arrival(time, new Arrival.Place(0, (long) seconds), event, null,
+        new Original("message-key", MESSAGE, "card,merchant"), null);
+  }
+
+  private static Arrival withoutOriginal(Arrival arrival) {
+    return new Arrival(arrival.time(), arrival.place(), arrival.event(), null, null, null);
+  }
+
+  private static Arrival traced(Arrival arrival, String traceId) {
+    TraceContext trace = new TraceContext(traceId, "00000000000000b7", "vendor=1");
+    return new Arrival(arrival.time(), arrival.place(), arrival.event(), null, arrival.original(), trace);
+  }
+
+  private static Map<String, String> headers(Row row) {
+    Map<String, String> headers = new HashMap<>();
+    for (Object header : (Object[]) row.get(HEADERS)) {
+      Row one = (Row) header;
+      headers.put(one.getString(0), new String((byte[]) one.get(1), StandardCharsets.UTF_8));
+    }
+    return headers;
   }
 
   private List<Row> task(String card, Arrival... arrivals) {
@@ -204,8 +270,8 @@ class VelocityProcessorTest {
   }
 
   private VelocityProcessor begin() {
-    Options options =
-        new Options(List.of(new Options.Scope("card", Field.CARD_TOKEN, HORIZON)), "card", schema(), 1, 5);
+    Options options = new Options(List.of(new Options.Scope("card", Field.CARD_TOKEN, HORIZON)), "card",
+        new Options.Alerts("alerts", schema(), 1, 5), new Options.Late("late", "here", "velocity"), traceShare);
     VelocityProcessor processor = new VelocityProcessor(options, () -> PROGRAM);
     processor.setHandle(handle);
     processor.init(OutputMode.Update(), TimeMode.EventTime());

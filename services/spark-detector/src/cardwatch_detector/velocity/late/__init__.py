@@ -1,1 +1,0 @@
-"""Finds, publishes and counts transactions that arrived too late: their group was evicted before they arrived."""
