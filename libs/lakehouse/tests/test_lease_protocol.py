@@ -106,9 +106,12 @@ def test_a_holder_stops_acting_before_another_one_may_begin(world: World) -> Non
     lease, store = world.process("a")
     lease.acquire()
     store.down = True
+    assert lease.seconds_left == pytest.approx(0.8 * TTL)
     world.now += 0.8 * TTL - 0.001
     lease.check()
+    assert 0 < lease.seconds_left < 0.01
     world.now += 0.001
+    assert lease.seconds_left <= 0
     with pytest.raises(LeaseStoreError):
         lease.check()
     store.down = False

@@ -11,8 +11,9 @@ from cardwatch_kafka.configuration import KafkaConfig
 from cardwatch_kafka.range_reader import RangeReader
 
 NEWEST_MESSAGES: Final = WINDOW_MESSAGES
-# The client requires the name of a consumer group; none is joined and no offset committed.
-_READER_NAME: Final = "cardwatch-schema-ids"
+# The client requires the name of a consumer group; none is joined and no offset committed. It is that of earlier
+# versions, which read late transactions with it, so that the rights that a broker gives it stay as they are.
+_READER_NAME: Final = "cardwatch-late"
 _READER_CONFIG: Final[KafkaConfig] = {
     # An outage is reported by an error with one sentence, not by the client's own lines on standard error.
     "log_level": 0,
