@@ -105,6 +105,7 @@ class FakeQuery:
         self.mark = 0
         self.may_answer = threading.Event()
         self.may_answer.set()
+        self.polled = threading.Event()
 
     @property
     def status(self) -> dict[str, object]:
@@ -131,7 +132,13 @@ def query() -> FakeQuery:
 def supervisor(query: FakeQuery) -> Iterator[Supervisor]:
     """A supervisor that runs one query."""
     shutdown = Shutdown()
-    supervised = SupervisedQuery(lambda: query, lambda reason: None, lambda: False, lambda query: query.mark)  # type: ignore[arg-type,return-value,attr-defined]
+    supervised = SupervisedQuery(
+        start=lambda: query,  # type: ignore[arg-type,return-value]
+        on_failure=lambda reason: None,
+        while_running=query.polled.set,
+        needs_restart=lambda: False,
+        progress_mark=lambda query: query.mark,  # type: ignore[attr-defined]
+    )
     supervisor = Supervisor(
         {"q": supervised}, QueryMetrics(Metrics(), {"q": []}), shutdown, stall_seconds=STALL_SECONDS
     )
@@ -167,6 +174,13 @@ def test_a_micro_batch_whose_tasks_end_one_by_one_is_no_problem(supervisor: Supe
         query.mark += 1
 
     assert problems(supervisor, 2.5 * STALL_SECONDS, work) == {""}
+
+
+def test_a_query_is_asked_for_its_other_work_without_traffic_too(supervisor: Supervisor, query: FakeQuery) -> None:
+    query.trigger_active = False
+    for _ in range(2):
+        assert query.polled.wait(5)
+        query.polled.clear()
 
 
 def test_a_query_with_nothing_to_do_is_no_problem(supervisor: Supervisor, query: FakeQuery) -> None:

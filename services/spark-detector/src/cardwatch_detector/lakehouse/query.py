@@ -74,6 +74,9 @@ class LakehouseQuery:
     def on_failure(self, reason: str) -> None:
         """Do nothing: the next start repeats the same micro-batch. What cannot be decoded fails no query."""
 
+    def while_running(self) -> None:
+        """Do nothing: the query needs nothing beside it."""
+
     def needs_restart(self) -> bool:
         """Return False: the query's work does not change while it runs."""
         return False

@@ -42,6 +42,9 @@ class Query(Protocol):
     def on_failure(self, reason: str) -> None:
         """Learn why the query failed, before it is restarted."""
 
+    def while_running(self) -> None:
+        """Do what has to be done beside the query; called several times a second, with and without traffic."""
+
     def needs_restart(self) -> bool:
         """Whether the running query must be stopped and started again to go on as it should."""
 
@@ -125,5 +128,10 @@ def _session(application: SparkApplication, settings: SparkSettings) -> Iterator
 
 
 def _supervised(query: Query, session: SparkSession) -> SupervisedQuery:
-    mark = partial(progress_mark, session)
-    return SupervisedQuery(partial(query.start, session), query.on_failure, query.needs_restart, mark)
+    return SupervisedQuery(
+        start=partial(query.start, session),
+        on_failure=query.on_failure,
+        while_running=query.while_running,
+        needs_restart=query.needs_restart,
+        progress_mark=partial(progress_mark, session),
+    )

@@ -36,12 +36,14 @@ class SupervisedQuery:
     Attributes:
         start: starts it, or continues from its checkpoint.
         on_failure: called with the reason of a failure before the query is restarted.
+        while_running: called several times a second while it runs, with and without traffic.
         needs_restart: whether the running query must be stopped and started again to go on as it should.
         progress_mark: a value that is another one after each piece of work of the query, done with or in a micro-batch.
     """
 
     start: Callable[[], StreamingQuery]
     on_failure: Callable[[str], None]
+    while_running: Callable[[], None]
     needs_restart: Callable[[], bool]
     progress_mark: Callable[[StreamingQuery], object]
 
@@ -167,6 +169,7 @@ class _WatchedQuery:
                 self._start(metrics)
         elif self._query.isActive:
             metrics.set_position(self._name, committed_offsets(self._query))
+            self._supervised.while_running()
             if self._supervised.needs_restart():
                 _log.info("restarting the query: it skips messages that may be decodable now", query=self._name)
                 stop_all([self])

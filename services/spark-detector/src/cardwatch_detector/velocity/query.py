@@ -86,11 +86,13 @@ class VelocityQuery:
         """Learn whether a message with an unregistered schema id was the reason."""
         self.planner.learn_unknown_ids(reason)
 
-    def needs_restart(self) -> bool:
-        """Whether the running plan skips messages without need."""
-        # Asked several times a second, also without traffic: analysts hear of a rule before a micro-batch has it.
+    def while_running(self) -> None:
+        """Take what was published, and new rules: analysts hear of a rule before a micro-batch has it."""
         self.take_reports()
         self.reports.rules.rule_set()
+
+    def needs_restart(self) -> bool:
+        """Whether the running plan skips messages without need."""
         return self.planner.needs_restart()
 
     def take_reports(self) -> None:
