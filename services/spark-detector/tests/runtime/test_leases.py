@@ -1,4 +1,4 @@
-"""The Spark services' leases: nothing is written or committed without them."""
+"""The Spark services' leases: nothing is written or committed without them (the detector: ``test_sink.py``)."""
 
 from pathlib import Path
 from typing import Any
