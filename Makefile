@@ -14,7 +14,7 @@ HANDBOOK ?= ../shared/data/handbook
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-handbook test test-faults fuzz test-observability dashboards check format wheels sbom audit-dependencies lock up down logs secrets test-images manifests test-kubernetes clean
+.PHONY: help install demo demo-handbook test test-faults fuzz fuzz-engine test-observability dashboards check format wheels sbom audit-dependencies lock up down logs secrets test-images manifests test-kubernetes clean
 
 help: ## Print this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-faults: $(INSTALLED) ## All other tests: kills, outages, rebuilds, an objec
 
 fuzz: $(INSTALLED) ## 100,000 fuzzed messages of every kind through each service; hours. ARGS="enricher --messages 10000" for less.
 	@$(BIN)/python benchmarks/fuzz.py $(ARGS)
+
+fuzz-engine: $(INSTALLED) ## 100,000 random histories: operator, evaluator and oracle agree; an hour. ARGS="--cases 10000" for less.
+	@$(BIN)/python benchmarks/equivalence.py $(ARGS)
 
 test-observability: $(INSTALLED) ## Every panel's query and the alerts, in earnest: minutes; needs Debian's prometheus and prometheus-alertmanager.
 	@$(BIN)/python -m pytest tests/monitoring $(ARGS)

@@ -75,11 +75,12 @@ class ConditionGenerator(random.Random):
         super().__init__(seed)
         profiles = {f"profile.{name}": kind for name, kind in PROFILE_FIELDS.items()}
         self.names: Final = {**FIELD_KINDS, **MEASURES, **profiles} if names is None else dict(names)
-        self._tame = tame
+        self.tame: Final = tame
         self._integers = range(-20, 21) if tame else _INTEGERS
         self._doubles = _TAME_DOUBLES if tame else _DOUBLES
         self._double_literals = _TAME_DOUBLE_LITERALS if tame else _DOUBLE_LITERALS
         self._texts = _TAME_TEXTS if tame else _TEXTS
+        self._lengths = (0, 1, 2, 5) if tame else (0, 1, 2, 5, 2**40)
         self._of_kind: dict[Kind, Callable[[int], str]] = {
             Kind.INTEGER: self.integer,
             Kind.DOUBLE: self.double,
@@ -90,7 +91,7 @@ class ConditionGenerator(random.Random):
     def row(self) -> dict[str, Any]:
         """Values of all fields and measures, and of a profile; many are null."""
         return {
-            "fields": {**{name: self._field(name) for name in FIELD_KINDS}, "transaction_id": self.choice(self._texts)},
+            "fields": self.fields(),
             "measures": [self._value(kind) for kind in MEASURES.values()],
             "profile": {} if self._one_in(4) else {
                 name: value
@@ -98,6 +99,10 @@ class ConditionGenerator(random.Random):
                 if (value := self._value(kind)) is not None
             },
         }  # fmt: skip
+
+    def fields(self) -> dict[str, Any]:
+        """Values of all fields; many are null."""
+        return {**{name: self.field(name) for name in FIELD_KINDS}, "transaction_id": self.choice(self._texts)}
 
     def rule_condition(self) -> str:
         """A condition, simple or nested, that is not too long for a rule."""
@@ -157,7 +162,7 @@ class ConditionGenerator(random.Random):
         return self.choice(
             [
                 lambda: f"{self.choice(['lower', 'upper'])}({self.text(below)})",
-                lambda: f"{self.choice(['left', 'right'])}({self.text(below)}, {self.choice([0, 1, 2, 5, 2**40])})",
+                lambda: f"{self.choice(['left', 'right'])}({self.text(below)}, {self.choice(self._lengths)})",
                 lambda: self._of_several(self.text, below),
                 lambda: self._case(self.text, below),
             ]
@@ -266,7 +271,8 @@ class ConditionGenerator(random.Random):
     def _truth_test(self, depth: int) -> str:
         return f"({self.condition(depth)}) is {self.choice(['', 'not '])}{self.choice(['true', 'false'])}"
 
-    def _field(self, name: str) -> Any:
+    def field(self, name: str) -> Any:
+        """A value of a field."""
         value = self._value(FIELD_KINDS[name])
         return (value + 2**31) % 2**32 - 2**31 if name in _INT32 and value is not None else value
 

@@ -8,10 +8,10 @@ import pytest
 from cardwatch_rules.evaluate import evaluate
 from cardwatch_rules.fields import FIELD_KINDS, polars_schema
 from cardwatch_rules.measures import measure_kind
-from cardwatch_rules.model import OF_TRANSACTIONS, Aggregate, Measure, Mode, Rule, Severity
+from cardwatch_rules.model import Mode, Rule, Severity
 from cardwatch_rules.program.document import lists_json, program_json
-from cardwatch_rules.type_check import Kind
 from support.engine_console import EngineConsole
+from support.equivalence.rule_sets import random_measure
 from support.random_conditions import LISTS, ConditionGenerator
 
 # The first ones in every run.
@@ -23,7 +23,7 @@ RULES: Final = 30
 # Doubles are not summed, and silver has no place outside these.
 PLACES: Final = (0.0, -0.0, 48.1, 48.137, 52.5, -33.9, 90.0, -90.0, 11.6, 13.4)
 
-SUMMED: Final = {Aggregate.SUM, Aggregate.MEAN, Aggregate.STDDEV, Aggregate.RATIO_TO_MEAN}
+WINDOWS: Final = (1, SECOND, 5 * SECOND, 20 * SECOND, 100 * SECOND)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -61,25 +61,8 @@ def events_of(generator: ConditionGenerator) -> list[dict[str, Any]]:
 
 def rule_of(generator: ConditionGenerator, number: int) -> Rule:
     """A rule of random measures; every third one hits each transaction, so that all values are compared."""
-    measures = tuple(measure_of(generator, at) for at in range(generator.randrange(6)))
+    measures = tuple(random_measure(generator, f"m{at}", WINDOWS) for at in range(generator.randrange(6)))
     kinds = {measure.name: measure_kind(measure) for measure in measures}
     chosen = ConditionGenerator(generator.randrange(2**32), names={**FIELD_KINDS, **kinds})
     when = "true" if number % 3 == 0 else chosen.rule_condition()
     return Rule(f"rule-{number}", 1, "t", "card", Severity.LOW, Mode.LIVE, measures, when)
-
-
-def measure_of(generator: ConditionGenerator, number: int) -> Measure:
-    aggregate = generator.choice(list(Aggregate))
-    field = None if aggregate in OF_TRANSACTIONS else generator.choice(fields_of(aggregate))
-    window = generator.choice([1, SECOND, 5 * SECOND, 20 * SECOND, 100 * SECOND])
-    where = generator.rule_condition() if generator.randrange(2) else None
-    return Measure(f"m{number}", window, aggregate, field, where)
-
-
-def fields_of(aggregate: Aggregate) -> list[str]:
-    """The fields that an aggregate can take."""
-    if aggregate in SUMMED:
-        return [name for name, kind in FIELD_KINDS.items() if kind is Kind.INTEGER]
-    if aggregate in {Aggregate.MIN, Aggregate.MAX}:
-        return [name for name, kind in FIELD_KINDS.items() if kind is not Kind.TEXT]
-    return list(FIELD_KINDS)

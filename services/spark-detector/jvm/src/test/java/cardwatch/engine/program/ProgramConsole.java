@@ -23,12 +23,13 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Function;
 
 /**
  * Evaluates programs for tests in Python, tests/support/engine_console.py: one request per line of standard input, one
  * answer per line of standard output.
  */
-final class ProgramConsole {
+public final class ProgramConsole {
   // As Python's json writes it, and reads it.
   private static final ObjectMapper JSON = JsonMapper.builder()
                                                .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
@@ -38,17 +39,22 @@ final class ProgramConsole {
   private ProgramConsole() {}
 
   public static void main(String[] arguments) throws IOException {
+    serve(request -> request.has("expressions") ? expressions(request) : rules(request));
+  }
+
+  /** Answer requests until standard input ends; of what is thrown, the answer has the text as its error. */
+  public static void serve(Function<JsonNode, ObjectNode> answering) throws IOException {
     BufferedReader requests = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     PrintStream answers = new PrintStream(System.out, false, StandardCharsets.UTF_8);
     for (String line = requests.readLine(); line != null; line = requests.readLine()) {
-      answers.println(JSON.writeValueAsString(answer(JSON.readTree(line))));
+      answers.println(JSON.writeValueAsString(answer(answering, JSON.readTree(line))));
       answers.flush();
     }
   }
 
-  private static ObjectNode answer(JsonNode request) {
+  private static ObjectNode answer(Function<JsonNode, ObjectNode> answering, JsonNode request) {
     try {
-      return request.has("expressions") ? expressions(request) : rules(request);
+      return answering.apply(request);
     } catch (RuntimeException error) {
       return JSON.createObjectNode().put("error", error.toString());
     }
@@ -145,8 +151,10 @@ final class ProgramConsole {
     return new Measure("m" + slot, "", slot, new Measure.Computation(aggregate, 1, field, 0, -1));
   }
 
-  private static Event event(JsonNode fields) {
-    Event.Builder builder = new Event.Builder().times(fields.path("event_time").asLong(), 0);
+  /** The transaction of a JSON object; fields that it has not are null, and times 0. */
+  public static Event event(JsonNode fields) {
+    Event.Builder builder =
+        new Event.Builder().times(fields.path("event_time").asLong(), fields.path("raw_broker_time").asLong());
     for (int at = 0; at < Field.count(); at++) {
       Field field = Field.at(at);
       JsonNode value = fields.path(field.avroName());
@@ -162,7 +170,8 @@ final class ProgramConsole {
     return builder.build();
   }
 
-  private static Profile profile(JsonNode json) {
+  /** The profile of a JSON object without nulls. */
+  public static Profile profile(JsonNode json) {
     Profile.Builder builder = new Profile.Builder();
     json.properties().forEach(entry -> {
       ProfileField field = ProfileField.of(entry.getKey());

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.function.UnaryOperator;
 import org.apache.spark.sql.Encoder;
 import org.apache.spark.sql.streaming.ListState;
 import org.apache.spark.sql.streaming.MapState;
@@ -38,6 +39,33 @@ final class MemoryHandle implements StatefulProcessorHandle {
     }
     return keys;
   }
+
+  /** What it holds, as it is now. */
+  Snapshot snapshot() {
+    return new Snapshot(new HashMap<>(heads), copies(blocks, HashMap::new), copies(timers, TreeSet::new));
+  }
+
+  /** Hold again what it held then; once per snapshot. */
+  void restore(Snapshot snapshot) {
+    replace(heads, snapshot.heads);
+    replace(blocks, snapshot.blocks);
+    replace(timers, snapshot.timers);
+  }
+
+  private static <V> Map<Object, V> copies(Map<Object, V> of, UnaryOperator<V> copy) {
+    Map<Object, V> made = new HashMap<>();
+    of.forEach((one, value) -> made.put(one, copy.apply(value)));
+    return made;
+  }
+
+  private static <V> void replace(Map<Object, V> all, Map<Object, V> by) {
+    all.clear();
+    all.putAll(by);
+  }
+
+  /** A copy of all state and timers. */
+  record
+      Snapshot(Map<Object, Object> heads, Map<Object, Map<Object, Object>> blocks, Map<Object, TreeSet<Long>> timers) {}
 
   @Override
   public <T> ValueState<T> getValueState(String name, Encoder<T> encoder, TTLConfig ttl) {

@@ -15,16 +15,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 import org.apache.spark.sql.Row;
-import org.apache.spark.sql.streaming.ExpiredTimerInfo;
-import org.apache.spark.sql.streaming.OutputMode;
-import org.apache.spark.sql.streaming.TimeMode;
-import org.apache.spark.sql.streaming.TimerValues;
 import org.junit.jupiter.api.Test;
 import scala.Tuple2;
-import scala.Tuple3;
-import scala.jdk.javaapi.CollectionConverters;
 
 class VelocityProcessorTest {
   private static final long SECOND = 1_000_000;
@@ -59,9 +52,8 @@ class VelocityProcessorTest {
   private static final byte[] MESSAGE = {0, 0, 0, 0, 7, 1};
   private static final String TRACE = "4bf92f3577b34da6a3ce929d0e0e473";
 
-  private final MemoryHandle handle = new MemoryHandle();
-  private long watermark;
-  private double traceShare = 1.0;
+  private final MemoryOperator operator = operator(1.0);
+  private final MemoryHandle handle = operator.handle;
 
   @Test
   void theRulesAreThoseOfThisTest() {
@@ -76,7 +68,7 @@ class VelocityProcessorTest {
 
   @Test
   void whatIsOlderThanTheWatermarkIsReturnedAndNotStored() {
-    watermark = START + 10 * SECOND;
+    operator.watermark = START + 10 * SECOND;
     List<Row> rows = task("a", at(9), at(10));
     assertEquals(1, rows.size());
     Row late = rows.get(0);
@@ -84,7 +76,7 @@ class VelocityProcessorTest {
     assertArrayEquals(MESSAGE, (byte[]) late.get(VALUE));
     assertEquals(SECOND, late.getLong(LATE_BY));
     assertEquals(Map.of("detector", "here", "query", "velocity", "scopes", "card,merchant", "watermark_us",
-                     Long.toString(watermark), "silver_partition", "0", "silver_offset", "9"),
+                     Long.toString(operator.watermark), "silver_partition", "0", "silver_offset", "9"),
         headers(late));
     assertEquals(List.of(), task("z", withoutOriginal(at(9))), "another of its keys has returned it");
     assertEquals(List.of("raised"), statuses(task("a", at(11))), "of two, not of three");
@@ -116,8 +108,7 @@ class VelocityProcessorTest {
 
   @Test
   void whatTheTracerDoesNotRecordHasNoSpan() {
-    traceShare = 0.0;
-    Row row = task("a", at(0), traced(at(1), TRACE + 1)).get(0);
+    Row row = operator(0.0).run("card", "a", List.of(at(0), traced(at(1), TRACE + 1))).get(0);
     assertTrue(headers(row).get("traceparent").endsWith("-00"));
     assertTrue(row.isNullAt(SPAN));
   }
@@ -138,7 +129,7 @@ class VelocityProcessorTest {
   @Test
   void aKeyThatATouchEmptiesLosesItsTimer() {
     task("a", at(0));
-    watermark = START + 2 * HORIZON;
+    operator.watermark = START + 2 * HORIZON;
     task("a", at(1));
     assertEquals(Set.of(), handle.keys(), "the old one was evicted, the new one was late");
     task("a", at(2 * 3600 + 1));
@@ -166,8 +157,8 @@ class VelocityProcessorTest {
     task("a", many);
     assertTrue(handle.blocks.get(key("a")).size() > 10, "it is paged");
     while (!handle.keys().isEmpty()) {
-      assertTrue(watermark < START + 2 * HORIZON);
-      advance(watermark == 0 ? START + HORIZON + SECOND : watermark + 300 * SECOND);
+      assertTrue(operator.watermark < START + 2 * HORIZON);
+      advance(operator.watermark == 0 ? START + HORIZON + SECOND : operator.watermark + 300 * SECOND);
     }
   }
 
@@ -226,73 +217,20 @@ class VelocityProcessorTest {
     return run(card, List.of(arrivals));
   }
 
-  /** One task with arrivals of one key. */
   private List<Row> run(String card, List<Arrival> arrivals) {
-    VelocityProcessor processor = begin();
-    handle.key = key(card);
-    List<Tuple3<String, String, byte[]>> rows = new ArrayList<>();
-    arrivals.forEach(arrival -> rows.add(new Tuple3<>("card", card, arrival.toBytes())));
-    List<Row> results = new ArrayList<>();
-    CollectionConverters
-        .asJava(processor.handleInputRows(key(card), CollectionConverters.asScala(rows.iterator()), times()))
-        .forEachRemaining(results::add);
-    processor.close();
-    return results;
+    return operator.run("card", card, arrivals);
   }
 
-  /** Move the watermark and let timers expire as Spark does; returns how many did. */
+  /** Move the operator.watermark and let timers expire; returns how many did. */
   private int advance(long to) {
-    watermark = to;
-    VelocityProcessor processor = begin();
-    int expired = 0;
-    for (var own : new HashMap<>(handle.timers).entrySet()) {
-      for (long timer : new TreeSet<>(own.getValue())) {
-        if (timer <= to / 1000) {
-          handle.key = own.getKey();
-          ExpiredTimerInfo info = new ExpiredTimerInfo() {
-            private static final long serialVersionUID = 1L;
-
-            @Override
-            public long getExpiryTimeInMs() {
-              return timer;
-            }
-          };
-          @SuppressWarnings("unchecked") // keys are made by `key`
-          var key = (Tuple2<String, String>) own.getKey();
-          processor.handleExpiredTimer(key, times(), info);
-          handle.deleteTimer(timer);
-          expired++;
-        }
-      }
-    }
-    processor.close();
-    return expired;
+    operator.watermark = to;
+    return operator.expire();
   }
 
-  private VelocityProcessor begin() {
+  private static MemoryOperator operator(double traceShare) {
     Options options = new Options(List.of(new Options.Scope("card", Field.CARD_TOKEN, HORIZON)), "card",
         new Options.Alerts("alerts", schema(), 1, 5), new Options.Late("late", "here", "velocity"), traceShare);
-    VelocityProcessor processor = new VelocityProcessor(options, () -> PROGRAM);
-    processor.setHandle(handle);
-    processor.init(OutputMode.Update(), TimeMode.EventTime());
-    return processor;
-  }
-
-  private TimerValues times() {
-    long now = watermark / 1000;
-    return new TimerValues() {
-      private static final long serialVersionUID = 1L;
-
-      @Override
-      public long getCurrentProcessingTimeInMs() {
-        return now;
-      }
-
-      @Override
-      public long getCurrentWatermarkInMs() {
-        return now;
-      }
-    };
+    return new MemoryOperator(options, PROGRAM);
   }
 
   private static Tuple2<String, String> key(String card) {
