@@ -2,28 +2,31 @@
 
 Random transactions, in a random order within the lateness bound, cut into random micro-batches, some of them sent
 twice, some micro-batches done twice as after a crash: what stands in the end is what the oracle computes from the set
-alone. The state is kept as the detector keeps it (groups of twice the horizon that overlap by half, given up by the
-watermark), here in plain Python, so that some thousand micro-batches a minute can be tried; the end-to-end tests do the
-same with Spark.
+alone. The operator has its state in memory here, so that some thousand micro-batches a minute can be tried; the
+end-to-end tests do the same with Spark.
 """
 
 import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 from cardwatch_card_numbers.rotation import TokenRotation
 from cardwatch_contracts.identity import alert_id
 from cardwatch_detector.velocity.token_views import views_of
 from cardwatch_oracle import expected_alerts
-from cardwatch_rules.fields import SCOPE_KEYS, polars_schema
-from cardwatch_rules.needs import reach_us
+from cardwatch_rules.fields import polars_schema
 from cardwatch_rules.parse import load_rules
-from cardwatch_rules.transitions import RETRACTED, transitions
+from cardwatch_rules.statuses import RETRACTED
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from support.equivalence.histories import Arrived, History, Transaction
+from support.equivalence.operator import Operator, running_operator
+from support.equivalence.rule_sets import RuleSet
+from support.equivalence.suites import Suite
 from support.random_examples import random_examples
 
 RULES_FILE = Path(__file__).with_name("rules.yaml")
@@ -44,73 +47,15 @@ Event = dict[str, Any]
 Standing = dict[str, tuple[str, str | None]]  # alert id → status, alert it is counted on
 
 
-class Detector:
-    """The state of the velocity query, and the alerts that a receiver knows."""
-
-    def __init__(self) -> None:
-        self.groups: dict[tuple[str, str, int], list[tuple[Event, int]]] = defaultdict(list)
-        self.standing: Standing = {}
-        self.batches = 0
-        self.newest = 0
-
-    def batch(self, events: Sequence[Event], *, twice: bool) -> None:
-        watermark = self.newest - LATENESS
-        for key in [key for key in self.groups if key[2] <= watermark]:
-            del self.groups[key]
-        touched: dict[str, dict[tuple[str, int], None]] = {scope: {} for scope in SCOPE_KEYS}
-        for event in events:
-            for scope, field in SCOPE_KEYS.items():
-                if event[field] is None:
-                    continue
-                horizon = HORIZONS[scope]
-                half = event["event_time"] - event["event_time"] % horizon
-                for until in (half + horizon, half + 2 * horizon):
-                    assert until > watermark, "within the bound, no group is given up too early"
-                    self.groups[scope, event[field], until].append((event, self.batches))
-                    touched[scope][event[field], until] = None
-        for _ in range(2 if twice else 1):
-            for scope, keys in touched.items():
-                self._evaluate(scope, list(keys))
-        self.batches += 1
-        self.newest = max(self.newest, *(event["event_time"] for event in events))
-
-    def _evaluate(self, scope: str, keys: list[tuple[str, int]]) -> None:
-        rules = [rule for rule in RULES if rule.scope == scope]
-        reach = max(reach_us(rule) for rule in rules)
-        rows = []
-        for number, (key, until) in enumerate(keys):
-            held = self.groups[scope, key, until]
-            evaluate_from = until - HORIZONS[scope]
-            new_from = min(event["event_time"] for event, batch in held if batch == self.batches)
-            if max(event["event_time"] for event, _ in held) < max(evaluate_from, new_from):
-                continue
-            rows += [
-                {**event, "group": number, "evaluate_from": evaluate_from, "is_new": batch == self.batches}
-                for event, batch in held
-                if event["event_time"] > new_from - reach
-            ]
-        if not rows:
-            return
-        random.Random(len(rows)).shuffle(rows)
-        for change in transitions(pl.DataFrame(rows, schema=SCHEMA), rules, LISTS):
-            self._take(change)
-
-    def _take(self, change: Any) -> None:
-        rule = change.hits.rule
-        ids = change.transactions[change.hits.rows]["transaction_id"].to_list()
-        for transaction_id, on in zip(ids, change.counted_on or [None] * len(ids), strict=True):
-            this = alert_id(rule.rule_id, rule.version, transaction_id)
-            if change.status == RETRACTED:
-                self.standing.pop(this, None)
-            else:
-                self.standing[this] = (change.status, on and alert_id(rule.rule_id, rule.version, on))
+SCHEMA = {**polars_schema(), "event_time": pl.Int64(), "raw_broker_time": pl.Int64()}
 
 
-SCHEMA: Mapping[str, Any] = {
-    **polars_schema(),
-    **dict.fromkeys(("group", "event_time", "raw_broker_time", "evaluate_from"), pl.Int64),
-    "is_new": pl.Boolean,
-}
+@pytest.fixture(scope="module")
+def operator() -> Iterator[Operator]:
+    """The operator as a process."""
+    with running_operator() as running:
+        yield running
+
 
 TRANSACTION = st.fixed_dictionaries(
     {
@@ -161,16 +106,42 @@ def by_the_oracle(events: Sequence[Event]) -> Standing:
     return {row["alert_id"]: (row["status"], row["suppressed_by"]) for row in found.to_pylist()}
 
 
-def by_micro_batches(events: Sequence[Event], detectors: Sequence[Detector], views: Sequence[Any], seed: int) -> None:
-    """Let detectors see the same micro-batches, each in its view."""
+def micro_batches(events: Sequence[Event], seed: int) -> list[Arrived]:
+    """Transactions as they come, none of them too late."""
     chance = random.Random(seed)
     coming = arrivals(events, chance)
+    batches: list[Arrived] = []
+    newest = 0
     while coming:
-        size, twice = chance.choice([1, 2, 5, 20]), chance.random() < 0.2
-        for detector, view in zip(detectors, views, strict=True):
-            batch = coming[:size]
-            detector.batch(batch if view is None else [view.record_in_view(event) for event in batch], twice=twice)
-        coming = coming[size:]
+        batch, coming = coming[: (size := chance.choice([1, 2, 5, 20]))], coming[size:]
+        numbered: list[Transaction] = [{**event, "offset": at} for at, event in enumerate(batch)]
+        watermark = max(newest - LATENESS, 0)
+        batches.append(Arrived(watermark, numbered, repeated=chance.random() < 0.2))
+        assert batches[-1].in_time() == numbered
+        newest = max(newest, *(event["event_time"] for event in batch))
+    return batches
+
+
+def seen_as(batches: Sequence[Arrived], view: Callable[[Event], Transaction]) -> History:
+    """The micro-batches with each transaction in a view."""
+    return [replace(one, transactions=[view(dict(event)) for event in one.transactions]) for one in batches]
+
+
+def standing(operator: Operator, histories: Sequence[History]) -> list[Standing]:
+    """What stands after the last micro-batch of each history."""
+    suite = Suite(histories, [RuleSet(tuple(RULES), LISTS)], [0] * len(histories[0]), HORIZONS)
+    found = []
+    for batches in operator.results(suite):
+        stands: Standing = {}
+        for batch in batches:
+            assert batch["late"] == []
+            for alert in batch["alerts"]:
+                if alert["status"] == RETRACTED:
+                    del stands[alert["alert_id"]]
+                else:
+                    stands[alert["alert_id"]] = (alert["status"], alert["suppressed_by"])
+        found.append(stands)
+    return found
 
 
 def during_the_rotation(event: Event) -> Event:
@@ -184,7 +155,7 @@ def during_the_rotation(event: Event) -> Event:
 
 @random_examples(40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
-def test_a_rotation_of_token_keys_changes_no_alert(drawn: list[Event], seed: int) -> None:
+def test_a_rotation_of_token_keys_changes_no_alert(operator: Operator, drawn: list[Event], seed: int) -> None:
     events = [transaction(number, fields) for number, fields in enumerate(drawn)]
     written = [during_the_rotation(event) for event in events]
     for event in written:
@@ -192,28 +163,26 @@ def test_a_rotation_of_token_keys_changes_no_alert(drawn: list[Event], seed: int
             "k1" if event["card_token"].startswith(CARD_WITH_ONE_TOKEN) else ROTATION.key_id_at(event["event_time"])
         )
         assert event["card_token"].endswith(wanted)
-    views = views_of(ROTATION)
-    detectors = [Detector(), Detector()]
-    by_micro_batches(written, detectors, views, seed)
+    views = [view for view in views_of(ROTATION) if view is not None]
+    assert len(views) == 2
+    batches = micro_batches(written, seed)
+    by_view = standing(operator, [seen_as(batches, view.record_in_view) for view in views])
     published: Standing = {}
-    for view, detector in zip(views, detectors, strict=True):
-        assert view is not None
+    for view, stands in zip(views, by_view, strict=True):
         own = [event["transaction_id"] for event in events if view.publishes(event["event_time"])]
         ids = {alert_id(rule.rule_id, rule.version, one) for rule in RULES for one in own}
-        published |= {alert: state for alert, state in detector.standing.items() if alert in ids}
+        published |= {alert: state for alert, state in stands.items() if alert in ids}
     assert published == by_the_oracle(events)
 
 
 @random_examples(40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(TRANSACTION, min_size=1, max_size=60), st.integers(0, 2**32))
-def test_the_final_alerts_equal_the_oracles(drawn: list[Event], seed: int) -> None:
+def test_the_final_alerts_equal_the_oracles(operator: Operator, drawn: list[Event], seed: int) -> None:
     events = [transaction(number, fields) for number, fields in enumerate(drawn)]
-    detector = Detector()
-    by_micro_batches(events, [detector], [None], seed)
-    assert detector.standing == by_the_oracle(events)
+    assert standing(operator, [micro_batches(events, seed)]) == [by_the_oracle(events)]
 
 
-def test_every_rule_raises_alerts() -> None:
+def test_every_rule_raises_alerts(operator: Operator) -> None:
     chance = random.Random(7)
     events = [
         transaction(
@@ -234,8 +203,7 @@ def test_every_rule_raises_alerts() -> None:
         )
         for number in range(300)
     ]
-    detector = Detector()
-    detector.batch(sorted(events, key=lambda event: event["event_time"]), twice=False)
+    (stands,) = standing(operator, [micro_batches(events, 7)])
     ids = {alert_id(rule.rule_id, 1, event["transaction_id"]): rule.rule_id for rule in RULES for event in events}
-    assert {ids[found] for found in detector.standing} == {rule.rule_id for rule in RULES}
-    assert detector.standing == by_the_oracle(events)
+    assert {ids[found] for found in stands} == {rule.rule_id for rule in RULES}
+    assert stands == by_the_oracle(events)

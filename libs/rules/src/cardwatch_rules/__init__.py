@@ -19,7 +19,7 @@ evaluate            the hits of rules
 profiles            a card's usual behaviour, joined with its transactions
 profile_history     profiles computed from transactions of the past, for backtests
 suppress            which hits raise an alert, and which are counted on one
-transitions         which alerts a batch of arrivals raises, suppresses and retracts
+statuses            what an alert is: raised, suppressed or retracted
 
 backtest            rules over transactions of the past
 """

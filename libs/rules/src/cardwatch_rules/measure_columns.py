@@ -1,6 +1,5 @@
 """The values of measures over the windows of a frame's rows; what several measures share is computed once."""
 
-import time
 from typing import Final
 
 import numpy as np
@@ -48,12 +47,10 @@ class MeasureColumns:
 
     Attributes:
         columns: key of a measure → its values, one per evaluated row.
-        seconds: key of a measure → time that its computation took.
     """
 
     def __init__(self, transactions: pl.DataFrame, rows: Ints, longest_window_us: int, lists: Lists) -> None:
         self.columns: Final[dict[MeasureKey, pl.Series]] = {}
-        self.seconds: Final[dict[MeasureKey, float]] = {}
         self._transactions = transactions
         self._rows = rows
         self._lists = lists
@@ -72,9 +69,7 @@ class MeasureColumns:
         """Add the values of a measure to ``columns``, unless they are there."""
         key = key_of(measure)
         if key not in self.columns:
-            begin = time.perf_counter()
             self.columns[key] = self._compute(measure)
-            self.seconds[key] = time.perf_counter() - begin
 
     def window(self, window_us: int) -> Bounds:
         """The bounds of the window of each evaluated row.

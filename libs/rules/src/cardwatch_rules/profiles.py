@@ -10,10 +10,8 @@ import polars as pl
 from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 
 from cardwatch_rules.fields import PROFILE_KINDS
-from cardwatch_rules.polars_types import polars_type
 
-# Columns of arrivals besides PROFILE_KINDS: whether a row is a profile, and the order of arrival.
-IS_PROFILE: Final = "is_profile"
+# The column of profiles with the order of their arrival.
 ARRIVED: Final = "arrived"
 
 
@@ -35,8 +33,3 @@ def with_profiles(transactions: pl.DataFrame, profiles: pl.DataFrame) -> pl.Data
     return transactions.join(
         last, left_on=["group", day], right_on=["group", "day"], how="left", maintain_order="left"
     ).drop("day", strict=False)
-
-
-def no_profiles() -> list[pl.Expr]:
-    """The columns PROFILE_KINDS, all null."""
-    return [pl.lit(None, dtype=polars_type(kind)).alias(name) for name, kind in PROFILE_KINDS.items()]

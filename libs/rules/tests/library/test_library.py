@@ -5,10 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pytest
+from cardwatch_rules.backtest.alerts import alerts_of
+from cardwatch_rules.backtest.period import Period
+from cardwatch_rules.evaluate import evaluate
+from cardwatch_rules.fields import SCOPE_KEYS
 from cardwatch_rules.model import Mode, Rule
 from cardwatch_rules.parse import load_rules
-from cardwatch_rules.transitions import RAISED, transitions
+from cardwatch_rules.statuses import RAISED
 from cardwatch_units.timestamps import MICROSECONDS_PER_HOUR
 from support.rows import every_row
 
@@ -27,23 +32,24 @@ RULES: Final = {rule.rule_id: rule for rule in load_rules(_ROOT / "config/rules/
 CASES: Final = [*card_cases.CASES, *place_cases.CASES]
 
 
-def hits(rule: Rule, case: Case) -> list[tuple[str, str]]:
+def alerts(rule: Rule, case: Case) -> list[tuple[str, str]]:
     """What the rule says about the case's transactions: (status, transaction id)."""
+    frame = frame_of(case.events, rule.scope, case.habit)
     return [
-        (change.status, transaction_id)
-        for change in transitions(frame_of(case.events, rule.scope, case.habit), [rule], case.lists)
-        for transaction_id in change.transactions[change.hits.rows]["transaction_id"]
+        row
+        for hits in evaluate(frame, np.arange(frame.height), [rule], case.lists)
+        for row in alerts_of(frame, hits, SCOPE_KEYS[rule.scope], Period()).select("status", "transaction_id").rows()
     ]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.alert], ids=lambda case: case.name)
 def test_fires(case: Case) -> None:
-    assert hits(RULES[case.rule_id], case) == [(RAISED, case.alert)]
+    assert alerts(RULES[case.rule_id], case) == [(RAISED, case.alert)]
 
 
 @every_row("case", [case for case in CASES if not case.alert], ids=lambda case: case.name)
 def test_near_misses_do_not_fire(case: Case) -> None:
-    assert hits(RULES[case.rule_id], case) == []
+    assert alerts(RULES[case.rule_id], case) == []
 
 
 def test_each_rule_has_a_case_that_fires_and_one_that_does_not() -> None:

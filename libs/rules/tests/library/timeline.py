@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 from cardwatch_rules.fields import PROFILE_KINDS, SCOPE_KEYS, polars_schema, profile_name
 from cardwatch_rules.polars_types import polars_type
-from cardwatch_rules.profiles import ARRIVED, IS_PROFILE
+from cardwatch_rules.profiles import ARRIVED, with_profiles
 
 Event = dict[str, Any]
 Habit = Mapping[str, Any]
@@ -209,42 +209,32 @@ def _flat(story: Iterable[Event | list[Event]]) -> list[Event]:
 
 
 def frame_of(events: Iterable[Event], scope: str, habit: Habit | None = None) -> pl.DataFrame:
-    """The evaluator's input for a scope: keys numbered, transactions without a key left out, all just arrived.
+    """The evaluator's input for a scope: keys numbered, transactions without a key left out.
 
     Args:
         habit: the profile of each card on Tuesday.
     """
     key = SCOPE_KEYS[scope]
-    kept = [
-        {**event, "raw_broker_time": event["event_time"], "is_new": True, "evaluate_from": -(2**60)}
-        for event in events
-        if event[key] is not None
-    ]
-    schema = polars_schema() | {name: pl.Int64() for name in ("event_time", "raw_broker_time", "evaluate_from")}
+    kept = [event for event in events if event[key] is not None]
     keys = {value: number for number, value in enumerate(sorted({event[key] for event in kept}))}
-    found = pl.DataFrame(kept, schema=schema | {"is_new": pl.Boolean()}).with_columns(
+    found = pl.DataFrame(kept, schema=polars_schema() | {"event_time": pl.Int64()}).with_columns(
         group=pl.Series([keys[event[key]] for event in kept], dtype=pl.Int64)
     )
-    if habit is None:
-        return found
     tuesday = (moment("00:00") - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     profiles = pl.DataFrame(
         [
             {
                 "group": number,
                 "event_time": tuesday,
-                "raw_broker_time": tuesday,
-                "evaluate_from": -(2**60),
-                "is_new": True,
                 ARRIVED: 0,
-                **{profile_name(field): value for field, value in habit.items()},
+                **{profile_name(field): value for field, value in (habit or {}).items()},
             }
             for number in keys.values()
+            if habit is not None
         ],
-        schema_overrides={name: polars_type(kind) for name, kind in PROFILE_KINDS.items()},
+        schema={
+            **dict.fromkeys(("group", "event_time", ARRIVED), pl.Int64()),
+            **{name: polars_type(kind) for name, kind in PROFILE_KINDS.items()},
+        },
     )
-    marked = [
-        found.with_columns(pl.lit(False).alias(IS_PROFILE)),
-        profiles.with_columns(pl.lit(True).alias(IS_PROFILE)),
-    ]
-    return pl.concat(marked, how="diagonal")
+    return with_profiles(found.sort("group", "event_time", "transaction_id"), profiles)

@@ -14,7 +14,7 @@ from cardwatch_rules.backtest.alerts import measure_columns
 from cardwatch_rules.backtest.period import Period
 from cardwatch_rules.backtest.run import backtest
 from cardwatch_rules.model import Rule
-from cardwatch_rules.transitions import RETRACTED
+from cardwatch_rules.statuses import RETRACTED
 from deltalake import DeltaTable, write_deltalake
 
 from cardwatch_cli.backtest.silver import open_silver

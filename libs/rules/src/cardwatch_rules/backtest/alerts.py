@@ -12,8 +12,8 @@ from cardwatch_rules.evaluate import Hits
 from cardwatch_rules.measures import measure_kind
 from cardwatch_rules.model import Measure, Rule
 from cardwatch_rules.polars_types import polars_type
+from cardwatch_rules.statuses import RAISED, SUPPRESSED
 from cardwatch_rules.suppress import ALERTS, classify
-from cardwatch_rules.transitions import RAISED, SUPPRESSED
 
 # The column with the labels; absent if transactions have none.
 IS_FRAUD: Final = "is_fraud"

@@ -7,7 +7,7 @@ import polars as pl
 
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.model import Rule
-from cardwatch_rules.transitions import RAISED
+from cardwatch_rules.statuses import RAISED
 
 
 class Difference(NamedTuple):

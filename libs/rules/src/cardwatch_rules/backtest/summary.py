@@ -16,7 +16,7 @@ from cardwatch_units.timestamps import MICROSECONDS_PER_DAY
 from cardwatch_rules.backtest.alerts import IS_FRAUD
 from cardwatch_rules.backtest.run import Backtest
 from cardwatch_rules.model import Rule
-from cardwatch_rules.transitions import RAISED
+from cardwatch_rules.statuses import RAISED
 
 TOP_KEYS: Final = 5
 
