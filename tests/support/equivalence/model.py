@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import copysign, isnan
 from typing import Any, Final
 
 import polars as pl
@@ -56,8 +57,16 @@ class State:
 
 def content(transaction: Transaction) -> tuple[Any, ...]:
     """What decides which of two arrivals of a transaction is taken: the smaller one."""
-    fields = ((0,) if transaction[name] is None else (1, transaction[name]) for name in _CONTENT)
-    return (transaction["event_time"], *fields)
+    return (transaction["event_time"], *(_comparable(transaction[name]) for name in _CONTENT))
+
+
+def _comparable(value: Any) -> tuple[Any, ...]:
+    """Null first; a zero with a minus before the one without, and NaN after all other numbers."""
+    if value is None:
+        return (0,)
+    if isinstance(value, float):
+        return (2,) if isnan(value) else (1, value, copysign(1, value))
+    return (1, value)
 
 
 # In the order of Field.java.

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cardwatch_rules.fields import FIELD_KINDS, SCOPE_KEYS
+from cardwatch_rules.parse import parse_rules
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from support.equivalence.comparison import compare_random_suite, differences
 from support.equivalence.engines import Oracle
+from support.equivalence.histories import DAY, MIDNIGHT, Arrived
 from support.equivalence.operator import Operator, running_operator
+from support.equivalence.rule_sets import RuleSet
 from support.equivalence.suites import Suite, random_suite
 from support.random_examples import random_examples
 
@@ -45,6 +49,19 @@ def test_all_three_agree(operator: Operator, oracle: Oracle, seed: int) -> None:
 @given(st.integers(0, 2**32))
 def test_operator_and_evaluator_agree_where_sql_engines_do_not(operator: Operator, seed: int) -> None:
     assert compare_random_suite(seed, HISTORIES, operator, None) == []
+
+
+def test_of_arrivals_that_differ_in_the_sign_of_a_zero_the_smaller_one_is_taken(operator: Operator) -> None:
+    one = {**dict.fromkeys(FIELD_KINDS), "transaction_id": "t", "card_token": "a", "event_time": MIDNIGHT}
+    arrivals = [
+        {**one, "latitude": 0.0, "raw_broker_time": 12, "offset": 0},
+        {**one, "latitude": -0.0, "raw_broker_time": 13, "offset": 1},
+    ]
+    rules = RuleSet(tuple(parse_rules("- {id: all, title: t, scope: card, when: 'true'}")), {})
+    suite = Suite([[Arrived(0, arrivals)]], [rules], [0], dict.fromkeys(SCOPE_KEYS, DAY))
+    ((batch,),) = operator.results(suite)
+    assert [alert["raw_broker_time"] for alert in batch["alerts"]] == [13]
+    assert differences(suite, operator, None) == []
 
 
 class Altered(Operator):
