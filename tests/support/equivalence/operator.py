@@ -25,7 +25,7 @@ class Operator:
         self._console = console
 
     def results(self, suite: Suite) -> list[list[dict[str, Any]]]:
-        """Of each micro-batch of each history the `alerts` that it publishes and the offsets of the `late` transactions.
+        """Of each batch of each history the `alerts` that it publishes, and the offsets of the `late` transactions.
 
         Raises:
             AssertionError: a rule was set aside, or a key has state when all that it holds is too old to be needed.
