@@ -39,7 +39,7 @@ def test_counts_and_means_are_the_published_ones(start_pipeline: Callable[..., P
         without=frozenset({LAKEHOUSE, NOTIFIER}),  # a shadow rule: no alert is delivered
         env={
             "CARDWATCH_DETECTOR_LATENESS": "10d",
-            "CARDWATCH_DETECTOR_HORIZON_CARD": "7d",
+            "CARDWATCH_DETECTOR_HORIZON_CARD": "30d",
             "CARDWATCH_DETECTOR_WARM_UP": "false",
         },
     )

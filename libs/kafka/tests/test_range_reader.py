@@ -202,3 +202,19 @@ def test_the_last_batch_is_what_is_left() -> None:
     assert [len(batch) for batch in batches] == [1_000, 1_000, 500]
     assert [message for batch in batches for message in batch] == messages
     assert list(in_batches([])) == []
+
+
+def test_first_offsets_and_those_of_a_time_are_asked_for_like_ends() -> None:
+    class Client(FakeClient):
+        def list_topics(self, topic: str, timeout: float) -> Any:
+            return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions={1: None, 0: None})})
+
+        def offsets_for_times(self, partitions: list[Any], timeout: float) -> list[Any]:
+            answers = {-1: (10, 20), -2: (3, 20), 5_000: (7, -1)}
+            for one in partitions:
+                one.offset = answers[one.offset][one.partition]
+            return partitions
+
+    reader = RangeReader(CONNECTION, "test", make_client=Client())
+    assert reader.first_offsets("topic") == {0: 3, 1: 20}
+    assert reader.offsets_since("topic", 5_000) == {0: 7, 1: 20}, "nothing is as late: its end"

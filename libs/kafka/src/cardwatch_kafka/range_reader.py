@@ -11,7 +11,7 @@ from cardwatch_kafka.configuration import CLIENT_LOGGER, KafkaConfig, consumer_c
 from cardwatch_kafka.errors import BrokerUnavailableError, ErrorKind, classify_error, translate_error
 from cardwatch_kafka.messages import ReceivedMessage, TopicPartition
 from cardwatch_kafka.polling import poll_messages, received_message
-from cardwatch_kafka.topics import end_offsets, topic_partitions
+from cardwatch_kafka.topics import end_offsets, first_offsets, offsets_since, topic_partitions
 
 _POLL_SECONDS: Final = 0.1
 _MESSAGES_PER_POLL: Final = 1_000
@@ -68,6 +68,28 @@ class RangeReader:
         partitions = [TopicPartition(topic, number) for topic in topics for number in self.partitions(topic)]
         return end_offsets(self._consumer(), partitions, timeout_seconds=timeout_seconds, servers=self._servers)
 
+    def first_offsets(self, topic: str, *, timeout_seconds: float = 30.0) -> dict[int, int]:
+        """The offset of the first message that each partition of a topic still has; its end if it has none.
+
+        Raises:
+            KafkaClientError: the broker does not say within ``timeout_seconds``, or has no such topic.
+        """
+        found = first_offsets(
+            self._consumer(), self._all_of(topic), timeout_seconds=timeout_seconds, servers=self._servers
+        )
+        return {at.partition: offset for at, offset in found.items()}
+
+    def offsets_since(self, topic: str, since_ms: int, *, timeout_seconds: float = 30.0) -> dict[int, int]:
+        """The offset of the first message of each partition of a topic at a time (milliseconds) or later.
+
+        Raises:
+            KafkaClientError: the broker does not say within ``timeout_seconds``, or has no such topic.
+        """
+        found = offsets_since(
+            self._consumer(), self._all_of(topic), since_ms, timeout_seconds=timeout_seconds, servers=self._servers
+        )
+        return {at.partition: offset for at, offset in found.items()}
+
     def end_offset(self, at: TopicPartition, *, timeout_seconds: float = 30.0) -> int:
         """The offset after the last committed message of one partition.
 
@@ -111,6 +133,9 @@ class RangeReader:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _all_of(self, topic: str) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for number in self.partitions(topic)]
 
     def _consumer(self) -> Any:
         if self._client is None:

@@ -17,7 +17,11 @@ from cardwatch_kafka.messages import TopicPartition
 
 _CREATE_SECONDS: Final = 30.0
 _DESCRIBE_SECONDS: Final = 4.0
-_LATEST: Final = -1  # the timestamp that asks for a partition's end (Kafka protocol, ListOffsets)
+# The timestamps that ask for a partition's end and for its first message (Kafka protocol, ListOffsets).
+_LATEST: Final = -1
+_EARLIEST: Final = -2
+# The answer for a time after the last message.
+_NO_OFFSET: Final = -1
 
 # Errors of a broker that has just started, or lost the leadership of a partition for a moment.
 _PASSES: Final = frozenset({ErrorKind.LEADER_CHANGE, ErrorKind.UNAVAILABLE})
@@ -120,7 +124,34 @@ def end_offsets(
     Raises:
         KafkaClientError: the broker does not answer with the offsets.
     """
-    wanted = [ClientTopicPartition(topic, number, _LATEST) for topic, number in partitions]
+    return _list_offsets(consumer, partitions, _LATEST, timeout_seconds=timeout_seconds, servers=servers)
+
+
+def first_offsets(
+    consumer: Any, partitions: Iterable[TopicPartition], *, timeout_seconds: float, servers: object
+) -> dict[TopicPartition, int]:
+    """The offset of the first message that each partition still has; its end if it has none. As ``end_offsets``."""
+    return _list_offsets(consumer, partitions, _EARLIEST, timeout_seconds=timeout_seconds, servers=servers)
+
+
+def offsets_since(
+    consumer: Any, partitions: Iterable[TopicPartition], since_ms: int, *, timeout_seconds: float, servers: object
+) -> dict[TopicPartition, int]:
+    """The offset of each partition's first message of a time or later; its end if it has none. As ``end_offsets``.
+
+    Args:
+        since_ms: milliseconds since 1970-01-01 UTC, by the messages' timestamps.
+    """
+    asked = list(partitions)
+    ends = end_offsets(consumer, asked, timeout_seconds=timeout_seconds, servers=servers)
+    found = _list_offsets(consumer, asked, max(0, since_ms), timeout_seconds=timeout_seconds, servers=servers)
+    return {at: ends[at] if offset == _NO_OFFSET else offset for at, offset in found.items()}
+
+
+def _list_offsets(
+    consumer: Any, partitions: Iterable[TopicPartition], timestamp: int, *, timeout_seconds: float, servers: object
+) -> dict[TopicPartition, int]:
+    wanted = [ClientTopicPartition(topic, number, timestamp) for topic, number in partitions]
 
     def ask() -> dict[TopicPartition, int]:
         answers = consumer.offsets_for_times(wanted, timeout=timeout_seconds)

@@ -38,11 +38,34 @@ def query_id(session: SparkSession) -> str:
     return str(found)
 
 
-def path_exists(session: SparkSession, path: str) -> bool:
-    """Whether there is a file or directory in any of Hadoop's file systems."""
+def hadoop_path(session: SparkSession, path: str) -> tuple[Any, Any]:
+    """A path as Hadoop's ``Path``, and its ``FileSystem``."""
     jvm: Any = session.sparkContext._jvm
-    found = jvm.org.apache.hadoop.fs.Path(path)
-    return bool(found.getFileSystem(session.sparkContext._jsc.hadoopConfiguration()).exists(found))
+    made = jvm.org.apache.hadoop.fs.Path(path)
+    return made, made.getFileSystem(session._jsparkSession.sessionState().newHadoopConf())
+
+
+def write_atomically(session: SparkSession, path: str, content: bytes) -> None:
+    """Write a file, or replace it, so that a reader finds all of the one or all of the other: as Spark's checkpoints
+    do it on the file system that the path is on. Where a platform has no such class, it is written as any file.
+    """
+    jvm: Any = session.sparkContext._jvm
+    target, file_system = hadoop_path(session, path)
+    managers = jvm.org.apache.spark.sql.execution.streaming.checkpointing.CheckpointFileManager
+    if not isinstance(managers, JavaClass):
+        stream = file_system.create(target, True)
+        stream.write(content)
+        stream.close()
+        return
+    manager = managers.create(target.getParent(), session._jsparkSession.sessionState().newHadoopConf())
+    manager.mkdirs(target.getParent())
+    stream = manager.createAtomic(target, True)
+    try:
+        stream.write(content)
+    except BaseException:
+        stream.cancel()
+        raise
+    stream.close()
 
 
 def committed_offsets(query: StreamingQuery) -> Offsets:
@@ -82,14 +105,12 @@ def progress_mark(session: SparkSession, query: StreamingQuery) -> object:
 
 def delete_path(session: SparkSession, path: str) -> None:
     """Delete a directory, with all that is in it, on any Hadoop file system."""
-    jvm: Any = session.sparkContext._jvm
-    hadoop_path = jvm.org.apache.hadoop.fs.Path(path)
-    configuration = session._jsparkSession.sessionState().newHadoopConf()
-    hadoop_path.getFileSystem(configuration).delete(hadoop_path, True)
+    target, file_system = hadoop_path(session, path)
+    file_system.delete(target, True)
 
 
-def velocity_operator(records: DataFrame, options: str) -> DataFrame:
-    """The rule engine's operator over a stream of records (``cardwatch.engine.spark.VelocityOperator.alerts``).
+def _engine() -> Any:
+    """The rule engine's class.
 
     Raises:
         ConfigurationError: its jar is not on Spark's class path.
@@ -102,7 +123,25 @@ def velocity_operator(records: DataFrame, options: str) -> DataFrame:
             "platform jars` prints a class path with it for CARDWATCH_SPARK_CLASSPATH, and `make wheels` puts it "
             "beside the wheels"
         )
-    return DataFrame(operator.alerts(records._jdf, options), records.sparkSession)
+    return operator
+
+
+def state_layout() -> str:
+    """How the rule engine's state is laid out (``VelocityOperator.stateLayout``).
+
+    Raises:
+        ConfigurationError: the engine's jar is not on Spark's class path.
+    """
+    return str(_engine().stateLayout())
+
+
+def velocity_operator(records: DataFrame, options: str) -> DataFrame:
+    """The rule engine's operator over a stream of records (``cardwatch.engine.spark.VelocityOperator.alerts``).
+
+    Raises:
+        ConfigurationError: the engine's jar is not on Spark's class path.
+    """
+    return DataFrame(_engine().alerts(records._jdf, options), records.sparkSession)
 
 
 def open_sink_control(ask: Callable[[bool], str]) -> Any:

@@ -26,17 +26,21 @@ def read_topic(
     max_offsets_per_trigger: int,
     *,
     headers: bool = False,
+    starting_offsets: str = "earliest",
 ) -> DataFrame:
-    """The messages of topics as a stream from their beginning, with Spark's Kafka columns.
+    """The messages of topics as a stream, with Spark's Kafka columns.
 
     A message that retention deleted before it was read stops the query, unless CARDWATCH_ON_LOST_OFFSETS says
     otherwise: skipping it would silently lose a transaction.
+
+    Args:
+        starting_offsets: where a query without a checkpoint begins: a word or JSON of Spark's Kafka source.
     """
     return (
         session.readStream.format("kafka")
         .options(**kafka_options(settings))
         .option("subscribe", ",".join(topics))
-        .option("startingOffsets", "earliest")
+        .option("startingOffsets", starting_offsets)
         .option("failOnDataLoss", str(settings.on_lost_offsets == "stop").lower())
         # Only committed messages, up to the last stable offset. Offsets without a message (of aborted transactions, and
         # the markers that end one) are skipped and are no data loss.

@@ -1,6 +1,7 @@
 """Offsets of Kafka topics as Spark reports them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 Offsets = dict[str, dict[str, int]]
@@ -16,3 +17,8 @@ def parse_offsets(value: Any) -> Offsets:
     if not isinstance(parsed, dict) or not all(isinstance(partitions, dict) for partitions in parsed.values()):
         return {}
     return parsed
+
+
+def partition_offsets(offsets: Mapping[str, Mapping[str, int]], topic: str) -> dict[int, int]:
+    """A topic's offsets by partition number."""
+    return {int(partition): offset for partition, offset in offsets.get(topic, {}).items()}

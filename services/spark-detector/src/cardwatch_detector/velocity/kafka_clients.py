@@ -21,13 +21,18 @@ _READER_CONFIG: Final[KafkaConfig] = {
 }
 
 
+def topic_reader(kafka: KafkaConfig) -> RangeReader:
+    """Reads ranges of topics; it has to be closed."""
+    return RangeReader(kafka, _READER_NAME, _READER_CONFIG)
+
+
 def newest_schema_ids(kafka: KafkaConfig, topic: str) -> Counter[int]:
     """The schema ids of a topic's newest messages, about NEWEST_MESSAGES of them, with the number of messages.
 
     Raises:
         RegistryUnavailableError: the broker does not answer, so that nothing is known about the registry either.
     """
-    with closing(RangeReader(kafka, _READER_NAME, _READER_CONFIG)) as reader:
+    with closing(topic_reader(kafka)) as reader:
         try:
             ends = {at.partition: offset for at, offset in reader.end_offsets(topic).items()}
             starts = {at: max(0, offset - NEWEST_MESSAGES // len(ends)) for at, offset in ends.items()}

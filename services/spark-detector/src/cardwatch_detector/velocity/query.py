@@ -6,18 +6,16 @@ from typing import Final
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from cardwatch_detector.runtime.internals import path_exists
 from cardwatch_detector.runtime.kafka_source import read_topic
 from cardwatch_detector.runtime.leases import Held, always_held
 from cardwatch_detector.velocity.plan import VelocityPlanner
 from cardwatch_detector.velocity.publishing.batch_reports import BatchReports
 from cardwatch_detector.velocity.rules.rule_set import RuleSet
 from cardwatch_detector.velocity.sink import ResultSink
-from cardwatch_detector.velocity.token_views import checkpoint_name
+from cardwatch_detector.velocity.state.query_state import QueryState
+from cardwatch_detector.velocity.state.usable import require_readable_state
 
 _MILLISECONDS_PER_SECOND: Final = 1000
-# Beside it is what versions before the rule engine have left, whose state it cannot read.
-_STATE: Final = "engine"
 
 
 @dataclass
@@ -36,13 +34,14 @@ class VelocityQuery:
     _sink: ResultSink | None = field(default=None, init=False)
 
     @property
-    def name(self) -> str:
-        """The query's name in Spark, in metrics and in the checkpoint's path: other scopes are another state."""
-        return self._scopes_name + (self.planner.view.query_suffix if self.planner.view else "")
+    def state(self) -> QueryState:
+        """Where its state is."""
+        return QueryState(self.planner, self.key_id)
 
     @property
-    def _scopes_name(self) -> str:
-        return "-".join(("velocity", *sorted(self.planner.scopes)))
+    def name(self) -> str:
+        """The query's name in Spark, in metrics and in the checkpoint's path: other scopes are another state."""
+        return self.state.query
 
     @property
     def topics(self) -> list[str]:
@@ -68,22 +67,18 @@ class VelocityQuery:
         return (
             self._sink.writer(results, service)
             .queryName(self.name)
-            .option("checkpointLocation", self._checkpoint(session))
+            .option("checkpointLocation", self.state.checkpoint(session))
             .trigger(processingTime=f"{round(settings.trigger_seconds * _MILLISECONDS_PER_SECOND)} milliseconds")
             .start()
         )
 
-    def _checkpoint(self, session: SparkSession) -> str:
-        """Where the query's state is: where it began as the view of a next token key, or where it always was."""
-        directory = f"{self.planner.settings.checkpoint_dir.rstrip('/')}/{_STATE}"
-        view = self.planner.view
-        key_id = self.key_id if view is None else view.checkpoint_key_id
-        own = f"{directory}/{checkpoint_name(self._scopes_name, key_id)}"
-        is_next = view is not None and view.is_next
-        return own if is_next or path_exists(session, own) else f"{directory}/{self._scopes_name}"
-
     def on_failure(self, reason: str) -> None:
-        """Learn whether a message with an unregistered schema id was the reason."""
+        """Learn whether a message with an unregistered schema id was the reason.
+
+        Raises:
+            CardwatchError: the state cannot be read.
+        """
+        require_readable_state(self.name, reason)
         self.planner.learn_unknown_ids(reason)
 
     def while_running(self) -> None:

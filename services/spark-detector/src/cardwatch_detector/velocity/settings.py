@@ -72,6 +72,11 @@ class VelocitySettings(BaseSettings):
         """
         return self.max_offsets_per_trigger or (50_000 if self.tuned_for == "latency" else 250_000)
 
+    @property
+    def title(self) -> str:
+        """What this detector is called where others see it as the holder of a lease."""
+        return self.name if "detector" in self.name else f"detector {self.name}"
+
     def horizon_us(self, scope: str) -> int:
         """How far back the windows of a scope can reach, microseconds."""
         return parse_duration(str(getattr(self, f"horizon_{scope}")))

@@ -14,10 +14,12 @@ import java.util.TreeMap;
  * a block of their own, which is read when the first one is asked for.
  */
 public final class Profiles {
+  /** The first byte of a key's profiles. */
+  public static final int LAYOUT = 1;
+
   /** A day, microseconds. */
   static final long DAY = 86_400_000_000L;
 
-  private static final int LAYOUT = 1;
   private static final byte[] BLOCK = "profiles".getBytes(StandardCharsets.UTF_8);
 
   private final BlockStore store;

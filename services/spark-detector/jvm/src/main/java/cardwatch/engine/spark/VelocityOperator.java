@@ -1,5 +1,8 @@
 package cardwatch.engine.spark;
 
+import cardwatch.engine.decision.Profiles;
+import cardwatch.engine.timeline.ArrayTimeline;
+import cardwatch.engine.timeline.paged.PagedTimeline;
 import org.apache.spark.sql.Dataset;
 import org.apache.spark.sql.Encoder;
 import org.apache.spark.sql.Encoders;
@@ -17,6 +20,14 @@ public final class VelocityOperator {
   private static final String ARRIVAL = "arrival";
 
   private VelocityOperator() {}
+
+  /**
+   * How the state is laid out that the operator reads and writes; a checkpoint with another one has to be built anew.
+   */
+  public static String stateLayout() {
+    return "array " + ArrayTimeline.LAYOUT + ", pages " + PagedTimeline.LAYOUT + ", blocks "
+        + PagedTimeline.BLOCK_LAYOUT + ", profiles " + Profiles.LAYOUT;
+  }
 
   /**
    * The alerts of a stream of records, its late transactions, and reports about rules.

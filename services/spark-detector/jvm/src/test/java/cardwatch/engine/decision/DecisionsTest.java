@@ -37,14 +37,14 @@ class DecisionsTest {
   }
 
   private static void checkHistories(BiFunction<BlockStore, TrackSet, Timeline> open) {
-    RandomHistory.Seen seen = new RandomHistory.Seen();
+    SeenChanges seen = new SeenChanges();
     for (int seed = 0; seed < HISTORIES; seed++) {
       new RandomHistory(seed, open, seen).run();
     }
     // What the histories have to contain for the test to say anything.
     assertTrue(seen.raised > HISTORIES && seen.suppressed > HISTORIES, seen::toString);
     assertTrue(seen.retracted > HISTORIES && seen.changed > HISTORIES, seen::toString);
-    assertTrue(seen.evicted > HISTORIES / 10, seen::toString);
+    assertTrue(seen.evicted > HISTORIES / 10 && seen.loaded > HISTORIES / 10, seen::toString);
   }
 
   @Test

@@ -25,7 +25,8 @@ final class Blocks {
 
   static final int VALUE = 8;
 
-  private static final int LAYOUT = 1;
+  /** The first byte of each block. */
+  static final int LAYOUT = 1;
 
   private final BlockStore store;
 

@@ -21,6 +21,9 @@ public final class PagedTimeline implements Timeline {
   /** The first byte of its head. */
   public static final int LAYOUT = 3;
 
+  /** The first byte of its blocks. */
+  public static final int BLOCK_LAYOUT = Blocks.LAYOUT;
+
   /** The most leaves of a page. */
   private static final int PAGE_CAPACITY = 64;
 
