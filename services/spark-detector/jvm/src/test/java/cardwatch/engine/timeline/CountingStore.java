@@ -57,7 +57,7 @@ public final class CountingStore implements BlockStore {
 
   /** How many bytes there are, keys included. */
   public long size() {
-    long bytes = head.length;
+    long bytes = head == null ? 0 : head.length;
     for (Map.Entry<ByteBuffer, byte[]> entry : blocks.entrySet()) {
       bytes += entry.getKey().capacity() + entry.getValue().length;
     }

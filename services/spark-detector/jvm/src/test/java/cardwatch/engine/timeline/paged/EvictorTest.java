@@ -1,6 +1,7 @@
 package cardwatch.engine.timeline.paged;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import cardwatch.engine.event.Event;
@@ -8,7 +9,9 @@ import cardwatch.engine.event.Field;
 import cardwatch.engine.timeline.CountingStore;
 import cardwatch.engine.timeline.Insertion;
 import cardwatch.engine.timeline.RandomEvents;
+import java.util.HashSet;
 import java.util.Random;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class EvictorTest {
@@ -34,6 +37,48 @@ class EvictorTest {
     assertEquals(31, open().time(0));
     assertEquals(-1, open().find("t30"));
     assertEquals(0, open().find("t31"));
+  }
+
+  @Test
+  void anEarlierTimeBringsNoHiddenEventBack() {
+    PagedTimeline timeline = open();
+    timeline.evictUntil(30);
+    timeline.evictUntil(20);
+    assertEquals(610, timeline.size());
+    assertEquals(31, timeline.time(0));
+    timeline.save();
+    assertEquals(610, open().size());
+  }
+
+  @Test
+  void whatIsHiddenIsForgottenBeforeAnotherEventComesAmongIt() {
+    PagedTimeline timeline = open();
+    timeline.evictUntil(30);
+    timeline.insert(event("late", 20));
+    timeline.save();
+    for (int time = 1; time <= 30; time++) {
+      assertEquals(-1, open().find("t" + time));
+    }
+    timeline = open();
+    timeline.evictUntil(640);
+    timeline.save();
+    assertNull(store.head(), "no event is left");
+    assertEquals(0, store.size(), "and no entry of one");
+  }
+
+  @Test
+  void differentValuesAreThoseOfEventsThatAreNotHidden() {
+    PagedTimeline timeline = open();
+    int track = 5; // different merchants
+    timeline.distinct(track);
+    timeline.evictUntil(30);
+    for (int from : new int[] {0, 1, 10, 40, 600}) {
+      Set<String> merchants = new HashSet<>();
+      for (int at = from; at < timeline.size(); at++) {
+        merchants.add(timeline.event(at).text(Field.MERCHANT_ID));
+      }
+      assertEquals(merchants.size(), timeline.distinct(track).count(from, timeline.size()));
+    }
   }
 
   @Test

@@ -2,6 +2,7 @@ package cardwatch.engine.timeline.paged;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import cardwatch.engine.event.Event;
 import cardwatch.engine.event.Field;
@@ -51,6 +52,19 @@ class OccurrencesTest {
       ordinal++;
     }
     assertEquals(ordinal, pages.size());
+  }
+
+  @Test
+  void anEventIsFoundAmongManyOfItsTimeInSeveralLeavesAndPages() {
+    for (int at = 0; at < 100; at++) {
+      long time = at < 10 ? 1 : at < 90 ? 2 : 3;
+      add(new Event.Builder().times(time, 0).text(Field.TRANSACTION_ID, "t" + (1000 + at)).build());
+    }
+    assertTrue(pages.count() > 3, "of four leaves of four events each");
+    for (int ordinal = 0; ordinal < pages.size(); ordinal++) {
+      Position at = pages.at(ordinal);
+      assertEquals(new Position(at.page(), at.leaf(), -1), pages.locate(pages.leaf(at).name(at.index())));
+    }
   }
 
   @Test
