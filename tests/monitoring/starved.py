@@ -10,12 +10,12 @@ from typing import Final
 from support.background import run_in_background
 
 _RUNS_SECONDS: Final = 0.05
-_STANDS_SECONDS: Final = 0.45
+_STANDS_SECONDS: Final = 2.45
 
 
 @contextmanager
 def starved(pids: Sequence[int]) -> Iterator[None]:
-    """For the length of a ``with`` processes run a tenth of the time; a child process is another pid."""
+    """For the length of a ``with`` processes run a fiftieth of the time; a child process is another pid."""
 
     def starve(ended: Event) -> None:
         while not ended.wait(_RUNS_SECONDS):

@@ -21,7 +21,7 @@ _PRINTABLE: Final = range(0x20, 0x7F)
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 
 # Nothing that is taken is given back, so that the time is proportional to the length.
-LINE_BREAK: Final = r"[ \t]*+(?:(?:[\r\n]|\\{1,4}+[rn])[ \t]*+)++"
+LINE_BREAK: Final = r"[ \t]*+(?>(?:(?:[\r\n]|\\{1,4}+[rn])[ \t]*+)+)"
 """Where encoded text continues on the next line; also as JSON writes it, and JSON in JSON."""
 _WRAP: Final = re.compile(rf"(?<=[A-Za-z0-9+/_-]){LINE_BREAK}")
 

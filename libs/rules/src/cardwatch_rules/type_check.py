@@ -37,6 +37,8 @@ COMPARISONS: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 ARITHMETIC: Final = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)
 # Kind of a list → kinds that a value looked up in it may have.
 _LIST_VALUES: Final = {Kind.TEXTS: TEXT, Kind.INTEGERS: frozenset({Kind.INTEGER, Kind.NULL})}
+# No text is longer: that much the oracle, the backtest and the rule engine can all count.
+_MAX_CHARACTERS: Final = 2**31 - 1
 _FUNCTIONS: Final = "abs, ceil, floor, greatest, least, coalesce, lower, upper, length, left, right"
 
 
@@ -212,8 +214,8 @@ class _TypeChecker:
             case exp.Left() | exp.Right():
                 self._all(node, (node.this,), TEXT, "a text")
                 number = literal(node.expression)
-                if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-                    raise _error(node, "expected a whole number of characters")
+                if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= _MAX_CHARACTERS:
+                    raise _error(node, f"expected a whole number of characters from 0 to {_MAX_CHARACTERS:,}")
                 return Kind.TEXT
         raise _error(node, f"this cannot be used in a rule; the functions are {_FUNCTIONS}")
 

@@ -10,7 +10,7 @@ from cardwatch_rules.fields import FIELD_KINDS, polars_schema
 from cardwatch_rules.model import Rule
 from cardwatch_rules.parse import parse_rules
 from cardwatch_rules.program.document import lists_json, program_json
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.engine_console import EngineConsole
 from support.random_examples import random_examples
@@ -90,6 +90,10 @@ EVENTS: Final = [
 
 @random_examples(1200, deadline=None)
 @given(rule())
+@example(f"""
+rules:
+- {{id: r, title: t, scope: card, version: 1, suppress: 1h, measures: {{}}, when: "left(merchant_id, {2**63}) = 'm'"}}
+""")
 def test_a_rule_that_is_read_is_one_that_the_engine_evaluates(engine: EngineConsole, text: str) -> None:
     try:
         rules = parse_rules(text)

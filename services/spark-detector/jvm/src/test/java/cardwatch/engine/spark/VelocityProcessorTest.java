@@ -87,14 +87,14 @@ class VelocityProcessorTest {
   @Test
   void anAlertContinuesTheTraceOfWhatRaisedIt() {
     task("a", at(0));
-    Row own = task("a", traced(at(1), TRACE + 1), traced(at(2), TRACE + 2)).get(0);
+    Row own = alerts(task("a", traced(at(1), TRACE + 1), traced(at(2), TRACE + 2))).get(0);
     String parent = headers(own).get("traceparent");
     assertTrue(parent.matches("00-" + TRACE + "1-[abef][0-9a-f]{15}-01"), parent);
     assertEquals("vendor=1", headers(own).get("tracestate"));
     String span = own.getString(SPAN);
     assertTrue(span.contains("\"parent\":\"00-" + TRACE + "1-00000000000000b7-01\""), span);
     assertTrue(span.contains("\"span_id\":\"" + parent.split("-")[2] + "\",\"partition\":0,\"offset\":1"), span);
-    Row untraced = task("a", at(3)).get(0);
+    Row untraced = alerts(task("a", at(3))).get(0);
     assertTrue(untraced.isNullAt(HEADERS) && untraced.isNullAt(SPAN));
   }
 
@@ -103,12 +103,12 @@ class VelocityProcessorTest {
     task("a", at(100));
     List<Row> rows = task("a", traced(at(50), TRACE + 1));
     assertEquals(List.of("raised"), statuses(rows), "of the one that came before");
-    assertTrue(headers(rows.get(0)).get("traceparent").startsWith("00-" + TRACE + "1-"));
+    assertTrue(headers(alerts(rows).get(0)).get("traceparent").startsWith("00-" + TRACE + "1-"));
   }
 
   @Test
   void whatTheTracerDoesNotRecordHasNoSpan() {
-    Row row = operator(0.0).run("card", "a", List.of(at(0), traced(at(1), TRACE + 1))).get(0);
+    Row row = alerts(operator(0.0).run("card", "a", List.of(at(0), traced(at(1), TRACE + 1)))).get(0);
     assertTrue(headers(row).get("traceparent").endsWith("-00"));
     assertTrue(row.isNullAt(SPAN));
   }
@@ -237,8 +237,13 @@ class VelocityProcessorTest {
     return new Tuple2<>(card, "card");
   }
 
+  /** Without reports, which tell of what took the task before long. */
+  private static List<Row> alerts(List<Row> rows) {
+    return rows.stream().filter(row -> !row.isNullAt(STATUS)).toList();
+  }
+
   private static List<String> statuses(List<Row> rows) {
-    return rows.stream().filter(row -> !row.isNullAt(STATUS)).map(row -> row.getString(STATUS)).toList();
+    return alerts(rows).stream().map(row -> row.getString(STATUS)).toList();
   }
 
   private static String schema() {
