@@ -37,8 +37,8 @@ COMPARISONS: Final = (exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
 ARITHMETIC: Final = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod)
 # Kind of a list → kinds that a value looked up in it may have.
 _LIST_VALUES: Final = {Kind.TEXTS: TEXT, Kind.INTEGERS: frozenset({Kind.INTEGER, Kind.NULL})}
-# No text is longer: that much the oracle, the backtest and the rule engine can all count.
-_MAX_CHARACTERS: Final = 2**31 - 1
+# Of 64 bits, as all whole numbers of a rule: that much the oracle, the backtest and the rule engine can hold.
+_MAX_CHARACTERS: Final = 2**63 - 1
 _FUNCTIONS: Final = "abs, ceil, floor, greatest, least, coalesce, lower, upper, length, left, right"
 
 
