@@ -1,4 +1,4 @@
-"""A detector whose state is damaged, lost or of other settings: it refuses, `rebuild-state` builds the state anew, and
+"""A detector whose state is damaged, lost or of other settings: it refuses, `rebuild-state` rebuilds the state, and
 no alert is missing or published a second time."""
 
 import random

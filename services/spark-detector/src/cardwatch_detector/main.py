@@ -51,7 +51,7 @@ def rebuild_state(
         typer.Option(help="Go on although the silver topic does not reach back as far as the horizon."),
     ] = False,
 ) -> None:
-    """Build the detector's state anew from the silver topic, without publishing an alert again or losing one.
+    """Rebuild the detector's state from the silver topic, without publishing an alert again or losing one.
 
     Needed when the detector refuses its state: after an upgrade with another layout, when the checkpoint is lost or
     damaged, and for other scopes, another number of partitions or longer horizons. Run it with the detector's settings

@@ -1,7 +1,7 @@
 """Builds the state of one query beside the old one, and then has the query use it.
 
 A kill between any two steps leaves the old state in use, or the new one. The next run goes on with what was loaded if
-the detector is still at the same position, and begins anew otherwise.
+the detector is still at the same position, and starts over otherwise.
 """
 
 from collections.abc import Callable, Sequence

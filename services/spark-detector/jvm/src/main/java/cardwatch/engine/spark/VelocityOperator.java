@@ -22,7 +22,7 @@ public final class VelocityOperator {
   private VelocityOperator() {}
 
   /**
-   * How the state is laid out that the operator reads and writes; a checkpoint with another one has to be built anew.
+   * How the state is laid out that the operator reads and writes; a checkpoint with another one has to be rebuilt.
    */
   public static String stateLayout() {
     return "array " + ArrayTimeline.LAYOUT + ", pages " + PagedTimeline.LAYOUT + ", blocks "
